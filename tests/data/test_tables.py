@@ -1,0 +1,210 @@
+"""Bad tables are one clear error each; good ones come out with string ids and numeric times."""
+
+from datetime import date, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec.data.tables import check_interactions, check_items, check_known_items, check_users
+from tfllmrec.errors import InputError
+
+
+def interactions(rows=2, **columns):
+    table = {"user_id": ["u"] * rows, "item_id": ["i"] * rows, "timestamp": range(rows)} | columns
+    return pd.DataFrame(table)
+
+
+@pytest.mark.parametrize(
+    ("ids", "strings"),
+    [
+        ([1, 20], ["1", "20"]),
+        ([31.0, 2.0], ["31", "2"]),
+        ([1.5, 2.0], ["1.5", "2.0"]),
+        ([1e20, 3e20], ["1e+20", "3e+20"]),
+        (["007", "NA"], ["007", "NA"]),
+        (["nan", "None"], ["nan", "None"]),
+        (["用户", " "], ["用户", " "]),
+        (pd.array([1, 2], dtype="Int64"), ["1", "2"]),
+        (pd.Categorical(["b", "a"]), ["b", "a"]),
+    ],
+)
+@pytest.mark.parametrize("column", ["user_id", "item_id"])
+def test_ids_of_any_type_become_strings(column, ids, strings):
+    assert list(check_interactions(interactions(**{column: ids}))[column]) == strings
+
+
+@pytest.mark.parametrize(
+    ("ids", "shown"),
+    [
+        (["a", None], "row 1: "),
+        (["", "a"], "row 0: ''"),
+        ([np.nan, 1.0], "row 0: nan"),
+        (pd.array([1, None], dtype="Int64"), "row 1: <NA>"),
+    ],
+)
+@pytest.mark.parametrize("column", ["user_id", "item_id"])
+def test_a_missing_id_is_refused(column, ids, shown):
+    with pytest.raises(InputError, match=f"interactions: 1 values of column {column} have no id") as caught:
+        check_interactions(interactions(**{column: ids}))
+    assert shown in str(caught.value)
+
+
+def test_the_error_counts_all_rows_and_shows_the_first_three():
+    table = interactions(6, user_id=["u", None, "", None, None, "u"]).set_index(pd.Index([9] * 6))
+    with pytest.raises(InputError, match="4 values of column user_id") as caught:
+        check_interactions(table)
+    assert [f"row {row}:" in str(caught.value) for row in range(6)] == [False, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("missing", ["user_id", "item_id", "timestamp"])
+def test_a_missing_column_is_named(missing):
+    with pytest.raises(InputError, match=f"interactions: column {missing} is missing; the table has"):
+        check_interactions(interactions().drop(columns=missing))
+
+
+def test_all_missing_columns_are_named():
+    with pytest.raises(InputError, match="column user_id, item_id is missing; the table has timestamp"):
+        check_interactions(interactions()[["timestamp"]])
+
+
+@pytest.mark.parametrize(
+    ("check", "columns", "name"),
+    [
+        (check_interactions, ["user_id", "item_id", "timestamp"], "interactions"),
+        (check_items, ["item_id", "title"], "items"),
+        (check_users, ["user_id"], "users"),
+    ],
+)
+def test_an_empty_table_is_refused(check, columns, name):
+    with pytest.raises(InputError, match=f"{name}: the table has no rows"):
+        check(pd.DataFrame(columns=columns))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["1970-01-01", "1970-01-02T00:00:01Z"],
+        ["1970-01-01 00:00", "1970-01-02T02:00:01+02:00"],
+        pd.to_datetime(["1970-01-01 00:00:00", "1970-01-02 00:00:01"]),
+        pd.to_datetime(["1970-01-01 00:00:00", "1970-01-02 00:00:01"], utc=True).tz_convert("Asia/Shanghai"),
+        pd.Series([date(1970, 1, 1), datetime(1970, 1, 2, 0, 0, 1)], dtype=object),
+        [0, 86401],
+        ["0", "86401"],
+        ["0", "86401.0"],
+        pd.array([0, 86401], dtype="Int64"),
+    ],
+)
+def test_every_way_to_write_a_time_means_the_same(times):
+    column = check_interactions(interactions(timestamp=times))["timestamp"]
+    assert list(column) == [0, 86401]
+    assert isinstance(column.dtype, np.dtype)
+
+
+@pytest.mark.parametrize(
+    ("times", "count"),
+    [
+        (["yesterday", "2020-01-01"], 1),
+        (["a", "b"], 2),
+        ([1, "x"], 1),
+        ([1, None], 1),
+        ([np.inf, 1], 1),
+        (["inf", "1"], 1),
+        ([True, False], 2),
+        (pd.to_datetime(["2020-01-01", None]), 1),
+        (pd.array([1, None], dtype="Int64"), 1),
+        (["9999-99-99", "2020-01-01"], 1),
+    ],
+)
+def test_what_is_no_time_is_refused(times, count):
+    with pytest.raises(
+        InputError, match=f"interactions: {count} values of column timestamp do not read as a time"
+    ):
+        check_interactions(interactions(timestamp=times))
+
+
+def test_numbers_among_dates_are_refused():
+    with pytest.raises(InputError, match="mixes 1 numbers and 1 dates"):
+        check_interactions(interactions(timestamp=[978300760, "2020-01-01"]))
+
+
+def test_text_ratings_are_read():
+    ratings = check_interactions(interactions(rating=["4", "2.5"]))["rating"]
+    assert list(ratings) == [4.0, 2.5]
+    assert ratings.dtype == np.float64
+
+
+@pytest.mark.parametrize("rating", ["good", None, np.nan, np.inf])
+def test_what_is_no_rating_is_refused(rating):
+    with pytest.raises(InputError, match="1 values of column rating do not read as a number"):
+        check_interactions(interactions(rating=[1, rating]))
+
+
+def test_a_message_shows_plain_values():
+    with pytest.raises(InputError, match=r"\(row 1: nan\)$"):
+        check_interactions(interactions(rating=[1.0, np.nan]))
+
+
+@pytest.mark.parametrize("column", ["event", "scenario", "text"])
+def test_missing_text_is_empty(column):
+    assert list(check_interactions(interactions(**{column: ["看", None]}))[column]) == ["看", ""]
+
+
+def test_the_tables_given_stay_as_they_are():
+    given = interactions(user_id=[1, 2], text=["a", None])
+    items = pd.DataFrame({"item_id": [1], "title": [None]})
+    before = given.copy(), items.copy()
+    check_interactions(given)
+    check_items(items)
+    pd.testing.assert_frame_equal(given, before[0])
+    pd.testing.assert_frame_equal(items, before[1])
+
+
+def test_further_columns_stay():
+    table = interactions(seen=[True, False], vector=[[1, 2], [3]])
+    checked = check_interactions(table)
+    assert list(checked["seen"]) == [True, False]
+    assert list(checked["vector"]) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("title", [None, np.nan, "", "  "])
+def test_a_missing_title_is_the_item_id(title):
+    items = check_items(pd.DataFrame({"item_id": [7, 8], "title": [title, "霸王别姬"]}))
+    assert list(items["title"]) == ["7", "霸王别姬"]
+
+
+def test_equal_titles_are_fine_and_missing_categories_empty():
+    table = pd.DataFrame({"item_id": ["a", "b"], "title": ["x", " x "], "categories": ["A|B", None]})
+    items = check_items(table)
+    assert list(items["title"]) == ["x", "x"]
+    assert list(items["categories"]) == ["A|B", ""]
+
+
+@pytest.mark.parametrize(
+    ("check", "table", "message"),
+    [
+        (check_items, {"item_id": ["a", "b"]}, "items: column title is missing"),
+        (check_items, {"title": ["a", "b"]}, "items: column item_id is missing"),
+        (check_items, {"item_id": ["a", None], "title": "t"}, "items: 1 values of column item_id have no id"),
+        (check_items, {"item_id": ["a", "b", "a"], "title": "t"}, r"items: 1 rows repeat a item_id \('a'\)"),
+        (check_items, {"item_id": [1, "1"], "title": "t"}, "items: 1 rows repeat a item_id"),
+        (check_users, {"age": [3]}, "users: column user_id is missing"),
+        (check_users, {"user_id": ["u", "u", "u"]}, "users: 2 rows repeat a user_id"),
+        (check_users, {"user_id": ["u", ""]}, "users: 1 values of column user_id have no id"),
+    ],
+)
+def test_bad_items_and_users(check, table, message):
+    with pytest.raises(InputError, match=message):
+        check(pd.DataFrame(table))
+
+
+def test_unknown_items_are_counted_and_shown():
+    table = interactions(6, item_id=["i", "a", "b", "c", "d", "d"])
+    with pytest.raises(InputError, match=r"5 rows name an item .* lacks \('a', 'b', 'c', \.\.\.\)"):
+        check_known_items(table, pd.DataFrame({"item_id": ["i"]}))
+    check_known_items(table, pd.DataFrame({"item_id": list("iabcd")}))
+
+
+def test_user_features_stay():
+    users = check_users(pd.DataFrame({"user_id": [2, 1], "age": [30, 40]}))
+    assert users.to_dict("list") == {"user_id": ["2", "1"], "age": [30, 40]}

@@ -1,0 +1,153 @@
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfllmrec.data.histories import Histories
+from tfllmrec.data.splits import Targets
+from tfllmrec.errors import InputError
+from tfllmrec.evaluation import ranking
+from tfllmrec.evaluation.ranking import Ranking, Scorer, rank_targets
+
+
+def targets_of(histories: Sequence[Sequence[int]], items: Sequence[int]) -> Targets:
+    users = np.arange(len(items), dtype=np.int32)
+    return Targets(users, Histories.from_rows(histories), np.array(items, dtype=np.int32))
+
+
+def scorer_of(matrix: np.ndarray) -> Scorer:
+    return lambda users, _: tf.constant(matrix[users], tf.float32)
+
+
+def by_brute_force(matrix: np.ndarray, targets: Targets, k: int) -> Ranking:
+    ranks, top = [], []
+    for row, (scores, target) in enumerate(zip(matrix, targets.items, strict=True)):
+        unseen = [item for item in range(1, len(scores)) if item not in targets.histories.row(row)]
+        ranks.append(1 + sum(scores[item] >= scores[target] for item in unseen if item != target))
+        best = sorted(unseen, key=lambda item: -scores[item])[:k]
+        top.append(best + [0] * (k - len(best)))
+    return Ranking(np.array(ranks), np.array(top))
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> tuple[np.ndarray, Targets]:
+    """Few distinct scores, so that ties are common, and histories from empty to nearly everything."""
+    items = draw(st.integers(1, 12))
+    count = draw(st.integers(1, 7))
+    answers = draw(st.lists(st.integers(1, items), min_size=count, max_size=count))
+    histories = [
+        draw(st.lists(st.integers(0, items).filter(lambda item, answer=answer: item != answer), max_size=15))
+        for answer in answers
+    ]
+    seed = draw(st.integers(0, 1000))
+    matrix = np.random.default_rng(seed).integers(0, draw(st.integers(1, 20)), (count, items + 1))
+    return matrix.astype(np.float32), targets_of(histories, answers)
+
+
+@settings(max_examples=150, deadline=None)
+@given(questions(), st.integers(1, 14), st.integers(1, 8))
+def test_agrees_with_brute_force(question: tuple[np.ndarray, Targets], k: int, block: int) -> None:
+    matrix, targets = question
+    found, expected = (
+        rank_targets(scorer_of(matrix), targets, 3, k=k, block=block),
+        by_brute_force(matrix, targets, k),
+    )
+    np.testing.assert_array_equal(found.ranks, expected.ranks)
+    np.testing.assert_array_equal(found.top, expected.top)
+    assert (found.ranks.dtype, found.top.dtype) == (np.int64, np.int32)
+
+
+def test_a_known_answer() -> None:
+    targets = targets_of([[4, 1], []], [3, 2])
+    matrix = np.array([[9, 9, 3, 2, 8, 1], [9, 5, 1, 4, 3, 2]])
+    found = rank_targets(scorer_of(matrix), targets, 50, k=4)
+    np.testing.assert_array_equal(found.ranks, [2, 5])
+    np.testing.assert_array_equal(found.top, [[2, 3, 5, 0], [1, 3, 4, 5]])
+
+
+def test_ties_count_against_the_model() -> None:
+    found = rank_targets(scorer_of(np.ones((2, 11))), targets_of([[], [1, 2, 3]], [5, 5]), 50)
+    np.testing.assert_array_equal(found.ranks, [10, 7])
+
+
+def test_a_target_that_was_seen_is_ranked_among_the_unseen() -> None:
+    found = rank_targets(scorer_of(np.array([[0, 1, 2, 3]])), targets_of([[2]], [2]), 50, k=3)
+    np.testing.assert_array_equal(found.ranks, [2])
+    np.testing.assert_array_equal(found.top, [[3, 1, 0]])
+
+
+def test_the_model_sees_the_newest_items_and_the_filter_all() -> None:
+    shown = []
+
+    def score(users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
+        shown.append(histories)
+        return tf.zeros([len(users), 6])
+
+    found = rank_targets(score, targets_of([[1, 2, 3]], [5]), 2)
+    np.testing.assert_array_equal(shown, [[[2, 3]]])
+    np.testing.assert_array_equal(found.ranks, [2])
+
+
+def test_the_block_size_changes_nothing_and_every_block_has_one_shape() -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(103, 41))
+    targets = targets_of(
+        [rng.integers(1, 31, rng.integers(0, 20)) for _ in range(103)], rng.integers(31, 41, 103)
+    )
+    whole = rank_targets(scorer_of(matrix), targets, 7)
+    for block in (1, 10, 102, 1000):
+        shapes = set()
+
+        def score(users: np.ndarray, histories: np.ndarray, shapes: set = shapes) -> tf.Tensor:
+            shapes.add((users.shape, histories.shape))
+            return scorer_of(matrix)(users, histories)
+
+        found = rank_targets(score, targets, 7, block=block)
+        assert shapes == {((min(block, 103),), (min(block, 103), 7))}
+        np.testing.assert_array_equal(found.ranks, whole.ranks)
+        np.testing.assert_array_equal(found.top, whole.top)
+
+
+def test_one_trace_serves_blocks_catalogues_and_k() -> None:
+    for items, k, block in ((5, 3, 2), (9, 4, 3), (50, 10, 512)):
+        rank_targets(scorer_of(np.zeros((7, items + 1))), targets_of([[1]] * 7, [2] * 7), 4, k=k, block=block)
+    assert ranking._rank_block.experimental_get_tracing_count() == 1
+
+
+def test_a_keras_model_is_a_scorer() -> None:
+    class Model(keras.Model):
+        def call(self, users: tf.Tensor, histories: tf.Tensor) -> tf.Tensor:
+            return tf.one_hot(histories[:, 0] + 1 - users, 6)
+
+    found = rank_targets(Model(), targets_of([[1], [3]], [2, 5]), 4)
+    np.testing.assert_array_equal(found.ranks, [1, 4])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_are_an_error(bad: float) -> None:
+    matrix = np.zeros((5, 9))
+    matrix[3, 2:5] = bad
+    with pytest.raises(InputError, match=r"3 of the 2 x 8 scores for targets 2 to 3 are NaN or infinite"):
+        rank_targets(scorer_of(matrix), targets_of([[2]] * 5, [6] * 5), 4, block=2)
+
+
+def test_the_padding_may_score_anything() -> None:
+    matrix = np.array([[-np.inf, 1, 2]])
+    np.testing.assert_array_equal(rank_targets(scorer_of(matrix), targets_of([[]], [2]), 4).ranks, [1])
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (3, 5), (2,)])
+def test_scores_of_a_wrong_shape_are_an_error(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="2 rows"):
+        rank_targets(lambda *_: tf.zeros(shape), targets_of([[4], []], [1, 2]), 4)
+
+
+def test_targets_must_be_there_and_known() -> None:
+    with pytest.raises(InputError, match="none to rank"):
+        rank_targets(scorer_of(np.zeros((0, 3))), targets_of([], []), 4)
+    with pytest.raises(InputError, match="1 of 2 are the unknown item"):
+        rank_targets(scorer_of(np.zeros((2, 3))), targets_of([[], []], [0, 1]), 4)

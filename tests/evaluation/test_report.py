@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from tfllmrec.errors import InputError
+from tfllmrec.evaluation.bootstrap import Interval
+from tfllmrec.evaluation.report import best_first, score_table, write_report
+
+MODELS = {
+    "popularity": {"ndcg@10": 0.018, "recall@10": 0.037, "coverage@10": 0.01, "novelty@10": 9.1234},
+    "markov_chain": {"ndcg@10": 0.1531, "recall@10": 0.261, "coverage@10": 0.5, "novelty@10": 10.2},
+    "双塔[bold]": {"ndcg@10": 0.1742, "recall@10": 0.3, "coverage@10": 0.4, "novelty@10": 10.1},
+}
+INTERVALS = {"双塔[bold]": Interval(0.0211, 0.0162, 0.0262), "popularity": Interval(-0.001, -0.1, 0.1)}
+
+
+def text_of(table: Table, colours: str | None = None) -> str:
+    console = Console(width=120, color_system=colours, force_terminal=colours is not None)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
+
+
+def test_the_best_model_is_first() -> None:
+    assert best_first(MODELS) == ["双塔[bold]", "markov_chain", "popularity"]
+
+
+def test_the_table_has_a_row_a_model_with_its_interval() -> None:
+    lines = text_of(score_table(MODELS, INTERVALS)).splitlines()
+    rows = [line.split(maxsplit=5) for line in lines if "0." in line]
+    assert [row[:5] for row in rows] == [
+        ["双塔[bold]", "0.1742", "0.3000", "0.4000", "10.10"],
+        ["markov_chain", "0.1531", "0.2610", "0.5000", "10.20"],
+        ["popularity", "0.0180", "0.0370", "0.0100", "9.12"],
+    ]
+    assert rows[0][5].strip() == "+0.0211 [+0.0162, +0.0262]"
+    assert len(rows[1]) == 5
+    assert "ndcg@10 against" in lines[1]
+
+
+def test_only_the_best_of_a_quality_metric_stands_out() -> None:
+    text = text_of(score_table(MODELS), "standard")
+    assert "\x1b[1;32m0.1742" in text
+    assert "\x1b[1;32m0.3000" in text
+    assert text.count("\x1b[1;32m") == 2
+
+
+def test_all_metrics_fit_into_a_narrow_console() -> None:
+    names = ["ndcg", "recall", "mrr", "precision", "f1", "coverage", "novelty"]
+    table = score_table({"markov_chain": {f"{name}@10": 0.1234 for name in names}})
+    assert Console(width=200).measure(table).maximum <= 80
+
+
+def test_the_report_comes_back_best_first_and_rounded(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "report.json"
+    models = MODELS | {"ease": {"ndcg@10": np.float32(0.1), "recall@10": 1 / 3}}
+    write_report(path, {"users": np.int64(671), "notes": ("一", "two")}, models, {"fit": 1.23456789})
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert list(report) == ["data", "models", "seconds"]
+    assert list(report["models"]) == ["双塔[bold]", "markov_chain", "ease", "popularity"]
+    assert report["data"] == {"users": 671, "notes": ["一", "two"]}
+    assert report["models"]["ease"] == {"ndcg@10": 0.1, "recall@10": 0.333333}
+    assert report["models"]["popularity"] == MODELS["popularity"]
+    assert report["seconds"] == {"fit": 1.234568}
+
+
+def test_a_report_that_fails_leaves_the_old_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "report.json"
+    write_report(path, {}, MODELS, {})
+    old = path.read_text(encoding="utf-8")
+
+    def full_disk(self: Path, target: Path) -> None:
+        raise OSError("no space left on device")
+
+    with pytest.raises(ValueError, match="JSON"):
+        write_report(path, {}, MODELS, {"fit": float("nan")})
+    monkeypatch.setattr(Path, "replace", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_report(path, {"users": 1}, MODELS, {})
+    assert path.read_text(encoding="utf-8") == old
+    assert [file.name for file in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_no_models_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no models"):
+        write_report(tmp_path / "report.json", {}, {}, {})
+    with pytest.raises(InputError, match="no models"):
+        score_table({})

@@ -1,0 +1,38 @@
+"""Tables in: data sets, splits, vocabularies and `tf.data` batches."""
+
+from tfllmrec.data.catalog import load
+from tfllmrec.data.checkerboard import Checkerboard, checkerboard
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.demo import load_demo
+from tfllmrec.data.histories import Histories
+from tfllmrec.data.movielens import load_movielens
+from tfllmrec.data.splits import (
+    ColdItems,
+    ColdUsers,
+    Split,
+    Targets,
+    cold_items,
+    cold_users,
+    leave_one_out,
+    temporal,
+)
+from tfllmrec.data.vocabulary import Vocabulary
+
+__all__ = [
+    "Checkerboard",
+    "ColdItems",
+    "ColdUsers",
+    "Dataset",
+    "Histories",
+    "Split",
+    "Targets",
+    "Vocabulary",
+    "checkerboard",
+    "cold_items",
+    "cold_users",
+    "leave_one_out",
+    "load",
+    "load_demo",
+    "load_movielens",
+    "temporal",
+]

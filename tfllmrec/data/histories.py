@@ -1,0 +1,93 @@
+"""Ragged rows of item indices: every user's items, oldest first, in two flat arrays."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Histories:
+    """Rows of item indices of different lengths, oldest item first.
+
+    Attributes:
+        values: int32 [n], the rows one after the other.
+        offsets: int64 [rows + 1]; row r is `values[offsets[r]:offsets[r + 1]]`.
+
+    Example:
+        >>> histories = Histories.from_rows([[3, 1, 2], [], [4]])
+        >>> histories.newest(2)
+        array([[1, 2],
+               [0, 0],
+               [4, 0]], dtype=int32)
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Sequence[int]]) -> "Histories":
+        """Histories from one sequence of indices per row."""
+        arrays = [np.asarray(row, dtype=np.int32) for row in rows]
+        values = np.concatenate([np.empty(0, np.int32), *arrays])
+        return cls.from_lengths(values, np.array([len(array) for array in arrays], dtype=np.int64))
+
+    @classmethod
+    def from_lengths(cls, values: np.ndarray, lengths: np.ndarray) -> "Histories":
+        """Histories from flat values and the length of each row."""
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(np.asarray(values, dtype=np.int32), offsets)
+
+    @classmethod
+    def where(cls, chosen: np.ndarray, first: "Histories", second: "Histories") -> "Histories":
+        """Row by row from `first` where `chosen` (bool [rows]) is true, else from `second`."""
+        both = cls(
+            np.concatenate([first.values, second.values]),
+            np.concatenate([first.offsets[:-1], first.offsets[-1] + second.offsets]),
+        )
+        return both.take(np.where(chosen, 0, len(first)) + np.arange(len(first)))
+
+    @classmethod
+    def side_by_side(cls, parts: "Sequence[Histories]") -> "Histories":
+        """Row r of the result is row r of every part, one after the other."""
+        lengths = np.stack([part.lengths for part in parts])
+        values = np.concatenate([part.values for part in parts])
+        rows = np.concatenate([np.repeat(np.arange(len(part)), part.lengths) for part in parts])
+        return cls.from_lengths(values[np.argsort(rows, kind="stable")], lengths.sum(axis=0))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Items in each row, int64 [rows]."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> np.ndarray:
+        """The items of one row, int32 [length]."""
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+    def take(self, rows: np.ndarray) -> "Histories":
+        """The given rows, in the given order, repeats allowed."""
+        return self.between(self.offsets[rows], self.offsets[np.asarray(rows) + 1])
+
+    def newest(self, length: int) -> np.ndarray:
+        """The newest `length` items of every row, oldest first, zeros on the right: int32 [rows, length]."""
+        starts = np.maximum(self.offsets[:-1], self.offsets[1:] - length)
+        return self.between(starts, self.offsets[1:])._padded(length)
+
+    def padded(self) -> np.ndarray:
+        """Whole rows with zeros on the right: int32 [rows, longest row]."""
+        return self._padded(int(self.lengths.max(initial=0)))
+
+    def between(self, starts: np.ndarray, ends: np.ndarray) -> "Histories":
+        """Rows cut from the flat values: row r is `values[starts[r]:ends[r]]`."""
+        lengths = np.asarray(ends) - np.asarray(starts)
+        rows = Histories.from_lengths(np.empty(0, np.int32), lengths)
+        positions = np.arange(rows.offsets[-1]) + np.repeat(starts - rows.offsets[:-1], lengths)
+        return Histories(self.values[positions], rows.offsets)
+
+    def _padded(self, width: int) -> np.ndarray:
+        matrix = np.zeros((len(self), width), dtype=np.int32)
+        matrix[np.arange(width) < self.lengths[:, None]] = self.values
+        return matrix

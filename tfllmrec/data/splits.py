@@ -1,0 +1,206 @@
+"""What a model is fitted on and what it is asked: leave-one-out, temporal, cold-item and cold-user splits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.histories import Histories
+from tfllmrec.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Questions with a known answer: after this history, which item came next?
+
+    Attributes:
+        users: user index, int32 [n]; 0 for a user the model must not know.
+        histories: everything the user had before the target, oldest first (n rows); also what is filtered as
+            seen.
+        items: the item that came, int32 [n].
+    """
+
+    users: np.ndarray
+    histories: Histories
+    items: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A data set to fit on, and the targets to choose with (validation) and to report (test, once)."""
+
+    train: Dataset
+    validation: Targets
+    test: Targets
+
+
+def leave_one_out(data: Dataset) -> Split:
+    """The last item of a user is the test target, the one before it the validation target.
+
+    The training part ends before the validation target; the test history includes it. A user with fewer than
+    three interactions stays in training whole. A repeat of an earlier item is not a target. Both are counted
+    in the notes of `train`.
+
+    Raises:
+        InputError: no user has three interactions.
+    """
+    age = _interactions_to_come(data)
+    lengths = data.histories.lengths[data.user_indices]
+    held_out = (age < 2) & (lengths >= 3)
+    if not held_out.any():
+        raise InputError(
+            "leave-one-out: no user has the three interactions it takes (train, validation, test)"
+        )
+    first_time = _is_first_time(data)
+    short = int(np.sum((data.histories.lengths > 0) & (data.histories.lengths < 3)))
+    notes = [f"{short:,} users with fewer than 3 interactions are only trained on"] if short else []
+    return Split(
+        data.keep(~held_out, *notes, *_repeats(held_out & ~first_time)),
+        _targets(data, held_out & first_time & (age == 1)),
+        _targets(data, held_out & first_time & (age == 0)),
+    )
+
+
+def temporal(data: Dataset, validation_from: float, test_from: float) -> Split:
+    """Cut the table at two moments: train before `validation_from`, test from `test_from` on.
+
+    Every interaction of a later part is a target, its history all that the user did strictly before it in the
+    table's order; repeats of an earlier item are no targets.
+
+    Args:
+        data: a data set whose timestamps are times.
+        validation_from: first moment of the validation part, in the table's unit (Unix seconds for dates).
+        test_from: first moment of the test part.
+
+    Raises:
+        InputError: the timestamps are positions, which do not compare between users, or a part is empty.
+    """
+    if data.positions:
+        raise InputError(
+            "temporal split: the timestamps are positions in each user's history and do not compare between "
+            "users; use leave_one_out"
+        )
+    times = data.interactions["timestamp"].to_numpy()
+    first_time = _is_first_time(data)
+    train = times < validation_from
+    validation = first_time & ~train & (times < test_from)
+    test = first_time & (times >= max(test_from, validation_from))
+    for name, part in (("training", train), ("validation", validation), ("test", test)):
+        if not part.any():
+            raise InputError(
+                f"temporal split: the {name} part is empty; the times run from {times.min()} to {times.max()}"
+            )
+    return Split(
+        data.keep(train, *_repeats(~train & ~first_time)), _targets(data, validation), _targets(data, test)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ColdItems:
+    """A training part without some items, and every interaction with them as a target.
+
+    Attributes:
+        train: the data set without the cold items' interactions.
+        targets: all interactions with cold items; histories are strictly earlier and without cold items.
+        items: the cold items, int32, sorted.
+    """
+
+    train: Dataset
+    targets: Targets
+    items: np.ndarray
+
+
+def cold_items(data: Dataset, fraction: float = 0.1, *, seed: int = 0) -> ColdItems:
+    """Take a seeded fraction of the items out of training.
+
+    Raises:
+        InputError: `fraction` is not between 0 and 1, or leaves no cold or no warm item.
+    """
+    chosen = _draw(len(data.item_vocabulary), fraction, seed, "items")
+    is_cold = np.isin(data.item_indices, chosen)
+    first_time = _is_first_time(data)
+    targets = _targets(data, is_cold & first_time)
+    warm = ~np.isin(targets.histories.values, chosen)
+    kept_before = np.concatenate([[0], np.cumsum(warm)])
+    histories = Histories(targets.histories.values[warm], kept_before[targets.histories.offsets])
+    note = f"{len(chosen):,} cold items ({int(is_cold.sum()):,} interactions) taken out"
+    train = data.keep(~is_cold, note, *_repeats(is_cold & ~first_time))
+    return ColdItems(train, replace(targets, histories=histories), chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class ColdUsers:
+    """A training part without some users, and their last items as targets after short histories.
+
+    Attributes:
+        train: the data set without the cold users.
+        targets: for every history length asked for, the targets with histories cut to that many newest items;
+            user index 0, since the model has never met them.
+        users: the cold users, int32, sorted.
+    """
+
+    train: Dataset
+    targets: dict[int, Targets]
+    users: np.ndarray
+
+
+def cold_users(
+    data: Dataset, fraction: float = 0.1, *, history_lengths: Sequence[int] = (0, 1, 3), seed: int = 0
+) -> ColdUsers:
+    """Take a seeded fraction of the users out of training; ask for their last item after 0, 1 and 3 others.
+
+    Raises:
+        InputError: `fraction` is not between 0 and 1, or leaves no cold or no warm user.
+    """
+    chosen = _draw(len(data.user_vocabulary), fraction, seed, "users")
+    is_cold = np.isin(data.user_indices, chosen)
+    is_last = is_cold & (_interactions_to_come(data) == 0)
+    first_time = _is_first_time(data)
+    last = _targets(data, is_last & first_time)
+    nobody = np.zeros_like(last.users)
+    note = f"{len(chosen):,} cold users ({int(is_cold.sum()):,} interactions) taken out"
+    return ColdUsers(
+        data.keep(~is_cold, note, *_repeats(is_last & ~first_time)),
+        {length: Targets(nobody, _cut(last.histories, length), last.items) for length in history_lengths},
+        chosen,
+    )
+
+
+def _cut(histories: Histories, length: int) -> Histories:
+    ends = histories.offsets[1:]
+    return histories.between(np.maximum(histories.offsets[:-1], ends - length), ends)
+
+
+def _targets(data: Dataset, rows: np.ndarray) -> Targets:
+    """The interactions where `rows` is true as targets, with all that their users did before."""
+    places = np.flatnonzero(rows)
+    users = data.user_indices[places]
+    return Targets(
+        users, data.histories.between(data.histories.offsets[users], places), data.item_indices[places]
+    )
+
+
+def _interactions_to_come(data: Dataset) -> np.ndarray:
+    """How many interactions of the same user follow each interaction; 0 for a user's last."""
+    return data.histories.offsets[data.user_indices + 1] - 1 - np.arange(len(data.interactions))
+
+
+def _is_first_time(data: Dataset) -> np.ndarray:
+    return ~data.interactions.duplicated(["user_id", "item_id"]).to_numpy()
+
+
+def _repeats(rows: np.ndarray) -> tuple[str, ...]:
+    """The note on held-out interactions that are no targets."""
+    count = int(rows.sum())
+    return (f"{count:,} held-out interactions repeat an earlier item and are no targets",) if count else ()
+
+
+def _draw(size: int, fraction: float, seed: int, what: str) -> np.ndarray:
+    count = round(size * fraction) if 0 < fraction < 1 else 0
+    if not 0 < count < size:
+        raise InputError(f"cold {what}: a fraction of {fraction} of {size} leaves no cold or no warm {what}")
+    return np.sort(np.random.default_rng(seed).choice(size, count, replace=False) + 1).astype(np.int32)

@@ -1,0 +1,52 @@
+"""Ranking metrics in the logs of `fit`."""
+
+from collections.abc import Callable
+
+import keras
+
+from tfllmrec.data.splits import Targets
+from tfllmrec.evaluation import metrics
+from tfllmrec.evaluation.ranking import Scorer, rank_targets
+
+
+class RankingCallback(keras.callbacks.Callback):
+    """Adds `val_ndcg@k` and `val_recall@k` to the logs of every epoch, by full ranking of all targets.
+
+    Callbacks after this one in the list see the metrics, and so do `History` and the progress bar.
+
+    Args:
+        make_scorer: called at the end of each epoch, so that a scorer may cache what the weights now give.
+        targets: the validation targets.
+        history_length: the items of a history that the model sees.
+        k: length of the lists that count.
+
+    Example::
+
+        model.fit(
+            batches,
+            epochs=100,
+            callbacks=[
+                RankingCallback(lambda: scores_of(model), split.validation, history_length=50),
+                keras.callbacks.EarlyStopping(
+                    monitor="val_ndcg@10", mode="max", patience=3, restore_best_weights=True
+                ),
+            ],
+        )
+    """
+
+    def __init__(
+        self, make_scorer: Callable[[], Scorer], targets: Targets, history_length: int, k: int = 10
+    ) -> None:
+        super().__init__()
+        self.make_scorer = make_scorer
+        self.targets = targets
+        self.history_length = history_length
+        self.k = k
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Rank the targets with the weights of this epoch."""
+        if logs is None:
+            return
+        ranks = rank_targets(self.make_scorer(), self.targets, self.history_length, k=self.k).ranks
+        logs[f"val_ndcg@{self.k}"] = float(metrics.ndcg(ranks, self.k).mean())
+        logs[f"val_recall@{self.k}"] = float(metrics.recall(ranks, self.k).mean())

@@ -1,0 +1,69 @@
+"""Layers that read a history: int32 [B, L], oldest item first, zeros on the right."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("tfllmrec")
+class NewestFirst(keras.layers.Layer):
+    """Turns a history round: newest item first, zeros still on the right. int32 [B, L] -> [B, L].
+
+    Age is then the place in the row, whatever the length of the history.
+
+    Example:
+        >>> NewestFirst()(np.array([[7, 8, 9, 0]])).numpy()
+        array([[9, 8, 7, 0]], dtype=int32)
+    """
+
+    def call(self, history: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        history = tf.cast(history, tf.int32)
+        lengths = tf.reduce_sum(tf.cast(history > 0, tf.int32), axis=1)
+        return tf.reverse_sequence(history, lengths, seq_axis=1)
+
+    def compute_output_spec(self, history: keras.KerasTensor) -> keras.KerasTensor:
+        """The history's own shape."""
+        return keras.KerasTensor(history.shape, "int32")
+
+
+@keras.saving.register_keras_serializable("tfllmrec")
+class HistoryWeights(keras.layers.Layer):
+    """A history as one weight per item: decay ** age for the newest items, 0 for all others.
+
+    An item that stands twice counts once, at its newest place. int32 [B, L] newest first -> float32
+    [B, items + 1]; column 0 is 0.
+
+    Args:
+        item_count: items in the catalogue.
+        decay: weight of an item relative to the one after it; 1 makes the row multi-hot.
+        newest: how many of the newest items count; None counts all.
+    """
+
+    def __init__(self, item_count: int, decay: float = 1.0, newest: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.item_count, self.decay, self.newest = item_count, decay, newest
+
+    def call(self, history: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        history = history[:, : self.newest]
+        batch, length = tf.shape(history)[0], tf.shape(history)[1]
+        ages = tf.broadcast_to(tf.range(length)[None], [batch, length])
+        weights = tf.where(history > 0, self.decay ** tf.cast(ages, tf.float32), 0.0)
+        rows = tf.broadcast_to(tf.range(batch)[:, None], [batch, length])
+        zeros = tf.zeros([batch, self.item_count + 1])
+        return tf.tensor_scatter_nd_max(zeros, tf.stack([rows, history], axis=-1), weights)
+
+    def compute_output_spec(self, history: keras.KerasTensor) -> keras.KerasTensor:
+        """[B, items + 1]."""
+        return keras.KerasTensor((history.shape[0], self.item_count + 1), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {
+            **super().get_config(),
+            "item_count": self.item_count,
+            "decay": self.decay,
+            "newest": self.newest,
+        }

@@ -1,0 +1,170 @@
+"""Query and candidate towers as functional models over item and user indices."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfllmrec.models.history import NewestFirst
+
+
+@keras.saving.register_keras_serializable("tfllmrec")
+class ItemEmbedding(keras.layers.Layer):
+    """An item as the sum of a vector of its own and the mean of its tokens' vectors.
+
+    int32 of any shape -> float32 [..., dim]. Both towers share one: a history is read in the space it is
+    matched in.
+
+    Args:
+        item_count: items in the catalogue.
+        dim: width of the vectors.
+        token_shape: (width of the token table, number of tokens), or None for items without content.
+    """
+
+    def __init__(
+        self, item_count: int, dim: int, token_shape: tuple[int, int] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.item_count, self.dim, self.token_shape = item_count, dim, token_shape
+        normal = keras.initializers.RandomNormal(stddev=0.05)
+        self.own = self.add_weight(shape=(item_count + 1, dim), initializer=normal, name="own")
+        if token_shape is not None:
+            width, token_count = token_shape
+            self.tokens = self.add_weight(
+                shape=(item_count + 1, width), dtype="int32", initializer="zeros", trainable=False, name="tokens"
+            )
+            self.token_vectors = self.add_weight(
+                shape=(token_count + 1, dim), initializer=normal, name="token_vectors"
+            )
+
+    @classmethod
+    def with_tokens(cls, table: np.ndarray, dim: int) -> "ItemEmbedding":
+        """The embedding of items whose tokens are the rows of a table, int32 [items + 1, width]."""
+        layer = cls(len(table) - 1, dim, (table.shape[1], int(table.max())))
+        layer.tokens.assign(table)
+        return layer
+
+    def call(self, items: Any) -> Any:
+        """See the class."""
+        return ops.take(self.table(), items, axis=0)
+
+    def table(self) -> Any:
+        """The vectors of all items, float32 [items + 1, dim]."""
+        if self.token_shape is None:
+            return ops.convert_to_tensor(self.own)
+        there = ops.cast(self.tokens > 0, "float32")[..., None]
+        summed = ops.sum(ops.take(self.token_vectors, self.tokens, axis=0) * there, axis=1)
+        return self.own + summed / ops.maximum(ops.sum(there, axis=1), 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {
+            **super().get_config(),
+            "item_count": self.item_count,
+            "dim": self.dim,
+            "token_shape": self.token_shape,
+        }
+
+
+@keras.saving.register_keras_serializable("tfllmrec")
+class HistoryPooling(keras.layers.Layer):
+    """Several weighted means of a history: recency-weighted at first, then as training finds best.
+
+    A head's weights are a softmax over the history of (a learnt bias for the item's age + how well the item
+    answers the newest items). The biases start as exponential decays, one a head.
+
+    (items float32 [B, L, D] newest first, present bool [B, L], newest float32 [B, n]) -> float32 [B, heads * D];
+    zeros for an empty history.
+
+    Args:
+        heads: weighted means.
+    """
+
+    def __init__(self, heads: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def build(self, items_shape: Any, present_shape: Any, newest_shape: Any) -> None:
+        """Weights for L ages and D dimensions."""
+        length, dim = items_shape[1:]
+        self.question = keras.layers.Dense(self.heads * dim, name="question")
+        self.question.build(newest_shape)
+        decays = np.linspace(0.6, 0.98, self.heads)
+        self.age_bias = self.add_weight(shape=(self.heads, length), name="age_bias")
+        self.age_bias.assign(np.log(decays)[:, None] * np.arange(length))
+
+    def call(self, items: Any, present: Any, newest: Any) -> Any:
+        """See the class."""
+        dim = items.shape[2]
+        question = ops.reshape(self.question(newest), (-1, self.heads, dim))
+        fit = ops.einsum("bhd,bld->bhl", question, items) / np.sqrt(dim) + self.age_bias
+        weights = ops.softmax(ops.where(present[:, None], fit, -1e9), axis=-1)
+        return ops.reshape(ops.einsum("bhl,bld->bhd", weights, items), (-1, self.heads * dim))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "heads": self.heads}
+
+
+def query_encoder(
+    *,
+    dim: int,
+    history_length: int,
+    user_count: int | None,
+    newest: int = 3,
+    heads: int = 4,
+    hidden: int = 128,
+    dropout: float = 0.3,
+) -> keras.Model:
+    """What turns a user and the vectors of a history into a query vector.
+
+    Features: the vectors of the newest items one by one, `heads` weighted means of the history, the user's own
+    vector. A one-layer perceptron beside a linear path, then LayerNorm.
+
+    Args:
+        dim: width D of item, user and query vectors.
+        history_length: L.
+        user_count: users with a vector of their own, or None for a query that is the history alone.
+        newest: items that are features of their own.
+        heads: see `HistoryPooling`.
+        hidden: units of the perceptron.
+        dropout: on features and hidden units.
+
+    Returns:
+        {"user": int32 [B], "items": float32 [B, L, D], "present": bool [B, L]} (newest first) -> float32 [B, D].
+    """
+    user = keras.Input((), dtype="int32", name="user")
+    items = keras.Input((history_length, dim), name="items")
+    present = keras.Input((history_length,), dtype="bool", name="present")
+    known = items * ops.cast(present, "float32")[..., None]
+    last = ops.reshape(known[:, :newest], (-1, newest * dim))
+    features = [last, HistoryPooling(heads, name="pooling")(known, present, last)]
+    if user_count is not None:
+        own = keras.layers.Embedding(user_count + 1, dim, keras.initializers.RandomNormal(stddev=0.01), name="user_vectors")
+        features.append(own(user))
+    joined = keras.layers.Dropout(dropout)(keras.layers.Concatenate()(features))
+    inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu")(joined))
+    query = keras.layers.Dense(dim)(inner) + keras.layers.Dense(dim, use_bias=False, name="linear")(joined)
+    query = keras.layers.LayerNormalization(name="query")(query)
+    return keras.Model({"user": user, "items": items, "present": present}, query, name="query_encoder")
+
+
+def query_tower(encoder: keras.Model, items: keras.layers.Layer) -> keras.Model:
+    """{"user": int32 [B], "history": int32 [B, L] oldest first} -> query vectors, float32 [B, D].
+
+    Args:
+        encoder: a `query_encoder`.
+        items: what turns item indices into vectors: the `ItemEmbedding`, or a table frozen for serving.
+    """
+    user = keras.Input((), dtype="int32", name="user")
+    history = keras.Input((encoder.input["items"].shape[1],), dtype="int32", name="history")
+    newest_first = NewestFirst()(history)
+    query = encoder({"user": user, "items": items(newest_first), "present": newest_first > 0})
+    return keras.Model({"user": user, "history": history}, query, name="query_tower")
+
+
+def candidate_tower(items: keras.layers.Layer) -> keras.Model:
+    """Item indices int32 [C] -> candidate vectors, float32 [C, D]."""
+    item = keras.Input((), dtype="int32", name="item")
+    return keras.Model(item, items(item), name="candidate_tower")

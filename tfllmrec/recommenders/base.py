@@ -1,0 +1,200 @@
+"""What all families have in common: the same calls, the same rules, the same files."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.histories import Histories
+from tfllmrec.data.splits import Targets
+from tfllmrec.errors import InputError
+from tfllmrec.models.top_items import top_items
+from tfllmrec.recommenders.catalogue import Catalogue
+from tfllmrec.recommenders.config import Config
+
+_FORMAT = 1
+
+
+class Recommender(ABC):
+    """One family of the zoo: fitted on a data set, asked in string ids, saved without pickle.
+
+    A family sets `family` and `config_class` and says how it is fitted (`_fit`). What it can answer follows from
+    its scoring model, a functional `keras.Model` from {"user": int32 [B], "history": int32 [B, L]} to a score
+    for every item, float32 [B, items + 1]: evaluation, `recommend` and the export all run this one model.
+
+    Args:
+        config: the family's configuration; without it `fit` chooses one from the size of the data.
+        options: single options to set, where the others are to be chosen from the data.
+
+    Attributes:
+        config: the configuration the recommender was fitted with (or None before).
+        catalogue: ids, titles and stored histories.
+        model: what is trained and saved.
+        scorer: the scoring model.
+    """
+
+    family: ClassVar[str]
+    config_class: ClassVar[type[Config]]
+
+    config: Any
+    catalogue: Catalogue
+    model: keras.Model
+    scorer: keras.Model
+
+    def __init__(self, config: Config | None = None, **options: Any) -> None:
+        if config is not None and options:
+            raise InputError(f"{self.family}: give a config or single options, not both")
+        self.config = config
+        self._options = options
+
+    def fit(
+        self,
+        train: Dataset,
+        validation: Targets | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> Self:
+        """Fit on a training part; `validation` decides when to stop, where the family trains in epochs."""
+        if self.config is None:
+            self.config = self.config_class.for_data(train, self._options)
+        self.catalogue = Catalogue.from_dataset(train)
+        keras.utils.set_random_seed(self.config.seed)
+        self._fit(train, validation, list(callbacks))
+        return self
+
+    @abstractmethod
+    def _fit(self, train: Dataset, validation: Targets | None, callbacks: list[keras.callbacks.Callback]) -> None:
+        """Set `self.model` from the catalogue and the configuration, and `_assemble`."""
+
+    def _assemble(self) -> None:
+        """Set `self.scorer` from `self.model`, after it was built or loaded."""
+        self.scorer = self.model
+
+    @property
+    def history_length(self) -> int:
+        """L, how many of the newest items the scoring model reads."""
+        return self.config.history_length
+
+    def score(self, users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
+        """Scores of all items: users int32 [B], histories int32 [B, L] -> float32 [B, items + 1]."""
+        return self.scorer({"user": users, "history": histories})
+
+    def recommend(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        k: int = 10,
+        *,
+        exclude: Sequence[Sequence[str]] | None = None,
+        exclude_seen: bool = True,
+    ) -> pd.DataFrame:
+        """The k best items for users, for histories given on the spot, or for both row by row.
+
+        A known user without a given history is served from the stored one, anybody with a history from that, and
+        a row with neither from popularity. Unknown ids and "" are nothing.
+
+        Args:
+            users: user ids.
+            histories: item ids, oldest first, one sequence a row.
+            k: items a row; fewer come back where fewer are left.
+            exclude: item ids that must not come back, one sequence a row.
+            exclude_seen: given and stored items do not come back either.
+
+        Returns:
+            Columns row (place of the question), user_id, rank (from 1), item_id, title, score; best first.
+
+        Raises:
+            InputError: neither users nor histories, rows that do not match, k below 1, a string for a sequence.
+        """
+        if k < 1:
+            raise InputError(f"recommend: k is {k}, and must be at least 1")
+        rows = _row_count(users=users, histories=histories, exclude=exclude)
+        users = list(users) if users is not None else [""] * rows
+        user_indices = self.catalogue.users.lookup(users)
+        given, excluded = self._lookup(histories, rows), self._lookup(exclude, rows)
+        stored = self.catalogue.histories.take(user_indices)
+        read = Histories.where(given.lengths > 0, given, stored)
+        seen = [given, stored] if exclude_seen else []
+        hidden = Histories.side_by_side([excluded, *seen]).padded()
+        count = min(k, len(self.catalogue.items))
+        scores = self.score(user_indices, read.newest(self.history_length))
+        items, scores = (tensor.numpy() for tensor in top_items(scores, hidden, count))
+        table = pd.DataFrame(
+            {
+                "row": np.repeat(np.arange(rows), count),
+                "user_id": np.repeat(np.asarray(users, dtype=object), count),
+                "rank": np.tile(np.arange(1, count + 1), rows),
+                "item_id": self.catalogue.items.ids(items.ravel()),
+                "title": self.catalogue.titles[items.ravel()],
+                "score": scores.ravel(),
+            }
+        )
+        return table[table["item_id"] != ""].reset_index(drop=True)
+
+    def _lookup(self, rows: Sequence[Sequence[str]] | None, count: int) -> Histories:
+        """Known items of every row as indices."""
+        found = (self.catalogue.items.lookup(row) for row in (rows or [()] * count))
+        return Histories.from_rows([row[row > 0] for row in found])
+
+    def save(self, folder: str | Path) -> None:
+        """Write configuration, catalogue and model to a folder; `tfllmrec.recommenders.load` reads them back."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        description = {"format": _FORMAT, "family": self.family, "config": self.config.to_dict()}
+        self.catalogue.save(folder)
+        self.model.save(folder / "model.keras")
+        (folder / "recommender.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the folder holds no saved recommender of this family.
+        """
+        folder = Path(folder)
+        description = read_description(folder)
+        if description["family"] != cls.family:
+            raise InputError(f"{folder} holds a {description['family']}, not a {cls.family}")
+        recommender = cls(cls.config_class.from_options(description["config"]))
+        recommender.catalogue = Catalogue.load(folder)
+        recommender.model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+        recommender._assemble()
+        return recommender
+
+
+def read_description(folder: Path) -> Mapping[str, Any]:
+    """The `recommender.json` of a folder: format, family, config.
+
+    Raises:
+        InputError: it is missing, no JSON, or of another format.
+    """
+    path = folder / "recommender.json"
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        found = description["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder} holds no saved recommender: {path.name} is missing or damaged") from error
+    if found != _FORMAT:
+        raise InputError(f"{folder} has format {found}; this version of tfllmrec reads format {_FORMAT}")
+    return description
+
+
+def _row_count(**columns: Sequence[Any] | None) -> int:
+    """The common number of rows of what was given."""
+    for name, column in columns.items():
+        if isinstance(column, str) or (name != "users" and column and isinstance(column[0], str)):
+            raise InputError(f"recommend: {name} is a sequence with one entry a row, not a single string")
+    lengths = {name: len(column) for name, column in columns.items() if column is not None}
+    if not lengths.keys() & {"users", "histories"}:
+        raise InputError("recommend: give users, histories, or both")
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{count} {name}" for name, count in lengths.items())
+        raise InputError(f"recommend: the rows do not match ({told})")
+    return next(iter(lengths.values()))

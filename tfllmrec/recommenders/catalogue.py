@@ -1,0 +1,61 @@
+"""What every recommender remembers of its training data: ids, titles, stored histories, counts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.histories import Histories
+from tfllmrec.data.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Ids, titles and histories, so that a model of indices can be asked in strings.
+
+    Attributes:
+        items: the items that can be recommended.
+        titles: title by item index, [items + 1] objects; "" for 0.
+        counts: interactions by item index in the training part, int64 [items + 1].
+        users: the users with a stored history or an embedding.
+        histories: stored histories by user index, [users + 1] rows; row 0 is empty.
+    """
+
+    items: Vocabulary
+    titles: np.ndarray
+    counts: np.ndarray
+    users: Vocabulary
+    histories: Histories
+
+    @classmethod
+    def from_dataset(cls, data: Dataset) -> "Catalogue":
+        """The catalogue of a (training) data set."""
+        titles = np.concatenate([[""], data.items["title"].to_numpy(dtype=object)])
+        return cls(data.item_vocabulary, titles, data.item_counts, data.user_vocabulary, data.histories)
+
+    def save(self, folder: Path) -> None:
+        """Write `items.parquet` and `users.parquet`."""
+        items = {"item_id": self.items.tokens, "title": self.titles, "count": self.counts}
+        pd.DataFrame(items).iloc[1:].to_parquet(folder / "items.parquet", index=False)
+        rows = pa.LargeListArray.from_arrays(self.histories.offsets[1:], self.histories.values)
+        users = pa.array(self.users.tokens[1:], pa.string())
+        pq.write_table(pa.table({"user_id": users, "history": rows}), folder / "users.parquet")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Catalogue":
+        """Read what `save` wrote."""
+        items = pd.read_parquet(folder / "items.parquet")
+        users = pq.read_table(folder / "users.parquet").combine_chunks()
+        rows = users["history"].combine_chunks()
+        lengths = np.diff(rows.offsets.to_numpy())
+        return cls(
+            Vocabulary(items["item_id"]),
+            np.concatenate([[""], items["title"].to_numpy(dtype=object)]),
+            np.concatenate([[0], items["count"].to_numpy()]),
+            Vocabulary(users["user_id"].to_pylist()),
+            Histories.from_lengths(rows.flatten().to_numpy(), np.concatenate([[0], lengths])),
+        )

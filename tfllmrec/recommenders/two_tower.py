@@ -1,0 +1,185 @@
+"""The two-tower retrieval family: a query vector for the user, a candidate vector for every item."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import keras
+import numpy as np
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from tfllmrec.content.tokens import token_table
+from tfllmrec.data.batches import next_item_batches
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.splits import Targets
+from tfllmrec.evaluation.callback import RankingCallback
+from tfllmrec.models.scoring import ItemIndex, PopularityScores, UnlessEmpty, scoring_inputs
+from tfllmrec.models.two_tower import ItemEmbedding, candidate_tower, query_encoder, query_tower
+from tfllmrec.recommenders.base import Recommender
+from tfllmrec.recommenders.config import Config, Fraction, Positive
+from tfllmrec.tasks import negatives
+from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class TwoTowerConfig(Config):
+    """Attributes beside those of every `Config`.
+
+    dim: width of all vectors.
+    newest: newest items that are features of their own.
+    heads: weighted means of the history.
+    hidden: units of the query tower's perceptron.
+    dropout: in the query tower.
+    user_vectors: whether a user has a vector of their own.
+    content: whether an item's title and categories add to its vector.
+    loss: what a query is scored against in training; see `tfllmrec.tasks.negatives`.
+    negatives: items drawn for a batch, where `loss` draws any.
+    temperature: scores are divided by it in training.
+    hard_negatives: keep only that many highest-scored negatives; None keeps all.
+    learning_rate: of Adam.
+    ema: momentum of the moving average of the weights that is evaluated and kept.
+    batch_size: examples a step.
+    epochs: at most.
+    patience: epochs without a better validation ndcg@10 before training stops.
+    """
+
+    dim: Positive = 64
+    newest: Positive = 3
+    heads: Positive = 4
+    hidden: Positive = 128
+    dropout: Fraction = 0.3
+    user_vectors: bool = True
+    content: bool = True
+    loss: Literal["in_batch", "mixed", "sampled", "full"] = "full"
+    negatives: Positive = 1024
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    hard_negatives: Positive | None = None
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    ema: Fraction = 0.99
+    batch_size: Positive = 512
+    epochs: Positive = 30
+    patience: Positive = 3
+
+    @classmethod
+    def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
+        """Sizes and regularisation for a data set of this size."""
+        return cls.from_options({**_sized(data), **options})
+
+
+def _sized(data: Dataset) -> dict[str, Any]:
+    return {}
+
+
+class TwoTower(Recommender):
+    """Retrieval with two towers (Covington et al., 2016; Yi et al., 2019, RecSys), trained under a TFRS task.
+
+    The query tower reads the newest items, several learnt weighted means of the history, and the user's own
+    vector; the candidate tower an item's own vector and its title and categories.
+
+    Example:
+        >>> model = TwoTower(epochs=5).fit(split.train, split.validation)
+        >>> model.recommend(histories=[["1", "260"]], k=10)
+
+    Attributes:
+        model: {"user", "history", "item"} -> {"query", "candidate"}: both towers, as they were trained.
+        index: the item vectors that are served.
+        query_model: the query tower over `index`.
+        history: what Keras `fit` logged, epoch by epoch.
+    """
+
+    family = "two_tower"
+    config_class = TwoTowerConfig
+
+    index: ItemIndex
+    query_model: keras.Model
+    history: Mapping[str, list[float]]
+
+    def _fit(self, train: Dataset, validation: Targets | None, callbacks: list[keras.callbacks.Callback]) -> None:
+        config = self.config
+        self.model = self._towers(train)
+        self._assemble()
+        trainer = RetrievalModel(
+            self.query_tower,
+            self.candidate_tower,
+            Retrieval(temperature=config.temperature, num_hard_negatives=config.hard_negatives),
+            self._negatives(),
+        )
+        trainer.compile(
+            keras.optimizers.Adam(config.learning_rate, use_ema=True, ema_momentum=config.ema), jit_compile=False
+        )
+        batches = next_item_batches(train, config.history_length, config.batch_size, seed=config.seed)
+        stopping = [] if validation is None else self._early_stopping(validation)
+        averaging = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+        fitted = trainer.fit(batches, epochs=config.epochs, verbose=0, callbacks=[averaging, *stopping, *callbacks])
+        self.history = fitted.history
+        self._index_items()
+
+    def _towers(self, train: Dataset) -> keras.Model:
+        config, item_count = self.config, len(self.catalogue.items)
+        if config.content:
+            items = ItemEmbedding.with_tokens(token_table(train.items), config.dim)
+        else:
+            items = ItemEmbedding(item_count, config.dim)
+        encoder = query_encoder(
+            dim=config.dim,
+            history_length=config.history_length,
+            user_count=len(self.catalogue.users) if config.user_vectors else None,
+            newest=config.newest,
+            heads=config.heads,
+            hidden=config.hidden,
+            dropout=config.dropout,
+        )
+        queries, candidates = query_tower(encoder, items), candidate_tower(items)
+        inputs = {**queries.input, "item": candidates.input}
+        return keras.Model(inputs, {"query": queries(queries.input), "candidate": candidates(candidates.input)})
+
+    @property
+    def query_tower(self) -> keras.Model:
+        """{"user": int32 [B], "history": int32 [B, L]} -> query vectors, float32 [B, dim]."""
+        return self.model.get_layer("query_tower")
+
+    @property
+    def candidate_tower(self) -> keras.Model:
+        """Item indices int32 [C] -> candidate vectors, float32 [C, dim]."""
+        return self.model.get_layer("candidate_tower")
+
+    def _negatives(self) -> negatives.Negatives:
+        counts, config = self.catalogue.counts, self.config
+        match config.loss:
+            case "in_batch":
+                return negatives.in_batch(counts)
+            case "mixed":
+                return negatives.mixed(counts, config.negatives)
+            case "sampled":
+                return negatives.sampled(len(counts) - 1, config.negatives)
+            case _:
+                return negatives.full(len(counts) - 1)
+
+    def _early_stopping(self, validation: Targets) -> list[keras.callbacks.Callback]:
+        def current_scorer() -> Any:
+            self._index_items()
+            return self.score
+
+        return [
+            RankingCallback(current_scorer, validation, self.history_length),
+            keras.callbacks.EarlyStopping(
+                "val_ndcg@10", mode="max", patience=self.config.patience, restore_best_weights=True
+            ),
+        ]
+
+    def _assemble(self) -> None:
+        """Serve from a fixed table of item vectors: histories are read from it, queries matched with it."""
+        item_count = len(self.catalogue.items)
+        self.index = ItemIndex(item_count, self.config.dim)
+        self.query_model = query_tower(self.query_tower.get_layer("query_encoder"), self.index)
+        user, history = scoring_inputs(self.history_length)
+        scores = self.index.scores(self.query_model({"user": user, "history": history}))
+        popularity = PopularityScores(item_count).set_counts(self.catalogue.counts)(history)
+        scores = UnlessEmpty()(scores, popularity, history)
+        self.scorer = keras.Model({"user": user, "history": history}, scores)
+        self._index_items()
+
+    def _index_items(self) -> None:
+        """Bring the item vectors that are served up to date with the candidate tower."""
+        everything = np.arange(len(self.catalogue.items) + 1, dtype=np.int32)
+        self.index.vectors.assign(self.candidate_tower(everything))

@@ -1,0 +1,87 @@
+"""Which candidates a batch of queries is scored against: its own targets, drawn items, or the catalogue."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+
+class Candidates(NamedTuple):
+    """Candidates for a batch of B targets; the first B are the targets themselves.
+
+    Attributes:
+        items: item indices, int32 [C], C >= B.
+        sampling_probability: chance of each to be in this list, float32 [C], for the logQ correction, or None.
+        score_mask: bool [B, C], False where a query must not see a candidate, or None.
+    """
+
+    items: tf.Tensor
+    sampling_probability: tf.Tensor | None = None
+    score_mask: tf.Tensor | None = None
+
+
+Negatives = Callable[[tf.Tensor], Candidates]
+"""Targets int32 [B] -> candidates."""
+
+
+def in_batch(item_counts: np.ndarray) -> Negatives:
+    """The other targets of the batch, corrected for their frequency (Yi et al., 2019, RecSys).
+
+    Args:
+        item_counts: interactions of every item, [items + 1].
+    """
+    frequency = _frequency(item_counts)
+    return lambda targets: Candidates(targets, tf.gather(frequency, targets))
+
+
+def mixed(item_counts: np.ndarray, count: int) -> Negatives:
+    """The other targets of the batch and `count` items drawn uniformly (Yang et al., 2020, WWW).
+
+    Args:
+        item_counts: interactions of every item, [items + 1].
+        count: items drawn for a batch, shared by its queries.
+    """
+    frequency, item_count = _frequency(item_counts), len(item_counts) - 1
+
+    def draw(targets: tf.Tensor) -> Candidates:
+        items = tf.concat([targets, _uniform(count, item_count)], axis=0)
+        batch = tf.cast(tf.shape(targets)[0], tf.float32)
+        expected = batch * tf.gather(frequency, items) + count / item_count
+        return Candidates(items, expected / (batch + count))
+
+    return draw
+
+
+def sampled(item_count: int, count: int) -> Negatives:
+    """`count` items drawn uniformly, and no other query's target.
+
+    Args:
+        item_count: items in the catalogue.
+        count: items drawn for a batch, shared by its queries.
+    """
+    return lambda targets: _own_target_and(targets, _uniform(count, item_count))
+
+
+def full(item_count: int) -> Negatives:
+    """Every item of the catalogue: the exact softmax. Needs a task that removes accidental hits.
+
+    Args:
+        item_count: items in the catalogue.
+    """
+    return lambda targets: _own_target_and(targets, tf.range(1, item_count + 1))
+
+
+def _own_target_and(targets: tf.Tensor, others: tf.Tensor) -> Candidates:
+    """A query's own target, hidden from the other queries, and further items that all of them see."""
+    own = tf.eye(tf.shape(targets)[0], dtype=tf.bool)
+    mask = tf.pad(own, [[0, 0], [0, tf.shape(others)[0]]], constant_values=True)
+    return Candidates(tf.concat([targets, others], axis=0), score_mask=mask)
+
+
+def _uniform(count: int, item_count: int) -> tf.Tensor:
+    return tf.random.uniform([count], 1, item_count + 1, dtype=tf.int32)
+
+
+def _frequency(item_counts: np.ndarray) -> tf.Tensor:
+    return tf.constant(item_counts / max(item_counts.sum(), 1), tf.float32)
