@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
+import scipy.sparse
 
 _WORD = re.compile(r"[\u3400-\u9fff]+|[^\W_\u3400-\u9fff]+")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
@@ -33,23 +34,21 @@ def item_tokens(title: str, categories: str = "") -> list[str]:
     return list(dict.fromkeys(tokens))
 
 
-def token_table(items: pd.DataFrame, *, width: int = 16, min_items: int = 3) -> np.ndarray:
-    """Every item's tokens as indices: int32 [items + 1, width], zeros on the right; row 0 is the padding's.
+def token_matrix(items: pd.DataFrame, *, min_items: int = 3) -> scipy.sparse.csr_array:
+    """Which item has which token: float32 [items + 1, tokens], 1 or 0; row 0, the padding's, is empty.
 
     Args:
         items: title and perhaps categories, in the order of the item vocabulary.
-        width: tokens kept of an item, the first ones.
-        min_items: tokens of fewer items tell the items apart no better than the item id does, and are left out.
+        min_items: tokens of fewer items tell items apart no better than the item ids do, and are left out.
     """
     categories = items["categories"] if "categories" in items else [""] * len(items)
     tokens = [item_tokens(*pair) for pair in zip(items["title"], categories, strict=True)]
     counts = Counter(token for row in tokens for token in row)
-    index = {token: place for place, (token, count) in enumerate(counts.most_common(), start=1) if count >= min_items}
-    table = np.zeros((len(items) + 1, width), dtype=np.int32)
-    for row, names in enumerate(tokens, start=1):
-        known = [index[name] for name in names if name in index][:width]
-        table[row, : len(known)] = known
-    return table
+    column = {token: place for place, token in enumerate(t for t, count in counts.items() if count >= min_items)}
+    cells = [(row, column[token]) for row, names in enumerate(tokens, start=1) for token in names if token in column]
+    rows, columns = np.array(cells, dtype=np.int32).reshape(-1, 2).T
+    ones = np.ones(len(cells), np.float32)
+    return scipy.sparse.csr_array((ones, (rows, columns)), shape=(len(items) + 1, len(column)))
 
 
 def _pairs(characters: str) -> list[str]:

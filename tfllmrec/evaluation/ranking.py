@@ -101,7 +101,7 @@ def _rank_block(
 
 def _filtered(histories: Histories, columns: int) -> np.ndarray:
     """Where no item is ranked: those seen, and the padding. Bool [B, columns]."""
-    # Ten times faster in NumPy than as a scatter in the graph.
+    # A mask made in NumPy is twice as fast as a scatter of -inf in the graph.
     filtered = np.zeros((len(histories), columns), dtype=bool)
     filtered[:, 0] = True
     filtered[np.repeat(np.arange(len(histories)), histories.lengths), histories.values] = True

@@ -1,9 +1,11 @@
 """Query and candidate towers as functional models over item and user indices."""
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
+import scipy.sparse
+import tensorflow as tf
 from keras import ops
 
 from tfllmrec.models.history import NewestFirst
@@ -11,7 +13,7 @@ from tfllmrec.models.history import NewestFirst
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class ItemEmbedding(keras.layers.Layer):
-    """An item as the sum of a vector of its own and the mean of its tokens' vectors.
+    """An item as the sum of a vector of its own and the mean of its tokens' vectors; zeros for item 0.
 
     int32 of any shape -> float32 [..., dim]. Both towers share one: a history is read in the space it is
     matched in.
@@ -19,43 +21,53 @@ class ItemEmbedding(keras.layers.Layer):
     Args:
         item_count: items in the catalogue.
         dim: width of the vectors.
-        token_shape: (width of the token table, number of tokens), or None for items without content.
+        token_count: different tokens; 0 for items without content.
+        token_uses: tokens of all items together.
     """
 
     def __init__(
-        self, item_count: int, dim: int, token_shape: tuple[int, int] | None = None, **kwargs: Any
+        self, item_count: int, dim: int, token_count: int = 0, token_uses: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.item_count, self.dim, self.token_shape = item_count, dim, token_shape
+        self.item_count, self.dim = item_count, dim
+        self.token_count, self.token_uses = token_count, token_uses
         normal = keras.initializers.RandomNormal(stddev=0.05)
         self.own = self.add_weight(shape=(item_count + 1, dim), initializer=normal, name="own")
-        if token_shape is not None:
-            width, token_count = token_shape
-            self.tokens = self.add_weight(
-                shape=(item_count + 1, width), dtype="int32", initializer="zeros", trainable=False, name="tokens"
-            )
+        if token_count:
+            fixed = {"initializer": "zeros", "trainable": False}
+            self.places = self.add_weight(shape=(token_uses, 2), dtype="int64", name="places", **fixed)
+            self.shares = self.add_weight(shape=(token_uses,), name="shares", **fixed)
             self.token_vectors = self.add_weight(
-                shape=(token_count + 1, dim), initializer=normal, name="token_vectors"
+                shape=(token_count, dim), initializer=normal, name="token_vectors"
             )
 
     @classmethod
-    def with_tokens(cls, table: np.ndarray, dim: int) -> "ItemEmbedding":
-        """The embedding of items whose tokens are the rows of a table, int32 [items + 1, width]."""
-        layer = cls(len(table) - 1, dim, (table.shape[1], int(table.max())))
-        layer.tokens.assign(table)
+    def with_tokens(cls, tokens: scipy.sparse.csr_array, dim: int) -> Self:
+        """The embedding of items with tokens, [items + 1, tokens] non-zero where an item has the token."""
+        layer = cls(tokens.shape[0] - 1, dim, tokens.shape[1], tokens.nnz)
+        uses = np.diff(tokens.indptr)
+        rows = np.repeat(np.arange(len(uses)), uses)
+        if tokens.nnz:
+            layer.places.assign(np.stack([rows, tokens.indices], axis=1))
+            layer.shares.assign(1 / uses[rows])
         return layer
 
-    def call(self, items: Any) -> Any:
+    def call(self, items: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        return ops.take(self.table(), items, axis=0)
+        return tf.gather(self.table(), items)
 
-    def table(self) -> Any:
+    def table(self) -> tf.Tensor:
         """The vectors of all items, float32 [items + 1, dim]."""
-        if self.token_shape is None:
-            return ops.convert_to_tensor(self.own)
-        there = ops.cast(self.tokens > 0, "float32")[..., None]
-        summed = ops.sum(ops.take(self.token_vectors, self.tokens, axis=0) * there, axis=1)
-        return self.own + summed / ops.maximum(ops.sum(there, axis=1), 1.0)
+        vectors = tf.convert_to_tensor(self.own)
+        if self.token_count:
+            shape = (self.item_count + 1, self.token_count)
+            tokens = tf.SparseTensor(tf.convert_to_tensor(self.places), tf.convert_to_tensor(self.shares), shape)
+            vectors += tf.sparse.sparse_dense_matmul(tokens, tf.convert_to_tensor(self.token_vectors))
+        return tf.pad(vectors[1:], [[1, 0], [0, 0]])
+
+    def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
+        """[..., dim]."""
+        return keras.KerasTensor((*items.shape, self.dim), "float32")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
@@ -63,7 +75,8 @@ class ItemEmbedding(keras.layers.Layer):
             **super().get_config(),
             "item_count": self.item_count,
             "dim": self.dim,
-            "token_shape": self.token_shape,
+            "token_count": self.token_count,
+            "token_uses": self.token_uses,
         }
 
 
@@ -74,8 +87,8 @@ class HistoryPooling(keras.layers.Layer):
     A head's weights are a softmax over the history of (a learnt bias for the item's age + how well the item
     answers the newest items). The biases start as exponential decays, one a head.
 
-    (items float32 [B, L, D] newest first, present bool [B, L], newest float32 [B, n]) -> float32 [B, heads * D];
-    zeros for an empty history.
+    (items float32 [B, L, D] newest first and zeros where nothing is present, present bool [B, L], newest float32
+    [B, n]) -> float32 [B, heads * D]; zeros for an empty history.
 
     Args:
         heads: weighted means.
@@ -97,10 +110,14 @@ class HistoryPooling(keras.layers.Layer):
     def call(self, items: Any, present: Any, newest: Any) -> Any:
         """See the class."""
         dim = items.shape[2]
-        question = ops.reshape(self.question(newest), (-1, self.heads, dim))
-        fit = ops.einsum("bhd,bld->bhl", question, items) / np.sqrt(dim) + self.age_bias
-        weights = ops.softmax(ops.where(present[:, None], fit, -1e9), axis=-1)
-        return ops.reshape(ops.einsum("bhl,bld->bhd", weights, items), (-1, self.heads * dim))
+        question = tf.reshape(self.question(newest), (-1, self.heads, dim))
+        fit = tf.matmul(question, items, transpose_b=True) / np.sqrt(dim) + self.age_bias
+        weights = tf.nn.softmax(tf.where(present[:, None], fit, -1e9), axis=-1)
+        return tf.reshape(tf.matmul(weights, items), (-1, self.heads * dim))
+
+    def compute_output_spec(self, items: Any, present: Any, newest: Any) -> keras.KerasTensor:
+        """[B, heads * D]."""
+        return keras.KerasTensor((items.shape[0], self.heads * items.shape[2]), "float32")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
@@ -132,14 +149,14 @@ def query_encoder(
         dropout: on features and hidden units.
 
     Returns:
-        {"user": int32 [B], "items": float32 [B, L, D], "present": bool [B, L]} (newest first) -> float32 [B, D].
+        {"user": int32 [B], "items": float32 [B, L, D], "present": bool [B, L]} -> float32 [B, D]; items stand
+        newest first, with zeros where nothing is present.
     """
     user = keras.Input((), dtype="int32", name="user")
     items = keras.Input((history_length, dim), name="items")
     present = keras.Input((history_length,), dtype="bool", name="present")
-    known = items * ops.cast(present, "float32")[..., None]
-    last = ops.reshape(known[:, :newest], (-1, newest * dim))
-    features = [last, HistoryPooling(heads, name="pooling")(known, present, last)]
+    last = ops.reshape(items[:, :newest], (-1, newest * dim))
+    features = [last, HistoryPooling(heads, name="pooling")(items, present, last)]
     if user_count is not None:
         own = keras.layers.Embedding(user_count + 1, dim, keras.initializers.RandomNormal(stddev=0.01), name="user_vectors")
         features.append(own(user))

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from tfllmrec.content.tokens import token_table
+from tfllmrec.content.tokens import token_matrix
 from tfllmrec.data.batches import next_item_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
@@ -117,7 +117,7 @@ class TwoTower(Recommender):
     def _towers(self, train: Dataset) -> keras.Model:
         config, item_count = self.config, len(self.catalogue.items)
         if config.content:
-            items = ItemEmbedding.with_tokens(token_table(train.items), config.dim)
+            items = ItemEmbedding.with_tokens(token_matrix(train.items), config.dim)
         else:
             items = ItemEmbedding(item_count, config.dim)
         encoder = query_encoder(

@@ -1,0 +1,109 @@
+"""The model card: what a SavedModel answers, written from the SavedModel itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tfllmrec.recommenders.base import Recommender
+
+_MEANINGS = {
+    "retrieve": "the best items for a user, a history, or both",
+    "serving_default": "the same as `retrieve`",
+    "retrieve_ids": "the int32 core of `retrieve`: indices for ids, `history` as the model reads it and `exclude` "
+    "as given (nothing stored is added), 0 for nothing",
+    "embed_query": "the vector that items are matched with",
+    "embed_items": "the items' vectors; zeros for an unknown item",
+    "similar_items": "the items whose vectors are nearest, by cosine; an unknown item has none",
+}
+
+_RULES = """\
+- An empty string is nothing, wherever it stands in a history or in exclusions, so any padding works. An unknown
+  item is nothing as well. A batch is rows of one width; a width of 0 is fine.
+- Histories are oldest first. The model reads the newest {history_length} items of one.
+- A known user with an empty history is served from the history stored in this export, anybody with a history from
+  that. With neither, popularity answers.
+- Given items (all of them, not just those the model reads), stored ones and excluded ones never come back.
+- Every answer has {top_k} places, best first; the number is fixed. Where fewer items are left, the rest have an
+  empty `item_id` and `title`, and float32's lowest score ({lowest:.7g}). Scores are always finite.
+- No row can fail another row of its batch."""
+
+
+def signatures_of(saved_model: Path) -> dict[str, Any]:
+    """The `SignatureDef`s of a SavedModel folder by name, in alphabetical order."""
+    content = (saved_model / "saved_model.pb").read_bytes()
+    found = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def
+    return {name: found[name] for name in sorted(found) if not name.startswith("__")}
+
+
+def model_card(saved_model: Path, recommender: Recommender, *, name: str, version: int, top_k: int) -> str:
+    """The card of an exported recommender, in Markdown.
+
+    Args:
+        saved_model: the folder with `saved_model.pb`.
+        recommender: what was exported.
+        name: what the model is called in TF Serving.
+        version: its version.
+        top_k: items in an answer.
+    """
+    catalogue = recommender.catalogue
+    facts = {
+        "family": recommender.family,
+        "items": f"{len(catalogue.items):,}",
+        "users": f"{len(catalogue.users):,}",
+        "stored interactions": f"{len(catalogue.histories.values):,}",
+        "TensorFlow": tf.__version__,
+        **{f"config: {option}": value for option, value in recommender.config.to_dict().items()},
+    }
+    rules = _RULES.format(history_length=recommender.history_length, top_k=top_k, lowest=tf.float32.min)
+    return "\n\n".join(
+        [
+            f"# {name}, version {version}",
+            _table(["", ""], [[fact, str(value)] for fact, value in facts.items()]),
+            "## Signatures",
+            "B is the batch. All inputs of a signature are given; `?` is any width.",
+            *(_signature(name, signature) for name, signature in signatures_of(saved_model).items()),
+            "## Rules",
+            rules,
+            "## Example",
+            _example(recommender, name),
+        ]
+    ) + "\n"
+
+
+def _signature(name: str, signature: Any) -> str:
+    sides = (("in", signature.inputs), ("out", signature.outputs))
+    rows = [
+        [side, f"`{key}`", tf.as_dtype(tensors[key].dtype).name, _shape(tensors[key].tensor_shape)]
+        for side, tensors in sides
+        for key in sorted(tensors)
+    ]
+    return f"### {name}\n\n{_MEANINGS[name]}\n\n" + _table(["", "name", "dtype", "shape"], rows)
+
+
+def _shape(shape: Any) -> str:
+    """The batch as B, other unknown sizes as ?."""
+    sizes = [str(dim.size) if dim.size >= 0 else "?" for dim in shape.dim]
+    return f"[{', '.join(['B', *sizes[1:]])}]"
+
+
+def _example(recommender: Recommender, name: str) -> str:
+    items, users = recommender.catalogue.items.tokens[1:], recommender.catalogue.users.tokens[1:]
+    inputs = {
+        "user_id": [*users[:1], ""],
+        "history": [["", ""], list(items[:2])][-len(users[:1]) - 1 :],
+        "exclude_item_ids": [[items[-1]], [""]][-len(users[:1]) - 1 :],
+    }
+    request = json.dumps({"signature_name": "retrieve", "inputs": inputs}, ensure_ascii=False, indent=2)
+    return (
+        "A known user without a history and a new one with two items, as `request.json` over REST:\n\n"
+        f"```json\n{request}\n```\n\n"
+        f"```bash\ncurl -d @request.json http://localhost:8501/v1/models/{name}:predict\n```"
+    )
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

@@ -1,0 +1,71 @@
+"""From a fitted recommender to a version folder that TF Serving loads."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfllmrec.errors import InputError
+from tfllmrec.export.card import model_card
+from tfllmrec.export.servable import Servable
+from tfllmrec.export.versions import appearing, free_version
+from tfllmrec.recommenders.base import Recommender
+
+
+def export(
+    recommender: Recommender,
+    folder: str | Path,
+    *,
+    version: int | None = None,
+    top_k: int = 100,
+    name: str | None = None,
+) -> Path:
+    """Write a recommender as `<folder>/<version>/`, a SavedModel with a model card in `assets.extra/`.
+
+    `folder` is a model base path of TF Serving, which may be polling it: the version appears in one step.
+
+    Args:
+        recommender: a fitted recommender.
+        folder: made where it does not exist.
+        version: a positive number; None takes the one after the highest there is, or 1.
+        top_k: items in an answer; at most the number of items.
+        name: what the model is called in TF Serving; by default the folder's name.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        InputError: the recommender is not fitted, or its weights are not finite; the version exists or is below
+            1; top_k is below 1. Nothing is written then, nor after any other error.
+
+    Example:
+        >>> export(recommender, "models/films")
+        PosixPath('models/films/1')
+    """
+    folder = Path(folder).absolute()
+    if top_k < 1:
+        raise InputError(f"export: top_k is {top_k}, and must be at least 1")
+    _check_fitted(recommender)
+    version = free_version(folder, version)
+    target = folder / str(version)
+    with appearing(target) as hidden:
+        servable = Servable(recommender, top_k)
+        # Gradients of a graph that is only asked would be a third of it.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(servable, str(hidden), signatures=servable.signatures(), options=options)
+        card = model_card(hidden, recommender, name=name or folder.name, version=version, top_k=servable.top_k)
+        extra = hidden / "assets.extra"
+        extra.mkdir()
+        (extra / "model_card.md").write_text(card, encoding="utf-8")
+    return target
+
+
+def _check_fitted(recommender: Recommender) -> None:
+    """A recommender that answers, and with finite scores: TF Serving would write NaN as broken JSON."""
+    if not hasattr(recommender, "scorer"):
+        raise InputError(f"export: this {recommender.family} is not fitted; call fit first")
+    broken = [
+        weight.path for weight in recommender.scorer.weights if not np.isfinite(weight.numpy()).all()
+    ]
+    if broken:
+        raise InputError(f"export: weights of this {recommender.family} are not finite ({broken[0]}): it diverged")

@@ -1,0 +1,94 @@
+"""The host part of a servable: strings to int32 indices and back, around a core that knows no strings.
+
+Everything here is dense arithmetic in which 0 is nothing: no ragged tensors, whose operations bring asserts
+along, and an assert would fail a bad row's neighbours in a batch.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfllmrec.data.histories import Histories
+from tfllmrec.data.vocabulary import Vocabulary
+
+_POWERS = tuple(2**bits for bits in range(31))
+
+
+class Lookup(tf.Module):
+    """A vocabulary as a graph knows it: ids to indices and back. "" and unknown ids are 0.
+
+    The table is filled from the very tensor that answers `ids`, so a SavedModel holds the strings once.
+
+    Args:
+        vocabulary: what to look up.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self._ids = tf.constant(vocabulary.tokens, tf.string)
+        indices = tf.range(len(vocabulary) + 1)
+        self._table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(self._ids, indices), 0)
+
+    def indices(self, ids: tf.Tensor) -> tf.Tensor:
+        """String of any shape -> int32 of that shape."""
+        return self._table.lookup(ids)
+
+    def ids(self, indices: tf.Tensor) -> tf.Tensor:
+        """int32 of any shape -> string of that shape."""
+        return tf.gather(self._ids, indices)
+
+
+class StoredHistories(tf.Module):
+    """Histories by user index, as they were at the export: flat values and the place where each row starts.
+
+    Args:
+        histories: [users + 1] rows; row 0, the unknown user's, is empty.
+    """
+
+    def __init__(self, histories: Histories) -> None:
+        super().__init__()
+        values = np.append(histories.values, np.int32(0))  # the last place is the one to read nothing from
+        self._values = tf.Variable(values, trainable=False, name="history_values")
+        self._offsets = tf.Variable(histories.offsets, trainable=False, name="history_offsets")
+
+    def __call__(self, users: tf.Tensor) -> tf.Tensor:
+        """Whole histories: int32 [B] -> int32 [B, longest of these rows], zeros on the right."""
+        starts, ends = tf.gather(self._offsets, users), tf.gather(self._offsets, users + 1)
+        longest = tf.reduce_max(tf.concat([ends - starts, [0]], axis=0))
+        places = starts[:, None] + tf.range(longest)
+        return tf.gather(self._values, tf.where(places < ends[:, None], places, self._values.shape[0] - 1))
+
+
+def newest(items: tf.Tensor, length: int) -> tf.Tensor:
+    """The newest items of every row, oldest first, zeros on the right, wherever the row had its zeros.
+
+    Args:
+        items: int32 [B, any], oldest first; 0 is nothing.
+        length: how many, L.
+
+    Returns:
+        int32 [B, L].
+
+    Example:
+        >>> newest(tf.constant([[0, 5, 0, 7, 8]]), 2).numpy()
+        array([[7, 8]], dtype=int32)
+    """
+    items = tf.pad(items, [[0, 0], [0, length]])
+    there = items > 0
+    order, places = tf.math.top_k(tf.where(there, tf.range(1, tf.shape(items)[1] + 1), 0), length)
+    counts = tf.math.count_nonzero(order, axis=1, dtype=tf.int32)
+    return tf.reverse_sequence(tf.gather(items, places, batch_dims=1), counts, seq_axis=1)
+
+
+def known(indices: tf.Tensor, count: int) -> tf.Tensor:
+    """Indices outside 1..count become 0: a gather would fail on them, and with it the whole batch."""
+    return tf.where((indices > 0) & (indices <= count), indices, 0)
+
+
+def widened(items: tf.Tensor) -> tf.Tensor:
+    """Zeros added on the right up to a width of a power of two, so that a compiled core sees few shapes.
+
+    int32 [B, any] -> int32 [B, 1, 2, 4, 8, ...].
+    """
+    width = tf.shape(items)[1]
+    wanted = tf.bitwise.left_shift(1, tf.math.count_nonzero(width > tf.constant(_POWERS), dtype=tf.int32))
+    return tf.pad(items, [[0, 0], [0, wanted - width]])

@@ -1,0 +1,147 @@
+"""A recommender as TensorFlow functions: string ids in, string ids out, and an int32 core between them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfllmrec.export.host import Lookup, StoredHistories, known, newest, widened
+from tfllmrec.models.top_items import LOWEST, top_items
+from tfllmrec.recommenders.base import Recommender
+
+Answer = dict[str, tf.Tensor]
+
+
+class Servable(tf.Module):
+    """What is exported of a recommender: its variables, look-ups and stored histories, and its signatures.
+
+    Keras models are no attributes: the C++ runtime would not find their variables then (loading would succeed,
+    the first request fail). Their `tf.Variable`s are, and plain functions call the models.
+
+    Args:
+        recommender: a fitted recommender.
+        top_k: items in an answer, K; at most the number of items.
+        jit_compile: compile the core with XLA, for a server that has XLA on (stock TF Serving has it off).
+
+    Attributes:
+        top_k: K.
+        core: the int32 core as a `tf.function`: users [B], histories [B, L], exclusions [B, any] -> items
+            int32 [B, K], scores float32 [B, K]. No strings, no look-ups.
+        weights_: all variables of the models, each once.
+    """
+
+    _queries: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+    _vectors: tf.Variable | None = None
+
+    def __init__(
+        self, recommender: Recommender, top_k: int = 100, *, jit_compile: bool | None = None
+    ) -> None:
+        super().__init__(name="servable")
+        catalogue = recommender.catalogue
+        self.top_k = min(top_k, len(catalogue.items))
+        self._user_count, self._item_count = len(catalogue.users), len(catalogue.items)
+        self._history_length = recommender.history_length
+        self._users, self._items = Lookup(catalogue.users), Lookup(catalogue.items)
+        self._titles = tf.constant(catalogue.titles, tf.string)
+        self._stored = StoredHistories(catalogue.histories)
+
+        models = [recommender.scorer]
+        self._scores = _plain(recommender.scorer)
+        if query_model := getattr(recommender, "query_model", None):
+            models.append(query_model)
+            self._queries = _plain(query_model)
+        if index := getattr(recommender, "index", None):
+            self._vectors = index.vectors.value
+            norms = tf.norm(self._vectors, axis=1)
+            self._inverse_norms = tf.Variable(tf.math.reciprocal_no_nan(norms), trainable=False)
+        self.weights_ = list({id(v.value): v.value for model in models for v in model.variables}.values())
+        self.core = tf.function(self._best, jit_compile=jit_compile, autograph=False)
+
+    def signatures(self) -> dict[str, Any]:
+        """Every signature by its name, as a `tf.function` with named inputs."""
+        ids, rows = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
+        index = tf.TensorSpec([None], tf.int32)
+        retrieve = _signature(self.retrieve, user_id=ids, history=rows, exclude_item_ids=rows)
+        found = {
+            "serving_default": retrieve,
+            "retrieve": retrieve,
+            "retrieve_ids": _signature(
+                self.retrieve_ids,
+                user=index,
+                history=tf.TensorSpec([None, self._history_length], tf.int32),
+                exclude=tf.TensorSpec([None, None], tf.int32),
+            ),
+        }
+        if self._queries is not None:
+            found["embed_query"] = _signature(self.embed_query, user_id=ids, history=rows)
+        if self._vectors is not None:
+            found["embed_items"] = _signature(self.embed_items, item_ids=ids)
+            found["similar_items"] = _signature(self.similar_items, item_id=ids, exclude_item_ids=rows)
+        return found
+
+    def retrieve(self, user_id: tf.Tensor, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
+        """The best items: string [B], [B, any], [B, any] -> item_ids, titles, scores, each [B, K].
+
+        Given, stored and excluded items do not come back, however long the histories are.
+        """
+        user, given = self._users.indices(user_id), self._items.indices(history)
+        excluded = tf.concat([self._items.indices(exclude_item_ids), given, self._stored(user)], axis=1)
+        return self._named(*self.core(user, self._read(user, given), widened(excluded)))
+
+    def retrieve_ids(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> Answer:
+        """The core on its own: int32 [B], [B, L], [B, any] -> items int32 [B, K], scores float32 [B, K].
+
+        Nothing is taken from the stored histories, and only `exclude` is excluded.
+        """
+        history = newest(known(history, self._item_count), self._history_length)
+        items, scores = self.core(
+            known(user, self._user_count), history, widened(known(exclude, self._item_count))
+        )
+        return {"items": items, "scores": scores}
+
+    def embed_query(self, user_id: tf.Tensor, history: tf.Tensor) -> Answer:
+        """Query vectors: string [B], [B, any] -> embedding float32 [B, D]."""
+        assert self._queries is not None, "this family has no query model"
+        user, given = self._users.indices(user_id), self._items.indices(history)
+        return {"embedding": self._queries(user, self._read(user, given))}
+
+    def embed_items(self, item_ids: tf.Tensor) -> Answer:
+        """Item vectors: string [B] -> embeddings float32 [B, D]; zeros for unknown items."""
+        item = self._items.indices(item_ids)
+        return {"embeddings": tf.where(item[:, None] > 0, tf.gather(self._vectors, item), 0.0)}
+
+    def similar_items(self, item_id: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
+        """The items with the nearest vectors: string [B], [B, any] -> item_ids, titles, scores, each [B, K].
+
+        Scores are cosines. The item itself does not come back. An unknown item is like nothing: no items, rather
+        than popular ones that would pass for similar.
+        """
+        item = self._items.indices(item_id)
+        asked = tf.gather(self._vectors, item) * tf.gather(self._inverse_norms, item)[:, None]
+        cosines = tf.matmul(asked, self._vectors, transpose_b=True) * self._inverse_norms
+        excluded = tf.concat([self._items.indices(exclude_item_ids), item[:, None]], axis=1)
+        return self._named(*top_items(tf.where(item[:, None] > 0, cosines, LOWEST), excluded, self.top_k))
+
+    def _best(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return top_items(self._scores(user, history), exclude, self.top_k)
+
+    def _read(self, user: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+        """The history the model reads, int32 [B, L]: the given one, or the stored one where none is given."""
+        has_given = tf.reduce_any(given > 0, axis=1)
+        stored = self._stored(tf.where(has_given, 0, user))  # nobody's history is empty
+        return newest(tf.concat([stored, given], axis=1), self._history_length)
+
+    def _named(self, items: tf.Tensor, scores: tf.Tensor) -> Answer:
+        return {"item_ids": self._items.ids(items), "titles": tf.gather(self._titles, items), "scores": scores}
+
+
+def _plain(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A model of users and histories as a function, which `tf.Module` does not track."""
+    return lambda user, history: model({"user": user, "history": history}, training=False)
+
+
+def _signature(call: Callable[..., Answer], **inputs: tf.TensorSpec) -> Any:
+    """A `tf.function` whose inputs carry their names, in the order of the call's parameters."""
+    specs = [tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in inputs.items()]
+    return tf.function(call, input_signature=specs, autograph=False)
