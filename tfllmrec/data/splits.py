@@ -31,11 +31,20 @@ class Targets:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A data set to fit on, and the targets to choose with (validation) and to report (test, once)."""
+    """A data set to fit on, and the targets to choose with (validation) and to report (test, once).
+
+    Attributes:
+        train: what comes before the validation targets.
+        validation: targets to choose with.
+        test: targets to report, once.
+        before_test: `train` and the validation part: what to fit a model on that will be served, and never one
+            that will be reported.
+    """
 
     train: Dataset
     validation: Targets
     test: Targets
+    before_test: Dataset
 
 
 def leave_one_out(data: Dataset) -> Split:
@@ -62,6 +71,7 @@ def leave_one_out(data: Dataset) -> Split:
         data.keep(~held_out, *notes, *_repeats(held_out & ~first_time)),
         _targets(data, held_out & first_time & (age == 1)),
         _targets(data, held_out & first_time & (age == 0)),
+        data.keep(~(held_out & (age == 0)), *notes),
     )
 
 
@@ -95,7 +105,10 @@ def temporal(data: Dataset, validation_from: float, test_from: float) -> Split:
                 f"temporal split: the {name} part is empty; the times run from {times.min()} to {times.max()}"
             )
     return Split(
-        data.keep(train, *_repeats(~train & ~first_time)), _targets(data, validation), _targets(data, test)
+        data.keep(train, *_repeats(~train & ~first_time)),
+        _targets(data, validation),
+        _targets(data, test),
+        data.keep(times < test_from),
     )
 
 

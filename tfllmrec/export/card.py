@@ -21,21 +21,23 @@ _MEANINGS = {
 
 _RULES = """\
 - An empty string is nothing, wherever it stands in a history or in exclusions, so any padding works. An unknown
-  item is nothing as well. A batch is rows of one width; a width of 0 is fine.
+  item is nothing as well. The rows of a batch have one width, which may be 0. Where the server pads them itself
+  (`pad_variable_length_inputs`) it repeats a row's first element, so put an empty string first.
 - Histories are oldest first. The model reads the newest {history_length} items of one.
 - A known user with an empty history is served from the history stored in this export, anybody with a history from
   that. With neither, popularity answers.
 - Given items (all of them, not just those the model reads), stored ones and excluded ones never come back.
 - Every answer has {top_k} places, best first; the number is fixed. Where fewer items are left, the rest have an
-  empty `item_id` and `title`, and float32's lowest score ({lowest:.7g}). Scores are always finite.
+  empty `item_id` and `title`, and float32's lowest score ({lowest:.8g}). Scores are always finite.
 - No row can fail another row of its batch."""
 
 
 def signatures_of(saved_model: Path) -> dict[str, Any]:
-    """The `SignatureDef`s of a SavedModel folder by name, in alphabetical order."""
+    """The `SignatureDef`s of a SavedModel folder by name, the main one first."""
     content = (saved_model / "saved_model.pb").read_bytes()
     found = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def
-    return {name: found[name] for name in sorted(found) if not name.startswith("__")}
+    names = [name for name in found if not name.startswith("__")]  # TensorFlow's own
+    return {name: found[name] for name in sorted(names, key=list(_MEANINGS).index)}
 
 
 def model_card(saved_model: Path, recommender: Recommender, *, name: str, version: int, top_k: int) -> str:
@@ -61,7 +63,7 @@ def model_card(saved_model: Path, recommender: Recommender, *, name: str, versio
     return "\n\n".join(
         [
             f"# {name}, version {version}",
-            _table(["", ""], [[fact, str(value)] for fact, value in facts.items()]),
+            _table(["what", "value"], [[fact, str(value)] for fact, value in facts.items()]),
             "## Signatures",
             "B is the batch. All inputs of a signature are given; `?` is any width.",
             *(_signature(name, signature) for name, signature in signatures_of(saved_model).items()),
@@ -92,14 +94,15 @@ def _shape(shape: Any) -> str:
 def _example(recommender: Recommender, name: str) -> str:
     items, users = recommender.catalogue.items.tokens[1:], recommender.catalogue.users.tokens[1:]
     inputs = {
-        "user_id": [*users[:1], ""],
-        "history": [["", ""], list(items[:2])][-len(users[:1]) - 1 :],
-        "exclude_item_ids": [[items[-1]], [""]][-len(users[:1]) - 1 :],
+        "user_id": [users[0], ""],
+        "history": [["", ""], [items[0], items[-1]]],
+        "exclude_item_ids": [[items[0]], [""]],
     }
-    request = json.dumps({"signature_name": "retrieve", "inputs": inputs}, ensure_ascii=False, indent=2)
+    lines = [f'    "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in inputs.items()]
+    request = '{\n  "signature_name": "retrieve",\n  "inputs": {\n' + ",\n".join(lines) + "\n  }\n}"
     return (
-        "A known user without a history and a new one with two items, as `request.json` over REST:\n\n"
-        f"```json\n{request}\n```\n\n"
+        "A known user without a history, who must not get one of the items, and a new user with two items, as "
+        f"`request.json` over REST:\n\n```json\n{request}\n```\n\n"
         f"```bash\ncurl -d @request.json http://localhost:8501/v1/models/{name}:predict\n```"
     )
 

@@ -1,5 +1,6 @@
 """From a fitted recommender to a version folder that TF Serving loads."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -50,14 +51,24 @@ def export(
     target = folder / str(version)
     with appearing(target) as hidden:
         servable = Servable(recommender, top_k)
-        # Gradients of a graph that is only asked would be a third of it.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(servable, str(hidden), signatures=servable.signatures(), options=options)
+        _write(servable, hidden)
         card = model_card(hidden, recommender, name=name or folder.name, version=version, top_k=servable.top_k)
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")
     return target
+
+
+def _write(servable: Servable, folder: Path) -> None:
+    """Save without a word: TensorFlow tells notebooks about assets."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # it is asked, not trained
+        tf.saved_model.save(servable, str(folder), signatures=servable.signatures(), options=options)
+    finally:
+        logger.setLevel(level)
 
 
 def _check_fitted(recommender: Recommender) -> None:

@@ -41,11 +41,14 @@ def appearing(target: Path) -> Iterator[Path]:
 
     Args:
         target: a path that does not exist; missing parents are made, and taken away again after an error.
+
+    Raises:
+        InputError: the parent cannot be made or written to.
     """
     missing = [parent for parent in target.parents if not parent.exists()]  # innermost first
     hidden = target.parent / f".tmp-{target.name}-{uuid.uuid4().hex[:8]}"
     try:
-        hidden.mkdir(parents=True)
+        _make(hidden)
         yield hidden
         hidden.rename(target)
     except BaseException:
@@ -53,6 +56,13 @@ def appearing(target: Path) -> Iterator[Path]:
         for parent in missing:
             _remove_if_empty(parent)
         raise
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"export: {folder.parent} cannot be written to: {error.strerror}") from error
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -185,3 +185,27 @@ def candidate_tower(items: keras.layers.Layer) -> keras.Model:
     """Item indices int32 [C] -> candidate vectors, float32 [C, D]."""
     item = keras.Input((), dtype="int32", name="item")
     return keras.Model(item, items(item), name="candidate_tower")
+
+
+def two_towers(queries: keras.Model, candidates: keras.Model) -> keras.Model:
+    """Both towers as one flat model, which saves and loads what they share once.
+
+    Args:
+        queries: a `query_tower`.
+        candidates: a `candidate_tower`.
+
+    Returns:
+        {"user", "history", "item"} -> {"query": float32 [B, D], "candidate": float32 [C, D]}; `towers_of` takes
+        it apart again.
+    """
+    inputs = {**queries.input, "item": candidates.input}
+    return keras.Model(inputs, {"query": queries.output, "candidate": candidates.output}, name="two_towers")
+
+
+def towers_of(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """The query tower and the candidate tower of a `two_towers` model; layers and weights are the same."""
+    inputs = {name: model.input[name] for name in ("user", "history")}
+    return (
+        keras.Model(inputs, model.output["query"], name="query_tower"),
+        keras.Model(model.input["item"], model.output["candidate"], name="candidate_tower"),
+    )

@@ -1,0 +1,38 @@
+"""The zoo: one family a file, all with the same calls."""
+
+from pathlib import Path
+
+from tfllmrec.errors import InputError
+from tfllmrec.recommenders.base import Recommender, read_description
+from tfllmrec.recommenders.ease import Ease
+from tfllmrec.recommenders.markov_chain import MarkovChain
+from tfllmrec.recommenders.popularity import Popularity
+from tfllmrec.recommenders.two_tower import TwoTower
+
+FAMILIES: dict[str, type[Recommender]] = {
+    family.family: family for family in (Popularity, MarkovChain, Ease, TwoTower)
+}
+"""Every family by its name."""
+
+
+def family(name: str) -> type[Recommender]:
+    """The class of a family.
+
+    Raises:
+        InputError: there is no family of that name.
+    """
+    if name not in FAMILIES:
+        raise InputError(f"there is no family {name!r}; there are {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def load(folder: str | Path) -> Recommender:
+    """A saved recommender of any family.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    return family(read_description(Path(folder))["family"]).load(folder)
+
+
+__all__ = ["FAMILIES", "Ease", "MarkovChain", "Popularity", "Recommender", "TwoTower", "family", "load"]

@@ -15,6 +15,8 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
+from tfllmrec.evaluation.metrics import summarise
+from tfllmrec.evaluation.ranking import Ranking, rank_targets
 from tfllmrec.models.top_items import top_items
 from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.config import Config
@@ -58,23 +60,49 @@ class Recommender(ABC):
         self,
         train: Dataset,
         validation: Targets | None = None,
+        *,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: int | str = "auto",
     ) -> Self:
-        """Fit on a training part; `validation` decides when to stop, where the family trains in epochs."""
+        """Fit on a training part.
+
+        Args:
+            train: what to learn from; its users' histories are stored.
+            validation: decides when to stop, where the family trains in epochs.
+            callbacks: for Keras `fit`, where the family uses it.
+            verbose: as in Keras `fit`.
+        """
         if self.config is None:
             self.config = self.config_class.for_data(train, self._options)
         self.catalogue = Catalogue.from_dataset(train)
         keras.utils.set_random_seed(self.config.seed)
-        self._fit(train, validation, list(callbacks))
+        self._fit(train, validation, callbacks=list(callbacks), verbose=verbose)
         return self
 
+    def settled_config(self) -> Config:
+        """The configuration to fit with once more on more data, where no validation can decide when to stop."""
+        return self.config
+
     @abstractmethod
-    def _fit(self, train: Dataset, validation: Targets | None, callbacks: list[keras.callbacks.Callback]) -> None:
+    def _fit(
+        self,
+        train: Dataset,
+        validation: Targets | None,
+        *,
+        callbacks: list[keras.callbacks.Callback],
+        verbose: int | str,
+    ) -> None:
         """Set `self.model` from the catalogue and the configuration, and `_assemble`."""
 
+    def _build_scorer(self) -> keras.Model:
+        """The scoring model, made from `self.model`."""
+        return self.model
+
     def _assemble(self) -> None:
-        """Set `self.scorer` from `self.model`, after it was built or loaded."""
-        self.scorer = self.model
+        """What `self.model` needs to answer, after it was built or loaded."""
+        self.scorer = self._build_scorer()
+        inputs = {name: tf.TensorSpec(i.shape, i.dtype, name) for name, i in self.scorer.input.items()}
+        self._score = tf.function(self.scorer, input_signature=[inputs])
 
     @property
     def history_length(self) -> int:
@@ -83,7 +111,15 @@ class Recommender(ABC):
 
     def score(self, users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
         """Scores of all items: users int32 [B], histories int32 [B, L] -> float32 [B, items + 1]."""
-        return self.scorer({"user": users, "history": histories})
+        return self._score({"user": users, "history": histories})
+
+    def rank(self, targets: Targets, k: int = 10) -> Ranking:
+        """Rank every target among all items its user has not seen; see `tfllmrec.evaluation.rank_targets`."""
+        return rank_targets(self.score, targets, self.history_length, k=k)
+
+    def evaluate(self, targets: Targets, k: int = 10) -> dict[str, float]:
+        """ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
+        return summarise(self.rank(targets, k), self.catalogue.counts, k)
 
     def recommend(
         self,

@@ -12,7 +12,6 @@ from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
-from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
 from tfllmrec.recommenders.base import Recommender
@@ -48,7 +47,7 @@ class Ease(Recommender):
     family = "ease"
     config_class = EaseConfig
 
-    def _fit(self, train: Dataset, validation: Targets | None, callbacks: list[keras.callbacks.Callback]) -> None:
+    def _fit(self, train: Dataset, *_: Any, **__: Any) -> None:
         counts = self.catalogue.counts
         if len(counts) > _MOST_ITEMS:
             raise InputError(

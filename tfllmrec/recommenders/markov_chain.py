@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from typing import Any
+
 import keras
 import numpy as np
 import scipy.sparse
@@ -10,7 +12,6 @@ from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
-from tfllmrec.data.splits import Targets
 from tfllmrec.models.scoring import SparseItemToItem, item_to_item_model
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import Config, Fraction, Positive
@@ -43,7 +44,7 @@ class MarkovChain(Recommender):
     family = "markov_chain"
     config_class = MarkovChainConfig
 
-    def _fit(self, train: Dataset, validation: Targets | None, callbacks: list[keras.callbacks.Callback]) -> None:
+    def _fit(self, train: Dataset, *_: Any, **__: Any) -> None:
         counts = self.catalogue.counts
         transitions = count_transitions(train.histories, len(counts), self.config.transition_weights)
         matrix = scipy.sparse.diags_array(1 / (1 + counts)) @ transitions

@@ -1,9 +1,10 @@
 """Baseline: everybody gets what most people had."""
 
+from typing import Any
+
 import keras
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.splits import Targets
 from tfllmrec.models.scoring import PopularityScores, scoring_inputs
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import Config
@@ -19,7 +20,7 @@ class Popularity(Recommender):
     family = "popularity"
     config_class = Config
 
-    def _fit(self, train: Dataset, validation: Targets | None, callbacks: list[keras.callbacks.Callback]) -> None:
+    def _fit(self, train: Dataset, *_: Any, **__: Any) -> None:
         user, history = scoring_inputs(self.history_length)
         scores = PopularityScores(len(self.catalogue.items)).set_counts(self.catalogue.counts)(history)
         self.model = keras.Model({"user": user, "history": history}, scores)

@@ -1,6 +1,7 @@
 """The two-tower retrieval family: a query vector for the user, a candidate vector for every item."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import keras
@@ -14,7 +15,14 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.evaluation.callback import RankingCallback
 from tfllmrec.models.scoring import ItemIndex, PopularityScores, UnlessEmpty, scoring_inputs
-from tfllmrec.models.two_tower import ItemEmbedding, candidate_tower, query_encoder, query_tower
+from tfllmrec.models.two_tower import (
+    ItemEmbedding,
+    candidate_tower,
+    query_encoder,
+    query_tower,
+    towers_of,
+    two_towers,
+)
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import Config, Fraction, Positive
 from tfllmrec.tasks import negatives
@@ -81,7 +89,9 @@ class TwoTower(Recommender):
         >>> model.recommend(histories=[["1", "260"]], k=10)
 
     Attributes:
-        model: {"user", "history", "item"} -> {"query", "candidate"}: both towers, as they were trained.
+        model: {"user", "history", "item"} -> {"query", "candidate"}: both towers as one model.
+        query_tower: {"user": int32 [B], "history": int32 [B, L]} -> query vectors, float32 [B, dim].
+        candidate_tower: item indices int32 [C] -> candidate vectors, float32 [C, dim].
         index: the item vectors that are served.
         query_model: the query tower over `index`.
         history: what Keras `fit` logged, epoch by epoch.
@@ -90,11 +100,20 @@ class TwoTower(Recommender):
     family = "two_tower"
     config_class = TwoTowerConfig
 
+    query_tower: keras.Model
+    candidate_tower: keras.Model
     index: ItemIndex
     query_model: keras.Model
     history: Mapping[str, list[float]]
 
-    def _fit(self, train: Dataset, validation: Targets | None, callbacks: list[keras.callbacks.Callback]) -> None:
+    def _fit(
+        self,
+        train: Dataset,
+        validation: Targets | None,
+        *,
+        callbacks: list[keras.callbacks.Callback],
+        verbose: int | str,
+    ) -> None:
         config = self.config
         self.model = self._towers(train)
         self._assemble()
@@ -104,15 +123,25 @@ class TwoTower(Recommender):
             Retrieval(temperature=config.temperature, num_hard_negatives=config.hard_negatives),
             self._negatives(),
         )
-        trainer.compile(
-            keras.optimizers.Adam(config.learning_rate, use_ema=True, ema_momentum=config.ema), jit_compile=False
-        )
-        batches = next_item_batches(train, config.history_length, config.batch_size, seed=config.seed)
-        stopping = [] if validation is None else self._early_stopping(validation)
-        averaging = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
-        fitted = trainer.fit(batches, epochs=config.epochs, verbose=0, callbacks=[averaging, *stopping, *callbacks])
-        self.history = fitted.history
+        optimizer = keras.optimizers.Adam(config.learning_rate, use_ema=True, ema_momentum=config.ema)
+        trainer.compile(optimizer, jit_compile=False)
+        self.history = trainer.fit(
+            next_item_batches(train, config.history_length, config.batch_size, seed=config.seed),
+            epochs=config.epochs,
+            verbose=verbose,
+            shuffle=False,  # the batches are
+            callbacks=[
+                keras.callbacks.SwapEMAWeights(swap_on_epoch=True),  # first, so that all others see the average
+                *([] if validation is None else self._early_stopping(validation)),
+                *callbacks,
+            ],
+        ).history
         self._index_items()
+
+    def settled_config(self) -> TwoTowerConfig:
+        """As many epochs as were best on the validation targets."""
+        best = int(np.argmax(self.history["val_ndcg@10"])) + 1
+        return replace(self.config, epochs=best)
 
     def _towers(self, train: Dataset) -> keras.Model:
         config, item_count = self.config, len(self.catalogue.items)
@@ -129,19 +158,7 @@ class TwoTower(Recommender):
             hidden=config.hidden,
             dropout=config.dropout,
         )
-        queries, candidates = query_tower(encoder, items), candidate_tower(items)
-        inputs = {**queries.input, "item": candidates.input}
-        return keras.Model(inputs, {"query": queries(queries.input), "candidate": candidates(candidates.input)})
-
-    @property
-    def query_tower(self) -> keras.Model:
-        """{"user": int32 [B], "history": int32 [B, L]} -> query vectors, float32 [B, dim]."""
-        return self.model.get_layer("query_tower")
-
-    @property
-    def candidate_tower(self) -> keras.Model:
-        """Item indices int32 [C] -> candidate vectors, float32 [C, dim]."""
-        return self.model.get_layer("candidate_tower")
+        return two_towers(query_tower(encoder, items), candidate_tower(items))
 
     def _negatives(self) -> negatives.Negatives:
         counts, config = self.catalogue.counts, self.config
@@ -167,17 +184,18 @@ class TwoTower(Recommender):
             ),
         ]
 
-    def _assemble(self) -> None:
-        """Serve from a fixed table of item vectors: histories are read from it, queries matched with it."""
+    def _build_scorer(self) -> keras.Model:
+        """Histories are read from a fixed table of item vectors, and queries matched with it."""
+        self.query_tower, self.candidate_tower = towers_of(self.model)
         item_count = len(self.catalogue.items)
         self.index = ItemIndex(item_count, self.config.dim)
-        self.query_model = query_tower(self.query_tower.get_layer("query_encoder"), self.index)
+        self.query_model = query_tower(self.model.get_layer("query_encoder"), self.index)
         user, history = scoring_inputs(self.history_length)
         scores = self.index.scores(self.query_model({"user": user, "history": history}))
         popularity = PopularityScores(item_count).set_counts(self.catalogue.counts)(history)
         scores = UnlessEmpty()(scores, popularity, history)
-        self.scorer = keras.Model({"user": user, "history": history}, scores)
         self._index_items()
+        return keras.Model({"user": user, "history": history}, scores)
 
     def _index_items(self) -> None:
         """Bring the item vectors that are served up to date with the candidate tower."""
