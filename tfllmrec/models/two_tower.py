@@ -131,7 +131,8 @@ def query_encoder(
     user_count: int | None,
     newest: int = 3,
     heads: int = 4,
-    hidden: int = 128,
+    hidden: int = 256,
+    feature_dropout: float = 0.3,
     dropout: float = 0.3,
 ) -> keras.Model:
     """What turns a user and the vectors of a history into a query vector.
@@ -146,7 +147,8 @@ def query_encoder(
         newest: items that are features of their own.
         heads: see `HistoryPooling`.
         hidden: units of the perceptron.
-        dropout: on features and hidden units.
+        feature_dropout: on the features.
+        dropout: on the hidden units.
 
     Returns:
         {"user": int32 [B], "items": float32 [B, L, D], "present": bool [B, L]} -> float32 [B, D]; items stand
@@ -160,7 +162,7 @@ def query_encoder(
     if user_count is not None:
         own = keras.layers.Embedding(user_count + 1, dim, keras.initializers.RandomNormal(stddev=0.01), name="user_vectors")
         features.append(own(user))
-    joined = keras.layers.Dropout(dropout)(keras.layers.Concatenate()(features))
+    joined = keras.layers.Dropout(feature_dropout)(keras.layers.Concatenate()(features))
     inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu")(joined))
     query = keras.layers.Dense(dim)(inner) + keras.layers.Dense(dim, use_bias=False, name="linear")(joined)
     query = keras.layers.LayerNormalization(name="query")(query)
@@ -181,10 +183,15 @@ def query_tower(encoder: keras.Model, items: keras.layers.Layer) -> keras.Model:
     return keras.Model({"user": user, "history": history}, query, name="query_tower")
 
 
-def candidate_tower(items: keras.layers.Layer) -> keras.Model:
-    """Item indices int32 [C] -> candidate vectors, float32 [C, D]."""
+def candidate_tower(items: keras.layers.Layer, dropout: float = 0.0) -> keras.Model:
+    """Item indices int32 [C] -> candidate vectors, float32 [C, D].
+
+    Args:
+        items: what turns item indices into vectors.
+        dropout: on the vectors.
+    """
     item = keras.Input((), dtype="int32", name="item")
-    return keras.Model(item, items(item), name="candidate_tower")
+    return keras.Model(item, keras.layers.Dropout(dropout)(items(item)), name="candidate_tower")
 
 
 def two_towers(queries: keras.Model, candidates: keras.Model) -> keras.Model:

@@ -1,0 +1,170 @@
+"""The version folder: what is in it, what is refused, and that the check of exports can fail."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from made_data import GREEDY, ITEMS
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tfllmrec.errors import InputError
+from tfllmrec.export import Servable, export
+from tfllmrec.export.card import signatures_of
+from tfllmrec.recommenders.popularity import Popularity
+
+
+def card_of(path):
+    return (path / "assets.extra" / "model_card.md").read_text(encoding="utf-8")
+
+
+def nodes_of(path):
+    content = (path / "saved_model.pb").read_bytes()
+    graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def
+
+
+# ---- what is in it
+
+
+def test_the_graph_has_no_assert(exported):
+    operations = {node.op for node in nodes_of(exported.path)}
+    assert "Gather" in " ".join(operations)
+    assert "Assert" not in operations
+
+
+def test_nothing_is_stored_twice(exported):
+    recommender, catalogue = exported.recommender, exported.recommender.catalogue
+    variables = {id(v): v.numpy() for v in recommender.scorer.variables}
+    expected = sum(value.nbytes for value in variables.values())
+    expected += catalogue.histories.values.nbytes + catalogue.histories.offsets.nbytes
+    expected += 4 * (len(ITEMS) + 1) if recommender.family == "two_tower" else 0  # inverse norms
+    written = sum(file.stat().st_size for file in exported.path.glob("variables/variables.data-*"))
+    object_graph = 128 * sum(1 for _ in nodes_of(exported.path)) if False else 60_000
+    assert expected <= written <= expected + object_graph
+    content = (exported.path / "saved_model.pb").read_bytes()
+    for user in (GREEDY, "用户11"):
+        assert content.count(user.encode()) == 1
+    assert content.count("电影一".encode()) == 2  # the id and the title
+
+
+def test_the_card_tells_every_signature(exported):
+    card = card_of(exported.path)
+    for name, signature in signatures_of(exported.path).items():
+        section = card.split(f"### {name}\n")[1].split("##")[0]
+        assert set(re.findall(r"`(\w+)` \|", section)) == {*signature.inputs, *signature.outputs}
+    assert f"# {exported.recommender.family}, version 1" in card
+    assert "| `item_ids` | string | [B, 12] |" in card
+    assert "| config: history_length | 4 |" in card
+
+
+def test_the_cards_example_works(runtime, exported):
+    request = json.loads(card_of(exported.path).split("```json")[1].split("```")[0])
+    answer = runtime.run(exported.path, request["signature_name"], **request["inputs"])
+    assert answer["item_ids"].shape == (2, 12)
+
+
+def test_the_core_has_no_strings(exported):
+    servable = Servable(exported.recommender, 3)
+    index, rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 4], tf.int32)
+    core = servable.core.get_concrete_function(index, rows, rows).graph.as_graph_def()
+    nodes = [*core.node, *(node for function in core.library.function for node in function.node_def)]
+    assert not [node.op for node in nodes if "Lookup" in node.op or "String" in node.op]
+    dtypes = {attr.type for node in nodes for attr in node.attr.values()}
+    assert tf.string.as_datatype_enum not in dtypes
+
+
+def test_the_two_tower_core_compiles(two_tower):
+    inputs = [np.array([1, 0], np.int32), np.array([[3, 5, 0, 0], [0] * 4], np.int32), np.array([[2], [0]], np.int32)]
+    plain = Servable(two_tower.recommender, 5).core(*inputs)
+    compiled = Servable(two_tower.recommender, 5, jit_compile=True).core(*inputs)
+    np.testing.assert_array_equal(compiled[0], plain[0])
+    np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-5, atol=1e-6)
+
+
+def test_k_is_what_was_asked_for(runtime, popularity, tmp_path):
+    path = export(popularity.recommender, tmp_path / "films", top_k=3, name="films-zh")
+    answer = runtime.run(path, "retrieve", user_id=[""], history=[[]], exclude_item_ids=[[]])
+    expected = popularity.recommender.recommend([""], k=3)
+    assert answer["item_ids"].tolist() == [expected["item_id"].tolist()]
+    assert "# films-zh, version 1" in card_of(path)
+    assert "/v1/models/films-zh:predict" in card_of(path)
+
+
+# ---- what is refused
+
+
+def test_versions_follow_each_other(popularity, tmp_path, capfd):
+    paths = [export(popularity.recommender, tmp_path, version=version) for version in (None, 7, None)]
+    assert [path.name for path in paths] == ["1", "7", "8"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "7", "8"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_existing_version_stays_untouched(popularity, tmp_path):
+    path = export(popularity.recommender, tmp_path)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")}
+    with pytest.raises(InputError, match="has a version 1 already"):
+        export(popularity.recommender, tmp_path, version=1)
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == before
+    assert path.is_dir()
+
+
+@pytest.mark.parametrize(("options", "message"), [({"version": 0}, "version is 0"), ({"top_k": 0}, "top_k is 0")])
+def test_bad_options(popularity, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        export(popularity.recommender, tmp_path / "new", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unfitted_recommender(tmp_path):
+    with pytest.raises(InputError, match="call fit first"):
+        export(Popularity(), tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_diverged_recommender(data, tmp_path):
+    recommender = Popularity().fit(data)
+    weight = recommender.scorer.weights[0]
+    weight.assign(np.full(weight.shape, np.nan))
+    with pytest.raises(InputError, match=r"not finite .*popularity"):
+        export(recommender, tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_leaves_nothing(popularity, tmp_path, monkeypatch):
+    save = tf.saved_model.save
+
+    def save_and_fail(*args, **options):
+        save(*args, **options)
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tf.saved_model, "save", save_and_fail)
+    with pytest.raises(OSError, match="disk full"):
+        export(popularity.recommender, tmp_path / "models" / "films")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- the check of exports can fail
+
+
+def test_lost_variables_are_found(runtime, two_tower, tmp_path):
+    """A Keras model as an attribute: TensorFlow's Python loader runs it, TF Serving's does not."""
+    module = tf.Module()
+    module.scorer = scorer = two_tower.recommender.scorer
+    user = tf.TensorSpec([None], tf.int32, "user")
+    history = tf.TensorSpec([None, 4], tf.int32, "history")
+    scores = tf.function(lambda user, history: {"scores": scorer({"user": user, "history": history})})
+    tf.saved_model.save(module, str(tmp_path), signatures=scores.get_concrete_function(user, history))
+    assert "variable" in runtime.check(tmp_path)["serving_default"]
+
+
+def test_compiled_signatures_are_found(runtime, two_tower, tmp_path):
+    servable = Servable(two_tower.recommender, 5, jit_compile=True)
+    tf.saved_model.save(servable, str(tmp_path), signatures=servable.signatures())
+    found = runtime.check(tmp_path)
+    assert "XLA" in found["retrieve"]
+    assert found["embed_items"] == "ok"
