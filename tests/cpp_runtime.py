@@ -1,16 +1,17 @@
 """Runs SavedModels in the C++ runtime that TF Serving uses: no Python TensorFlow, no Keras, XLA off.
 
     with CppRuntime() as runtime:
-        runtime.check(path)                     # {"retrieve": "ok", "embed_query": "Could not find variable ..."}
+        runtime.check(path)  # {"retrieve": "ok", "embed_query": "Could not find variable ..."}
         runtime.run(path, "retrieve", user_id=["u"], history=[[""]], exclude_item_ids=[[""]])
 
-`tf.saved_model.load` proves nothing about an export: variables it finds may be lost for TF Serving, and there too loading
-succeeds and only the first run fails. So a subprocess, this very file, goes through the C API in the libtensorflow_cc of
-TensorFlow's wheel (TF_LoadSessionFromSavedModel, TF_SessionRun). XLA is switched off first, as in a
-`tensorflow_model_server` started without flags, so a signature compiled with `jit_compile=True` fails as it would there.
+`tf.saved_model.load` proves nothing about an export: variables it finds may be lost for TF Serving, and there
+too loading succeeds and only the first run fails. So a subprocess, this very file, goes through the C API in
+the libtensorflow_cc of TensorFlow's wheel (TF_LoadSessionFromSavedModel, TF_SessionRun). XLA is switched off
+first, as in a `tensorflow_model_server` started without flags: a signature compiled with `jit_compile=True`
+fails here as it would there.
 
-Requests and answers are lines of JSON. What the signatures are is read on this side, for `import tensorflow` imports
-Keras; the subprocess has only ctypes, and exits with an error if it finds either imported.
+Requests and answers are lines of JSON. What the signatures are is read on this side, for `import tensorflow`
+imports Keras; the subprocess has only ctypes, and exits with an error if it finds either imported.
 """
 
 import ctypes
@@ -72,7 +73,7 @@ class CppRuntime:
         return self._ask(path, definition, fed)
 
     def check(self, path):
-        """Every signature run on blanks ("" and 0, unknown sizes 1): "ok" or what went wrong, by signature."""
+        """Every signature run on blanks ("" and 0, unknown sizes 1): "ok" or what went wrong, by name."""
         found = {}
         for name, definition in signatures_of(str(path)).items():
             fed = [_blank(info) for info in definition["inputs"].values()]
@@ -92,7 +93,10 @@ class CppRuntime:
         answer = json.loads(line)
         if "error" in answer:
             raise CppError(answer["error"])
-        return {name: _unpacked(value) for name, value in zip(definition["outputs"], answer["fetched"], strict=True)}
+        return {
+            name: _unpacked(value)
+            for name, value in zip(definition["outputs"], answer["fetched"], strict=True)
+        }
 
 
 @functools.cache
@@ -149,7 +153,7 @@ STRING_BYTES = 24  # sizeof(TF_TString)
 class Endpoint(ctypes.Structure):
     """TF_Output: one output of one operation."""
 
-    _fields_ = [("operation", P), ("index", INT)]  # noqa: RUF012
+    _fields_ = [("operation", P), ("index", INT)]
 
 
 ENDPOINTS, POINTERS, SIZES = (ctypes.POINTER(kind) for kind in (Endpoint, P, ctypes.c_int64))
@@ -229,7 +233,9 @@ def endpoints(graph, names):
     """Places in the graph, by names such as "StatefulPartitionedCall:0"."""
     places = [name.rsplit(":", 1) for name in names]
     find = library().TF_GraphOperationByName
-    return (Endpoint * len(names))(*[Endpoint(find(graph, name.encode()), int(index)) for name, index in places])
+    return (Endpoint * len(names))(
+        *[Endpoint(find(graph, name.encode()), int(index)) for name, index in places]
+    )
 
 
 def tensor_of(packed):

@@ -16,8 +16,8 @@ from tfllmrec.recommenders.two_tower import TwoTower
 HERE = Path(__file__).parent
 sys.path += [str(HERE), str(HERE.parent)]  # helpers, which pytest's importlib mode leaves out
 
-from cpp_runtime import CppRuntime
-from made_data import made_data
+from cpp_runtime import CppRuntime  # noqa: E402
+from made_data import made_data  # noqa: E402
 
 RECOMMENDERS = {
     "popularity": lambda: Popularity(history_length=4),

@@ -10,25 +10,26 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfllmrec.recommenders.base import Recommender
 
 _MEANINGS = {
-    "retrieve": "the best items for a user, a history, or both",
-    "serving_default": "the same as `retrieve`",
-    "retrieve_ids": "the int32 core of `retrieve`: indices for ids, `history` as the model reads it and `exclude` "
-    "as given (nothing stored is added), 0 for nothing",
-    "embed_query": "the vector that items are matched with",
-    "embed_items": "the items' vectors; zeros for an unknown item",
-    "similar_items": "the items whose vectors are nearest, by cosine; an unknown item has none",
+    "serving_default": "The same as `retrieve`.",
+    "retrieve": "The best items for a user, a history, or both.",
+    "retrieve_ids": "The int32 core of `retrieve`, for indices instead of ids, 0 for nothing. It adds "
+    "nothing stored: the history read and the items excluded are those given.",
+    "embed_query": "The vector that items are matched with.",
+    "embed_items": "The items' vectors; zeros for an unknown item.",
+    "similar_items": "The items whose vectors are nearest, by cosine; for an unknown item there are none.",
 }
+"""What every signature answers, in the order of the card."""
 
 _RULES = """\
-- An empty string is nothing, wherever it stands in a history or in exclusions, so any padding works. An unknown
-  item is nothing as well. The rows of a batch have one width, which may be 0. Where the server pads them itself
-  (`pad_variable_length_inputs`) it repeats a row's first element, so put an empty string first.
+- An empty string is nothing, wherever it stands in a history or in exclusions, so any padding works. An
+  unknown item is nothing as well. The rows of a batch have one width, which may be 0. Where the server pads
+  them itself (`pad_variable_length_inputs`) it repeats a row's first element, so put an empty string first.
 - Histories are oldest first. The model reads the newest {history_length} items of one.
-- A known user with an empty history is served from the history stored in this export, anybody with a history from
-  that. With neither, popularity answers.
+- A known user with an empty history is served from the history stored in this export, anybody with a history
+  from that. With neither, popularity answers.
 - Given items (all of them, not just those the model reads), stored ones and excluded ones never come back.
-- Every answer has {top_k} places, best first; the number is fixed. Where fewer items are left, the rest have an
-  empty `item_id` and `title`, and float32's lowest score ({lowest:.8g}). Scores are always finite.
+- Every answer has {top_k} places, best first; the number is fixed. Where fewer items are left, the rest have
+  an empty `item_id` and `title`, and float32's lowest score ({lowest:.8g}). Scores are always finite.
 - No row can fail another row of its batch."""
 
 
@@ -60,19 +61,22 @@ def model_card(saved_model: Path, recommender: Recommender, *, name: str, versio
         **{f"config: {option}": value for option, value in recommender.config.to_dict().items()},
     }
     rules = _RULES.format(history_length=recommender.history_length, top_k=top_k, lowest=tf.float32.min)
-    return "\n\n".join(
-        [
-            f"# {name}, version {version}",
-            _table(["what", "value"], [[fact, str(value)] for fact, value in facts.items()]),
-            "## Signatures",
-            "B is the batch. All inputs of a signature are given; `?` is any width.",
-            *(_signature(name, signature) for name, signature in signatures_of(saved_model).items()),
-            "## Rules",
-            rules,
-            "## Example",
-            _example(recommender, name),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                f"# {name}, version {version}",
+                _table(["what", "value"], [[fact, str(value)] for fact, value in facts.items()]),
+                "## Signatures",
+                "B is the batch. All inputs of a signature are given; `?` is any width.",
+                *(_signature(name, signature) for name, signature in signatures_of(saved_model).items()),
+                "## Rules",
+                rules,
+                "## Example",
+                _example(recommender, name),
+            ]
+        )
+        + "\n"
+    )
 
 
 def _signature(name: str, signature: Any) -> str:
@@ -101,7 +105,7 @@ def _example(recommender: Recommender, name: str) -> str:
     lines = [f'    "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in inputs.items()]
     request = '{\n  "signature_name": "retrieve",\n  "inputs": {\n' + ",\n".join(lines) + "\n  }\n}"
     return (
-        "A known user without a history, who must not get one of the items, and a new user with two items, as "
+        "A known user without a history, who must not get a certain item, and a new user with two items, as "
         f"`request.json` over REST:\n\n```json\n{request}\n```\n\n"
         f"```bash\ncurl -d @request.json http://localhost:8501/v1/models/{name}:predict\n```"
     )

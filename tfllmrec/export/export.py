@@ -36,8 +36,8 @@ def export(
         The version's folder.
 
     Raises:
-        InputError: the recommender is not fitted, or its weights are not finite; the version exists or is below
-            1; top_k is below 1. Nothing is written then, nor after any other error.
+        InputError: the recommender is not fitted, or its weights are not finite; the version exists or is
+            below 1; top_k is below 1; the folder cannot be written to. No error leaves anything behind.
 
     Example:
         >>> export(recommender, "models/films")
@@ -52,7 +52,9 @@ def export(
     with appearing(target) as hidden:
         servable = Servable(recommender, top_k)
         _write(servable, hidden)
-        card = model_card(hidden, recommender, name=name or folder.name, version=version, top_k=servable.top_k)
+        card = model_card(
+            hidden, recommender, name=name or folder.name, version=version, top_k=servable.top_k
+        )
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")
@@ -75,8 +77,8 @@ def _check_fitted(recommender: Recommender) -> None:
     """A recommender that answers, and with finite scores: TF Serving would write NaN as broken JSON."""
     if not hasattr(recommender, "scorer"):
         raise InputError(f"export: this {recommender.family} is not fitted; call fit first")
-    broken = [
-        weight.path for weight in recommender.scorer.weights if not np.isfinite(weight.numpy()).all()
-    ]
+    broken = [weight.path for weight in recommender.scorer.weights if not np.isfinite(weight.numpy()).all()]
     if broken:
-        raise InputError(f"export: weights of this {recommender.family} are not finite ({broken[0]}): it diverged")
+        raise InputError(
+            f"export: weights of this {recommender.family} are not finite ({broken[0]}): it diverged"
+        )

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.export.host import Lookup, StoredHistories, known, newest, widened
+from tfllmrec.export.host import Lookup, StoredHistories, Strings, known, newest, rows, widened
 from tfllmrec.models.top_items import LOWEST, top_items
 from tfllmrec.recommenders.base import Recommender
 
@@ -16,8 +16,8 @@ Answer = dict[str, tf.Tensor]
 class Servable(tf.Module):
     """What is exported of a recommender: its variables, look-ups and stored histories, and its signatures.
 
-    Keras models are no attributes: the C++ runtime would not find their variables then (loading would succeed,
-    the first request fail). Their `tf.Variable`s are, and plain functions call the models.
+    Keras models are no attributes: the C++ runtime would not find their variables then (loading would
+    succeed, the first request fail). Their `tf.Variable`s are, and plain functions call the models.
 
     Args:
         recommender: a fitted recommender.
@@ -43,7 +43,7 @@ class Servable(tf.Module):
         self._user_count, self._item_count = len(catalogue.users), len(catalogue.items)
         self._history_length = recommender.history_length
         self._users, self._items = Lookup(catalogue.users), Lookup(catalogue.items)
-        self._titles = tf.constant(catalogue.titles, tf.string)
+        self._titles = Strings(catalogue.titles)
         self._stored = StoredHistories(catalogue.histories)
 
         models = [recommender.scorer]
@@ -60,9 +60,9 @@ class Servable(tf.Module):
 
     def signatures(self) -> dict[str, Any]:
         """Every signature by its name, as a `tf.function` with named inputs."""
-        ids, rows = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
+        ids, id_rows = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
         index = tf.TensorSpec([None], tf.int32)
-        retrieve = _signature(self.retrieve, user_id=ids, history=rows, exclude_item_ids=rows)
+        retrieve = _signature(self.retrieve, user_id=ids, history=id_rows, exclude_item_ids=id_rows)
         found = {
             "serving_default": retrieve,
             "retrieve": retrieve,
@@ -74,10 +74,10 @@ class Servable(tf.Module):
             ),
         }
         if self._queries is not None:
-            found["embed_query"] = _signature(self.embed_query, user_id=ids, history=rows)
+            found["embed_query"] = _signature(self.embed_query, user_id=ids, history=id_rows)
         if self._vectors is not None:
             found["embed_items"] = _signature(self.embed_items, item_ids=ids)
-            found["similar_items"] = _signature(self.similar_items, item_id=ids, exclude_item_ids=rows)
+            found["similar_items"] = _signature(self.similar_items, item_id=ids, exclude_item_ids=id_rows)
         return found
 
     def retrieve(self, user_id: tf.Tensor, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
@@ -85,8 +85,8 @@ class Servable(tf.Module):
 
         Given, stored and excluded items do not come back, however long the histories are.
         """
-        user, given = self._users.indices(user_id), self._items.indices(history)
-        excluded = tf.concat([self._items.indices(exclude_item_ids), given, self._stored(user)], axis=1)
+        user, given = self._users(user_id), self._items(history)
+        excluded = tf.concat([self._items(exclude_item_ids), given, self._stored(user)], axis=1)
         return self._named(*self.core(user, self._read(user, given), widened(excluded)))
 
     def retrieve_ids(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> Answer:
@@ -103,24 +103,24 @@ class Servable(tf.Module):
     def embed_query(self, user_id: tf.Tensor, history: tf.Tensor) -> Answer:
         """Query vectors: string [B], [B, any] -> embedding float32 [B, D]."""
         assert self._queries is not None, "this family has no query model"
-        user, given = self._users.indices(user_id), self._items.indices(history)
+        user, given = self._users(user_id), self._items(history)
         return {"embedding": self._queries(user, self._read(user, given))}
 
     def embed_items(self, item_ids: tf.Tensor) -> Answer:
         """Item vectors: string [B] -> embeddings float32 [B, D]; zeros for unknown items."""
-        item = self._items.indices(item_ids)
-        return {"embeddings": tf.where(item[:, None] > 0, tf.gather(self._vectors, item), 0.0)}
+        item = self._items(item_ids)
+        return {"embeddings": tf.where(item[:, None] > 0, rows(self._vectors, item), 0.0)}
 
     def similar_items(self, item_id: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
         """The items with the nearest vectors: string [B], [B, any] -> item_ids, titles, scores, each [B, K].
 
-        Scores are cosines. The item itself does not come back. An unknown item is like nothing: no items, rather
-        than popular ones that would pass for similar.
+        Scores are cosines. The item itself does not come back. An unknown item is like nothing: no items,
+        rather than popular ones that would pass for similar.
         """
-        item = self._items.indices(item_id)
-        asked = tf.gather(self._vectors, item) * tf.gather(self._inverse_norms, item)[:, None]
+        item = self._items(item_id)
+        asked = rows(self._vectors, item) * rows(self._inverse_norms, item)[:, None]
         cosines = tf.matmul(asked, self._vectors, transpose_b=True) * self._inverse_norms
-        excluded = tf.concat([self._items.indices(exclude_item_ids), item[:, None]], axis=1)
+        excluded = tf.concat([self._items(exclude_item_ids), item[:, None]], axis=1)
         return self._named(*top_items(tf.where(item[:, None] > 0, cosines, LOWEST), excluded, self.top_k))
 
     def _best(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -133,7 +133,11 @@ class Servable(tf.Module):
         return newest(tf.concat([stored, given], axis=1), self._history_length)
 
     def _named(self, items: tf.Tensor, scores: tf.Tensor) -> Answer:
-        return {"item_ids": self._items.ids(items), "titles": tf.gather(self._titles, items), "scores": scores}
+        return {
+            "item_ids": self._items.ids(items),
+            "titles": self._titles(items),
+            "scores": scores,
+        }
 
 
 def _plain(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:

@@ -3,7 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tfllmrec.errors import InputError
@@ -29,7 +29,9 @@ def free_version(folder: Path, version: int | None) -> int:
     if version < 1:
         raise InputError(f"export: version is {version}, and must be at least 1")
     if version in versions:
-        raise InputError(f"export: {folder} has a version {version} already; leave version out to add the next one")
+        raise InputError(
+            f"export: {folder} has a version {version} already; leave version out to add the next one"
+        )
     return version
 
 
@@ -37,7 +39,8 @@ def free_version(folder: Path, version: int | None) -> int:
 def appearing(target: Path) -> Iterator[Path]:
     """A folder to write to that becomes `target` in one step at the end; after an error nothing is left.
 
-    It is written next to its place, under a name TF Serving ignores, so the renaming stays in one file system.
+    It is written next to its place, under a name TF Serving ignores, so that the renaming stays in one file
+    system.
 
     Args:
         target: a path that does not exist; missing parents are made, and taken away again after an error.
@@ -66,7 +69,5 @@ def _make(folder: Path) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    try:
+    with suppress(OSError):  # never made, or somebody else has put something there
         folder.rmdir()
-    except OSError:  # never made, or somebody else has put something there
-        pass

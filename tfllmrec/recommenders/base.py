@@ -53,6 +53,7 @@ class Recommender(ABC):
     def __init__(self, config: Config | None = None, **options: Any) -> None:
         if config is not None and options:
             raise InputError(f"{self.family}: give a config or single options, not both")
+        self.config_class.from_options(options)  # a wrong option fails here, before any data is read
         self.config = config
         self._options = options
 

@@ -1,0 +1,1 @@
+"""Fitting from the command line: runs in folders, progress, quiet logs."""

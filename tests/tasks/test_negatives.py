@@ -1,0 +1,125 @@
+"""Candidate lists with known answers; `full` is the exact softmax, `mixed` is corrected to come close to it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfllmrec.tasks.negatives import Candidates, full, in_batch, mixed, sampled
+from tfllmrec.tasks.retrieval import Retrieval
+
+COUNTS = np.array([0, 6, 3, 1, 0])
+TARGETS = tf.constant([1, 3, 1])
+OWN = np.eye(3, dtype=bool)
+
+
+def assert_lists(candidates: Candidates, items: list[int], probability: list[float] | None) -> None:
+    np.testing.assert_array_equal(candidates.items, items)
+    if probability is None:
+        assert candidates.sampling_probability is None
+    else:
+        np.testing.assert_allclose(candidates.sampling_probability, probability, rtol=1e-6)
+
+
+def test_in_batch() -> None:
+    candidates = in_batch(COUNTS)(TARGETS)
+    assert_lists(candidates, [1, 3, 1], [0.6, 0.1, 0.6])
+    assert candidates.score_mask is None
+
+
+def test_full() -> None:
+    candidates = full(4)(TARGETS)
+    assert_lists(candidates, [1, 3, 1, 1, 2, 3, 4], None)
+    np.testing.assert_array_equal(candidates.score_mask, np.hstack([OWN, np.ones((3, 4), bool)]))
+
+
+def test_sampled_sees_its_own_target_and_the_drawn_ones() -> None:
+    candidates = sampled(4, 50)(TARGETS)
+    np.testing.assert_array_equal(candidates.items[:3], TARGETS)
+    assert set(candidates.items.numpy()[3:]) == {1, 2, 3, 4}
+    assert candidates.sampling_probability is None
+    np.testing.assert_array_equal(candidates.score_mask, np.hstack([OWN, np.ones((3, 50), bool)]))
+
+
+def test_mixed() -> None:
+    candidates = mixed(COUNTS, 5)(TARGETS)
+    np.testing.assert_array_equal(candidates.items[:3], TARGETS)
+    expected_count = 3 * COUNTS / 10 + 5 / 4
+    assert_lists(candidates, list(candidates.items.numpy()), (expected_count / 8)[candidates.items])
+    assert candidates.score_mask is None
+
+
+def test_mixed_probabilities_are_how_often_an_item_comes() -> None:
+    tf.random.set_seed(0)
+    random, draw = np.random.default_rng(0), mixed(COUNTS, 200)
+    seen, told = np.zeros(5), np.zeros(5)
+    for _ in range(100):
+        targets = random.choice(5, size=50, p=COUNTS / 10).astype(np.int32)
+        items, probability, _ = draw(tf.constant(targets))
+        seen += np.bincount(items, minlength=5)
+        told[items.numpy()] = probability
+    np.testing.assert_allclose(seen / seen.sum(), told, atol=0.005)
+
+
+@pytest.mark.parametrize("draw", [mixed(COUNTS, 9), sampled(4, 9)])
+def test_every_batch_draws_anew(draw: object) -> None:
+    step = tf.function(lambda: draw(TARGETS).items)
+    assert len({tuple(step().numpy()) for _ in range(5)}) > 1
+
+
+class Problem:
+    """Queries, item vectors, and the exact softmax over the whole catalogue in NumPy."""
+
+    def __init__(self, items: int, queries: int, seed: int = 0) -> None:
+        random = np.random.default_rng(seed)
+        self.vectors = random.normal(size=(items + 1, 4)).astype(np.float32)
+        self.queries = random.normal(size=(queries, 4)).astype(np.float32)
+        self.counts = np.concatenate([[0], random.zipf(1.6, items).clip(max=200)])
+        self.targets = random.choice(items + 1, queries, p=self.counts / self.counts.sum()).astype(np.int32)
+
+    def exact(self) -> tuple[float, np.ndarray]:
+        """The mean loss, and its gradient in the queries."""
+        logits = self.queries.astype(np.float64) @ self.vectors[1:].T
+        chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        own = np.take_along_axis(chances, self.targets[:, None] - 1, axis=1)
+        gradient = chances @ self.vectors[1:] - self.vectors[self.targets]
+        return float(-np.log(own).mean()), gradient / len(self.queries)
+
+    def estimate(self, candidates: Candidates) -> tuple[float, np.ndarray]:
+        """The same through the TFRS task."""
+        queries = tf.constant(self.queries)
+        with tf.GradientTape() as tape:
+            tape.watch(queries)
+            loss = Retrieval()(
+                queries,
+                tf.gather(self.vectors, candidates.items),
+                candidate_ids=candidates.items,
+                candidate_sampling_probability=candidates.sampling_probability,
+                score_mask=candidates.score_mask,
+            )
+        return float(loss), tape.gradient(loss, queries).numpy()
+
+
+@pytest.mark.parametrize(("items", "queries"), [(300, 6), (7, 64)], ids=["few repeats", "many repeats"])
+def test_full_is_the_exact_softmax(items: int, queries: int) -> None:
+    problem = Problem(items, queries)
+    assert (len(set(problem.targets)) < queries) == (queries > items)
+    (loss, gradient), (exact, exact_gradient) = (
+        problem.estimate(full(items)(tf.constant(problem.targets))),
+        problem.exact(),
+    )
+    assert loss == pytest.approx(exact, abs=1e-5)
+    np.testing.assert_allclose(gradient, exact_gradient, atol=1e-6)
+
+
+@pytest.mark.parametrize("negatives", [in_batch, lambda counts: mixed(counts, 256)], ids=["in_batch", "mixed"])
+def test_the_correction_brings_the_gradient_close_to_the_exact_one(negatives: object) -> None:
+    """The loss itself differs by log p(target), which no weight can change."""
+    tf.random.set_seed(0)
+    errors: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(5):
+        problem = Problem(items=100, queries=256, seed=seed)
+        candidates = negatives(problem.counts)(tf.constant(problem.targets))
+        for corrected, found in errors.items():
+            given = candidates if corrected else candidates._replace(sampling_probability=None)
+            found.append(np.linalg.norm(problem.estimate(given)[1] - problem.exact()[1]))
+    assert np.mean(errors[True]) < 0.7 * np.mean(errors[False])

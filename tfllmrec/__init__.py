@@ -1,0 +1,49 @@
+"""A Keras 3 model zoo for recommendation: trained with plain `fit`, linked through TFRS, served by TF Serving.
+
+Names load on first use, so that `import tfllmrec` costs nothing until TensorFlow is needed.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfllmrec.data import Dataset, checkerboard, leave_one_out, load, load_demo, load_movielens
+    from tfllmrec.errors import InputError
+    from tfllmrec.export import export
+    from tfllmrec.recommenders import Ease, MarkovChain, Popularity, Recommender, TwoTower
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Dataset",
+    "Ease",
+    "InputError",
+    "MarkovChain",
+    "Popularity",
+    "Recommender",
+    "TwoTower",
+    "checkerboard",
+    "export",
+    "leave_one_out",
+    "load",
+    "load_demo",
+    "load_movielens",
+]
+
+_HOME = {
+    "tfllmrec.data": {"Dataset", "checkerboard", "leave_one_out", "load", "load_demo", "load_movielens"},
+    "tfllmrec.errors": {"InputError"},
+    "tfllmrec.export": {"export"},
+    "tfllmrec.recommenders": {"Ease", "MarkovChain", "Popularity", "Recommender", "TwoTower"},
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'tfllmrec' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

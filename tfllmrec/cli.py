@@ -1,0 +1,163 @@
+"""The steps as commands. Heavy imports wait until a command runs, so that `--help` is quick."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tfllmrec.errors import InputError
+from tfllmrec.quiet import quiet_tensorflow
+
+app = typer.Typer(
+    help="Recommenders for TensorFlow and Keras 3: fit, compare, export to TF Serving.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder written by `train`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def main() -> None:
+    """The `tfllmrec` command: an error the user can mend is one sentence on stderr and exit status 2."""
+    try:
+        app()
+    except InputError as error:
+        print(f"tfllmrec: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.callback()
+def _prepare() -> None:
+    quiet_tensorflow()
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Folder for the report and the export.")] = Path("quickstart"),
+) -> None:
+    """Fit, compare, export and ask: everything on real film ratings, in a few minutes."""
+    from rich.console import Console
+
+    from tfllmrec.quickstart import quickstart as tell
+
+    tell(out, Console())
+
+
+@app.command()
+def train(
+    family: Annotated[str, typer.Argument(help="popularity, markov_chain, ease, two_tower")],
+    data: Annotated[str, typer.Option(help="demo, ml-100k, ml-1m, ml-latest-small, or a folder of tables.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="A new folder for the run.")],
+    epochs: Annotated[int | None, typer.Option(help="At most; by default the family's choice.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the family; repeat it.")
+    ] = None,
+    min_item_interactions: Annotated[
+        int | None, typer.Option(help="Leave out items with fewer; by default 5 for the demo, else 1.")
+    ] = None,
+    refit: Annotated[bool, typer.Option(help="Fit again with the validation items, to be served.")] = False,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard logs.")] = None,
+) -> None:
+    """Fit a family on a data set and keep it as a run."""
+    if out.exists():
+        raise InputError(f"{out} exists already: choose another folder for the run")
+    chosen = _options(options or [])
+    if epochs is not None:
+        chosen["epochs"] = epochs
+
+    from rich.console import Console
+
+    from tfllmrec.training.progress import EpochProgress
+    from tfllmrec.training.runs import Source, tensorboard_logs
+    from tfllmrec.training.runs import train as fit
+
+    console = Console(stderr=True)
+    callbacks = [EpochProgress(console, family), *tensorboard_logs(tensorboard)]
+    run = fit(family, Source.of(data, min_item_interactions), chosen, refit=refit, callbacks=callbacks)
+    run.save(out)
+    validation = run.history.get("val_ndcg@10", ())
+    told = f", validation ndcg@10 {max(validation):.4f} at epoch {validation.index(max(validation)) + 1}" if validation else ""
+    console.print(f"{family} fitted in {run.seconds:.0f} s{told}: {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def evaluate(run: RunFolder, as_json: AsJson = False) -> None:
+    """Metrics of a run on the test targets of its data."""
+    from rich.console import Console
+
+    from tfllmrec.evaluation.report import score_table
+    from tfllmrec.training.runs import Run
+
+    loaded = Run.load(run)
+    scores = loaded.evaluate()
+    if as_json:
+        print(json.dumps({name: round(value, 6) for name, value in scores.items()}))
+    else:
+        Console().print(score_table({loaded.recommender.family: scores}))
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option(metavar="EXPORT", help="TF Serving's model base path.")],
+    version: Annotated[int | None, typer.Option(help="By default the next one.")] = None,
+    top_k: Annotated[int, typer.Option(help="Items in an answer.")] = 100,
+) -> None:
+    """Write a run as a SavedModel for TF Serving."""
+    from tfllmrec.export import export as write
+    from tfllmrec.training.runs import Run
+
+    print(write(Run.load(run).recommender, out, version=version, top_k=top_k))
+
+
+@app.command()
+def recommend(
+    run: RunFolder,
+    user: Annotated[str, typer.Option(help="A user id.")] = "",
+    history: Annotated[str, typer.Option(metavar="ID,ID", help="Items, oldest first, instead of the stored ones.")] = "",
+    exclude: Annotated[str, typer.Option(metavar="ID,ID", help="Items that must not come back.")] = "",
+    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """The best items for a user, for a history given on the spot, or for both."""
+    if not user and not history:
+        raise InputError("recommend: give --user, --history, or both")
+
+    from rich.console import Console
+
+    from tfllmrec.training.runs import Run
+
+    recommender = Run.load(run).recommender
+    table = recommender.recommend([user], [history.split(",")], k, exclude=[exclude.split(",")])
+    columns = ["rank", "item_id", "title", "score"]
+    if as_json:
+        print(table[columns].to_json(orient="records", force_ascii=False))
+    else:
+        Console().print(_rich_table(table[columns]))
+
+
+def _options(assignments: list[str]) -> dict[str, Any]:
+    """`key=value` texts as a dictionary."""
+    pairs = [assignment.partition("=") for assignment in assignments]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise InputError(f"--set {key}: write it as KEY=VALUE")
+    return {key: value for key, _, value in pairs}
+
+
+def _rich_table(frame: Any) -> Any:
+    """A DataFrame as a plain rich table."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, header_style="bold")
+    for column in frame:
+        table.add_column(column, justify="right" if frame[column].dtype.kind in "if" else "left")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row))
+    return table

@@ -1,0 +1,116 @@
+"""The whole way of the data on the demo set: table, models, comparison, SavedModel, ten film titles."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from tfllmrec.data import Dataset, Split, leave_one_out, load
+from tfllmrec.evaluation.bootstrap import difference
+from tfllmrec.evaluation.metrics import ndcg, summarise
+from tfllmrec.evaluation.plots import plot_report
+from tfllmrec.evaluation.report import score_table, write_report
+from tfllmrec.export import export
+from tfllmrec.export.session import ServedModel
+from tfllmrec.recommenders import FAMILIES, Recommender
+from tfllmrec.training.progress import EpochProgress
+
+_REFERENCE = "markov_chain"
+_SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "coverage@10", "novelty@10")
+_FILMS_READ, _FILMS_RECOMMENDED = 5, 10
+
+
+def quickstart(out: Path, console: Console) -> None:
+    """Fit every family on the demo data, compare them, export the two-tower model and ask the export.
+
+    Writes `report.json`, `report.png` and `export/two_tower/<version>/` to a folder.
+
+    Args:
+        out: the folder.
+        console: where the story is told.
+
+    Raises:
+        InputError: the demo data is not installed, or the folder cannot be written to.
+    """
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "total"):
+        data = load("demo")
+        split = leave_one_out(data)
+        _tell_data(console, data, split)
+        fitted = _fit_all(split, seconds, console)
+        models, intervals = _compare(fitted, split)
+        shown = {name: {key: scores[key] for key in _SHOWN_METRICS} for name, scores in models.items()}
+        console.print(Padding(score_table(shown, intervals, _REFERENCE), (1, 0, 0, 0)))
+        with _timed(seconds, "export"):
+            version = export(fitted["two_tower"], out / "export" / "two_tower")
+        _ask(version, data, split, console)
+    write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds)
+    curves = {name: model.history for name, model in fitted.items() if hasattr(model, "history")}
+    plot_report(out / "report.png", curves, models)
+    _tell_files(console, out, version, seconds["total"])
+
+
+def _tell_data(console: Console, data: Dataset, split: Split) -> None:
+    size = data.summary()
+    console.print(
+        f"\n[bold]MovieLens[/bold]  {size['interactions']:,} ratings by {size['users']:,} people "
+        f"of {size['items']:,} films"
+    )
+    for note in split.train.notes:
+        console.print(f"  {note}", style="dim")
+    console.print("  the last film of everybody is the test, the one before it the validation\n", style="dim")
+
+
+def _fit_all(split: Split, seconds: dict[str, float], console: Console) -> dict[str, Recommender]:
+    fitted = {}
+    for name, family in FAMILIES.items():
+        with _timed(seconds, name):
+            progress = EpochProgress(console, name)
+            fitted[name] = family().fit(split.train, split.validation, callbacks=[progress], verbose=0)
+        epochs = len(getattr(fitted[name], "history", {}).get("loss", ()))
+        told = f", {epochs} epochs" if epochs else ""
+        console.print(f"  [green]✓[/green] {name:<14}[dim]{seconds[name]:6.1f} s{told}[/dim]")
+    return fitted
+
+
+def _compare(fitted: dict[str, Recommender], split: Split) -> tuple[dict, dict]:
+    """Metrics of every family on the test targets, and intervals of the differences to the reference."""
+    rankings = {name: model.rank(split.test) for name, model in fitted.items()}
+    models = {name: summarise(ranking, split.train.item_counts) for name, ranking in rankings.items()}
+    gains = {name: ndcg(ranking.ranks, 10) for name, ranking in rankings.items()}
+    others = [name for name in gains if name != _REFERENCE]
+    return models, {name: difference(gains[name], gains[_REFERENCE]) for name in others}
+
+
+def _ask(version: Path, data: Dataset, split: Split, console: Console) -> None:
+    """Ten titles for one user, answered by the exported SavedModel alone."""
+    user = int(np.flatnonzero(split.train.histories.lengths >= _FILMS_READ)[0])
+    user_id = str(data.user_vocabulary.tokens[user])
+    answer = ServedModel(version)("retrieve", user_id=[user_id], history=[[""]], exclude_item_ids=[[""]])
+    titles = data.items["title"].to_numpy()
+    read = titles[split.train.histories.row(user)[-_FILMS_READ:] - 1]
+    recommended = answer["titles"][0][:_FILMS_RECOMMENDED]
+    films = Table(box=None, padding=(0, 3, 0, 2), header_style="bold")
+    films.add_column(f"The last films of user {user_id}")
+    films.add_column("Recommended by the SavedModel")
+    for place in range(_FILMS_RECOMMENDED):
+        films.add_row(read[place] if place < len(read) else "", f"{place + 1:2}. {recommended[place]}")
+    console.print(films)
+
+
+def _tell_files(console: Console, out: Path, version: Path, total: float) -> None:
+    console.print(f"\n  {out / 'report.json'}, {out / 'report.png'}", highlight=False)
+    console.print(f"  {version.relative_to(out.absolute().parent)}: a SavedModel for TF Serving", highlight=False)
+    console.print(f"  done in {total / 60:.1f} minutes\n", style="dim", highlight=False)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started

@@ -1,0 +1,140 @@
+"""Runs: a recommender fitted from the command line, with a note of what it was fitted on."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfllmrec.data import Dataset, Split, leave_one_out, load
+from tfllmrec.errors import InputError
+from tfllmrec.files import appearing
+from tfllmrec.recommenders import Recommender, family
+from tfllmrec.recommenders import load as load_recommender
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a run's data comes from, so that `evaluate` can ask the same questions again.
+
+    Attributes:
+        data: the name of a data set, or the absolute path of a folder.
+        min_item_interactions: see `tfllmrec.data.load`.
+    """
+
+    data: str
+    min_item_interactions: int | None = None
+
+    @classmethod
+    def of(cls, name_or_folder: str, min_item_interactions: int | None = None) -> "Source":
+        """The source of what a user typed; a folder's path is made absolute."""
+        folder = Path(name_or_folder)
+        return cls(str(folder.absolute()) if folder.is_dir() else name_or_folder, min_item_interactions)
+
+    def split(self) -> tuple[Dataset, Split]:
+        """The data set and its leave-one-out split.
+
+        Raises:
+            InputError: the data cannot be had, or is too small to split.
+        """
+        data = load(self.data, min_item_interactions=self.min_item_interactions)
+        return data, leave_one_out(data)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A fitted recommender and what is known of how it came about.
+
+    Attributes:
+        recommender: the fitted recommender.
+        source: what it was fitted on.
+        refitted: whether the validation items were trained on as well.
+        seconds: how long fitting took.
+        history: what Keras `fit` logged, epoch by epoch; empty for families without epochs.
+    """
+
+    recommender: Recommender
+    source: Source
+    refitted: bool = False
+    seconds: float = 0.0
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the run to a new folder, in one step.
+
+        Raises:
+            InputError: the folder exists, or cannot be made.
+        """
+        told = {"source": asdict(self.source), "refitted": self.refitted, "seconds": round(self.seconds, 1)}
+        with appearing(Path(folder)) as hidden:
+            self.recommender.save(hidden)
+            text = json.dumps(told | {"history": self.history}, indent=2, ensure_ascii=False)
+            (hidden / "run.json").write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Run":
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the folder is no run.
+        """
+        path = Path(folder) / "run.json"
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            source = Source(**told.pop("source"))
+            return cls(load_recommender(folder), source, **told)
+        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(f"{folder} is no run: run.json is missing or damaged") from error
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics of the test targets.
+
+        Raises:
+            InputError: the validation items were trained on, or the data has changed since.
+        """
+        if self.refitted:
+            raise InputError("this run was refitted on the validation items, which no report may use; train without --refit")
+        data, split = self.source.split()
+        if data.item_vocabulary != self.recommender.catalogue.items:
+            raise InputError(f"the items of {self.source.data} are not those the run was fitted on; train again")
+        return self.recommender.evaluate(split.test)
+
+
+def train(
+    name: str,
+    source: Source,
+    options: Mapping[str, Any],
+    *,
+    refit: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
+    """Fit a family on a data set's training part, choosing by its validation targets.
+
+    Args:
+        name: the family.
+        source: the data.
+        options: of the family's configuration.
+        refit: fit once more on training and validation part, for as long as was best on the validation targets:
+            for a model that is to be served.
+        callbacks: for Keras `fit`.
+
+    Raises:
+        InputError: there is no such family, option or data.
+    """
+    chosen = family(name)
+    recommender = chosen(**options)
+    _, split = source.split()
+    started = time.perf_counter()
+    recommender.fit(split.train, split.validation, callbacks=callbacks, verbose=0)
+    history = getattr(recommender, "history", {})
+    if refit:
+        recommender = chosen(recommender.settled_config()).fit(split.before_test, callbacks=callbacks, verbose=0)
+    return Run(recommender, source, refit, time.perf_counter() - started, history)
+
+
+def tensorboard_logs(folder: Path | None) -> list[keras.callbacks.Callback]:
+    """The callback that logs to TensorBoard, where a folder is given."""
+    return [] if folder is None else [keras.callbacks.TensorBoard(str(folder))]
