@@ -93,10 +93,7 @@ class CppRuntime:
         answer = json.loads(line)
         if "error" in answer:
             raise CppError(answer["error"])
-        return {
-            name: _unpacked(value)
-            for name, value in zip(definition["outputs"], answer["fetched"], strict=True)
-        }
+        return {name: _unpacked(value) for name, value in zip(definition["outputs"], answer["fetched"], strict=True)}
 
 
 @functools.cache
@@ -233,9 +230,7 @@ def endpoints(graph, names):
     """Places in the graph, by names such as "StatefulPartitionedCall:0"."""
     places = [name.rsplit(":", 1) for name in names]
     find = library().TF_GraphOperationByName
-    return (Endpoint * len(names))(
-        *[Endpoint(find(graph, name.encode()), int(index)) for name, index in places]
-    )
+    return (Endpoint * len(names))(*[Endpoint(find(graph, name.encode()), int(index)) for name, index in places])
 
 
 def tensor_of(packed):

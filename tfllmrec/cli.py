@@ -55,7 +55,8 @@ def train(
     out: Annotated[Path, typer.Option(metavar="RUN", help="A new folder for the run.")],
     epochs: Annotated[int | None, typer.Option(help="At most; by default the family's choice.")] = None,
     options: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the family; repeat it.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the family; repeat it."),
     ] = None,
     min_item_interactions: Annotated[
         int | None, typer.Option(help="Leave out items with fewer; by default 5 for the demo, else 1.")
@@ -81,7 +82,11 @@ def train(
     run = fit(family, Source.of(data, min_item_interactions), chosen, refit=refit, callbacks=callbacks)
     run.save(out)
     validation = run.history.get("val_ndcg@10", ())
-    told = f", validation ndcg@10 {max(validation):.4f} at epoch {validation.index(max(validation)) + 1}" if validation else ""
+    told = (
+        f", validation ndcg@10 {max(validation):.4f} at epoch {validation.index(max(validation)) + 1}"
+        if validation
+        else ""
+    )
     console.print(f"{family} fitted in {run.seconds:.0f} s{told}: {out}", highlight=False, soft_wrap=True)
 
 
@@ -119,7 +124,9 @@ def export(
 def recommend(
     run: RunFolder,
     user: Annotated[str, typer.Option(help="A user id.")] = "",
-    history: Annotated[str, typer.Option(metavar="ID,ID", help="Items, oldest first, instead of the stored ones.")] = "",
+    history: Annotated[
+        str, typer.Option(metavar="ID,ID", help="Items, oldest first, instead of the stored ones.")
+    ] = "",
     exclude: Annotated[str, typer.Option(metavar="ID,ID", help="Items that must not come back.")] = "",
     k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
     as_json: AsJson = False,

@@ -15,9 +15,7 @@ def test_every_user_lacks_exactly_the_answer_of_their_colour(board):
     assert len(board.answers) == 40
     for user, rows in board.data.interactions.groupby("user_id"):
         colour = {
-            item
-            for item in board.data.item_vocabulary.ids(range(1, 21))
-            if int(item[1:]) % 2 == int(user[1:]) % 2
+            item for item in board.data.item_vocabulary.ids(range(1, 21)) if int(item[1:]) % 2 == int(user[1:]) % 2
         }
         assert len(rows) == 9
         assert colour - set(rows["item_id"]) == {board.answers[user]}

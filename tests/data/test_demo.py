@@ -24,9 +24,7 @@ def test_the_size_is_the_published_one(demo):
 def test_the_first_rating_of_the_table(demo):
     table = demo.interactions
     row = table[(table["user_id"] == "1") & (table["item_id"] == "31")]
-    assert row.to_dict("records") == [
-        {"user_id": "1", "item_id": "31", "rating": 2.5, "timestamp": 1260759144}
-    ]
+    assert row.to_dict("records") == [{"user_id": "1", "item_id": "31", "rating": 2.5, "timestamp": 1260759144}]
 
 
 @pytest.mark.parametrize(

@@ -202,9 +202,7 @@ def test_cold_users_are_not_trained_on(data, seed):
 def test_cold_users_with_other_history_lengths():
     data = data_of({"u": "abcd", "v": "abcd"})
     cold = cold_users(data, 0.5, history_lengths=[2])
-    assert [data.item_vocabulary.ids(row).tolist() for row in cold.targets[2].histories.padded()] == [
-        ["b", "c"]
-    ]
+    assert [data.item_vocabulary.ids(row).tolist() for row in cold.targets[2].histories.padded()] == [["b", "c"]]
     assert cold.train.notes == ("1 cold users (4 interactions) taken out",)
 
 
@@ -224,7 +222,5 @@ def test_the_seed_decides_who_is_cold(draw):
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, 0.01, 0.99, float("nan"), float("inf")])
 @pytest.mark.parametrize(("draw", "what"), [(cold_items, "items"), (cold_users, "users")])
 def test_a_fraction_that_leaves_nothing_is_refused(draw, what, fraction):
-    with pytest.raises(
-        InputError, match=f"cold {what}: a fraction of {fraction} of 2 leaves no cold or no warm"
-    ):
+    with pytest.raises(InputError, match=f"cold {what}: a fraction of {fraction} of 2 leaves no cold or no warm"):
         draw(data_of({"u": "ab", "v": "ab"}), fraction)

@@ -117,9 +117,7 @@ def test_every_way_to_write_a_time_means_the_same(times):
     ],
 )
 def test_what_is_no_time_is_refused(times, count):
-    with pytest.raises(
-        InputError, match=f"interactions: {count} values of column timestamp do not read as a time"
-    ):
+    with pytest.raises(InputError, match=f"interactions: {count} values of column timestamp do not read as a time"):
         check_interactions(interactions(timestamp=times))
 
 

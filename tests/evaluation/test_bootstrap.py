@@ -24,9 +24,7 @@ def test_pairing_sees_what_the_spread_over_users_hides() -> None:
 
 def test_it_covers_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(3)
-    intervals = [
-        difference(rng.exponential(size=150), np.ones(150), samples=300, level=0.8) for _ in range(200)
-    ]
+    intervals = [difference(rng.exponential(size=150), np.ones(150), samples=300, level=0.8) for _ in range(200)]
     covered = np.mean([interval.low <= 0 <= interval.high for interval in intervals])
     assert 0.72 < covered < 0.88
 

@@ -45,9 +45,7 @@ def test_the_metrics_are_in_the_history(model: keras.Model) -> None:
 def test_early_stopping_stops_and_restores(model: keras.Model) -> None:
     weights = []
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: weights.append(model.get_weights()[0]))
-    stop = keras.callbacks.EarlyStopping(
-        monitor="val_recall@1", mode="max", patience=3, restore_best_weights=True
-    )
+    stop = keras.callbacks.EarlyStopping(monitor="val_recall@1", mode="max", patience=3, restore_best_weights=True)
     history = fit(model, keep, RankingCallback(Waning(), TARGETS, 5, k=1), stop)
     assert len(history["loss"]) == 5
     np.testing.assert_array_equal(model.get_weights()[0], weights[1])
@@ -56,9 +54,5 @@ def test_early_stopping_stops_and_restores(model: keras.Model) -> None:
 def test_tensorboard_writes_them(model: keras.Model, tmp_path: Path) -> None:
     fit(model, RankingCallback(Waning(), TARGETS, 5), keras.callbacks.TensorBoard(tmp_path))
     [events] = tmp_path.glob("validation/events*")
-    tags = {
-        value.tag
-        for event in tf.compat.v1.train.summary_iterator(str(events))
-        for value in event.summary.value
-    }
+    tags = {value.tag for event in tf.compat.v1.train.summary_iterator(str(events)) for value in event.summary.value}
     assert {"epoch_ndcg@10", "epoch_recall@10"} <= tags

@@ -95,9 +95,7 @@ def test_the_model_sees_the_newest_items_and_the_filter_all() -> None:
 def test_the_block_size_changes_nothing_and_every_block_has_one_shape() -> None:
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(103, 41))
-    targets = targets_of(
-        [rng.integers(1, 31, rng.integers(0, 20)) for _ in range(103)], rng.integers(31, 41, 103)
-    )
+    targets = targets_of([rng.integers(1, 31, rng.integers(0, 20)) for _ in range(103)], rng.integers(31, 41, 103))
     whole = rank_targets(scorer_of(matrix), targets, 7)
     for block in (1, 10, 102, 1000):
         shapes = set()

@@ -68,9 +68,7 @@ def test_the_report_comes_back_best_first_and_rounded(tmp_path: Path) -> None:
     assert report["seconds"] == {"fit": 1.234568}
 
 
-def test_a_report_that_fails_leaves_the_old_one_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_that_fails_leaves_the_old_one_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.json"
     write_report(path, {}, MODELS, {})
     old = path.read_text(encoding="utf-8")

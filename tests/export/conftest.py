@@ -1,10 +1,11 @@
 """One small fitted recommender of each family, exported once, and the C++ runtime to ask the exports."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cpp_runtime import CppRuntime
+from made_data import made_data
 
 from tfllmrec.export import export
 from tfllmrec.recommenders.base import Recommender
@@ -13,17 +14,11 @@ from tfllmrec.recommenders.markov_chain import MarkovChain
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.recommenders.two_tower import TwoTower
 
-HERE = Path(__file__).parent
-sys.path += [str(HERE), str(HERE.parent)]  # helpers, which pytest's importlib mode leaves out
-
-from cpp_runtime import CppRuntime  # noqa: E402
-from made_data import made_data  # noqa: E402
-
 RECOMMENDERS = {
     "popularity": lambda: Popularity(history_length=4),
     "markov_chain": lambda: MarkovChain(history_length=4),
     "ease": lambda: Ease(history_length=4, l2=1.0),
-    "two_tower": lambda: TwoTower(history_length=4, dim=8, hidden=8, epochs=1),
+    "two_tower": lambda: TwoTower(history_length=4, dim=8, hidden=8, user_vectors=True, epochs=1),
 }
 
 

@@ -13,9 +13,7 @@ GREEDY = "🙂贪心"
 def made_data() -> Dataset:
     """18 users with 2 to 7 of 12 items, and the two above."""
     random = np.random.default_rng(1)
-    wanted = {
-        f"用户{number}": random.choice(ITEMS, size=number % 6 + 2, replace=False) for number in range(18)
-    }
+    wanted = {f"用户{number}": random.choice(ITEMS, size=number % 6 + 2, replace=False) for number in range(18)}
     wanted |= {GREEDY: ITEMS[:-2], "everything": ITEMS}
     rows = [(user, item, time) for user, items in wanted.items() for time, item in enumerate(items)]
     items = pd.DataFrame({"item_id": ITEMS, "title": [f"Title of {item}" for item in ITEMS]})

@@ -13,6 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export
 from tfllmrec.export.card import signatures_of
+from tfllmrec.export.session import ServedModel
 from tfllmrec.recommenders.popularity import Popularity
 
 
@@ -47,9 +48,7 @@ def test_nothing_is_stored_twice(exported):
     written = tf.train.list_variables(str(exported.path / "variables" / "variables"))
     sizes = [np.prod(shape) for name, shape in written if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
     assert sum(sizes) == sum(weights.values()) + stored + strings + norms
-    files = [
-        file.read_bytes() for file in exported.path.rglob("*") if file.suffix != ".md" and file.is_file()
-    ]
+    files = [file.read_bytes() for file in exported.path.rglob("*") if file.suffix != ".md" and file.is_file()]
     assert sum(content.count(GREEDY.encode()) for content in files) == 1
     assert sum(content.count("电影一".encode()) for content in files) == 2  # the id and the title
 
@@ -102,29 +101,24 @@ def test_k_is_what_was_asked_for(runtime, popularity, tmp_path):
 
 
 def test_python_loads_it_too(runtime, exported):
-    """The loaders of a notebook and of the embedded server, which fill look-ups in their own ways."""
+    """TensorFlow's loaders of today and of old, which fill look-ups in their own ways."""
     inputs = {"user_id": ["用户3"], "history": [["item1"]], "exclude_item_ids": [["item2"]]}
     expected = runtime.run(exported.path, "retrieve", **inputs)["item_ids"]
     constants = {name: tf.constant(value) for name, value in inputs.items()}
     eager = tf.saved_model.load(str(exported.path)).signatures["retrieve"](**constants)["item_ids"].numpy()
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        graph = tf.compat.v1.saved_model.load(session, ["serve"], str(exported.path))
-        signature = graph.signature_def["retrieve"]
-        feed = {signature.inputs[name].name: value for name, value in inputs.items()}
-        in_session = session.run(signature.outputs["item_ids"].name, feed)
-    for found in (eager, in_session):
-        assert [item.decode() for item in found[0]] == expected[0].tolist()
+    assert [item.decode() for item in eager[0]] == expected[0].tolist()
+    assert ServedModel(exported.path)("retrieve", **inputs)["item_ids"].tolist() == expected.tolist()
 
 
 # ---- what is refused
 
 
-def test_versions_follow_each_other(popularity, tmp_path, capfd):
-    tf.get_logger().setLevel("INFO")  # as in a notebook
+def test_versions_follow_each_other(popularity, tmp_path, capfd, caplog):
+    caplog.set_level(logging.INFO, "tensorflow")  # as in a notebook
     paths = [export(popularity.recommender, tmp_path, version=version) for version in (None, 7, None)]
     assert [path.name for path in paths] == ["1", "7", "8"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "7", "8"]
-    assert capfd.readouterr() == ("", "")
+    assert (*capfd.readouterr(), caplog.text) == ("", "", "")  # not a word
     assert tf.get_logger().level == logging.INFO
 
 
@@ -137,9 +131,7 @@ def test_an_existing_version_stays_untouched(popularity, tmp_path):
     assert path.is_dir()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"), [({"version": 0}, "version is 0"), ({"top_k": 0}, "top_k is 0")]
-)
+@pytest.mark.parametrize(("options", "message"), [({"version": 0}, "version is 0"), ({"top_k": 0}, "top_k is 0")])
 def test_bad_options(popularity, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         export(popularity.recommender, tmp_path / "new", **options)

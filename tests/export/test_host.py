@@ -14,9 +14,7 @@ modest = settings(max_examples=30, deadline=None)
 
 
 @modest
-@given(
-    rows=WIDTHS.flatmap(lambda w: st.lists(st.lists(st.integers(0, 3), min_size=w, max_size=w), max_size=4))
-)
+@given(rows=WIDTHS.flatmap(lambda w: st.lists(st.lists(st.integers(0, 3), min_size=w, max_size=w), max_size=4)))
 def test_newest_items_wherever_the_zeros_are(rows):
     items = tf.reshape(tf.constant(rows, tf.int32), [len(rows), len(rows[0]) if rows else 0])
     expected = [[item for item in row if item][-3:] for row in rows]
@@ -43,9 +41,7 @@ def test_known_indices():
     assert known(tf.constant([-1, 0, 1, 5, 6]), 5).numpy().tolist() == [0, 0, 1, 5, 0]
 
 
-@pytest.mark.parametrize(
-    ("width", "wide"), [(0, 1), (1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (64, 64), (65, 128)]
-)
+@pytest.mark.parametrize(("width", "wide"), [(0, 1), (1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (64, 64), (65, 128)])
 def test_a_power_of_two_wide(width, wide):
     items = tf.ones([2, width], tf.int32)
     assert widened(items).shape == (2, wide)

@@ -68,13 +68,9 @@ def test_answers_are_the_recommenders(runtime, exported):
     for row, question in enumerate(QUESTIONS):
         expected = table[table["row"] == row]
         count = len(expected)
-        assert answers["item_ids"][row].tolist() == [*expected["item_id"], *[""] * (len(ITEMS) - count)], (
-            question
-        )
+        assert answers["item_ids"][row].tolist() == [*expected["item_id"], *[""] * (len(ITEMS) - count)], question
         assert answers["titles"][row].tolist() == [*expected["title"], *[""] * (len(ITEMS) - count)], question
-        np.testing.assert_allclose(
-            answers["scores"][row, :count], expected["score"], 1e-5, 1e-6, err_msg=question
-        )
+        np.testing.assert_allclose(answers["scores"][row, :count], expected["score"], 1e-5, 1e-6, err_msg=question)
         assert (answers["scores"][row, count:] == LOWEST).all(), question
     assert np.isfinite(answers["scores"]).all()
 
@@ -82,9 +78,7 @@ def test_answers_are_the_recommenders(runtime, exported):
 def test_the_rules_hold_by_themselves(runtime, popularity, two_tower):
     """Not only as the recommender has them."""
     for exported in (popularity, two_tower):
-        answers = dict(
-            zip(QUESTIONS, ask(runtime, exported, QUESTIONS.values())["item_ids"].tolist(), strict=True)
-        )
+        answers = dict(zip(QUESTIONS, ask(runtime, exported, QUESTIONS.values())["item_ids"].tolist(), strict=True))
         assert sorted(answers["two left"])[-2:] == ["item6", "item7"]
         assert [item for item in answers["one left"] if item] == ["item6"]
         assert not any(answers["none left"])
@@ -179,8 +173,6 @@ def test_similar_items(runtime, two_tower):
         left = sorted(set(ITEMS) - {item, "item7"}, key=cosines.get, reverse=True)
         found = answer["item_ids"][row].tolist()
         assert found == [*left, *[""] * (len(ITEMS) - len(left))]
-        np.testing.assert_allclose(
-            answer["scores"][row, : len(left)], [cosines[i] for i in left], rtol=1e-4, atol=1e-5
-        )
+        np.testing.assert_allclose(answer["scores"][row, : len(left)], [cosines[i] for i in left], rtol=1e-4, atol=1e-5)
     assert not answer["item_ids"][len(ITEMS) :].any()
     assert (answer["scores"][len(ITEMS) :] == LOWEST).all()

@@ -11,8 +11,11 @@ import tensorflow as tf
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 
 BEFORE = {
-    "keras_nlp": ("import keras_nlp", {}, "keras."),
-    "tf.keras": ("import tensorflow as tf; tf.keras.layers.Dense(1)", {}, "keras."),
+    "tf.keras touched, keras_nlp": (
+        "import tensorflow as tf; tf.keras.layers.Dense(1); import keras_nlp",
+        {},
+        "keras.",
+    ),
     "TF_USE_LEGACY_KERAS": ("", {"TF_USE_LEGACY_KERAS": "1"}, "tf_keras."),
 }
 

@@ -117,9 +117,7 @@ def test_logq_makes_a_popular_negative_easier() -> None:
     def loss(own: float, other: float) -> float:
         probability = np.array([own, other], np.float32)
         ids = np.array([1, 2])
-        return float(
-            Retrieval()(query, candidates, candidate_ids=ids, candidate_sampling_probability=probability)
-        )
+        return float(Retrieval()(query, candidates, candidate_ids=ids, candidate_sampling_probability=probability))
 
     assert loss(0.1, 0.1) == pytest.approx(np.log(2))
     assert loss(0.1, 0.9) == pytest.approx(np.log(1 + 1 / 9))

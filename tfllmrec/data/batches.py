@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def next_item_batches(
-    data: Dataset, history_length: int, batch_size: int, *, seed: int = 0
-) -> "tf.data.Dataset":
+def next_item_batches(data: Dataset, history_length: int, batch_size: int, *, seed: int = 0) -> "tf.data.Dataset":
     """One example per interaction that has an earlier one: who, what came before, what came.
 
     Ids are looked up once, for the whole table. A batch gathers its histories from the flat array of all

@@ -20,9 +20,7 @@ NAMED: dict[str, Callable[..., Dataset]] = {
 _DEMO_MINIMUM = 5
 
 
-def load(
-    name_or_folder: str | Path, *, min_item_interactions: int | None = None, positions: bool = False
-) -> Dataset:
+def load(name_or_folder: str | Path, *, min_item_interactions: int | None = None, positions: bool = False) -> Dataset:
     """A data set by its name, or the one in a folder.
 
     Args:
@@ -47,6 +45,4 @@ def load(
         return NAMED[name_or_folder](min_item_interactions=min_item_interactions)
     if not Path(name_or_folder).is_dir():
         raise InputError(f"{name_or_folder} is neither a folder nor one of {', '.join(NAMED)}")
-    return Dataset.from_folder(
-        name_or_folder, positions=positions, min_item_interactions=min_item_interactions
-    )
+    return Dataset.from_folder(name_or_folder, positions=positions, min_item_interactions=min_item_interactions)

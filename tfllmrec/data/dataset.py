@@ -85,9 +85,7 @@ class Dataset:
         return cls(interactions, items, users, item_vocabulary, user_vocabulary, positions, notes)
 
     @classmethod
-    def from_folder(
-        cls, folder: str | Path, *, positions: bool = False, min_item_interactions: int = 1
-    ) -> "Dataset":
+    def from_folder(cls, folder: str | Path, *, positions: bool = False, min_item_interactions: int = 1) -> "Dataset":
         """Read `interactions`, `items` and perhaps `users`, each `.parquet` or `.csv`, from a folder.
 
         Raises:
@@ -95,14 +93,10 @@ class Dataset:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise InputError(
-                f"{folder} is no folder; a data set is a folder with interactions.parquet or .csv"
-            )
+            raise InputError(f"{folder} is no folder; a data set is a folder with interactions.parquet or .csv")
         interactions = _read_table(folder, "interactions")
         if interactions is None:
-            raise InputError(
-                f"{folder} is no data set: it has neither interactions.parquet nor interactions.csv"
-            )
+            raise InputError(f"{folder} is no data set: it has neither interactions.parquet nor interactions.csv")
         return cls.from_frames(
             interactions,
             _read_table(folder, "items"),
@@ -126,9 +120,7 @@ class Dataset:
 
     def keep(self, rows: np.ndarray, *notes: str) -> "Dataset":
         """The data set with only some interactions (bool [n]); vocabularies and items stay the whole's."""
-        return replace(
-            self, interactions=self.interactions[rows].reset_index(drop=True), notes=(*self.notes, *notes)
-        )
+        return replace(self, interactions=self.interactions[rows].reset_index(drop=True), notes=(*self.notes, *notes))
 
     @cached_property
     def item_indices(self) -> np.ndarray:
@@ -168,9 +160,7 @@ def _keep_frequent_items(interactions: pd.DataFrame, minimum: int) -> tuple[pd.D
     dropped = len(interactions) - len(kept)
     if not dropped:
         return interactions, ()
-    items, users = (
-        interactions[column].nunique() - kept[column].nunique() for column in ("item_id", "user_id")
-    )
+    items, users = (interactions[column].nunique() - kept[column].nunique() for column in ("item_id", "user_id"))
     note = f"left out {dropped:,} interactions of {items:,} items with fewer than {minimum} interactions"
     return kept, (note + (f", and {users:,} users who had no others" if users else ""),)
 

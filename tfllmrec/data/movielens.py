@@ -115,9 +115,7 @@ def _lines(archive: ZipFile, member: str, separator: str, columns: list[str]) ->
 
 
 ARCHIVES: dict[str, Archive] = {
-    "100k": Archive(
-        "ml-100k.zip", "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", _read_100k
-    ),
+    "100k": Archive("ml-100k.zip", "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229", _read_100k),
     "1m": Archive("ml-1m.zip", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20", _read_1m),
     "latest-small": Archive(
         "ml-latest-small.zip",

@@ -61,9 +61,7 @@ def leave_one_out(data: Dataset) -> Split:
     lengths = data.histories.lengths[data.user_indices]
     held_out = (age < 2) & (lengths >= 3)
     if not held_out.any():
-        raise InputError(
-            "leave-one-out: no user has the three interactions it takes (train, validation, test)"
-        )
+        raise InputError("leave-one-out: no user has the three interactions it takes (train, validation, test)")
     first_time = _is_first_time(data)
     short = int(np.sum((data.histories.lengths > 0) & (data.histories.lengths < 3)))
     notes = [f"{short:,} users with fewer than 3 interactions are only trained on"] if short else []
@@ -192,9 +190,7 @@ def _targets(data: Dataset, rows: np.ndarray) -> Targets:
     """The interactions where `rows` is true as targets, with all that their users did before."""
     places = np.flatnonzero(rows)
     users = data.user_indices[places]
-    return Targets(
-        users, data.histories.between(data.histories.offsets[users], places), data.item_indices[places]
-    )
+    return Targets(users, data.histories.between(data.histories.offsets[users], places), data.item_indices[places])
 
 
 def _interactions_to_come(data: Dataset) -> np.ndarray:

@@ -78,8 +78,7 @@ def _require(table: pd.DataFrame, name: str, columns: list[str]) -> None:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(
-            f"{name}: column {', '.join(missing)} is missing; "
-            f"the table has {', '.join(map(str, table.columns))}"
+            f"{name}: column {', '.join(missing)} is missing; the table has {', '.join(map(str, table.columns))}"
         )
     if table.empty:
         raise InputError(f"{name}: the table has no rows")
@@ -122,9 +121,7 @@ def _times(table: pd.DataFrame) -> pd.Series:
         times = _unix_seconds(values)
     else:
         times = _read_times(values)
-    _refuse(
-        ~np.isfinite(times.astype("float64")), table, "interactions", "timestamp", "do not read as a time"
-    )
+    _refuse(~np.isfinite(times.astype("float64")), table, "interactions", "timestamp", "do not read as a time")
     return pd.Series(times.to_numpy(), index=times.index)
 
 

@@ -19,9 +19,7 @@ class Interval:
     high: float
 
 
-def difference(
-    a: np.ndarray, b: np.ndarray, *, samples: int = 2000, level: float = 0.95, seed: int = 0
-) -> Interval:
+def difference(a: np.ndarray, b: np.ndarray, *, samples: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
     """The mean of a - b over users and its bootstrap interval; a draw of a user takes both values.
 
     Args:
@@ -39,9 +37,7 @@ def difference(
         Interval(mean=0.5, low=0.5, high=0.5)
     """
     if a.shape != b.shape or len(a) < 2:
-        raise InputError(
-            f"bootstrap: give one value a user, for at least two users; got {a.shape} and {b.shape}"
-        )
+        raise InputError(f"bootstrap: give one value a user, for at least two users; got {a.shape} and {b.shape}")
     # Drawing pairs and averaging their differences is drawing differences. Percentiles and not SciPy's BCa,
     # which leaves out each user once (users x users numbers) and fails where all differences are equal.
     result = stats.bootstrap(

@@ -34,16 +34,14 @@ class RankingCallback(keras.callbacks.Callback):
         )
     """
 
-    def __init__(
-        self, make_scorer: Callable[[], Scorer], targets: Targets, history_length: int, k: int = 10
-    ) -> None:
+    def __init__(self, make_scorer: Callable[[], Scorer], targets: Targets, history_length: int, k: int = 10) -> None:
         super().__init__()
         self.make_scorer = make_scorer
         self.targets = targets
         self.history_length = history_length
         self.k = k
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Rank the targets with the weights of this epoch."""
         if logs is None:
             return

@@ -108,13 +108,8 @@ def summarise(ranking: Ranking, item_counts: np.ndarray, k: int = 10) -> dict[st
         0.5
     """
     if ranking.top.shape[1] < k:
-        raise InputError(
-            f"metrics at {k} need top lists of {k} items; these were made with k={ranking.top.shape[1]}"
-        )
+        raise InputError(f"metrics at {k} need top lists of {k} items; these were made with k={ranking.top.shape[1]}")
     top = ranking.top[:, :k]
-    means = {
-        metric.__name__: float(metric(ranking.ranks, k).mean())
-        for metric in (ndcg, recall, mrr, precision, f1)
-    }
+    means = {metric.__name__: float(metric(ranking.ranks, k).mean()) for metric in (ndcg, recall, mrr, precision, f1)}
     lists = {"coverage": coverage(top, len(item_counts) - 1), "novelty": novelty(top, item_counts)}
     return {f"{name}@{k}": value for name, value in (means | lists).items()}

@@ -27,9 +27,7 @@ class Ranking:
     top: np.ndarray
 
 
-def rank_targets(
-    score: Scorer, targets: Targets, history_length: int, *, k: int = 10, block: int = 512
-) -> Ranking:
+def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int = 10, block: int = 512) -> Ranking:
     """Rank every target among all items that its user has not seen.
 
     rank = 1 + the number of *other* unseen items with a score >= the target's: ties count against the model.
@@ -63,14 +61,9 @@ def rank_targets(
         histories = targets.histories.take(rows)
         scores = tf.cast(score(targets.users[rows], histories.newest(history_length)), tf.float32)
         _check_shape(scores, block, max(targets.items.max(), histories.values.max(initial=0)))
-        ranks_here, top_here, not_finite = _rank_block(
-            scores, targets.items[rows], _filtered(histories, scores.shape[1]), k
-        )
-        if not_finite:
-            raise InputError(
-                f"scores: {not_finite:,} of the {block:,} x {scores.shape[1] - 1:,} scores for targets "
-                f"{start:,} to {rows[-1]:,} are NaN or infinite"
-            )
+        ranks_here, top_here, total = _rank_block(scores, targets.items[rows], _filtered(histories, scores.shape[1]), k)
+        if not np.isfinite(total):
+            _check_finite(scores, f"targets {start:,} to {rows[-1]:,}")
         ranks[rows] = ranks_here
         top[rows, : top_here.shape[1]] = top_here
     return Ranking(ranks, top)
@@ -88,15 +81,30 @@ def rank_targets(
 def _rank_block(
     scores: tf.Tensor, items: tf.Tensor, filtered: tf.Tensor, k: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Ranks [B], top items [B, min(k, columns)] and the number of scores that are not finite."""
+    """Ranks [B], top items [B, min(k, columns)] and the sum of all scores, finite only if they are."""
     unseen = tf.where(filtered, -np.inf, scores)
     own_score = tf.gather(scores, items, batch_dims=1)[:, None]
-    not_below = tf.math.count_nonzero(unseen >= own_score, axis=1)
+    not_below = tf.reduce_sum(tf.cast(unseen >= own_score, tf.int32), axis=1)
     # A target is itself among those not below it, unless a split lets seen items be targets.
-    ranks = not_below + tf.cast(tf.gather(filtered, items, batch_dims=1), tf.int64)
-    best = tf.math.top_k(unseen, tf.minimum(k, tf.shape(scores)[1]))
-    top = tf.where(best.values > -np.inf, best.indices, 0)
-    return ranks, top, tf.math.count_nonzero(~tf.math.is_finite(scores[:, 1:]))
+    ranks = not_below + tf.cast(tf.gather(filtered, items, batch_dims=1), tf.int32)
+    values, columns = _top_k(unseen, tf.minimum(k, tf.shape(scores)[1]))
+    return ranks, tf.where(values > -np.inf, columns, 0), tf.reduce_sum(scores)
+
+
+def _top_k(scores: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The values and columns of `tf.math.top_k`, three times as fast where k is small.
+
+    The k best are in the k groups of columns with the highest maxima. Equal values come in the order of their
+    columns, as there, so the chosen groups are put back in order.
+    """
+    width, rows = 32, tf.shape(scores)[0]
+    padding = [[0, 0], [0, -tf.shape(scores)[1] % width]]
+    groups = tf.reshape(tf.pad(scores, padding, constant_values=-np.inf), [rows, -1, width])
+    highest = tf.reduce_max(groups, axis=2)
+    chosen = tf.sort(tf.math.top_k(highest, tf.minimum(k, tf.shape(highest)[1])).indices)
+    best = tf.math.top_k(tf.reshape(tf.gather(groups, chosen, batch_dims=1), [rows, -1]), k)
+    group, place = best.indices // width, best.indices % width
+    return best.values, tf.gather(chosen, group, batch_dims=1) * width + place
 
 
 def _filtered(histories: Histories, columns: int) -> np.ndarray:
@@ -121,4 +129,14 @@ def _check_shape(scores: tf.Tensor, rows: int, highest_item: int) -> None:
         raise InputError(
             f"scores: the shape is {tuple(scores.shape)}; it takes {rows} rows and a column for the "
             f"padding and each item, so more than {highest_item}"
+        )
+
+
+def _check_finite(scores: tf.Tensor, where: str) -> None:
+    # A sum may overflow where every score is finite, and the padding may score anything: count.
+    items = scores[:, 1:].numpy()
+    wrong = np.count_nonzero(~np.isfinite(items))
+    if wrong:
+        raise InputError(
+            f"scores: {wrong:,} of the {len(items):,} x {items.shape[1]:,} scores for {where} are NaN or infinite"
         )

@@ -86,9 +86,7 @@ def _interval_cell(interval: Interval | None) -> Text:
     return Text(text, style="dim" if interval.low <= 0 <= interval.high else "")
 
 
-def write_report(
-    path: str | Path, data: Mapping[str, Any], models: Scores, seconds: Mapping[str, float]
-) -> None:
+def write_report(path: str | Path, data: Mapping[str, Any], models: Scores, seconds: Mapping[str, float]) -> None:
     """Write report.json in one step: a reader sees the old file or the new one, never a part.
 
     Args:

@@ -9,7 +9,8 @@ import tensorflow as tf
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card
 from tfllmrec.export.servable import Servable
-from tfllmrec.export.versions import appearing, free_version
+from tfllmrec.export.versions import free_version
+from tfllmrec.files import appearing
 from tfllmrec.recommenders.base import Recommender
 
 
@@ -52,9 +53,7 @@ def export(
     with appearing(target) as hidden:
         servable = Servable(recommender, top_k)
         _write(servable, hidden)
-        card = model_card(
-            hidden, recommender, name=name or folder.name, version=version, top_k=servable.top_k
-        )
+        card = model_card(hidden, recommender, name=name or folder.name, version=version, top_k=servable.top_k)
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")
@@ -79,6 +78,4 @@ def _check_fitted(recommender: Recommender) -> None:
         raise InputError(f"export: this {recommender.family} is not fitted; call fit first")
     broken = [weight.path for weight in recommender.scorer.weights if not np.isfinite(weight.numpy()).all()]
     if broken:
-        raise InputError(
-            f"export: weights of this {recommender.family} are not finite ({broken[0]}): it diverged"
-        )
+        raise InputError(f"export: weights of this {recommender.family} are not finite ({broken[0]}): it diverged")

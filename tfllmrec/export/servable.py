@@ -34,9 +34,7 @@ class Servable(tf.Module):
     _queries: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
     _vectors: tf.Variable | None = None
 
-    def __init__(
-        self, recommender: Recommender, top_k: int = 100, *, jit_compile: bool | None = None
-    ) -> None:
+    def __init__(self, recommender: Recommender, top_k: int = 100, *, jit_compile: bool | None = None) -> None:
         super().__init__(name="servable")
         catalogue = recommender.catalogue
         self.top_k = min(top_k, len(catalogue.items))
@@ -95,9 +93,7 @@ class Servable(tf.Module):
         Nothing is taken from the stored histories, and only `exclude` is excluded.
         """
         history = newest(known(history, self._item_count), self._history_length)
-        items, scores = self.core(
-            known(user, self._user_count), history, widened(known(exclude, self._item_count))
-        )
+        items, scores = self.core(known(user, self._user_count), history, widened(known(exclude, self._item_count)))
         return {"items": items, "scores": scores}
 
     def embed_query(self, user_id: tf.Tensor, history: tf.Tensor) -> Answer:
@@ -107,9 +103,8 @@ class Servable(tf.Module):
         return {"embedding": self._queries(user, self._read(user, given))}
 
     def embed_items(self, item_ids: tf.Tensor) -> Answer:
-        """Item vectors: string [B] -> embeddings float32 [B, D]; zeros for unknown items."""
-        item = self._items(item_ids)
-        return {"embeddings": tf.where(item[:, None] > 0, rows(self._vectors, item), 0.0)}
+        """Item vectors: string [B] -> embeddings float32 [B, D]; item 0's zeros for unknown items."""
+        return {"embeddings": rows(self._vectors, self._items(item_ids))}
 
     def similar_items(self, item_id: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
         """The items with the nearest vectors: string [B], [B, any] -> item_ids, titles, scores, each [B, K].

@@ -43,9 +43,7 @@ class ServedModel:
             raise InputError(f"there is no signature {signature!r}; there are {known}")
         definition = self._signatures[signature]
         if inputs.keys() != definition.inputs.keys():
-            raise InputError(
-                f"{signature} takes the inputs {', '.join(definition.inputs)}; got {', '.join(inputs)}"
-            )
+            raise InputError(f"{signature} takes the inputs {', '.join(definition.inputs)}; got {', '.join(inputs)}")
         feeds = {definition.inputs[name].name: value for name, value in inputs.items()}
         fetches = {name: info.name for name, info in definition.outputs.items()}
         found = self._session.run(fetches, feeds)

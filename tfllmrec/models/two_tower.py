@@ -25,9 +25,7 @@ class ItemEmbedding(keras.layers.Layer):
         token_uses: tokens of all items together.
     """
 
-    def __init__(
-        self, item_count: int, dim: int, token_count: int = 0, token_uses: int = 0, **kwargs: Any
-    ) -> None:
+    def __init__(self, item_count: int, dim: int, token_count: int = 0, token_uses: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.item_count, self.dim = item_count, dim
         self.token_count, self.token_uses = token_count, token_uses
@@ -37,9 +35,7 @@ class ItemEmbedding(keras.layers.Layer):
             fixed = {"initializer": "zeros", "trainable": False}
             self.places = self.add_weight(shape=(token_uses, 2), dtype="int64", name="places", **fixed)
             self.shares = self.add_weight(shape=(token_uses,), name="shares", **fixed)
-            self.token_vectors = self.add_weight(
-                shape=(token_count, dim), initializer=normal, name="token_vectors"
-            )
+            self.token_vectors = self.add_weight(shape=(token_count, dim), initializer=normal, name="token_vectors")
 
     @classmethod
     def with_tokens(cls, tokens: scipy.sparse.csr_array, dim: int) -> Self:
@@ -160,7 +156,9 @@ def query_encoder(
     last = ops.reshape(items[:, :newest], (-1, newest * dim))
     features = [last, HistoryPooling(heads, name="pooling")(items, present, last)]
     if user_count is not None:
-        own = keras.layers.Embedding(user_count + 1, dim, keras.initializers.RandomNormal(stddev=0.01), name="user_vectors")
+        own = keras.layers.Embedding(
+            user_count + 1, dim, keras.initializers.RandomNormal(stddev=0.01), name="user_vectors"
+        )
         features.append(own(user))
     joined = keras.layers.Dropout(feature_dropout)(keras.layers.Concatenate()(features))
     inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu")(joined))

@@ -9,9 +9,7 @@ from tfllmrec.recommenders.markov_chain import MarkovChain
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.recommenders.two_tower import TwoTower
 
-FAMILIES: dict[str, type[Recommender]] = {
-    family.family: family for family in (Popularity, MarkovChain, Ease, TwoTower)
-}
+FAMILIES: dict[str, type[Recommender]] = {family.family: family for family in (Popularity, MarkovChain, Ease, TwoTower)}
 """Every family by its name."""
 
 

@@ -177,7 +177,7 @@ class Recommender(ABC):
     def _lookup(self, rows: Sequence[Sequence[str]] | None, count: int) -> Histories:
         """Known items of every row as indices."""
         found = (self.catalogue.items.lookup(row) for row in (rows or [()] * count))
-        return Histories.from_rows([row[row > 0] for row in found])
+        return Histories.from_rows(row[row > 0] for row in found)
 
     def save(self, folder: str | Path) -> None:
         """Write configuration, catalogue and model to a folder; `tfllmrec.recommenders.load` reads them back."""

@@ -51,4 +51,4 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_options` reads them back."""
-        return asdict(self)  # type: ignore[call-overload]
+        return asdict(self)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-import keras
 import numpy as np
 import scipy.linalg
 import scipy.sparse
@@ -51,7 +50,8 @@ class Ease(Recommender):
         counts = self.catalogue.counts
         if len(counts) > _MOST_ITEMS:
             raise InputError(
-                f"ease: {len(counts) - 1:,} items are too many for a dense item-to-item matrix (at most {_MOST_ITEMS:,})"
+                f"ease: {len(counts) - 1:,} items are too many for a dense item-to-item matrix, which takes at most "
+                f"{_MOST_ITEMS:,}; choose another family"
             )
         matrix = autoencoder_weights(train.histories, len(counts), self.config.l2)
         product = DenseItemToItem(len(counts) - 1)
@@ -66,7 +66,9 @@ def autoencoder_weights(histories: Histories, size: int, l2: float) -> np.ndarra
     B = I - P diag(1 / diag P), P = (X'X + l2 I)^-1 for the binary user-by-item matrix X.
     """
     rows = np.repeat(np.arange(len(histories)), histories.lengths)
-    seen = scipy.sparse.csr_array((np.ones(len(rows), np.float32), (rows, histories.values)), shape=(len(histories), size))
+    seen = scipy.sparse.csr_array(
+        (np.ones(len(rows), np.float32), (rows, histories.values)), shape=(len(histories), size)
+    )
     seen.data[:] = 1.0  # repeats of an item were summed
     gram = (seen.T @ seen).toarray()
     gram[np.diag_indices(size)] += l2

@@ -1,10 +1,8 @@
 """Baseline: what tends to follow the last few items."""
 
 from collections.abc import Sequence
-
 from typing import Any
 
-import keras
 import numpy as np
 import scipy.sparse
 from pydantic import ConfigDict

@@ -84,7 +84,13 @@ class TwoTowerConfig(Config):
         interactions, users = len(data.interactions), len(data.user_vocabulary)
         sized: dict[str, Any] = {}
         if interactions >= _MANY_INTERACTIONS:
-            sized |= {"loss": "in_batch", "history_length": 30, "hidden": 512, "candidate_dropout": 0.2, "ema": 0.999}
+            sized |= {
+                "loss": "in_batch",
+                "history_length": 30,
+                "hidden": 512,
+                "candidate_dropout": 0.2,
+                "ema": 0.999,
+            }
         elif len(data.item_vocabulary) > _MOST_ITEMS_FOR_SOFTMAX:
             sized |= {"loss": "mixed"}
         if interactions / users < _SHORT_HISTORY:
@@ -141,7 +147,11 @@ class TwoTower(Recommender):
         trainer = RetrievalModel(
             self.query_tower,
             self.candidate_tower,
-            Retrieval(temperature=config.temperature, num_hard_negatives=config.hard_negatives),
+            Retrieval(
+                temperature=config.temperature,
+                remove_accidental_hits=config.loss in ("in_batch", "mixed"),  # the others hide them themselves
+                num_hard_negatives=config.hard_negatives,
+            ),
             self._negatives(),
         )
         optimizer = keras.optimizers.AdamW(

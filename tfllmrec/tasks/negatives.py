@@ -54,7 +54,7 @@ def mixed(item_counts: np.ndarray, count: int) -> Negatives:
 
 
 def sampled(item_count: int, count: int) -> Negatives:
-    """`count` items drawn uniformly, and no other query's target.
+    """`count` items drawn uniformly, and no other query's target; accidental hits are hidden already.
 
     Args:
         item_count: items in the catalogue.
@@ -64,7 +64,7 @@ def sampled(item_count: int, count: int) -> Negatives:
 
 
 def full(item_count: int) -> Negatives:
-    """Every item of the catalogue: the exact softmax. Needs a task that removes accidental hits.
+    """Every item of the catalogue: the exact softmax; accidental hits are hidden already.
 
     Args:
         item_count: items in the catalogue.
@@ -73,9 +73,9 @@ def full(item_count: int) -> Negatives:
 
 
 def _own_target_and(targets: tf.Tensor, others: tf.Tensor) -> Candidates:
-    """A query's own target, hidden from the other queries, and further items that all of them see."""
+    """A query's own target, hidden from the other queries, and all others but that target once more."""
     own = tf.eye(tf.shape(targets)[0], dtype=tf.bool)
-    mask = tf.pad(own, [[0, 0], [0, tf.shape(others)[0]]], constant_values=True)
+    mask = tf.concat([own, targets[:, None] != others[None]], axis=1)
     return Candidates(tf.concat([targets, others], axis=0), score_mask=mask)
 
 

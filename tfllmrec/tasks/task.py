@@ -62,5 +62,3 @@ class _TaskMetric(keras.metrics.Metric):
 
     def reset_state(self) -> None:
         self._metric.reset_state()
-
-

@@ -28,11 +28,11 @@ class EpochProgress(keras.callbacks.Callback):
             transient=True,
         )
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Show the bar."""
         self._progress.start()
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """A new bar for every epoch."""
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
@@ -44,11 +44,11 @@ class EpochProgress(keras.callbacks.Callback):
         """One step further."""
         self._progress.update(self._task, completed=batch + 1, told=self._told(logs or {}))
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Remember the best validation value."""
         self._best = max(self._best, (logs or {}).get("val_ndcg@10", 0.0))
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Take the bar away."""
         self._progress.stop()
 

@@ -96,7 +96,9 @@ class Run:
             InputError: the validation items were trained on, or the data has changed since.
         """
         if self.refitted:
-            raise InputError("this run was refitted on the validation items, which no report may use; train without --refit")
+            raise InputError(
+                "this run was refitted on the validation items, which no report may use; train without --refit"
+            )
         data, split = self.source.split()
         if data.item_vocabulary != self.recommender.catalogue.items:
             raise InputError(f"the items of {self.source.data} are not those the run was fitted on; train again")

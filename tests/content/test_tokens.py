@@ -1,0 +1,59 @@
+"""Titles and categories as tokens."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec.content.tokens import item_tokens, token_matrix
+
+
+@pytest.mark.parametrize(
+    ("title", "categories", "tokens"),
+    [
+        ("Toy Story", "", "toy story"),
+        ("Toy Story (1995)", "Comedy", "category:Comedy decade:199 toy story 1995"),
+        ("花样年华", "", "花样 样年 年华"),
+        ("花样年华 In the Mood for Love (2000)", "", "decade:200 花样 样年 年华 in the mood for love 2000"),
+        ("新Matrix重启", "", "新 matrix 重启"),
+        ("侠", "剧情|动作", "category:剧情 category:动作 侠"),
+        ("Amélie & l'été", "", "amélie l été"),
+        ("2001: A Space Odyssey (1968)", "", "decade:196 2001 a space odyssey 1968"),
+        ("(500) Days, (3000)", "", "500 days 3000"),  # no years
+        ("Again and AGAIN", "Drama|Drama", "category:Drama again and"),
+        ("snake_case", "", "snake case"),
+        ("", "Sci-Fi| Film Noir ||", "category:Sci-Fi category:Film_Noir"),
+        ("", "", ""),
+        ("?! ... — 《》_", "|", ""),
+    ],
+)
+def test_tokens(title: str, categories: str, tokens: str) -> None:
+    assert [token.replace(" ", "_") for token in item_tokens(title, categories)] == tokens.split()
+
+
+def test_a_matrix_marks_which_item_has_which_token() -> None:
+    items = pd.DataFrame({"title": ["red", "red blue", "blue red red", "?"], "categories": ["x", "", "x|y", ""]})
+    matrix = token_matrix(items, min_items=1)
+    assert matrix.dtype == np.float32
+    # category:x, red, blue, category:y
+    np.testing.assert_array_equal(
+        matrix.toarray(), [[0, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 0]]
+    )
+
+
+@pytest.mark.parametrize(("min_items", "shape"), [(1, (5, 4)), (2, (5, 3)), (3, (5, 1)), (4, (5, 0))])
+def test_rare_tokens_are_left_out(min_items: int, shape: tuple[int, int]) -> None:
+    items = pd.DataFrame({"title": ["a", "a b", "a b c", ""], "categories": ["x", "x", "", ""]})
+    matrix = token_matrix(items, min_items=min_items)
+    assert matrix.shape == shape
+    assert (matrix.sum(axis=0) >= min_items).all()
+
+
+@pytest.mark.parametrize("titles", [["", "?"], []], ids=["no words", "no items"])
+def test_no_tokens_at_all(titles: list[str]) -> None:
+    matrix = token_matrix(pd.DataFrame({"title": titles}), min_items=1)
+    assert matrix.shape == (len(titles) + 1, 0)
+    assert matrix.nnz == 0
+
+
+def test_tables_without_categories() -> None:
+    assert token_matrix(pd.DataFrame({"title": ["a", "a", "a"]})).toarray().tolist() == [[0], [1], [1], [1]]

@@ -1,0 +1,87 @@
+"""Every layer of ours, inside a small functional model, is the same after `.keras` and after its config."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import scipy.sparse
+
+from tfllmrec.models import history, scoring, two_tower
+
+ITEMS, LENGTH, DIM = 5, 4, 3
+RANDOM = np.random.default_rng(0)
+MATRIX = scipy.sparse.csr_array(RANDOM.random((ITEMS + 1, ITEMS + 1)) * (RANDOM.random((ITEMS + 1, ITEMS + 1)) < 0.5))
+HISTORIES = np.array([[1, 2, 3, 4], [5, 1, 0, 0], [0, 0, 0, 0]], np.int32)
+
+
+def weights_of(past: keras.KerasTensor) -> keras.KerasTensor:
+    return history.HistoryWeights(ITEMS, 0.5, 3)(past)
+
+
+def pooled(past: keras.KerasTensor) -> keras.KerasTensor:
+    vectors = keras.layers.Embedding(ITEMS + 1, DIM)(past)
+    return two_tower.HistoryPooling(2)(vectors, past > 0, vectors[:, 0])
+
+
+MODELS = {
+    history.NewestFirst: history.NewestFirst(),
+    history.HistoryWeights: weights_of,
+    scoring.PopularityScores: scoring.PopularityScores(ITEMS).set_counts(np.arange(ITEMS + 1)),
+    scoring.UnlessEmpty: lambda past: scoring.UnlessEmpty()(weights_of(past), weights_of(past) + 1.0, past),
+    scoring.ItemIndex: scoring.ItemIndex(ITEMS, DIM),
+    scoring.DenseItemToItem: lambda past: scoring.DenseItemToItem(ITEMS)(weights_of(past)),
+    scoring.SparseItemToItem: lambda past: scoring.SparseItemToItem.from_matrix(MATRIX)(weights_of(past)),
+    two_tower.ItemEmbedding: two_tower.ItemEmbedding.with_tokens(MATRIX, DIM),
+    two_tower.HistoryPooling: pooled,
+}
+"""What makes an output from a history, by the layer that it is about."""
+LAYERS = pytest.mark.parametrize("layer", MODELS, ids=lambda layer: layer.__name__)
+
+
+def model_of(layer: type) -> keras.Model:
+    past = keras.Input((LENGTH,), dtype="int32")
+    return keras.Model(past, MODELS[layer](past))
+
+
+def own_layer(model: keras.Model, layer: type) -> keras.layers.Layer:
+    return next(part for part in model.layers if isinstance(part, layer))
+
+
+def test_every_registered_layer_is_here() -> None:
+    registered = {
+        name: part for name, part in keras.saving.get_custom_objects().items() if name.startswith("tfllmrec>")
+    }
+    ours = {name: part for name, part in registered.items() if part.__module__.startswith("tfllmrec.models.")}
+    assert set(ours.values()) == set(MODELS)
+
+
+@LAYERS
+def test_the_same_after_saving(layer: type, tmp_path: Path) -> None:
+    model = model_of(layer)
+    own = own_layer(model, layer)
+    for variable in own.variables:  # nothing may depend on how a weight started
+        if variable.dtype == "float32":
+            variable.assign(RANDOM.normal(size=variable.shape))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(HISTORIES), model(HISTORIES))
+    assert own_layer(loaded, layer).get_config() == own.get_config()
+
+
+@LAYERS
+def test_a_config_makes_the_same_layer(layer: type) -> None:
+    own = own_layer(model_of(layer), layer)
+    twin = layer.from_config(own.get_config())
+    assert twin.get_config() == own.get_config()
+    shapes = [tuple(variable.shape) for variable in own.variables]
+    assert not twin.built or [tuple(variable.shape) for variable in twin.variables] == shapes
+
+
+@LAYERS
+def test_shapes_are_told_before_they_are_computed(layer: type) -> None:
+    model = model_of(layer)
+    found = model(HISTORIES)
+    assert tuple(model.output.shape) == (None, *found.shape[1:])
+    assert model.output.dtype == found.dtype
+    assert np.isfinite(found).all()  # the row that is all padding as well

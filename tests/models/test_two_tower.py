@@ -1,0 +1,132 @@
+"""The towers: item vectors, pooled histories, and what both towers share."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.sparse
+
+from tfllmrec.models.two_tower import (
+    HistoryPooling,
+    ItemEmbedding,
+    candidate_tower,
+    query_encoder,
+    query_tower,
+    towers_of,
+    two_towers,
+)
+
+ITEMS, DIM, LENGTH = 6, 4, 5
+TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture
+def towers() -> tuple[keras.Model, keras.Model]:
+    keras.utils.set_random_seed(0)
+    items = ItemEmbedding.with_tokens(TOKENS, DIM)
+    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=3, newest=2, heads=2, hidden=8)
+    return query_tower(encoder, items), candidate_tower(items)
+
+
+def question(users: list[int], histories: list[list[int]]) -> dict[str, np.ndarray]:
+    padded = [row + [0] * (LENGTH - len(row)) for row in histories]
+    return {"user": np.array(users, np.int32), "history": np.array(padded, np.int32)}
+
+
+def test_an_item_is_its_own_vector_and_the_mean_of_its_tokens() -> None:
+    layer = ItemEmbedding.with_tokens(TOKENS, DIM)
+    own, words = layer.own.numpy(), layer.token_vectors.numpy()
+    expected = [np.zeros(DIM), own[1] + words.mean(axis=0), own[3], own[4] + words[1], np.zeros(DIM)]
+    np.testing.assert_allclose(layer(np.array([0, 1, 3, 4, 0])), expected, rtol=1e-6)
+    assert layer(np.zeros((2, 3), np.int32)).shape == (2, 3, DIM)
+
+
+@pytest.mark.parametrize(
+    "tokens", [None, scipy.sparse.csr_array((ITEMS + 1, 0)), scipy.sparse.csr_array((ITEMS + 1, 2))]
+)
+def test_items_without_content(tokens: scipy.sparse.csr_array | None) -> None:
+    layer = ItemEmbedding(ITEMS, DIM) if tokens is None else ItemEmbedding.with_tokens(tokens, DIM)
+    np.testing.assert_array_equal(layer(np.array([0, 6])), [np.zeros(DIM), layer.own.numpy()[6]])
+
+
+def pooled(pooling: HistoryPooling, items: np.ndarray, lengths: list[int], newest: np.ndarray) -> np.ndarray:
+    present = np.arange(LENGTH) < np.array(lengths)[:, None]
+    return pooling(items * present[..., None], present, newest).numpy()
+
+
+@pytest.fixture
+def pooling() -> HistoryPooling:
+    layer = HistoryPooling(2)
+    layer.build((None, LENGTH, DIM), (None, LENGTH), (None, 3))
+    return layer
+
+
+def test_pooling_starts_as_decayed_means(pooling: HistoryPooling) -> None:
+    items = RANDOM.normal(size=(2, LENGTH, DIM)).astype(np.float32)
+    pooling.question.kernel.assign(np.zeros((3, 2 * DIM)))
+    found = pooled(pooling, items, [5, 3], np.ones((2, 3), np.float32))
+    for row, length in enumerate([5, 3]):
+        for head, decay in enumerate([0.6, 0.98]):
+            weights = decay ** np.arange(length) / (decay ** np.arange(length)).sum()
+            expected = weights @ items[row, :length]
+            np.testing.assert_allclose(found[row, head * DIM : (head + 1) * DIM], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_pooling_attends_to_what_answers_the_newest_items(pooling: HistoryPooling) -> None:
+    items = RANDOM.normal(size=(1, LENGTH, DIM)).astype(np.float32)
+    newest = RANDOM.normal(size=(1, 3)).astype(np.float32)
+    questions = (newest @ pooling.question.kernel.numpy()).reshape(2, DIM)
+    fit = questions @ items[0].T / np.sqrt(DIM) + pooling.age_bias.numpy()
+    weights = np.exp(fit) / np.exp(fit).sum(axis=1, keepdims=True)
+    found = pooled(pooling, items, [LENGTH], newest)
+    np.testing.assert_allclose(found[0], (weights @ items[0]).ravel(), rtol=1e-4, atol=1e-6)
+
+
+def test_an_empty_history_is_pooled_to_zeros(pooling: HistoryPooling) -> None:
+    items = RANDOM.normal(size=(2, LENGTH, DIM)).astype(np.float32)
+    found = pooled(pooling, items, [0, 1], np.ones((2, 3), np.float32))
+    np.testing.assert_array_equal(found[0], np.zeros(2 * DIM))
+    np.testing.assert_allclose(found[1], np.tile(items[1, 0], 2), rtol=1e-5)
+
+
+def test_queries_are_finite_without_a_history_and_for_unknown_users(towers: tuple[keras.Model, keras.Model]) -> None:
+    queries = towers[0](question([0, 0, 2], [[], [3], []]))
+    assert np.isfinite(queries).all()
+    assert queries.shape == (3, DIM)
+
+
+def test_a_query_depends_on_user_order_and_the_whole_history(towers: tuple[keras.Model, keras.Model]) -> None:
+    asked = question([1, 2, 1, 1], [[1, 2, 3], [1, 2, 3], [1, 3, 2], [4, 2, 3]])
+    queries = np.array(towers[0](asked))
+    assert len(np.unique(queries.round(5), axis=0)) == 4
+
+
+def test_rows_do_not_see_each_other(towers: tuple[keras.Model, keras.Model]) -> None:
+    asked = question([1, 2, 0], [[1, 2], [], [3]])
+    together = towers[0](asked)
+    for row in range(3):
+        alone = towers[0]({name: column[row : row + 1] for name, column in asked.items()})
+        np.testing.assert_allclose(alone[0], together[row], rtol=1e-4, atol=1e-6)
+
+
+def test_two_towers_come_apart_again_and_share_their_weights(towers: tuple[keras.Model, keras.Model]) -> None:
+    both = two_towers(*towers)
+    asked, items = question([1, 0], [[1, 2], [3]]), np.array([5, 1, 0], np.int32)
+    queries, candidates = towers_of(both)
+    found = both({**asked, "item": np.array([5, 1], np.int32)})
+    np.testing.assert_array_equal(queries(asked), towers[0](asked))
+    np.testing.assert_array_equal(queries(asked), found["query"])
+    np.testing.assert_array_equal(candidates(items), towers[1](items))
+    assert {id(weight) for weight in both.weights} == {id(weight) for part in towers for weight in part.weights}
+    [items_layer] = [layer for layer in candidates.layers if isinstance(layer, ItemEmbedding)]
+    before = np.array(queries(asked))
+    items_layer.own.assign(items_layer.own + RANDOM.normal(size=(ITEMS + 1, DIM)))
+    assert not np.allclose(towers[0](asked), before)  # a history is read in the space it is matched in
+    np.testing.assert_array_equal(queries(asked), towers[0](asked))
+
+
+def test_without_user_vectors_the_user_changes_nothing() -> None:
+    items = ItemEmbedding(ITEMS, DIM)
+    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=None, newest=1, heads=1, hidden=4)
+    queries = query_tower(encoder, items)(question([0, 99], [[1, 2]] * 2))
+    np.testing.assert_array_equal(queries[0], queries[1])

@@ -1,0 +1,87 @@
+"""The baselines against slow plain implementations of what they are said to be."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tfllmrec.data import Dataset, Histories
+from tfllmrec.errors import InputError
+from tfllmrec.recommenders import Ease, MarkovChain, Popularity
+from tfllmrec.recommenders import ease as ease_module
+from tfllmrec.recommenders.markov_chain import count_transitions
+
+
+def all_users(data: Dataset) -> np.ndarray:
+    return np.arange(len(data.user_vocabulary) + 1, dtype=np.int32)
+
+
+def test_popularity_counts_interactions(data: Dataset) -> None:
+    table = Popularity().fit(data).recommend(["nobody"], k=99)
+    counts = Counter(data.interactions["item_id"])
+    expected = [np.log1p(counts[item]) for item in table["item_id"]]
+    np.testing.assert_allclose(table["score"], expected, rtol=1e-6)
+    assert counts["cold"] == 0
+    assert table["score"].iloc[-1] == 0
+
+
+def markov_chain(data: Dataset, history: list[int]) -> np.ndarray:
+    """FACTS: transitions at distance 1, 2, 3 with weight 1, .5, .3, divided by 1 + the source item's count; the
+    sum over the last 5 items with weight .7^age, plus 1e-6 popularity."""
+    counts = data.item_counts
+    scores = 1e-6 * np.log1p(counts)
+    for age, source in enumerate(reversed(history[-5:])):
+        for user in range(len(data.user_vocabulary) + 1):
+            row = data.histories.row(user).tolist()
+            for place, item in enumerate(row):
+                for distance, weight in ((1, 1.0), (2, 0.5), (3, 0.3)):
+                    if item == source and place + distance < len(row):
+                        scores[row[place + distance]] += 0.7**age * weight / (1 + counts[source])
+    return scores
+
+
+def test_markov_chain(data: Dataset) -> None:
+    recommender = MarkovChain().fit(data)
+    histories = [row.tolist() for row in map(data.histories.row, all_users(data)) if len(row)]
+    histories += [[3], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
+    asked = Histories.from_rows(histories).newest(50)
+    found = recommender.score(np.zeros(len(histories), np.int32), asked).numpy()
+    for history, scores in zip(histories, found, strict=True):
+        np.testing.assert_allclose(scores, markov_chain(data, history), rtol=1e-5, atol=1e-9)
+
+
+def test_transitions_do_not_cross_users() -> None:
+    transitions = count_transitions(Histories.from_rows([[1, 2, 1], [], [3], [2, 3]]), 4, [1.0, 0.5]).toarray()
+    np.testing.assert_array_equal(transitions, [[0, 0, 0, 0], [0, 0.5, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]])
+
+
+def test_ease_is_the_closed_form(data: Dataset) -> None:
+    items = len(data.item_vocabulary)
+    seen = np.zeros((len(data.user_vocabulary) + 1, items + 1))
+    for user in all_users(data):
+        seen[user, data.histories.row(user)] = 1
+    inverse = np.linalg.inv(seen.T @ seen + 20 * np.eye(items + 1))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    recommender = Ease(l2=20).fit(data)
+    assert recommender.history_length == data.histories.lengths.max()
+    known = np.flatnonzero(data.histories.lengths)
+    found = recommender.score(known.astype(np.int32), data.histories.take(known).newest(recommender.history_length))
+    np.testing.assert_allclose(found, seen[known] @ weights, rtol=1e-4, atol=1e-6)
+    assert np.abs(seen @ weights).max() > 0.1
+
+
+def test_ease_counts_a_repeat_once() -> None:
+    once, twice = (
+        ease_module.autoencoder_weights(Histories.from_rows(rows), 4, 1.0)
+        for rows in ([[1, 2], [2, 3]], [[1, 2, 1, 1], [2, 3, 2]])
+    )
+    np.testing.assert_array_equal(once, twice)
+
+
+def test_too_many_items_for_ease(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ease_module, "_MOST_ITEMS", len(data.item_vocabulary) - 1)
+    with pytest.raises(InputError, match=r"ease: 15 items are too many .* \(at most 14\)"):
+        Ease().fit(data)
+    monkeypatch.setattr(ease_module, "_MOST_ITEMS", len(data.item_vocabulary))
+    Ease().fit(data)

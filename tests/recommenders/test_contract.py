@@ -1,0 +1,212 @@
+"""What every family promises, whatever it does inside."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec.data import Dataset, Histories, Targets
+from tfllmrec.recommenders import FAMILIES, Recommender
+
+EVERYTHING = 99
+USERS = ["小明", "👩‍🚀", "u3", "newcomer", "nobody"]
+
+
+def rows(table: pd.DataFrame, count: int) -> list[list[str]]:
+    """The items of every row, best first."""
+    return [table.loc[table["row"] == row, "item_id"].tolist() for row in range(count)]
+
+
+def one_row(
+    recommender: Recommender, user: str | None, history: Sequence[str] | None = None, **options: Any
+) -> list[str]:
+    users, histories = None if user is None else [user], None if history is None else [history]
+    return rows(recommender.recommend(users, histories, **{"k": EVERYTHING, **options}), 1)[0]
+
+
+def had(data: Dataset, user: str) -> list[str]:
+    table = data.interactions
+    return table.loc[table["user_id"] == user, "item_id"].tolist()
+
+
+@pytest.fixture(scope="module")
+def all_items(data: Dataset) -> set[str]:
+    return set(data.item_vocabulary.tokens[1:])
+
+
+@pytest.fixture(scope="module")
+def by_popularity(data: Dataset) -> list[str]:
+    """All items; of equally popular ones the first of the vocabulary comes first."""
+    return data.item_vocabulary.ids(1 + np.argsort(-data.item_counts[1:], kind="stable")).tolist()
+
+
+@pytest.fixture(scope="module")
+def questions(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Every user, known or not, with a stored, a full and an empty history."""
+    users = np.arange(len(data.user_vocabulary) + 1, dtype=np.int32)
+    histories = [data.histories.newest(4), np.tile([3, 1, 2, 5], (len(users), 1)), np.zeros((len(users), 4))]
+    return np.tile(users, 3), np.concatenate(histories).astype(np.int32)
+
+
+def test_the_table(fitted: Recommender) -> None:
+    table = fitted.recommend(USERS, k=3)
+    assert list(table.columns) == ["row", "user_id", "rank", "item_id", "title", "score"]
+    assert table["row"].tolist() == [row for row in range(5) for _ in range(3)]
+    assert table["user_id"].tolist() == [user for user in USERS for _ in range(3)]
+    assert table["rank"].tolist() == [1, 2, 3] * 5
+    assert (table["title"] == "Title of " + table["item_id"]).all()
+    assert table.groupby("row")["score"].agg(lambda scores: scores.is_monotonic_decreasing).all()
+    assert table.groupby("row")["item_id"].nunique().eq(3).all()
+
+
+def test_what_was_seen_and_only_that_stays_away(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
+    """All of a history, also what is older than the model reads."""
+    for user, found in zip(USERS, rows(fitted.recommend(USERS, k=EVERYTHING), 5), strict=True):
+        assert set(found) == all_items - set(had(data, user))
+        assert len(found) == len(set(found))
+    assert max(len(had(data, user)) for user in USERS) > fitted.history_length
+
+
+def test_seen_items_come_back_where_asked_for(fitted: Recommender, all_items: set[str]) -> None:
+    for found in rows(fitted.recommend(USERS, k=EVERYTHING, exclude_seen=False), 5):
+        assert set(found) == all_items
+
+
+def test_excluded_items_stay_away(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
+    users, exclude = ["小明", "nobody"], [["🎬", "unheard of", ""], ["花样年华", "cold"]]
+    found = rows(fitted.recommend(users, k=EVERYTHING, exclude=exclude), 2)
+    assert set(found[0]) == all_items - set(had(data, "小明")) - {"🎬"}
+    assert set(found[1]) == all_items - {"花样年华", "cold"}
+    seen_too = rows(fitted.recommend(users, k=EVERYTHING, exclude=exclude, exclude_seen=False), 2)
+    assert set(seen_too[0]) == all_items - {"🎬"}
+
+
+def test_fewer_left_than_k(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
+    left = all_items - set(had(data, "小明"))
+    assert len(one_row(fitted, "小明", k=len(left) + 1)) == len(left)
+    nothing = fitted.recommend(["小明", "u3"], exclude=[list(all_items), []], k=2)
+    assert nothing["row"].tolist() == [1, 1]
+
+
+def test_given_and_stored_items_stay_away(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
+    given = sorted(all_items - set(had(data, "小明")))[:2]
+    assert set(one_row(fitted, "小明", given)) == all_items - set(had(data, "小明")) - set(given)
+
+
+def test_a_given_history_is_what_is_read(fitted: Recommender, data: Dataset) -> None:
+    given = ["🎬", "0", "x|y", "7", "1"]
+    newest = data.item_vocabulary.lookup(given[1:])[None]
+    for user in ("小明", "nobody"):
+        table = fitted.recommend([user], [given], k=5)
+        scores = fitted.score(data.user_vocabulary.lookup([user]), newest).numpy()[0]
+        np.testing.assert_allclose(table["score"], scores[data.item_vocabulary.lookup(table["item_id"])], rtol=1e-5)
+
+
+def test_histories_change_the_answer(fitted: Recommender) -> None:
+    first, second = (fitted.score([0], [history]).numpy() for history in ([1, 2, 3, 0], [4, 5, 6, 7]))
+    assert np.allclose(first, second) == (fitted.family == "popularity")
+
+
+def test_an_empty_history_is_the_stored_one(fitted: Recommender) -> None:
+    expected = fitted.recommend(USERS, k=EVERYTHING)
+    for histories in ([[]] * 5, [[""], ["unheard of"], ["", ""], [], [""]]):
+        pd.testing.assert_frame_equal(fitted.recommend(USERS, histories, k=EVERYTHING), expected)
+
+
+def test_popularity_where_nothing_is_known(fitted: Recommender, by_popularity: list[str]) -> None:
+    assert one_row(fitted, "nobody") == by_popularity
+    assert one_row(fitted, "newcomer") == by_popularity
+    assert one_row(fitted, "") == by_popularity
+    assert one_row(fitted, None, []) == by_popularity
+    assert one_row(fitted, None, ["unheard of"]) == by_popularity
+
+
+def test_unknown_users_are_served_from_their_history(fitted: Recommender) -> None:
+    histories = [["花样年华", "🎬", "3"], ["0"]]
+    named = fitted.recommend(["nobody", "somebody"], histories)
+    nameless = fitted.recommend(histories=histories)
+    pd.testing.assert_frame_equal(named.drop(columns="user_id"), nameless.drop(columns="user_id"))
+    assert set(nameless["user_id"]) == {""}
+
+
+def test_unknown_items_are_nothing(fitted: Recommender) -> None:
+    known = fitted.recommend(histories=[["花样年华", "3"]])
+    padded = fitted.recommend(histories=[["", "花样年华", "unheard of", "3", ""]])
+    pd.testing.assert_frame_equal(padded, known)
+
+
+def test_scores_are_finite(fitted: Recommender, questions: tuple[np.ndarray, np.ndarray], all_items: set[str]) -> None:
+    scores = fitted.score(*questions)
+    assert scores.shape == (len(questions[0]), len(all_items) + 1)
+    assert scores.dtype == "float32"
+    assert np.isfinite(scores).all()
+
+
+def test_rows_do_not_see_each_other(fitted: Recommender) -> None:
+    together = rows(fitted.recommend(USERS, k=4), 5)
+    assert together == [one_row(fitted, user, k=4) for user in USERS]
+    assert rows(fitted.recommend(USERS[::-1], k=4), 5) == together[::-1]
+
+
+def test_evaluation_and_recommendations_agree(fitted: Recommender, data: Dataset) -> None:
+    """A target's rank is its place in the list of all items that were not seen."""
+    user = data.user_vocabulary.lookup(["小明"])
+    for place, item in enumerate(one_row(fitted, "小明"), start=1):
+        target = Targets(user, data.histories.take(user), data.item_vocabulary.lookup([item]))
+        assert fitted.rank(target).ranks[0] >= place
+    assert fitted.evaluate(target)["ndcg@10"] >= 0
+
+
+def test_nobody_at_all(fitted: Recommender) -> None:
+    table = fitted.recommend([])
+    assert len(table) == 0
+    assert "item_id" in table
+
+
+def test_saved_is_loaded(fitted: Recommender, loaded: Recommender, questions: tuple[np.ndarray, np.ndarray]) -> None:
+    assert type(loaded) is type(fitted)
+    assert loaded.config == fitted.config
+    np.testing.assert_array_equal(loaded.score(*questions), fitted.score(*questions))
+    expected = fitted.recommend(USERS, [["🎬"], [], [], [], []], exclude=[[], ["0"], [], [], []])
+    pd.testing.assert_frame_equal(
+        loaded.recommend(USERS, [["🎬"], [], [], [], []], exclude=[[], ["0"], [], [], []]), expected
+    )
+
+
+def test_a_saved_folder_is_plain_files(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {
+        "recommender.json", "items.parquet", "users.parquet", "model.keras",
+    }  # fmt: skip
+
+
+def test_saving_again_overwrites(loaded: Recommender, tmp_path: Path) -> None:
+    loaded.save(tmp_path)
+    loaded.save(tmp_path)
+    again = type(loaded).load(tmp_path)
+    pd.testing.assert_frame_equal(again.recommend(USERS), loaded.recommend(USERS))
+
+
+def test_configs_survive_json(fitted: Recommender) -> None:
+    told = json.loads(json.dumps(fitted.config.to_dict()))
+    assert fitted.config_class.from_options(told) == fitted.config
+
+
+def test_a_seed_decides(
+    fitted: Recommender, data: Dataset, make: Callable[..., Recommender], questions: tuple[np.ndarray, np.ndarray]
+) -> None:
+    again = FAMILIES[fitted.family](fitted.config)
+    assert again.fit(data, verbose=0) is again
+    np.testing.assert_allclose(again.score(*questions), fitted.score(*questions), rtol=1e-4, atol=1e-5)
+
+
+def test_stored_histories_are_those_of_the_training_part(loaded: Recommender, data: Dataset) -> None:
+    stored: Histories = loaded.catalogue.histories
+    np.testing.assert_array_equal(stored.values, data.histories.values)
+    np.testing.assert_array_equal(stored.offsets, data.histories.offsets)
+    np.testing.assert_array_equal(loaded.catalogue.counts, data.item_counts)
+    assert loaded.catalogue.items == data.item_vocabulary
+    assert loaded.catalogue.users == data.user_vocabulary

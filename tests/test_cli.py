@@ -1,0 +1,132 @@
+import json
+
+import pandas as pd
+import pytest
+
+from tfllmrec import cli
+from tfllmrec.data import checkerboard
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the command as a shell would: (exit status, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["tfllmrec", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        found = capsys.readouterr()
+        return stopped.value.code or 0, found.out, found.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "checkerboard"
+    checkerboard().data.to_folder(path)
+    return path
+
+
+@pytest.fixture
+def trained(run, folder, tmp_path):
+    status, _, told = run("train", "markov_chain", "--data", folder, "--out", tmp_path / "run")
+    assert status == 0, told
+    return tmp_path / "run"
+
+
+def test_from_tables_to_answers_and_an_export(run, trained, tmp_path):
+    status, printed, _ = run("evaluate", trained, "--json")
+    assert status == 0
+    assert json.loads(printed)["ndcg@10"] > 0.3
+
+    status, printed, _ = run("recommend", trained, "--user", "0", "-k", 3, "--json")
+    rows = json.loads(printed)
+    assert [row["rank"] for row in rows] == [1, 2, 3]
+    assert {"item_id", "title", "score"} <= rows[0].keys()
+
+    status, printed, _ = run("export", trained, "--out", tmp_path / "model", "--top-k", 5)
+    assert status == 0
+    assert printed.strip() == str(tmp_path / "model" / "1")
+    assert (tmp_path / "model" / "1" / "saved_model.pb").exists()
+
+    status, _, told = run("export", trained, "--out", tmp_path / "model", "--version", 1)
+    assert status == 2
+    assert "version 1 already" in told
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["1"]
+
+
+def test_tables_are_printed_for_people(run, trained):
+    assert "markov_chain" in run("evaluate", trained)[1]
+    assert "title" in run("recommend", trained, "--user", "0")[1]
+
+
+def test_a_history_and_exclusions_given_on_the_spot(run, trained):
+    items = checkerboard().data.item_vocabulary.tokens[1:]
+    _, printed, _ = run("recommend", trained, "--history", items[0], "--exclude", f"{items[2]},{items[4]}", "--json")
+    found = {row["item_id"] for row in json.loads(printed)}
+    assert found
+    assert not found & {items[0], items[2], items[4]}
+
+
+def test_epochs_options_refit_and_tensorboard(run, folder, tmp_path):
+    small = ["--set", "dim=8", "--set", "hidden=8", "--epochs", "2"]
+    out, logs = tmp_path / "run", tmp_path / "logs"
+    status, _, told = run(
+        "train", "two_tower", "--data", folder, "--out", out, *small, "--refit", "--tensorboard", logs
+    )
+    assert status == 0, told
+    assert "validation ndcg@10" in told
+    note = json.loads((out / "run.json").read_text())
+    assert len(note["history"]["loss"]) == 2
+    assert list(logs.rglob("events.out.tfevents*"))
+    status, _, told = run("evaluate", out)
+    assert status == 2
+    assert "without --refit" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "no_such_family", "--data", "demo", "--out", "{tmp}/run"], "no family 'no_such_family'"),
+        (
+            ["train", "ease", "--data", "demo", "--out", "{tmp}/run", "--set", "dimm=3"],
+            "option dimm is unknown",
+        ),
+        (["train", "ease", "--data", "demo", "--out", "{tmp}/run", "--set", "l2=much"], "option l2='much'"),
+        (["train", "ease", "--data", "demo", "--out", "{tmp}/run", "--set", "l2"], "write it as KEY=VALUE"),
+        (
+            ["train", "ease", "--data", "{tmp}/nowhere", "--out", "{tmp}/run"],
+            "neither a folder nor one of demo",
+        ),
+        (["train", "ease", "--data", "{tmp}", "--out", "{tmp}/run"], "is no data set"),
+        (["train", "ease", "--data", "demo", "--out", "{tmp}"], "exists already"),
+        (["evaluate", "{tmp}"], "is no run"),
+        (["export", "{tmp}", "--out", "{tmp}/model"], "is no run"),
+        (["recommend", "{tmp}", "--user", "1"], "is no run"),
+        (["recommend", "{tmp}"], "--user, --history, or both"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(run, tmp_path, arguments, sentence):
+    status, printed, told = run(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert status == 2
+    assert sentence in told
+    assert told.count("\n") == 1
+    assert not printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_table_leaves_no_run(run, tmp_path):
+    pd.DataFrame({"user_id": ["a"], "item": ["b"]}).to_csv(tmp_path / "interactions.csv", index=False)
+    status, _, told = run("train", "ease", "--data", tmp_path, "--out", tmp_path / "run")
+    assert status == 2
+    assert "item_id, timestamp is missing" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_data_has_changed_is_not_evaluated(run, folder, trained):
+    note = trained / "run.json"
+    note.write_text(note.read_text().replace(str(folder), "demo"))
+    status, _, told = run("evaluate", trained)
+    assert status == 2
+    assert "not those the run was fitted on" in told
