@@ -233,5 +233,5 @@ def test_a_lambda_layer_is_never_run(saved: Path) -> None:
     user = keras.Input((), dtype="int32", name="user")
     scores = keras.layers.Lambda(lambda past: keras.ops.cast(past, "float32"))(past)
     keras.Model({"user": user, "history": past}, scores).save(saved / "model.keras")
-    with pytest.raises(ValueError, match="[Ll]ambda"):
+    with pytest.raises(ValueError, match=r"[Ll]ambda"):
         load(saved)

@@ -1,5 +1,7 @@
 """On the board with one right answer: who learns from histories finds it, and popularity cannot."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,14 +9,16 @@ from tfllmrec.data import Checkerboard
 from tfllmrec.recommenders import FAMILIES, Recommender
 
 LEARNS_FAST = {
-    "epochs": 15,
+    "history_length": 10,
     "dim": 8,
     "hidden": 16,
+    "feature_dropout": 0.1,
+    "dropout": 0.1,
     "batch_size": 64,
     "learning_rate": 0.02,
+    "weight_decay": 0.0,
     "ema": 0.5,
-    "negatives": 20,
-    "history_length": 10,
+    "epochs": 10,
 }
 
 
@@ -33,8 +37,19 @@ def test_baselines_find_the_answer(board: Checkerboard, name: str) -> None:
     assert share_of_answers(FAMILIES[name]().fit(board.data), board) > 0.9
 
 
-@pytest.mark.parametrize("loss", ["in_batch", "mixed", "sampled", "full"])
-def test_two_tower_finds_the_answer_with_every_loss(board: Checkerboard, loss: str) -> None:
-    recommender = FAMILIES["two_tower"](**LEARNS_FAST, loss=loss).fit(board.data, verbose=0)
-    assert recommender.history["loss"][-1] < recommender.history["loss"][0]
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        ("in_batch", {"user_vectors": True}),
+        ("mixed", {"user_vectors": False, "negatives": 20}),
+        ("sampled", {"content": False, "negatives": 20}),
+        ("full", {"content": True, "hard_negatives": 5, "temperature": 0.5}),
+    ],
+)
+def test_two_tower_finds_the_answer_with_every_loss(board: Checkerboard, loss: str, options: dict[str, Any]) -> None:
+    recommender = FAMILIES["two_tower"](**LEARNS_FAST, **options, loss=loss).fit(board.data, verbose=0)
+    losses = recommender.history["loss"]
+    assert losses[-1] < losses[0]
     assert share_of_answers(recommender, board) > 0.9
+    weights = {weight.path.split("/")[-1] for weight in recommender.model.weights}
+    assert ("token_vectors" in weights) == options.get("content", True)

@@ -48,7 +48,7 @@ class Ease(Recommender):
 
     def _fit(self, train: Dataset, *_: Any, **__: Any) -> None:
         counts = self.catalogue.counts
-        if len(counts) > _MOST_ITEMS:
+        if len(counts) - 1 > _MOST_ITEMS:
             raise InputError(
                 f"ease: {len(counts) - 1:,} items are too many for a dense item-to-item matrix, which takes at most "
                 f"{_MOST_ITEMS:,}; choose another family"
