@@ -1,15 +1,24 @@
-"""What all benchmarks share: quiet logs, one JSON line, and where and with what it was measured."""
+"""What all benchmarks share: one JSON line, where and with what it was measured, and made data of a known size."""
 
 import json
 import os
 import platform
+import sys
+import time
+from collections.abc import Callable
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from tfllmrec.data import Dataset, load
+
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("tfllmrec", "tensorflow", "keras", "tensorflow-recommenders", "numpy")
+_LOAD_AT_START = os.getloadavg()[0]
 
 
 def report(result: dict[str, Any], record: str | None = None) -> None:
@@ -26,9 +35,63 @@ def report(result: dict[str, Any], record: str | None = None) -> None:
         (RESULTS / f"{record}.json").write_text(json.dumps(json.loads(line), indent=2) + "\n", encoding="utf-8")
 
 
+def progress(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def median_seconds(task: Callable[[], Any], repeats: int) -> float:
+    """How long the task takes, once it has run before (traces, caches)."""
+    task()
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        task()
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
+def load_or_make(name: str) -> Dataset:
+    """A data set by name or folder; "made" is made here."""
+    return _made_data() if name == "made" else load(name)
+
+
+def _made_data(users: int = 6040, items: int = 3416) -> Dataset:
+    """Interactions as many as MovieLens-1M's, with long-tailed popularity and activity, and no repeats."""
+    random = np.random.default_rng(0)
+    lengths = np.clip(random.lognormal(4.6, 0.95, users), 20, items // 2).astype(int)
+    # Gumbel noise on log popularity: the highest n are a draw of n without replacement.
+    keys = random.gumbel(size=(users, items)) - np.log(np.arange(items) + 20)
+    best_first = np.argsort(-keys, axis=1)
+    chosen = np.concatenate([row[:length] for row, length in zip(best_first, lengths, strict=True)])
+    return Dataset.from_frames(
+        pd.DataFrame(
+            {
+                "user_id": np.repeat([f"u{user}" for user in range(users)], lengths),
+                "item_id": np.array([f"i{item}" for item in range(items)])[chosen],
+                "timestamp": random.integers(0, 10**9, len(chosen)),
+            }
+        )
+    )
+
+
 def _machine() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {"cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory), "processor": platform.machine()}
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory),
+        "processor": _processor(),
+        "load_before": round(_LOAD_AT_START, 1),  # work of others; timings of a busy machine compare as ratios only
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
 
 
 def _versions() -> dict[str, str]:

@@ -16,7 +16,7 @@ Example = tuple[int, tuple[int, ...], int]
 USERS = st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=7), min_size=1, max_size=5).filter(
     lambda users: any(len(items) > 1 for items in users)
 )
-modest = settings(max_examples=20, deadline=None)
+modest = settings(max_examples=10, deadline=None)
 
 
 def dataset_of(users: list[list[int]]) -> Dataset:

@@ -220,10 +220,10 @@ def test_no_folder_is_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PAR1 and then nothing", b"user_id,item_id\n"])
 @pytest.mark.parametrize("name", ["interactions", "items"])
 def test_corrupt_parquet_is_refused(tmp_path, name, content):
-    Dataset.from_frames(SMALL, ITEMS).to_folder(tmp_path)
-    (tmp_path / f"{name}.parquet").write_bytes(content)
+    Dataset.from_frames(SMALL, ITEMS).to_folder(tmp_path / "data")
+    (tmp_path / "data" / f"{name}.parquet").write_bytes(content)
     with pytest.raises(InputError, match=f"{name}.parquet cannot be read as a parquet table: "):
-        Dataset.from_folder(tmp_path)
+        Dataset.from_folder(tmp_path / "data")
 
 
 def test_a_csv_that_is_no_utf8_is_refused(tmp_path):

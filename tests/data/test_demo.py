@@ -88,6 +88,6 @@ def test_a_folder_called_like_a_data_set(name, tmp_path, monkeypatch):
 
 def test_load_hands_the_minimum_to_the_folder(tmp_path):
     table = pd.DataFrame({"user_id": ["u", "v", "w"], "item_id": ["a", "a", "b"], "timestamp": 0})
-    Dataset.from_frames(table).to_folder(tmp_path)
-    assert load(tmp_path).summary()["items"] == 2
-    assert load(tmp_path, min_item_interactions=2).summary()["items"] == 1
+    Dataset.from_frames(table).to_folder(tmp_path / "data")
+    assert load(tmp_path / "data").summary()["items"] == 2
+    assert load(tmp_path / "data", min_item_interactions=2).summary()["items"] == 1

@@ -40,7 +40,8 @@ def next_item_batches(data: Dataset, history_length: int, batch_size: int, *, se
 
     def epoch() -> Iterator[np.ndarray]:
         order = generator.permutation(places)
-        yield from np.split(order, range(batch_size, len(order), batch_size))
+        for start in range(0, len(order), batch_size):
+            yield order[start : start + batch_size]
 
     generator = np.random.default_rng(seed)
     steps = -(-len(places) // batch_size)

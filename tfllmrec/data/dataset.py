@@ -12,6 +12,7 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.data.tables import check_interactions, check_items, check_known_items, check_users
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
+from tfllmrec.files import appearing
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +107,14 @@ class Dataset:
         )
 
     def to_folder(self, folder: str | Path) -> None:
-        """Write the tables as parquet files; `from_folder` reads them back."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in self._tables():
-            table.to_parquet(folder / f"{name}.parquet", index=False)
+        """Write the tables as parquet files to a new folder; `from_folder` reads them back.
+
+        Raises:
+            InputError: the folder exists, or cannot be made.
+        """
+        with appearing(Path(folder)) as hidden:
+            for name, table in self._tables():
+                table.to_parquet(hidden / f"{name}.parquet", index=False)
 
     def _tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
         yield "interactions", self.interactions

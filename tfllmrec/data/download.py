@@ -33,6 +33,8 @@ def download(file: str, sha256: str, *, base_url: str, cache: Path | None = None
     try:
         return Path(shelf.fetch(file, downloader=downloader))
     except OSError as error:  # requests' errors are OSErrors
-        raise InputError(f"{base_url}{file} cannot be downloaded ({error}): {by_hand}") from error
+        answer = getattr(error, "response", None)  # None where no server answered
+        reason = "no connection" if answer is None else f"HTTP status {answer.status_code}"
+        raise InputError(f"{base_url}{file} cannot be downloaded ({reason}): {by_hand}") from error
     except ValueError as error:
         raise InputError(f"{base_url}{file} arrived damaged, its SHA-256 is not {sha256}: {by_hand}") from error

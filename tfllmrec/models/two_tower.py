@@ -150,6 +150,7 @@ def query_encoder(
         {"user": int32 [B], "items": float32 [B, L, D], "present": bool [B, L]} -> float32 [B, D]; items stand
         newest first, with zeros where nothing is present.
     """
+    newest = min(newest, history_length)
     user = keras.Input((), dtype="int32", name="user")
     items = keras.Input((history_length, dim), name="items")
     present = keras.Input((history_length,), dtype="bool", name="present")

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders.base import Recommender, read_description
+from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.ease import Ease
 from tfllmrec.recommenders.markov_chain import MarkovChain
 from tfllmrec.recommenders.popularity import Popularity
+from tfllmrec.recommenders.saved import read_description
 from tfllmrec.recommenders.two_tower import TwoTower
 
 FAMILIES: dict[str, type[Recommender]] = {family.family: family for family in (Popularity, MarkovChain, Ease, TwoTower)}
@@ -30,7 +31,8 @@ def load(folder: str | Path) -> Recommender:
     Raises:
         InputError: the folder holds none.
     """
-    return family(read_description(Path(folder))["family"]).load(folder)
+    name, _ = read_description(Path(folder))
+    return family(name).load(folder)
 
 
 __all__ = ["FAMILIES", "Ease", "MarkovChain", "Popularity", "Recommender", "TwoTower", "family", "load"]

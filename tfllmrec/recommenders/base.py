@@ -1,8 +1,7 @@
 """What all families have in common: the same calls, the same rules, the same files."""
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,8 +19,8 @@ from tfllmrec.evaluation.ranking import Ranking, rank_targets
 from tfllmrec.models.top_items import top_items
 from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.config import Config
-
-_FORMAT = 1
+from tfllmrec.recommenders.questions import questions
+from tfllmrec.recommenders.saved import read_description, reading, write_description
 
 
 class Recommender(ABC):
@@ -151,42 +150,43 @@ class Recommender(ABC):
         """
         if k < 1:
             raise InputError(f"recommend: k is {k}, and must be at least 1")
-        rows = _row_count(users=users, histories=histories, exclude=exclude)
-        users = list(users) if users is not None else [""] * rows
-        user_indices = self.catalogue.users.lookup(users)
-        given, excluded = self._lookup(histories, rows), self._lookup(exclude, rows)
+        asked = questions(users, histories, exclude)
+        user_indices = self.catalogue.users.lookup(asked.users)
+        given, excluded = self._known_items(asked.histories), self._known_items(asked.excluded)
         stored = self.catalogue.histories.take(user_indices)
         read = Histories.where(given.lengths > 0, given, stored)
-        seen = [given, stored] if exclude_seen else []
-        hidden = Histories.side_by_side([excluded, *seen]).padded()
-        count = min(k, len(self.catalogue.items))
+        hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded])
         scores = self.score(user_indices, read.newest(self.history_length))
-        items, scores = (tensor.numpy() for tensor in top_items(scores, hidden, count))
+        best, best_scores = top_items(scores, hidden.padded(), min(k, len(self.catalogue.items)))
+        return self._as_table(asked.users, best.numpy(), best_scores.numpy())
+
+    def _known_items(self, rows: Sequence[Sequence[str]]) -> Histories:
+        """The items of every row as indices, without the unknown ones."""
+        found = (self.catalogue.items.lookup(row) for row in rows)
+        return Histories.from_rows(row[row > 0] for row in found)
+
+    def _as_table(self, users: Sequence[str], items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
+        """Items and scores [rows, k] with their names, without the places that were left empty."""
+        rows, k = items.shape
         table = pd.DataFrame(
             {
-                "row": np.repeat(np.arange(rows), count),
-                "user_id": np.repeat(np.asarray(users, dtype=object), count),
-                "rank": np.tile(np.arange(1, count + 1), rows),
+                "row": np.repeat(np.arange(rows), k),
+                "user_id": np.repeat(np.asarray(users, dtype=object), k),
+                "rank": np.tile(np.arange(1, k + 1), rows),
                 "item_id": self.catalogue.items.ids(items.ravel()),
                 "title": self.catalogue.titles[items.ravel()],
                 "score": scores.ravel(),
             }
         )
-        return table[table["item_id"] != ""].reset_index(drop=True)
-
-    def _lookup(self, rows: Sequence[Sequence[str]] | None, count: int) -> Histories:
-        """Known items of every row as indices."""
-        found = (self.catalogue.items.lookup(row) for row in (rows or [()] * count))
-        return Histories.from_rows(row[row > 0] for row in found)
+        return table[items.ravel() > 0].reset_index(drop=True)
 
     def save(self, folder: str | Path) -> None:
         """Write configuration, catalogue and model to a folder; `tfllmrec.recommenders.load` reads them back."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        description = {"format": _FORMAT, "family": self.family, "config": self.config.to_dict()}
+        write_description(folder, self.family, self.config.to_dict())
         self.catalogue.save(folder)
         self.model.save(folder / "model.keras")
-        (folder / "recommender.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -196,42 +196,12 @@ class Recommender(ABC):
             InputError: the folder holds no saved recommender of this family.
         """
         folder = Path(folder)
-        description = read_description(folder)
-        if description["family"] != cls.family:
-            raise InputError(f"{folder} holds a {description['family']}, not a {cls.family}")
-        recommender = cls(cls.config_class.from_options(description["config"]))
+        family, config = read_description(folder)
+        if family != cls.family:
+            raise InputError(f"{folder} holds a {family}, not a {cls.family}")
+        recommender = cls(cls.config_class.from_options(config))
         recommender.catalogue = Catalogue.load(folder)
-        recommender.model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
-        recommender._assemble()
+        with reading(folder / "model.keras") as path:
+            recommender.model = keras.saving.load_model(path, safe_mode=True)
+            recommender._assemble()
         return recommender
-
-
-def read_description(folder: Path) -> Mapping[str, Any]:
-    """The `recommender.json` of a folder: format, family, config.
-
-    Raises:
-        InputError: it is missing, no JSON, or of another format.
-    """
-    path = folder / "recommender.json"
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        found = description["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder} holds no saved recommender: {path.name} is missing or damaged") from error
-    if found != _FORMAT:
-        raise InputError(f"{folder} has format {found}; this version of tfllmrec reads format {_FORMAT}")
-    return description
-
-
-def _row_count(**columns: Sequence[Any] | None) -> int:
-    """The common number of rows of what was given."""
-    for name, column in columns.items():
-        if isinstance(column, str) or (name != "users" and column and isinstance(column[0], str)):
-            raise InputError(f"recommend: {name} is a sequence with one entry a row, not a single string")
-    lengths = {name: len(column) for name, column in columns.items() if column is not None}
-    if not lengths.keys() & {"users", "histories"}:
-        raise InputError("recommend: give users, histories, or both")
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{count} {name}" for name, count in lengths.items())
-        raise InputError(f"recommend: the rows do not match ({told})")
-    return next(iter(lengths.values()))

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.vocabulary import Vocabulary
+from tfllmrec.recommenders.saved import reading
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,15 @@ class Catalogue:
 
     @classmethod
     def load(cls, folder: Path) -> "Catalogue":
-        """Read what `save` wrote."""
-        items = pd.read_parquet(folder / "items.parquet")
-        users = pq.read_table(folder / "users.parquet").combine_chunks()
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: a file is missing or damaged.
+        """
+        with reading(folder / "items.parquet") as path:
+            items = pd.read_parquet(path)
+        with reading(folder / "users.parquet") as path:
+            users = pq.read_table(path).combine_chunks()
         rows = users["history"].combine_chunks()
         lengths = np.diff(rows.offsets.to_numpy())
         return cls(

@@ -14,7 +14,11 @@ Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""For the dataclass of every configuration: no unknown option, no number that is none."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class Config:
     """What every family's configuration has.
 
@@ -24,7 +28,7 @@ class Config:
     """
 
     history_length: Positive = 50
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
     @classmethod
     def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 import scipy.linalg
 import scipy.sparse
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
@@ -14,13 +14,13 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.errors import InputError
 from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
 from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import Config
+from tfllmrec.recommenders.config import STRICT, Config
 
 _MOST_ITEMS = 20_000
 """The matrix is dense: at 20,000 items it takes 1.6 GB, and its inverse minutes."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class EaseConfig(Config):
     """Attributes beside those of every `Config`.
 

@@ -5,20 +5,19 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.models.scoring import SparseItemToItem, item_to_item_model
 from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import Config, Fraction, Positive
+from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
 
 _POPULARITY_WEIGHT = 1e-6
 """Small enough to decide between items without a transition only."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class MarkovChainConfig(Config):
     """Attributes beside those of every `Config`.
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 import keras
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.content.tokens import token_matrix
@@ -24,12 +24,12 @@ from tfllmrec.models.two_tower import (
     two_towers,
 )
 from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import Config, Fraction, Positive
+from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=STRICT)
 class TwoTowerConfig(Config):
     """Attributes beside those of every `Config`; `for_data` chooses them from the size of the data.
 

@@ -1,5 +1,6 @@
 """Any TFRS task as a loss inside Keras 3 `fit`."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ class Task:
             self.tfrs_task = build(tfrs)
         self._per_example = per_example
         self._loss = tf.function(self.tfrs_task)
+        self._signature = inspect.signature(self.tfrs_task.call)
         self.metrics = [_TaskMetric(metric) for metric in self.tfrs_task.metrics]
 
     def __call__(self, *args: Any, **kwargs: Any) -> tf.Tensor:
@@ -43,8 +45,8 @@ class Task:
         loss = self._loss(*args, **kwargs)
         if not self._per_example:
             return loss
-        first = args[0] if args else next(iter(kwargs.values()))
-        return loss / tf.cast(tf.shape(first)[0], loss.dtype)
+        examples = next(iter(self._signature.bind(*args, **kwargs).arguments.values()))
+        return loss / tf.cast(tf.shape(examples)[0], loss.dtype)
 
 
 class _TaskMetric(keras.metrics.Metric):

@@ -1,0 +1,172 @@
+"""How much faster is full ranking than `tfrs.metrics.FactorizedTopK` on the same towers and targets?
+
+    python benchmarks/evaluation_speed.py
+
+Both sides get the same Keras 3 towers (untrained: speed does not depend on the weights) and one target a user, on made
+data of MovieLens-1M's size or on `--data`.
+
+- tfllmrec: item vectors from the candidate tower, `rank_targets` (seen items filtered, exact ranks, top-10 lists) and
+  `summarise` (ndcg, recall, mrr, precision, f1, coverage, novelty).
+- FactorizedTopK as in the TFRS tutorials: `FactorizedTopK(items.batch(128).map(candidate_tower))`, updated in a
+  `tf.function` with cached batches of queries. Hit rates at 1 to 100, nothing filtered. The loss that `model.evaluate`
+  would compute beside it is left out, in its favour.
+
+Cost depends on the towers and on the batch of queries, which maps the candidates through their tower again each time:
+
+- towers "two_tower" are those of the family (history pooling, user vector); "embedding" are two bare embeddings, as in
+  the quick-start.
+- batches: 512 is what somebody gets who evaluates in the batches they train in; the tutorials evaluate in 4,096.
+
+The headline `ratio` is that of the first towers at the first batch; all others stand in `runs`. Before the clocks run,
+both count hits on unfiltered rankings, which must agree (FactorizedTopK by ids: by scores, its default, it compares a
+target's score with itself rounded another way). Prints one JSON line. Expected: ratio at least 20. Three minutes.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from tfllmrec.quiet import quiet_tensorflow
+
+quiet_tensorflow()
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from common import load_or_make, median_seconds, progress, report  # noqa: E402
+
+from tfllmrec.data import Dataset, Histories, Targets, leave_one_out  # noqa: E402
+from tfllmrec.evaluation import rank_targets, summarise  # noqa: E402
+from tfllmrec.models.two_tower import ItemEmbedding, candidate_tower, query_encoder, query_tower  # noqa: E402
+from tfllmrec.tasks.legacy import import_tfrs, legacy_keras  # noqa: E402
+
+Towers = tuple[keras.Model, keras.Model]
+
+HISTORY_LENGTH = 50
+KS = (1, 5, 10, 50, 100)  # FactorizedTopK's own
+
+
+def main() -> None:
+    arguments = _arguments()
+    split = leave_one_out(load_or_make(arguments.data))
+    targets, counts = split.test, split.train.item_counts
+    runs, hits = [], {}
+    for name in arguments.towers:
+        towers = TOWERS[name](split.train, arguments.dim)
+        hits[name] = _equal_hits(towers, targets, len(counts) - 1)
+        ours = median_seconds(_full_ranking(towers, targets, counts), arguments.repeats)
+        progress(f"{name}: full ranking {ours:.3f} s; both count {hits[name]} hits at {KS}")
+        for batch in arguments.query_batch:
+            theirs = median_seconds(_factorized_top_k(towers, targets, len(counts) - 1, batch), arguments.repeats)
+            progress(f"{name}: FactorizedTopK in batches of {batch} {theirs:.2f} s, ratio {theirs / ours:.1f}")
+            runs.append(
+                {
+                    "towers": name,
+                    "query_batch": batch,
+                    "seconds": round(ours, 4),
+                    "factorized_top_k_seconds": round(theirs, 3),
+                    "ratio": round(theirs / ours, 1),
+                }
+            )
+    size = {"targets": len(targets), "items": len(counts) - 1, "dim": arguments.dim}
+    result = {"benchmark": "evaluation_speed", "data": arguments.data} | size
+    result |= {"ratio": runs[0]["ratio"], "unfiltered_hits": hits, "runs": runs}
+    report(result, "evaluation_speed" if arguments.record else None)
+
+
+def _embeddings(data: Dataset, dim: int) -> Towers:
+    """The quick-start's towers: a user's vector and an item's, and nothing else."""
+    user = keras.Input((), dtype="int32", name="user")
+    history = keras.Input((HISTORY_LENGTH,), dtype="int32", name="history")
+    item = keras.Input((), dtype="int32", name="item")
+    query = keras.layers.Embedding(len(data.user_vocabulary) + 1, dim)(user)
+    candidate = keras.layers.Embedding(len(data.item_vocabulary) + 1, dim)(item)
+    return keras.Model({"user": user, "history": history}, query), keras.Model(item, candidate)
+
+
+def _family(data: Dataset, dim: int) -> Towers:
+    """The towers of `two_tower`, without content."""
+    items = ItemEmbedding(len(data.item_vocabulary), dim)
+    encoder = query_encoder(dim=dim, history_length=HISTORY_LENGTH, user_count=len(data.user_vocabulary))
+    return query_tower(encoder, items), candidate_tower(items)
+
+
+TOWERS = {"two_tower": _family, "embedding": _embeddings}
+
+
+def _full_ranking(towers: Towers, targets: Targets, counts: np.ndarray) -> Callable[[], dict[str, float]]:
+    """What an evaluation with tfllmrec does, from the weights of the towers to the metrics."""
+    query, candidate = towers
+    vectors = tf.Variable(candidate(np.arange(len(counts), dtype=np.int32)))
+
+    @tf.function
+    def score(users: tf.Tensor, histories: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(query({"user": users, "history": histories}), vectors, transpose_b=True)
+
+    def evaluate() -> dict[str, float]:
+        vectors.assign(candidate(np.arange(len(counts), dtype=np.int32)))
+        return summarise(rank_targets(score, targets, HISTORY_LENGTH), counts)
+
+    return evaluate
+
+
+def _factorized_top_k(
+    towers: Towers, targets: Targets, item_count: int, query_batch: int, *, by_id: bool = False
+) -> Callable[[], list[float]]:
+    """An evaluation as in the TFRS tutorials: hit rates at `KS`."""
+    query, candidate = towers
+    tfrs = import_tfrs()
+    rows = tf.data.Dataset.from_tensor_slices({"item": np.arange(1, item_count + 1, dtype=np.int32)})
+    items = rows.map(lambda row: row["item"]).batch(128)
+    features = {"user": targets.users, "history": targets.histories.newest(HISTORY_LENGTH)}
+    queries = tf.data.Dataset.from_tensor_slices((features, targets.items)).batch(query_batch).cache()
+    with legacy_keras():
+        metric = tfrs.metrics.FactorizedTopK(items.map(lambda ids: (ids, candidate(ids)) if by_id else candidate(ids)))
+
+    @tf.function
+    def update(features: dict[str, tf.Tensor], item: tf.Tensor) -> None:
+        metric.update_state(query(features), candidate(item), true_candidate_ids=item if by_id else None)
+
+    def evaluate() -> list[float]:
+        metric.reset_states()
+        for features, item in queries:
+            update(features, item)
+        return [float(rate) for rate in metric.result()]
+
+    return evaluate
+
+
+def _equal_hits(towers: Towers, targets: Targets, item_count: int) -> list[int]:
+    """The hits at `KS` where no item is filtered, as both count them."""
+    query, candidate = towers
+    vectors = candidate(np.arange(item_count + 1, dtype=np.int32))
+    histories = targets.histories.newest(HISTORY_LENGTH)
+
+    def score(rows: np.ndarray, _: np.ndarray) -> tf.Tensor:
+        return tf.matmul(query({"user": targets.users[rows], "history": histories[rows]}), vectors, transpose_b=True)
+
+    # Places instead of users, and nobody has seen anything: the histories are only looked up.
+    nothing_seen = Histories.from_rows([()] * len(targets))
+    unfiltered = Targets(np.arange(len(targets), dtype=np.int32), nothing_seen, targets.items)
+    ranks = rank_targets(score, unfiltered, HISTORY_LENGTH).ranks
+    ours = [int(np.sum(ranks <= k)) for k in KS]
+    rates = _factorized_top_k(towers, targets, item_count, 512, by_id=True)()
+    theirs = [round(rate * len(targets)) for rate in rates]
+    if ours != theirs:
+        raise SystemExit(f"hits at {KS} differ: {ours} of full ranking, {theirs} of FactorizedTopK")
+    return ours
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--data", default="made", help='"made", the name of a data set, or a folder')
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--towers", nargs="+", choices=list(TOWERS), default=list(TOWERS))
+    parser.add_argument("--query-batch", nargs="+", type=int, default=[512, 128, 4096], help="of FactorizedTopK")
+    parser.add_argument("--repeats", type=int, default=3, help="the median counts")
+    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""What `recommend` was asked, brought to one list of rows."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tfllmrec.errors import InputError
+
+
+class Questions(NamedTuple):
+    """As many users as histories and exclusions; "" and [] stand for what was not given."""
+
+    users: list[str]
+    histories: list[Sequence[str]]
+    excluded: list[Sequence[str]]
+
+
+def questions(
+    users: Sequence[str] | None,
+    histories: Sequence[Sequence[str]] | None,
+    exclude: Sequence[Sequence[str]] | None,
+) -> Questions:
+    """Fill in what was not given.
+
+    Raises:
+        InputError: neither users nor histories, rows that do not match, a string for a sequence.
+    """
+    if users is None and histories is None:
+        raise InputError("recommend: give users, histories, or both")
+    given = {
+        name: _rows(name, rows, of_ids=name == "users")
+        for name, rows in {"users": users, "histories": histories, "exclude": exclude}.items()
+        if rows is not None
+    }
+    counts = {name: len(rows) for name, rows in given.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise InputError(f"recommend: the rows do not match ({told})")
+    count = next(iter(counts.values()))
+    nothing: list[Any] = [()] * count
+    return Questions(given.get("users", [""] * count), given.get("histories", nothing), given.get("exclude", nothing))
+
+
+def _rows(name: str, rows: Sequence[Any], *, of_ids: bool) -> list[Any]:
+    if isinstance(rows, str) or (not of_ids and any(isinstance(row, str) for row in rows)):
+        raise InputError(f"recommend: {name} is a sequence with one entry a row, not a single string")
+    return list(rows)
