@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,18 @@ from tfllmrec.data import Dataset, load
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("tfllmrec", "tensorflow", "keras", "tensorflow-recommenders", "numpy")
 _LOAD_AT_START = os.getloadavg()[0]
+
+
+class Seconds(NamedTuple):
+    """How long something took.
+
+    Attributes:
+        wall: by the clock.
+        cpu: of all threads of the process together, which other work on the machine hardly changes.
+    """
+
+    wall: float
+    cpu: float
 
 
 def report(result: dict[str, Any], record: str | None = None) -> None:
@@ -40,15 +52,19 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def median_seconds(task: Callable[[], Any], repeats: int) -> float:
-    """How long the task takes, once it has run before (traces, caches)."""
-    task()
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        task()
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))
+def time_all(tasks: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Seconds]:
+    """How long tasks take, each once it has run before (traces, caches): medians.
+
+    The tasks take turns, so that other work on the machine meets all of them.
+    """
+    times: dict[str, list[Seconds]] = {name: [] for name in tasks}
+    for turn in range(repeats + 1):
+        for name, task in tasks.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            task()
+            times[name].append(Seconds(time.perf_counter() - wall, time.process_time() - cpu))
+            progress(f"{name}, turn {turn}: {times[name][-1].wall:.2f} s")
+    return {name: Seconds(*np.median(seconds[1:], axis=0).tolist()) for name, seconds in times.items()}
 
 
 def load_or_make(name: str) -> Dataset:

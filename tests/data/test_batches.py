@@ -97,6 +97,5 @@ def test_every_epoch_has_an_order_of_its_own_and_the_seed_decides(data: Dataset)
     assert epochs(seed=2) != first
 
 
-@pytest.mark.xfail(strict=True, reason="the one empty batch contradicts the cardinality of 0")
 def test_nobody_with_two_interactions() -> None:
     assert epoch_of(next_item_batches(dataset_of([[1], [2]]), 3, 4)) == []

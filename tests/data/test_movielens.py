@@ -165,7 +165,7 @@ def test_a_hiccup_is_tried_again(tmp_path, hiccup):
     ("answer", "message"),
     [
         (b"half a zip", "ml-1m.zip arrived damaged, its SHA-256 is not"),
-        (404, "ml-1m.zip cannot be downloaded .404 Client Error"),
+        (404, "ml-1m.zip cannot be downloaded .HTTP status 404"),
     ],
 )
 def test_what_does_not_arrive_is_one_error_and_leaves_nothing(tmp_path, answer, message):

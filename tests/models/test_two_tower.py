@@ -125,7 +125,6 @@ def test_two_towers_come_apart_again_and_share_their_weights(towers: tuple[keras
     np.testing.assert_array_equal(queries(asked), towers[0](asked))
 
 
-@pytest.mark.xfail(strict=True, reason="the reshape of the newest items takes as many as were asked for")
 def test_more_newest_items_than_the_history_has() -> None:
     items = ItemEmbedding(ITEMS, DIM)
     encoder = query_encoder(dim=DIM, history_length=2, user_count=None, newest=3, heads=1, hidden=4)

@@ -34,14 +34,14 @@ def watch() -> Watch:
 @pytest.fixture(scope="module")
 def trained(split: Split, make: Callable[..., Recommender], watch: Watch) -> Recommender:
     """With so high a learning rate that the last epochs are not the best ones."""
-    options = {"epochs": 12, "patience": 2, "learning_rate": 0.1, "ema": 0.3, "batch_size": 32}
+    options = {"epochs": 40, "patience": 2, "learning_rate": 0.1, "ema": 0.3, "batch_size": 32}
     return make("two_tower", **options).fit(split.train, split.validation, callbacks=[watch], verbose=0)
 
 
 def test_it_stops_early_and_keeps_the_best_epoch(trained: Recommender, split: Split, watch: Watch) -> None:
     values = trained.history["val_ndcg@10"]
     best = int(np.argmax(values))
-    assert len(values) == best + 1 + 2 < 12
+    assert len(values) == best + 1 + 2 < 40
     assert trained.evaluate(split.validation)["ndcg@10"] == pytest.approx(values[best], abs=1e-6)
     assert trained.settled_config().epochs == best + 1
     assert watch.seen == values

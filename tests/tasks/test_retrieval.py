@@ -129,7 +129,6 @@ def test_the_mean_is_over_queries_however_they_are_named() -> None:
     assert float(Retrieval()(**named)) == pytest.approx(by_numpy(candidate_ids=DISTINCT), rel=1e-5)
 
 
-@pytest.mark.xfail(strict=True, reason="Task takes whichever keyword came first for the queries")
 def test_the_order_of_keywords_is_nothing() -> None:
     named = {"candidate_embeddings": CANDIDATE, "query_embeddings": QUERY, "candidate_ids": DISTINCT}
     assert float(Retrieval()(**named)) == pytest.approx(by_numpy(candidate_ids=DISTINCT), rel=1e-5)
