@@ -61,6 +61,15 @@ def test_agrees_with_brute_force(question: tuple[np.ndarray, Targets], k: int, b
     assert (found.ranks.dtype, found.top.dtype) == (np.int64, np.int32)
 
 
+@pytest.mark.parametrize("k", [1, 10, 100])
+def test_many_columns_with_ties(k: int) -> None:
+    matrix = np.random.default_rng(k).integers(0, 6, (4, 350)).astype(np.float32)
+    targets = targets_of([[1, 2, 349], [], [33], [5] * 3], [7, 349, 1, 64])
+    np.testing.assert_array_equal(
+        rank_targets(scorer_of(matrix), targets, 3, k=k).top, by_brute_force(matrix, targets, k).top
+    )
+
+
 def test_a_known_answer() -> None:
     targets = targets_of([[4, 1], []], [3, 2])
     matrix = np.array([[9, 9, 3, 2, 8, 1], [9, 5, 1, 4, 3, 2]])

@@ -216,3 +216,21 @@ def test_a_lambda_layer_is_never_run(saved: Path) -> None:
     with pytest.raises(InputError, match=r"model\.keras") as error:
         load(saved)
     assert "`Lambda` layer" in str(error.value.__cause__)  # and not for want of a weight
+
+
+def test_nothing_is_asked_before_fit(tmp_path: Path) -> None:
+    for ask in (lambda model: model.recommend(["u"]), lambda model: model.save(tmp_path / "run")):
+        with pytest.raises(InputError, match="this popularity is not fitted; call fit first"):
+            ask(Popularity())
+
+
+def test_how_long_to_refit_takes_validation_targets(data: Dataset) -> None:
+    model = TwoTower(epochs=1, dim=4, hidden=4).fit(data, verbose=0)
+    with pytest.raises(InputError, match="only a fit with validation targets"):
+        model.settled_config()
+
+
+def test_a_second_fit_chooses_for_its_own_data(data: Dataset) -> None:
+    model = Ease().fit(data)
+    longest = model.config.history_length
+    assert model.fit(data.keep(data.user_indices < 3)).config.history_length < longest

@@ -72,8 +72,9 @@ def test_what_was_seen_and_only_that_stays_away(fitted: Recommender, data: Datas
 
 
 def test_seen_items_come_back_where_asked_for(fitted: Recommender, all_items: set[str]) -> None:
-    for found in rows(fitted.recommend(USERS, k=EVERYTHING, exclude_seen=False), 5):
-        assert set(found) == all_items
+    for histories in (None, [["🎬", "0"]] * 5):
+        for found in rows(fitted.recommend(USERS, histories, k=EVERYTHING, exclude_seen=False), 5):
+            assert set(found) == all_items
 
 
 def test_excluded_items_stay_away(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:

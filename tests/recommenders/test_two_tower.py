@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfllmrec.data import Checkerboard, Split, leave_one_out
-from tfllmrec.recommenders import Recommender
+from tfllmrec.recommenders import Recommender, two_tower
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,25 @@ def test_it_stops_early_and_keeps_the_best_epoch(trained: Recommender, split: Sp
     assert trained.evaluate(split.validation)["ndcg@10"] == pytest.approx(values[best], abs=1e-6)
     assert trained.settled_config().epochs == best + 1
     assert watch.seen == values
+
+
+class TaskBuilt(Exception):  # noqa: N818  # no error: the test has what it came for
+    """Carries the options of the task."""
+
+
+@pytest.mark.parametrize("loss", ["in_batch", "mixed", "sampled", "full"])
+def test_options_reach_the_task(
+    make: Callable[..., Recommender], board: Checkerboard, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    def build(**options: object) -> None:
+        raise TaskBuilt(options)
+
+    monkeypatch.setattr(two_tower, "Retrieval", build)
+    with pytest.raises(TaskBuilt) as built:
+        make("two_tower", loss=loss, temperature=0.5, hard_negatives=7).fit(board.data)
+    [options] = built.value.args
+    assert (options["temperature"], options["num_hard_negatives"]) == (0.5, 7)
+    assert options["remove_accidental_hits"] or loss in ("sampled", "full")  # which hide them themselves
 
 
 def test_what_is_served_is_what_was_trained(trained: Recommender, split: Split) -> None:

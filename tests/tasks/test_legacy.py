@@ -58,7 +58,7 @@ def processes() -> Iterator[dict[str, subprocess.Popen[str]]]:
 
 @pytest.mark.parametrize("name", BEFORE)
 def test_a_task_works_whatever_came_first(name: str, processes: dict[str, subprocess.Popen[str]]) -> None:
-    out, error = processes[name].communicate(timeout=120)
+    out, error = processes[name].communicate(timeout=300)
     assert processes[name].returncode == 0, error
     assert out.strip().startswith(BEFORE[name][2])
 

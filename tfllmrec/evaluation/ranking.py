@@ -1,6 +1,8 @@
 """Full ranking: the place of every target among all items its user has not seen."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +41,7 @@ def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int
         targets: the questions and their answers.
         history_length: the items of a history that the model sees.
         k: length of the top lists.
-        block: users scored at a time; block x items scores are in memory at once.
+        block: users scored at a time; block x items scores are in memory at once for every core.
 
     Raises:
         InputError: there are no targets, a target is the unknown item, the scores have too few columns, or a
@@ -55,7 +57,8 @@ def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int
     count = len(targets)
     block = min(block, count)
     ranks, top = np.zeros(count, np.int64), np.zeros((count, k), np.int32)
-    for start in range(0, count, block):
+
+    def rank_block(start: int) -> None:
         # The last block is filled up with the last target; its one result is written several times.
         rows = np.minimum(np.arange(start, start + block), count - 1)
         histories = targets.histories.take(rows)
@@ -66,6 +69,10 @@ def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int
             _check_finite(scores, f"targets {start:,} to {rows[-1]:,}")
         ranks[rows] = ranks_here
         top[rows, : top_here.shape[1]] = top_here
+
+    # TensorFlow runs most of these operations on one core each, so blocks go side by side.
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        list(pool.map(rank_block, range(0, count, block)))
     return Ranking(ranks, top)
 
 

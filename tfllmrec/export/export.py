@@ -74,8 +74,7 @@ def _write(servable: Servable, folder: Path) -> None:
 
 def _check_fitted(recommender: Recommender) -> None:
     """A recommender that answers, and with finite scores: TF Serving would write NaN as broken JSON."""
-    if not hasattr(recommender, "scorer"):
-        raise InputError(f"export: this {recommender.family} is not fitted; call fit first")
+    recommender.require_fitted()
     broken = [weight.path for weight in recommender.scorer.weights if not np.isfinite(weight.numpy()).all()]
     if broken:
         raise InputError(f"export: weights of this {recommender.family} are not finite ({broken[0]}): it diverged")

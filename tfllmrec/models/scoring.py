@@ -164,7 +164,7 @@ class SparseItemToItem(keras.layers.Layer):
 
     def call(self, weights: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        asked = tf.where(weights > 0)  # (row of the batch, item)
+        asked = tf.where(weights != 0.0)  # (row of the batch, item)
         places = tf.ragged.range(tf.gather(self.splits, asked[:, 1]), tf.gather(self.splits, asked[:, 1] + 1))
         source = places.value_rowids()  # which of `asked` an entry belongs to
         values = tf.gather(self.entries, places.values) * tf.gather(tf.gather_nd(weights, asked), source)

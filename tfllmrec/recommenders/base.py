@@ -53,7 +53,7 @@ class Recommender(ABC):
         if config is not None and options:
             raise InputError(f"{self.family}: give a config or single options, not both")
         self.config_class.from_options(options)  # a wrong option fails here, before any data is read
-        self.config = config
+        self.config = self._given = config
         self._options = options
 
     def fit(
@@ -72,8 +72,7 @@ class Recommender(ABC):
             callbacks: for Keras `fit`, where the family uses it.
             verbose: as in Keras `fit`.
         """
-        if self.config is None:
-            self.config = self.config_class.for_data(train, self._options)
+        self.config = self._given or self.config_class.for_data(train, self._options)
         self.catalogue = Catalogue.from_dataset(train)
         keras.utils.set_random_seed(self.config.seed)
         self._fit(train, validation, callbacks=list(callbacks), verbose=verbose)
@@ -103,6 +102,11 @@ class Recommender(ABC):
         self.scorer = self._build_scorer()
         inputs = {name: tf.TensorSpec(i.shape, i.dtype, name) for name, i in self.scorer.input.items()}
         self._score = tf.function(self.scorer, input_signature=[inputs])
+
+    def require_fitted(self) -> None:
+        """Raise an InputError unless the recommender was fitted or loaded."""
+        if not hasattr(self, "scorer"):
+            raise InputError(f"this {self.family} is not fitted; call fit first")
 
     @property
     def history_length(self) -> int:
@@ -150,6 +154,7 @@ class Recommender(ABC):
         """
         if k < 1:
             raise InputError(f"recommend: k is {k}, and must be at least 1")
+        self.require_fitted()
         asked = questions(users, histories, exclude)
         user_indices = self.catalogue.users.lookup(asked.users)
         given, excluded = self._known_items(asked.histories), self._known_items(asked.excluded)
@@ -184,9 +189,10 @@ class Recommender(ABC):
         """Write configuration, catalogue and model to a folder; `tfllmrec.recommenders.load` reads them back."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_description(folder, self.family, self.config.to_dict())
+        self.require_fitted()
         self.catalogue.save(folder)
         self.model.save(folder / "model.keras")
+        write_description(folder, self.family, self.config.to_dict())  # last: a folder without it is no run
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

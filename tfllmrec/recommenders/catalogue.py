@@ -54,15 +54,14 @@ class Catalogue:
             InputError: a file is missing or damaged.
         """
         with reading(folder / "items.parquet") as path:
-            items = pd.read_parquet(path)
+            table = pd.read_parquet(path)
+            items = Vocabulary(table["item_id"])
+            titles = np.concatenate([[""], table["title"].to_numpy(dtype=object)])
+            counts = np.concatenate([[0], table["count"].to_numpy()])
         with reading(folder / "users.parquet") as path:
-            users = pq.read_table(path).combine_chunks()
-        rows = users["history"].combine_chunks()
-        lengths = np.diff(rows.offsets.to_numpy())
-        return cls(
-            Vocabulary(items["item_id"]),
-            np.concatenate([[""], items["title"].to_numpy(dtype=object)]),
-            np.concatenate([[0], items["count"].to_numpy()]),
-            Vocabulary(users["user_id"].to_pylist()),
-            Histories.from_lengths(rows.flatten().to_numpy(), np.concatenate([[0], lengths])),
-        )
+            columns = pq.read_table(path).combine_chunks()
+            users = Vocabulary(columns["user_id"].to_pylist())
+            rows = columns["history"].combine_chunks()
+            lengths = np.concatenate([[0], np.diff(rows.offsets.to_numpy())])
+            histories = Histories.from_lengths(rows.flatten().to_numpy(), lengths)
+        return cls(items, titles, counts, users, histories)

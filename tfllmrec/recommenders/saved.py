@@ -27,6 +27,8 @@ def read_description(folder: Path) -> tuple[str, dict[str, Any]]:
     with reading(folder / _DESCRIPTION) as path:
         description = json.loads(path.read_text(encoding="utf-8"))
         found, family, config = (description[name] for name in ("format", "family", "config"))
+        if not isinstance(family, str) or not isinstance(config, dict):
+            raise TypeError("the family is a name and the config an object")
     if found != _FORMAT:
         raise InputError(f"{folder} has format {found}; this version of tfllmrec reads format {_FORMAT}")
     return family, config

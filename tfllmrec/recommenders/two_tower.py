@@ -13,6 +13,7 @@ from tfllmrec.content.tokens import token_matrix
 from tfllmrec.data.batches import next_item_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
+from tfllmrec.errors import InputError
 from tfllmrec.evaluation.callback import RankingCallback
 from tfllmrec.models.scoring import ItemIndex, PopularityScores, UnlessEmpty, scoring_inputs
 from tfllmrec.models.two_tower import (
@@ -172,7 +173,13 @@ class TwoTower(Recommender):
         self._index_items()
 
     def settled_config(self) -> TwoTowerConfig:
-        """As many epochs as were best on the validation targets."""
+        """As many epochs as were best on the validation targets.
+
+        Raises:
+            InputError: there were none.
+        """
+        if "val_ndcg@10" not in getattr(self, "history", {}):
+            raise InputError("two_tower: only a fit with validation targets tells how many epochs are best")
         best = int(np.argmax(self.history["val_ndcg@10"])) + 1
         return replace(self.config, epochs=best)
 
