@@ -17,11 +17,12 @@ from tfllmrec.evaluation.plots import plot_report
 from tfllmrec.evaluation.report import score_table, write_report
 from tfllmrec.export import export
 from tfllmrec.export.session import ServedModel
+from tfllmrec.quiet import silent_stderr
 from tfllmrec.recommenders import FAMILIES, Recommender
 from tfllmrec.training.progress import EpochProgress
 
 _REFERENCE = "markov_chain"
-_SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "coverage@10", "novelty@10")
+_SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "coverage@10")  # what 80 columns have room for
 _FILMS_READ, _FILMS_RECOMMENDED = 5, 10
 
 
@@ -91,13 +92,14 @@ def _ask(version: Path, data: Dataset, split: Split, console: Console) -> None:
     """Ten titles for one user, answered by the exported SavedModel alone."""
     user = int(np.flatnonzero(split.train.histories.lengths >= _FILMS_READ)[0])
     user_id = str(data.user_vocabulary.tokens[user])
-    answer = ServedModel(version)("retrieve", user_id=[user_id], history=[[""]], exclude_item_ids=[[""]])
+    with silent_stderr():
+        answer = ServedModel(version)("retrieve", user_id=[user_id], history=[[""]], exclude_item_ids=[[""]])
     titles = data.items["title"].to_numpy()
     read = titles[split.train.histories.row(user)[-_FILMS_READ:] - 1]
     recommended = answer["titles"][0][:_FILMS_RECOMMENDED]
-    films = Table(box=None, padding=(0, 3, 0, 2), header_style="bold")
-    films.add_column(f"The last films of user {user_id}")
-    films.add_column("Recommended by the SavedModel")
+    films = Table(box=None, padding=(0, 1, 0, 2), header_style="bold")
+    films.add_column(f"The last films of user {user_id}", no_wrap=True)
+    films.add_column("Recommended by the SavedModel", no_wrap=True)
     for place in range(_FILMS_RECOMMENDED):
         films.add_row(read[place] if place < len(read) else "", f"{place + 1:2}. {recommended[place]}")
     console.print(films)

@@ -3,6 +3,8 @@
 import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def quiet_tensorflow() -> None:
@@ -14,3 +16,19 @@ def quiet_tensorflow() -> None:
     for name in ("tensorflow", "absl"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=UserWarning, module="keras|tf_keras")
+
+
+@contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Nothing written to file descriptor 2 inside the block is seen; exceptions are raised as ever.
+
+    For the few lines that TensorFlow's C++ code prints whatever TF_CPP_MIN_LOG_LEVEL says.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
