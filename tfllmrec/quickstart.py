@@ -107,7 +107,7 @@ def _ask(version: Path, data: Dataset, split: Split, console: Console) -> None:
 
 def _tell_files(console: Console, out: Path, version: Path, total: float) -> None:
     console.print(f"\n  {out / 'report.json'}, {out / 'report.png'}", highlight=False)
-    console.print(f"  {version.relative_to(out.absolute().parent)}: a SavedModel for TF Serving", highlight=False)
+    console.print(f"  {out / version.relative_to(out.absolute())}: a SavedModel for TF Serving", highlight=False)
     console.print(f"  done in {total / 60:.1f} minutes\n", style="dim", highlight=False)
 
 

@@ -8,18 +8,10 @@ from cpp_runtime import CppRuntime
 from made_data import made_data
 
 from tfllmrec.export import export
-from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.ease import Ease
-from tfllmrec.recommenders.markov_chain import MarkovChain
-from tfllmrec.recommenders.popularity import Popularity
-from tfllmrec.recommenders.two_tower import TwoTower
+from tfllmrec.recommenders import FAMILIES, Recommender
 
-RECOMMENDERS = {
-    "popularity": lambda: Popularity(history_length=4),
-    "markov_chain": lambda: MarkovChain(history_length=4),
-    "ease": lambda: Ease(history_length=4, l2=1.0),
-    "two_tower": lambda: TwoTower(history_length=4, dim=8, hidden=8, user_vectors=True, epochs=1),
-}
+OPTIONS = {"ease": {"l2": 1.0}, "two_tower": {"dim": 8, "hidden": 8, "user_vectors": True, "epochs": 1}}
+"""What a family needs to be fitted in seconds; a new family may do without."""
 
 
 @dataclass
@@ -42,11 +34,12 @@ def data(runtime):  # the runtime starts in the background meanwhile
 @pytest.fixture(scope="session")
 def exports(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    fitted = {family: make().fit(data) for family, make in RECOMMENDERS.items()}
-    return {family: Exported(one, export(one, folder / family)) for family, one in fitted.items()}
+    options = {name: {"history_length": 4} | OPTIONS.get(name, {}) for name in FAMILIES}
+    fitted = {name: family(**options[name]).fit(data, verbose=0) for name, family in FAMILIES.items()}
+    return {name: Exported(one, export(one, folder / name)) for name, one in fitted.items()}
 
 
-@pytest.fixture(scope="session", params=RECOMMENDERS)
+@pytest.fixture(scope="session", params=FAMILIES)
 def exported(request, exports):
     return exports[request.param]
 
