@@ -130,3 +130,11 @@ def test_a_run_whose_data_has_changed_is_not_evaluated(run, folder, trained):
     status, _, told = run("evaluate", trained)
     assert status == 2
     assert "not those the run was fitted on" in told
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[]", b'{"source": {}}', b"{"])
+def test_a_damaged_note_is_no_run(run, trained, content):
+    (trained / "run.json").write_bytes(content)
+    status, _, told = run("evaluate", trained)
+    assert status == 2
+    assert "is no run: run.json is missing or damaged" in told

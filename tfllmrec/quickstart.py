@@ -51,7 +51,7 @@ def quickstart(out: Path, console: Console) -> None:
             version = export(fitted["two_tower"], out / "export" / "two_tower")
         _ask(version, data, split, console)
     write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds)
-    curves = {name: model.history for name, model in fitted.items() if hasattr(model, "history")}
+    curves = {name: model.history for name, model in fitted.items() if model.history}
     plot_report(out / "report.png", curves, models)
     _tell_files(console, out, version, seconds["total"])
 
@@ -73,7 +73,7 @@ def _fit_all(split: Split, seconds: dict[str, float], console: Console) -> dict[
         with _timed(seconds, name):
             progress = EpochProgress(console, name)
             fitted[name] = family().fit(split.train, split.validation, callbacks=[progress], verbose=0)
-        epochs = len(getattr(fitted[name], "history", {}).get("loss", ()))
+        epochs = len(fitted[name].history.get("loss", ()))
         told = f", {epochs} epochs" if epochs else ""
         console.print(f"  [green]✓[/green] {name:<14}[dim]{seconds[name]:6.1f} s{told}[/dim]")
     return fitted

@@ -222,6 +222,7 @@ def test_nothing_is_asked_before_fit(tmp_path: Path) -> None:
     for ask in (lambda model: model.recommend(["u"]), lambda model: model.save(tmp_path / "run")):
         with pytest.raises(InputError, match="this popularity is not fitted; call fit first"):
             ask(Popularity())
+    assert not (tmp_path / "run").exists()
 
 
 def test_how_long_to_refit_takes_validation_targets(data: Dataset) -> None:

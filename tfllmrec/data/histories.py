@@ -73,8 +73,11 @@ class Histories:
 
     def newest(self, length: int) -> np.ndarray:
         """The newest `length` items of every row, oldest first, zeros on the right: int32 [rows, length]."""
-        starts = np.maximum(self.offsets[:-1], self.offsets[1:] - length)
-        return self.between(starts, self.offsets[1:])._padded(length)
+        return self.cut(length)._padded(length)
+
+    def cut(self, length: int) -> "Histories":
+        """Every row cut to its newest `length` items."""
+        return self.between(np.maximum(self.offsets[:-1], self.offsets[1:] - length), self.offsets[1:])
 
     def padded(self) -> np.ndarray:
         """Whole rows with zeros on the right: int32 [rows, longest row]."""

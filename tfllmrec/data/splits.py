@@ -96,7 +96,7 @@ def temporal(data: Dataset, validation_from: float, test_from: float) -> Split:
     first_time = _is_first_time(data)
     train = times < validation_from
     validation = first_time & ~train & (times < test_from)
-    test = first_time & (times >= max(test_from, validation_from))
+    test = first_time & (times >= test_from)
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         if not part.any():
             raise InputError(
@@ -176,14 +176,9 @@ def cold_users(
     note = f"{len(chosen):,} cold users ({int(is_cold.sum()):,} interactions) taken out"
     return ColdUsers(
         data.keep(~is_cold, note, *_repeats(is_last & ~first_time)),
-        {length: Targets(nobody, _cut(last.histories, length), last.items) for length in history_lengths},
+        {length: Targets(nobody, last.histories.cut(length), last.items) for length in history_lengths},
         chosen,
     )
-
-
-def _cut(histories: Histories, length: int) -> Histories:
-    ends = histories.offsets[1:]
-    return histories.between(np.maximum(histories.offsets[:-1], ends - length), ends)
 
 
 def _targets(data: Dataset, rows: np.ndarray) -> Targets:

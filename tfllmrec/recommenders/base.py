@@ -1,7 +1,7 @@
 """What all families have in common: the same calls, the same rules, the same files."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -39,6 +39,7 @@ class Recommender(ABC):
         catalogue: ids, titles and stored histories.
         model: what is trained and saved.
         scorer: the scoring model.
+        history: what Keras `fit` logged, epoch by epoch; empty for families without epochs, and after loading.
     """
 
     family: ClassVar[str]
@@ -48,6 +49,7 @@ class Recommender(ABC):
     catalogue: Catalogue
     model: keras.Model
     scorer: keras.Model
+    history: Mapping[str, list[float]]
 
     def __init__(self, config: Config | None = None, **options: Any) -> None:
         if config is not None and options:
@@ -55,6 +57,7 @@ class Recommender(ABC):
         self.config_class.from_options(options)  # a wrong option fails here, before any data is read
         self.config = self._given = config
         self._options = options
+        self.history = {}
 
     def fit(
         self,
@@ -119,6 +122,7 @@ class Recommender(ABC):
 
     def rank(self, targets: Targets, k: int = 10) -> Ranking:
         """Rank every target among all items its user has not seen; see `tfllmrec.evaluation.rank_targets`."""
+        self.require_fitted()
         return rank_targets(self.score, targets, self.history_length, k=k)
 
     def evaluate(self, targets: Targets, k: int = 10) -> dict[str, float]:
@@ -187,9 +191,9 @@ class Recommender(ABC):
 
     def save(self, folder: str | Path) -> None:
         """Write configuration, catalogue and model to a folder; `tfllmrec.recommenders.load` reads them back."""
+        self.require_fitted()
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.require_fitted()
         self.catalogue.save(folder)
         self.model.save(folder / "model.keras")
         write_description(folder, self.family, self.config.to_dict())  # last: a folder without it is no run

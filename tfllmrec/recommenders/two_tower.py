@@ -122,7 +122,6 @@ class TwoTower(Recommender):
         candidate_tower: item indices int32 [C] -> candidate vectors, float32 [C, dim].
         index: the item vectors that are served.
         query_model: the query tower over `index`.
-        history: what Keras `fit` logged, epoch by epoch.
     """
 
     family = "two_tower"
@@ -132,7 +131,6 @@ class TwoTower(Recommender):
     candidate_tower: keras.Model
     index: ItemIndex
     query_model: keras.Model
-    history: Mapping[str, list[float]]
 
     def _fit(
         self,
@@ -178,7 +176,7 @@ class TwoTower(Recommender):
         Raises:
             InputError: there were none.
         """
-        if "val_ndcg@10" not in getattr(self, "history", {}):
+        if "val_ndcg@10" not in self.history:
             raise InputError("two_tower: only a fit with validation targets tells how many epochs are best")
         best = int(np.argmax(self.history["val_ndcg@10"])) + 1
         return replace(self.config, epochs=best)

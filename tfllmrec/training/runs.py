@@ -84,10 +84,11 @@ class Run:
         path = Path(folder) / "run.json"
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
-            source = Source(**told.pop("source"))
-            return cls(load_recommender(folder), source, **told)
-        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            source = Source(**told["source"])
+            refitted, seconds, history = (told[name] for name in ("refitted", "seconds", "history"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder} is no run: run.json is missing or damaged") from error
+        return cls(load_recommender(folder), source, refitted, seconds, history)
 
     def evaluate(self) -> dict[str, float]:
         """Metrics of the test targets.
@@ -131,7 +132,7 @@ def train(
     _, split = source.split()
     started = time.perf_counter()
     recommender.fit(split.train, split.validation, callbacks=callbacks, verbose=0)
-    history = getattr(recommender, "history", {})
+    history = recommender.history
     if refit:
         recommender = chosen(recommender.settled_config()).fit(split.before_test, callbacks=callbacks, verbose=0)
     return Run(recommender, source, refit, time.perf_counter() - started, history)
