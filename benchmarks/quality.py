@@ -78,7 +78,7 @@ def _rounded(metrics: dict[str, float]) -> dict[str, float]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--family", required=True, help="popularity, markov_chain, ease, two_tower")
+    parser.add_argument("--family", required=True, help="popularity, markov_chain, ease, two_tower, next_item")
     parser.add_argument("--data", required=True, help="name of a data set, or a folder")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the family")
     parser.add_argument("--seed", nargs="*", type=int, default=[0])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,7 +53,7 @@ def quickstart(
 
 @app.command()
 def train(
-    family: Annotated[str, typer.Argument(help="popularity, markov_chain, ease, two_tower")],
+    family: Annotated[str, typer.Argument(help="popularity, markov_chain, ease, two_tower, next_item")],
     data: Annotated[str, typer.Option(help="demo, ml-100k, ml-1m, ml-latest-small, or a folder of tables.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="A new folder for the run.")],
     epochs: Annotated[int | None, typer.Option(help="At most; by default the family's choice.")] = None,
@@ -66,7 +67,7 @@ def train(
     refit: Annotated[bool, typer.Option(help="Fit again with the validation items, to be served.")] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard logs.")] = None,
 ) -> None:
-    """Fit a family on a data set and keep it as a run."""
+    """Fit a family on a data set and keep it as a run. Broken off, the same command goes on after its last epoch."""
     if out.exists():
         raise InputError(f"{out} exists already: choose another folder for the run")
     chosen = _options(options or [])
@@ -81,8 +82,13 @@ def train(
 
     console = Console(stderr=True)
     callbacks = [EpochProgress(console, family), *tensorboard_logs(tensorboard)]
-    run = fit(family, Source.of(data, min_item_interactions), chosen, refit=refit, callbacks=callbacks)
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    if unfinished.exists():
+        console.print(f"going on from {unfinished}", highlight=False, soft_wrap=True)
+    source = Source.of(data, min_item_interactions)
+    run = fit(family, source, chosen, refit=refit, callbacks=callbacks, backup=unfinished)
     run.save(out)
+    shutil.rmtree(unfinished, ignore_errors=True)
     validation = run.history.get("val_ndcg@10", ())
     told = (
         f", validation ndcg@10 {max(validation):.4f} at epoch {validation.index(max(validation)) + 1}"

@@ -10,7 +10,11 @@ from made_data import made_data
 from tfllmrec.export import export
 from tfllmrec.recommenders import FAMILIES, Recommender
 
-OPTIONS = {"ease": {"l2": 1.0}, "two_tower": {"dim": 8, "hidden": 8, "user_vectors": True, "epochs": 1}}
+OPTIONS = {
+    "ease": {"l2": 1.0},
+    "two_tower": {"dim": 8, "hidden": 8, "user_vectors": True, "epochs": 1},
+    "next_item": {"dim": 8, "units": 6, "heads": 2, "hidden": 4, "epochs": 1},
+}
 """What a family needs to be fitted in seconds; a new family may do without."""
 
 
@@ -52,3 +56,8 @@ def popularity(exports):
 @pytest.fixture(scope="session")
 def two_tower(exports):
     return exports["two_tower"]
+
+
+@pytest.fixture(scope="session")
+def next_item(exports):
+    return exports["next_item"]

@@ -8,7 +8,8 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.models.two_tower import ItemEmbedding, candidate_tower, query_encoder, query_tower
+from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.models.two_tower import candidate_tower, query_encoder, query_tower
 from tfllmrec.tasks.negatives import full
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 
@@ -25,7 +26,7 @@ NEXT = LAST % ITEMS + 1
 
 def towers(tokens: scipy.sparse.csr_array | None = None) -> tuple[keras.Model, keras.Model]:
     keras.utils.set_random_seed(0)
-    items = ItemEmbedding(ITEMS, DIM) if tokens is None else ItemEmbedding.with_tokens(tokens, DIM)
+    items = ItemEmbedding(ITEMS, DIM) if tokens is None else ItemEmbedding.with_content(DIM, tokens=tokens)
     encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=4, newest=1, heads=1, hidden=16, dropout=0.0)
     return query_tower(encoder, items), candidate_tower(items)
 

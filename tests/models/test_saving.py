@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tfllmrec.models import history, scoring, two_tower
+from tfllmrec.models import history, items, scoring, two_tower
 
 ITEMS, LENGTH, DIM = 5, 4, 3
 RANDOM = np.random.default_rng(0)
@@ -32,7 +32,7 @@ MODELS = {
     scoring.ItemIndex: scoring.ItemIndex(ITEMS, DIM),
     scoring.DenseItemToItem: lambda past: scoring.DenseItemToItem(ITEMS)(weights_of(past)),
     scoring.SparseItemToItem: lambda past: scoring.SparseItemToItem.from_matrix(MATRIX)(weights_of(past)),
-    two_tower.ItemEmbedding: two_tower.ItemEmbedding.with_tokens(MATRIX, DIM),
+    items.ItemEmbedding: items.ItemEmbedding.with_content(DIM, tokens=MATRIX),
     two_tower.HistoryPooling: pooled,
 }
 """What makes an output from a history, by the layer that it is about."""

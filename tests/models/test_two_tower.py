@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from tfllmrec.models.items import ItemEmbedding
 from tfllmrec.models.two_tower import (
     HistoryPooling,
-    ItemEmbedding,
     candidate_tower,
     query_encoder,
     query_tower,
@@ -23,7 +23,7 @@ RANDOM = np.random.default_rng(0)
 @pytest.fixture
 def towers() -> tuple[keras.Model, keras.Model]:
     keras.utils.set_random_seed(0)
-    items = ItemEmbedding.with_tokens(TOKENS, DIM)
+    items = ItemEmbedding.with_content(DIM, tokens=TOKENS)
     encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=3, newest=2, heads=2, hidden=8)
     return query_tower(encoder, items), candidate_tower(items)
 
@@ -34,7 +34,7 @@ def question(users: list[int], histories: list[list[int]]) -> dict[str, np.ndarr
 
 
 def test_an_item_is_its_own_vector_and_the_mean_of_its_tokens() -> None:
-    layer = ItemEmbedding.with_tokens(TOKENS, DIM)
+    layer = ItemEmbedding.with_content(DIM, tokens=TOKENS)
     own, words = layer.own.numpy(), layer.token_vectors.numpy()
     expected = [np.zeros(DIM), own[1] + words.mean(axis=0), own[3], own[4] + words[1], np.zeros(DIM)]
     np.testing.assert_allclose(layer(np.array([0, 1, 3, 4, 0])), expected, rtol=1e-6)
@@ -45,7 +45,7 @@ def test_an_item_is_its_own_vector_and_the_mean_of_its_tokens() -> None:
     "tokens", [None, scipy.sparse.csr_array((ITEMS + 1, 0)), scipy.sparse.csr_array((ITEMS + 1, 2))]
 )
 def test_items_without_content(tokens: scipy.sparse.csr_array | None) -> None:
-    layer = ItemEmbedding(ITEMS, DIM) if tokens is None else ItemEmbedding.with_tokens(tokens, DIM)
+    layer = ItemEmbedding(ITEMS, DIM) if tokens is None else ItemEmbedding.with_content(DIM, tokens=tokens)
     np.testing.assert_array_equal(layer(np.array([0, 6])), [np.zeros(DIM), layer.own.numpy()[6]])
 
 

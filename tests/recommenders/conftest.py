@@ -10,7 +10,10 @@ import pytest
 from tfllmrec.data import Dataset
 from tfllmrec.recommenders import FAMILIES, Recommender, load
 
-QUICK = {"two_tower": {"epochs": 2, "dim": 8, "hidden": 8, "user_vectors": True}}
+QUICK = {
+    "two_tower": {"epochs": 2, "dim": 8, "hidden": 8, "user_vectors": True},
+    "next_item": {"epochs": 2, "dim": 8, "units": 8},
+}
 """What a family needs to be fitted in seconds; a new family may do without."""
 
 ITEMS = ["花样年华", "🎬", "a b", "x|y", *"0123456789"]

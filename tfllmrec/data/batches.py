@@ -1,7 +1,7 @@
 """`tf.data` batches of histories and targets, cut from flat arrays in the batch, not copied per example."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def next_item_batches(data: Dataset, history_length: int, batch_size: int, *, seed: int = 0) -> "tf.data.Dataset":
+def next_item_batches(
+    data: Dataset, history_length: int, batch_size: int, *, seed: int = 0, first_epoch: int = 0
+) -> "tf.data.Dataset":
     """One example per interaction that has an earlier one: who, what came before, what came.
 
     Ids are looked up once, for the whole table. A batch gathers its histories from the flat array of all
@@ -22,6 +24,7 @@ def next_item_batches(data: Dataset, history_length: int, batch_size: int, *, se
         history_length: L, how many of the newest earlier items an example keeps.
         batch_size: examples a batch; the last one may be smaller.
         seed: of the shuffling.
+        first_epoch: which epoch's order comes first, from 0.
 
     Returns:
         Batches of ({"user": int32 [B], "history": int32 [B, L] oldest first, zeros on the right}, item int32 [B]).
@@ -34,17 +37,81 @@ def next_item_batches(data: Dataset, history_length: int, batch_size: int, *, se
 
     def gather(place: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         first = tf.maximum(tf.gather(starts, place), place - history_length)
-        cells = first[:, None] + tf.range(history_length, dtype=tf.int64)
-        history = tf.where(cells < place[:, None], tf.gather(items, tf.minimum(cells, len(items) - 1)), 0)
+        history = _cells(items, first, place, history_length)
         return {"user": tf.gather(users, place), "history": history}, tf.gather(items, place)
 
-    def epoch() -> Iterator[np.ndarray]:
-        order = generator.permutation(places)
-        for start in range(0, len(order), batch_size):
-            yield order[start : start + batch_size]
+    def epochs() -> Iterator[np.ndarray]:
+        generator = np.random.default_rng(seed)
+        for _ in range(first_epoch):
+            generator.permutation(places)
+        while True:
+            yield generator.permutation(places)
 
-    generator = np.random.default_rng(seed)
-    steps = -(-len(places) // batch_size)
-    batches = tf.data.Dataset.from_generator(epoch, output_signature=tf.TensorSpec([None], tf.int64))
-    batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
+    return _batches(epochs(), (len(places),), batch_size, gather)
+
+
+def window_batches(
+    data: Dataset, window: int, batch_size: int, *, seed: int = 0, first_epoch: int = 0
+) -> "tf.data.Dataset":
+    """Rows of consecutive items and, beside every item, the one that came next.
+
+    A history of n items gives ceil(n / (window + 1)) rows an epoch. One that fits gives itself; a longer one gives
+    rows cut out at random places, new ones in every epoch, each from the whole history.
+
+    Args:
+        data: the training part; a user with a single item has no next one and gives no row.
+        window: L, items a row.
+        batch_size: rows a batch; the last one may be smaller.
+        seed: of places and shuffling.
+        first_epoch: which epoch's rows come first, from 0.
+
+    Returns:
+        Batches of ({"history": int32 [B, L] oldest first, zeros on the right}, next items int32 [B, L], zeros where
+        there is none).
+    """
+    import tensorflow as tf
+
+    items, histories = tf.constant(data.item_indices), data.histories
+    rows = np.repeat(np.arange(len(histories)), -(-histories.lengths // (window + 1)))
+    rows = rows[histories.lengths[rows] > 1]
+    starts, ends = histories.offsets[rows], histories.offsets[rows + 1]
+    room = np.maximum(ends - starts - (window + 1), 0)
+
+    def gather(bounds: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        cells = _cells(items, bounds[:, 0], bounds[:, 1], window + 1)
+        following = cells[:, 1:]
+        return {"history": tf.where(following > 0, cells[:, :-1], 0)}, following
+
+    def epochs() -> Iterator[np.ndarray]:
+        epoch = first_epoch
+        while True:
+            generator = np.random.default_rng([seed, epoch])
+            first = starts + generator.integers(0, room + 1)
+            yield generator.permutation(np.stack([first, np.minimum(first + window + 1, ends)], axis=1))
+            epoch += 1
+
+    return _batches(epochs(), (len(rows), 2), batch_size, gather)
+
+
+def _cells(items: "tf.Tensor", first: "tf.Tensor", end: "tf.Tensor", width: int) -> "tf.Tensor":
+    """Row r is items[first[r]:end[r]] with zeros on the right: int32 [B, width]."""
+    import tensorflow as tf
+
+    places = first[:, None] + tf.range(width, dtype=tf.int64)
+    return tf.where(places < end[:, None], tf.gather(items, tf.minimum(places, len(items) - 1)), 0)
+
+
+def _batches(
+    epochs: Iterator[np.ndarray], shape: tuple[int, ...], batch_size: int, gather: Callable[..., Any]
+) -> "tf.data.Dataset":
+    """What `gather` makes of an epoch's examples, of that shape, a batch at a time; then of the next epoch's."""
+    import tensorflow as tf
+
+    def epoch() -> Iterator[np.ndarray]:
+        examples = next(epochs)
+        for start in range(0, shape[0], batch_size):
+            yield examples[start : start + batch_size]
+
+    batches = tf.data.Dataset.from_generator(epoch, output_signature=tf.TensorSpec([None, *shape[1:]], tf.int64))
+    batches = batches.apply(tf.data.experimental.assert_cardinality(-(-shape[0] // batch_size)))
     return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

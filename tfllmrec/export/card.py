@@ -10,12 +10,16 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfllmrec.recommenders.base import Recommender
 
 _MEANINGS = {
-    "serving_default": "The same as `retrieve`.",
+    "serving_default": "The main signature, see above.",
+    "next_items": "The best items to follow a history. Nothing is known of its user.",
+    "next_items_ids": "The int32 core of `next_items`, for indices instead of ids, 0 for nothing. The items excluded "
+    "are those given in `exclude` alone.",
     "retrieve": "The best items for a user, a history, or both.",
     "retrieve_ids": "The int32 core of `retrieve`, for indices instead of ids, 0 for nothing. It adds "
     "nothing stored: the history read and the items excluded are those given.",
-    "embed_query": "The vector that items are matched with.",
-    "embed_items": "The items' vectors; zeros for an unknown item.",
+    "embed_query": "The vector that items are matched with: a user's interests.",
+    "embed_items": "The items' vectors; zeros for an unknown item. Where there are `biases`, a score is query . item + "
+    "bias.",
     "similar_items": "The items whose vectors are nearest, by cosine; for an unknown item there are none.",
 }
 """What every signature answers, in the order of the card."""
@@ -58,6 +62,7 @@ def model_card(saved_model: Path, recommender: Recommender, *, name: str, versio
         "users": f"{len(catalogue.users):,}",
         "stored interactions": f"{len(catalogue.histories.values):,}",
         "TensorFlow": tf.__version__,
+        "main signature": f"`{recommender.main_signature}`",
         **{f"config: {option}": value for option, value in recommender.config.to_dict().items()},
     }
     rules = _RULES.format(history_length=recommender.history_length, top_k=top_k, lowest=tf.float32.min)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card, signatures_of
-from tfllmrec.export.servable import Servable
+from tfllmrec.export.servable import Servable, without_cudnn
 from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
 from tfllmrec.files import appearing
@@ -53,7 +53,8 @@ def export(
     target = folder / str(version)
     with appearing(target) as hidden:
         servable = Servable(recommender, top_k)
-        _write(servable, hidden)
+        with without_cudnn(recommender.scorer):
+            _write(servable, hidden)
         name = name or folder.name
         card = model_card(hidden, recommender, name=name, version=version, top_k=servable.top_k)
         extra = hidden / "assets.extra"

@@ -1,6 +1,7 @@
 """A recommender as TensorFlow functions: string ids in, string ids out, and an int32 core between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -33,11 +34,13 @@ class Servable(tf.Module):
 
     _queries: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
     _vectors: tf.Variable | None = None
+    _biases: tf.Variable | None = None
 
     def __init__(self, recommender: Recommender, top_k: int = 100, *, jit_compile: bool | None = None) -> None:
         super().__init__(name="servable")
         catalogue = recommender.catalogue
         self.top_k = min(top_k, len(catalogue.items))
+        self._main = recommender.main_signature
         self._user_count, self._item_count = len(catalogue.users), len(catalogue.items)
         self._history_length = recommender.history_length
         self._users, self._items = Lookup(catalogue.users), Lookup(catalogue.items)
@@ -51,6 +54,7 @@ class Servable(tf.Module):
             self._queries = _plain(query_model)
         if index := getattr(recommender, "index", None):
             self._vectors = index.vectors.value
+            self._biases = index.biases.value if index.biased else None
             norms = tf.norm(self._vectors, axis=1)
             self._inverse_norms = tf.Variable(tf.math.reciprocal_no_nan(norms), trainable=False)
         self.weights_ = list({id(v.value): v.value for model in models for v in model.variables}.values())
@@ -59,24 +63,21 @@ class Servable(tf.Module):
     def signatures(self) -> dict[str, Any]:
         """Every signature by its name, as a `tf.function` with named inputs."""
         ids, id_rows = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
-        index = tf.TensorSpec([None], tf.int32)
-        retrieve = _signature(self.retrieve, user_id=ids, history=id_rows, exclude_item_ids=id_rows)
+        index, index_rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, None], tf.int32)
+        history = tf.TensorSpec([None, self._history_length], tf.int32)
         found = {
-            "serving_default": retrieve,
-            "retrieve": retrieve,
-            "retrieve_ids": _signature(
-                self.retrieve_ids,
-                user=index,
-                history=tf.TensorSpec([None, self._history_length], tf.int32),
-                exclude=tf.TensorSpec([None, None], tf.int32),
-            ),
+            "retrieve": _signature(self.retrieve, user_id=ids, history=id_rows, exclude_item_ids=id_rows),
+            "retrieve_ids": _signature(self.retrieve_ids, user=index, history=history, exclude=index_rows),
         }
+        if self._main == "next_items":
+            found["next_items"] = _signature(self.next_items, history=id_rows, exclude_item_ids=id_rows)
+            found["next_items_ids"] = _signature(self.next_items_ids, history=history, exclude=index_rows)
         if self._queries is not None:
             found["embed_query"] = _signature(self.embed_query, user_id=ids, history=id_rows)
         if self._vectors is not None:
             found["embed_items"] = _signature(self.embed_items, item_ids=ids)
             found["similar_items"] = _signature(self.similar_items, item_id=ids, exclude_item_ids=id_rows)
-        return found
+        return {"serving_default": found[self._main], **found}
 
     def retrieve(self, user_id: tf.Tensor, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
         """The best items: string [B], [B, any], [B, any] -> item_ids, titles, scores, each [B, K].
@@ -96,6 +97,20 @@ class Servable(tf.Module):
         items, scores = self.core(known(user, self._user_count), history, widened(known(exclude, self._item_count)))
         return {"items": items, "scores": scores}
 
+    def next_items(self, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
+        """The best items after a history: string [B, any], [B, any] -> item_ids, titles, scores, each [B, K]."""
+        given = self._items(history)
+        excluded = tf.concat([self._items(exclude_item_ids), given], axis=1)
+        read = newest(given, self._history_length)
+        return self._named(*self.core(_nobody(read), read, widened(excluded)))
+
+    def next_items_ids(self, history: tf.Tensor, exclude: tf.Tensor) -> Answer:
+        """The same in indices: int32 [B, L], [B, any] -> items int32 [B, K], scores float32 [B, K].
+
+        Only `exclude` is excluded.
+        """
+        return self.retrieve_ids(_nobody(history), history, exclude)
+
     def embed_query(self, user_id: tf.Tensor, history: tf.Tensor) -> Answer:
         """Query vectors: string [B], [B, any] -> embedding float32 [B, D]."""
         assert self._queries is not None, "this family has no query model"
@@ -103,8 +118,13 @@ class Servable(tf.Module):
         return {"embedding": self._queries(user, self._read(user, given))}
 
     def embed_items(self, item_ids: tf.Tensor) -> Answer:
-        """Item vectors: string [B] -> embeddings float32 [B, D]; item 0's zeros for unknown items."""
-        return {"embeddings": rows(self._vectors, self._items(item_ids))}
+        """Item vectors: string [B] -> embeddings float32 [B, D]; item 0's zeros for unknown items.
+
+        Where items have a bias there are biases float32 [B] as well: a score is query . item + bias.
+        """
+        items = self._items(item_ids)
+        answer = {"embeddings": rows(self._vectors, items)}
+        return answer if self._biases is None else answer | {"biases": rows(self._biases, items)}
 
     def similar_items(self, item_id: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
         """The items with the nearest vectors: string [B], [B, any] -> item_ids, titles, scores, each [B, K].
@@ -135,9 +155,36 @@ class Servable(tf.Module):
         }
 
 
+@contextmanager
+def without_cudnn(model: keras.Model) -> Iterator[None]:
+    """Inside the block the recurrent layers of a model are traced as plain operations, which run everywhere.
+
+    On a machine with a GPU Keras would trace cuDNN's own, which a server without one cannot run.
+    """
+    recurrent = {layer: layer.use_cudnn for layer in _layers(model) if hasattr(layer, "use_cudnn")}
+    for layer in recurrent:
+        layer.use_cudnn = False
+    try:
+        yield
+    finally:
+        for layer, before in recurrent.items():
+            layer.use_cudnn = before
+
+
+def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a model and of the models inside it."""
+    for layer in model.layers:
+        yield from _layers(layer) if isinstance(layer, keras.Model) else [layer]
+
+
 def _plain(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """A model of users and histories as a function, which `tf.Module` does not track."""
     return lambda user, history: model({"user": user, "history": history}, training=False)
+
+
+def _nobody(rows: tf.Tensor) -> tf.Tensor:
+    """The unknown user for every row: [B, any] -> int32 [B]."""
+    return tf.zeros(tf.shape(rows)[:1], tf.int32)
 
 
 def _signature(call: Callable[..., Answer], **inputs: tf.TensorSpec) -> Any:

@@ -67,3 +67,20 @@ class HistoryWeights(keras.layers.Layer):
             "decay": self.decay,
             "newest": self.newest,
         }
+
+
+@keras.saving.register_keras_serializable("tfllmrec")
+class LastState(keras.layers.Layer):
+    """The state after the newest item of a history; the first one where the history is empty.
+
+    (states float32 [B, L, F], history int32 [B, L]) -> float32 [B, F].
+    """
+
+    def call(self, states: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        lengths = tf.reduce_sum(tf.cast(history > 0, tf.int32), axis=1)
+        return tf.gather(states, tf.maximum(lengths - 1, 0), axis=1, batch_dims=1)
+
+    def compute_output_spec(self, states: keras.KerasTensor, history: keras.KerasTensor) -> keras.KerasTensor:
+        """[B, F]."""
+        return keras.KerasTensor((states.shape[0], states.shape[2]), "float32")

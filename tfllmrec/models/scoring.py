@@ -63,18 +63,27 @@ class UnlessEmpty(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class ItemIndex(keras.layers.Layer):
-    """All item vectors as one fixed matrix, computed once by the candidate tower.
+    """All item vectors as one fixed matrix, computed once from what was trained.
 
     Called with item indices, int32 of any shape, it looks vectors up: float32 [..., D]. `scores` gives the dot
     products of query vectors with all of them, so that a request costs one matrix product.
+
+    Args:
+        item_count: items in the catalogue.
+        dim: width of the vectors, D.
+        biased: whether every item has a bias that is added to its scores.
+
+    Attributes:
+        vectors: float32 [items + 1, D].
+        biases: float32 [items + 1], or None.
     """
 
-    def __init__(self, item_count: int, dim: int, **kwargs: Any) -> None:
+    def __init__(self, item_count: int, dim: int, biased: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.item_count, self.dim = item_count, dim
-        self.vectors = self.add_weight(
-            shape=(item_count + 1, dim), initializer="zeros", trainable=False, name="vectors"
-        )
+        self.item_count, self.dim, self.biased = item_count, dim, biased
+        fixed = {"initializer": "zeros", "trainable": False}
+        self.vectors = self.add_weight(shape=(item_count + 1, dim), name="vectors", **fixed)
+        self.biases: Any = self.add_weight(shape=(item_count + 1,), name="biases", **fixed) if biased else None
 
     def call(self, items: tf.Tensor) -> tf.Tensor:
         """See the class."""
@@ -86,22 +95,23 @@ class ItemIndex(keras.layers.Layer):
 
     def scores(self, query: keras.KerasTensor) -> keras.KerasTensor:
         """Scores of all items for query vectors: float32 [B, D] -> [B, items + 1]."""
-        return _DotProducts(self)(query)
+        return _IndexScores(self)(query)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        return {**super().get_config(), "item_count": self.item_count, "dim": self.dim}
+        return {**super().get_config(), "item_count": self.item_count, "dim": self.dim, "biased": self.biased}
 
 
-class _DotProducts(keras.layers.Layer):
-    """Query vectors times the vectors of an `ItemIndex`."""
+class _IndexScores(keras.layers.Layer):
+    """Query vectors times the vectors of an `ItemIndex`, and its biases added."""
 
     def __init__(self, index: ItemIndex) -> None:
         super().__init__()
         self._index = index
 
     def call(self, query: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(query, self._index.vectors, transpose_b=True)
+        scores = tf.matmul(query, self._index.vectors, transpose_b=True)
+        return scores if self._index.biases is None else scores + self._index.biases
 
     def compute_output_spec(self, query: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor((query.shape[0], self._index.item_count + 1), "float32")

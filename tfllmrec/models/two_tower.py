@@ -1,79 +1,13 @@
 """Query and candidate towers as functional models over item and user indices."""
 
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
-import scipy.sparse
 import tensorflow as tf
 from keras import ops
 
 from tfllmrec.models.history import NewestFirst
-
-
-@keras.saving.register_keras_serializable("tfllmrec")
-class ItemEmbedding(keras.layers.Layer):
-    """An item as the sum of a vector of its own and the mean of its tokens' vectors; zeros for item 0.
-
-    int32 of any shape -> float32 [..., dim]. Both towers share one: a history is read in the space it is
-    matched in.
-
-    Args:
-        item_count: items in the catalogue.
-        dim: width of the vectors.
-        token_count: different tokens; 0 for items without content.
-        token_uses: tokens of all items together.
-    """
-
-    def __init__(self, item_count: int, dim: int, token_count: int = 0, token_uses: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.item_count, self.dim = item_count, dim
-        self.token_count, self.token_uses = token_count, token_uses
-        normal = keras.initializers.RandomNormal(stddev=0.05)
-        self.own = self.add_weight(shape=(item_count + 1, dim), initializer=normal, name="own")
-        if token_count:
-            fixed = {"initializer": "zeros", "trainable": False}
-            self.places = self.add_weight(shape=(token_uses, 2), dtype="int64", name="places", **fixed)
-            self.shares = self.add_weight(shape=(token_uses,), name="shares", **fixed)
-            self.token_vectors = self.add_weight(shape=(token_count, dim), initializer=normal, name="token_vectors")
-
-    @classmethod
-    def with_tokens(cls, tokens: scipy.sparse.csr_array, dim: int) -> Self:
-        """The embedding of items with tokens, [items + 1, tokens] non-zero where an item has the token."""
-        layer = cls(tokens.shape[0] - 1, dim, tokens.shape[1], tokens.nnz)
-        uses = np.diff(tokens.indptr)
-        rows = np.repeat(np.arange(len(uses)), uses)
-        if tokens.nnz:
-            layer.places.assign(np.stack([rows, tokens.indices], axis=1))
-            layer.shares.assign(1 / uses[rows])
-        return layer
-
-    def call(self, items: tf.Tensor) -> tf.Tensor:
-        """See the class."""
-        return tf.gather(self.table(), items)
-
-    def table(self) -> tf.Tensor:
-        """The vectors of all items, float32 [items + 1, dim]."""
-        vectors = tf.convert_to_tensor(self.own)
-        if self.token_count:
-            shape = (self.item_count + 1, self.token_count)
-            tokens = tf.SparseTensor(tf.convert_to_tensor(self.places), tf.convert_to_tensor(self.shares), shape)
-            vectors += tf.sparse.sparse_dense_matmul(tokens, tf.convert_to_tensor(self.token_vectors))
-        return tf.pad(vectors[1:], [[1, 0], [0, 0]])
-
-    def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
-        """[..., dim]."""
-        return keras.KerasTensor((*items.shape, self.dim), "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments."""
-        return {
-            **super().get_config(),
-            "item_count": self.item_count,
-            "dim": self.dim,
-            "token_count": self.token_count,
-            "token_uses": self.token_uses,
-        }
 
 
 @keras.saving.register_keras_serializable("tfllmrec")

@@ -6,11 +6,14 @@ from tfllmrec.errors import InputError
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.ease import Ease
 from tfllmrec.recommenders.markov_chain import MarkovChain
+from tfllmrec.recommenders.next_item import NextItem
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.recommenders.saved import read_description
 from tfllmrec.recommenders.two_tower import TwoTower
 
-FAMILIES: dict[str, type[Recommender]] = {family.family: family for family in (Popularity, MarkovChain, Ease, TwoTower)}
+FAMILIES: dict[str, type[Recommender]] = {
+    family.family: family for family in (Popularity, MarkovChain, Ease, TwoTower, NextItem)
+}
 """Every family by its name."""
 
 
@@ -35,4 +38,4 @@ def load(folder: str | Path) -> Recommender:
     return family(name).load(folder)
 
 
-__all__ = ["FAMILIES", "Ease", "MarkovChain", "Popularity", "Recommender", "TwoTower", "family", "load"]
+__all__ = ["FAMILIES", "Ease", "MarkovChain", "NextItem", "Popularity", "Recommender", "TwoTower", "family", "load"]

@@ -35,6 +35,7 @@ class Recommender(ABC):
         options: single options to set, where the others are to be chosen from the data.
 
     Attributes:
+        main_signature: what an export answers where no signature is named.
         config: the configuration the recommender was fitted with (or None before).
         catalogue: ids, titles and stored histories.
         model: what is trained and saved.
@@ -44,6 +45,7 @@ class Recommender(ABC):
 
     family: ClassVar[str]
     config_class: ClassVar[type[Config]]
+    main_signature: ClassVar[str] = "retrieve"
 
     config: Any
     catalogue: Catalogue
@@ -66,6 +68,7 @@ class Recommender(ABC):
         *,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int | str = "auto",
+        backup: str | Path | None = None,
     ) -> Self:
         """Fit on a training part.
 
@@ -74,11 +77,18 @@ class Recommender(ABC):
             validation: decides when to stop, where the family trains in epochs.
             callbacks: for Keras `fit`, where the family uses it.
             verbose: as in Keras `fit`.
+            backup: a file for the state after every epoch, where the family trains in epochs. A fit that finds
+                one goes on from it, and ends as if it had never been broken off. It stays there until you
+                remove it.
+
+        Raises:
+            InputError: the backup is damaged, or that of a fit with other options or data.
         """
         self.config = self._given or self.config_class.for_data(train, self._options)
         self.catalogue = Catalogue.from_dataset(train)
         keras.utils.set_random_seed(self.config.seed)
-        self._fit(train, validation, callbacks=list(callbacks), verbose=verbose)
+        place = None if backup is None else Path(backup)
+        self._fit(train, validation, callbacks=list(callbacks), verbose=verbose, backup=place)
         return self
 
     def settled_config(self) -> Config:
@@ -93,6 +103,7 @@ class Recommender(ABC):
         *,
         callbacks: list[keras.callbacks.Callback],
         verbose: int | str,
+        backup: Path | None,
     ) -> None:
         """Set `self.model` from the catalogue and the configuration, and `_assemble`."""
 

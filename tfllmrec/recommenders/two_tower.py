@@ -1,38 +1,35 @@
 """The two-tower retrieval family: a query vector for the user, a candidate vector for every item."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 import keras
 import numpy as np
+import tensorflow as tf
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.content.tokens import token_matrix
 from tfllmrec.data.batches import next_item_batches
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.splits import Targets
-from tfllmrec.errors import InputError
-from tfllmrec.evaluation.callback import RankingCallback
+from tfllmrec.models.items import ItemEmbedding
 from tfllmrec.models.scoring import ItemIndex, PopularityScores, UnlessEmpty, scoring_inputs
 from tfllmrec.models.two_tower import (
-    ItemEmbedding,
     candidate_tower,
     query_encoder,
     query_tower,
     towers_of,
     two_towers,
 )
-from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
+from tfllmrec.recommenders.config import STRICT, Fraction, Positive
+from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 
 
 @dataclass(frozen=True, config=STRICT)
-class TwoTowerConfig(Config):
-    """Attributes beside those of every `Config`; `for_data` chooses them from the size of the data.
+class TwoTowerConfig(NeuralConfig):
+    """Attributes beside those of every `NeuralConfig`; `for_data` chooses them from the size of the data.
 
     dim: width of all vectors.
     newest: newest items that are features of their own.
@@ -47,12 +44,6 @@ class TwoTowerConfig(Config):
     negatives: items drawn for a batch, where `loss` draws any.
     temperature: scores are divided by it in training.
     hard_negatives: keep only that many highest-scored negatives; None keeps all.
-    learning_rate: of AdamW.
-    weight_decay: of AdamW.
-    ema: momentum of the moving average of the weights that is evaluated and kept.
-    batch_size: examples a step.
-    epochs: at most.
-    patience: epochs without a better validation ndcg@10 before training stops.
     """
 
     dim: Positive = 128
@@ -68,12 +59,6 @@ class TwoTowerConfig(Config):
     negatives: Positive = 1024
     temperature: Annotated[float, Field(gt=0)] = 1.0
     hard_negatives: Positive | None = None
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    ema: Fraction = 0.99
-    batch_size: Positive = 1024
-    epochs: Positive = 30
-    patience: Positive = 3
 
     @classmethod
     def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
@@ -106,7 +91,7 @@ _SHORT_HISTORY = 20  # interactions a user
 _MOST_ITEMS_FOR_SOFTMAX = 20_000
 
 
-class TwoTower(Recommender):
+class TwoTower(NeuralRecommender):
     """Retrieval with two towers (Covington et al., 2016; Yi et al., 2019, RecSys), trained under a TFRS task.
 
     The query tower reads the newest items, several learnt weighted means of the history, and the user's own
@@ -132,59 +117,25 @@ class TwoTower(Recommender):
     index: ItemIndex
     query_model: keras.Model
 
-    def _fit(
-        self,
-        train: Dataset,
-        validation: Targets | None,
-        *,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int | str,
-    ) -> None:
+    def _trainer(self) -> keras.Model:
         config = self.config
-        self.model = self._towers(train)
-        self._assemble()
-        trainer = RetrievalModel(
-            self.query_tower,
-            self.candidate_tower,
-            Retrieval(
-                temperature=config.temperature,
-                remove_accidental_hits=config.loss in ("in_batch", "mixed"),  # the others hide them themselves
-                num_hard_negatives=config.hard_negatives,
-            ),
-            self._negatives(),
+        task = Retrieval(
+            temperature=config.temperature,
+            remove_accidental_hits=config.loss in ("in_batch", "mixed"),  # the others hide them themselves
+            num_hard_negatives=config.hard_negatives,
         )
-        optimizer = keras.optimizers.AdamW(
-            config.learning_rate, config.weight_decay, use_ema=True, ema_momentum=config.ema
+        return RetrievalModel(self.query_tower, self.candidate_tower, task, self._negatives())
+
+    def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
+        config = self.config
+        return next_item_batches(
+            train, config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
         )
-        trainer.compile(optimizer, jit_compile=False)
-        self.history = trainer.fit(
-            next_item_batches(train, config.history_length, config.batch_size, seed=config.seed),
-            epochs=config.epochs,
-            verbose=verbose,
-            shuffle=False,  # the batches are
-            callbacks=[
-                keras.callbacks.SwapEMAWeights(swap_on_epoch=True),  # first, so that all others see the average
-                *([] if validation is None else self._early_stopping(validation)),
-                *callbacks,
-            ],
-        ).history
-        self._index_items()
 
-    def settled_config(self) -> TwoTowerConfig:
-        """As many epochs as were best on the validation targets.
-
-        Raises:
-            InputError: there were none.
-        """
-        if "val_ndcg@10" not in self.history:
-            raise InputError("two_tower: only a fit with validation targets tells how many epochs are best")
-        best = int(np.argmax(self.history["val_ndcg@10"])) + 1
-        return replace(self.config, epochs=best)
-
-    def _towers(self, train: Dataset) -> keras.Model:
+    def _build(self, train: Dataset) -> keras.Model:
         config, item_count = self.config, len(self.catalogue.items)
         if config.content:
-            items = ItemEmbedding.with_tokens(token_matrix(train.items), config.dim)
+            items = ItemEmbedding.with_content(config.dim, tokens=token_matrix(train.items))
         else:
             items = ItemEmbedding(item_count, config.dim)
         encoder = query_encoder(
@@ -205,23 +156,11 @@ class TwoTower(Recommender):
             case "in_batch":
                 return negatives.in_batch(counts)
             case "mixed":
-                return negatives.mixed(counts, config.negatives)
+                return negatives.mixed(counts, config.negatives, self._draws)
             case "sampled":
-                return negatives.sampled(len(counts) - 1, config.negatives)
+                return negatives.sampled(len(counts) - 1, config.negatives, self._draws)
             case _:
                 return negatives.full(len(counts) - 1)
-
-    def _early_stopping(self, validation: Targets) -> list[keras.callbacks.Callback]:
-        def current_scorer() -> Any:
-            self._index_items()
-            return self.score
-
-        return [
-            RankingCallback(current_scorer, validation, self.history_length),
-            keras.callbacks.EarlyStopping(
-                "val_ndcg@10", mode="max", patience=self.config.patience, restore_best_weights=True
-            ),
-        ]
 
     def _build_scorer(self) -> keras.Model:
         """Histories are read from a fixed table of item vectors, and queries matched with it."""

@@ -100,6 +100,23 @@ class Client:
         }
         return self._items("retrieve", k, timeout, inputs)
 
+    def next_items(
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = 10,
+        *,
+        exclude: Sequence[Sequence[str]] | None = None,
+        timeout: float | None = None,
+    ) -> list[list[RecommendedItem]]:
+        """The k best items to follow each history, for models that have `next_items`; popular ones after an empty one.
+
+        Raises:
+            InputError, RequestError: as `recommend`.
+        """
+        asked = questions(None, histories, exclude)
+        inputs = {"history": _rows_of_ids(asked.histories), "exclude_item_ids": _rows_of_ids(asked.excluded)}
+        return self._items("next_items", k, timeout, inputs)
+
     def similar_items(
         self,
         items: Sequence[str],

@@ -1,8 +1,9 @@
 """Which candidates a batch of queries is scored against: its own targets, drawn items, or the catalogue."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -24,6 +25,10 @@ class Candidates(NamedTuple):
 Negatives = Callable[[tf.Tensor], Candidates]
 """Targets int32 [B] -> candidates."""
 
+Seed: TypeAlias = int | keras.random.SeedGenerator | None
+"""Of what is drawn: a number draws the same in every step, a generator goes on; a model that has the generator as an
+attribute saves it with its weights. None is a generator of its own."""
+
 
 def in_batch(item_counts: np.ndarray) -> Negatives:
     """The other targets of the batch, corrected for their frequency (Yi et al., 2019, RecSys).
@@ -35,17 +40,18 @@ def in_batch(item_counts: np.ndarray) -> Negatives:
     return lambda targets: Candidates(targets, tf.gather(frequency, targets))
 
 
-def mixed(item_counts: np.ndarray, count: int) -> Negatives:
+def mixed(item_counts: np.ndarray, count: int, seed: Seed = None) -> Negatives:
     """The other targets of the batch and `count` items drawn uniformly (Yang et al., 2020, WWW).
 
     Args:
         item_counts: interactions of every item, [items + 1].
         count: items drawn for a batch, shared by its queries.
+        seed: see `Seed`.
     """
     frequency, item_count = _frequency(item_counts), len(item_counts) - 1
 
     def draw(targets: tf.Tensor) -> Candidates:
-        items = tf.concat([targets, _uniform(count, item_count)], axis=0)
+        items = tf.concat([targets, _uniform(count, item_count, seed)], axis=0)
         batch = tf.cast(tf.shape(targets)[0], tf.float32)
         expected = batch * tf.gather(frequency, items) + count / item_count
         return Candidates(items, expected / (batch + count))
@@ -53,14 +59,15 @@ def mixed(item_counts: np.ndarray, count: int) -> Negatives:
     return draw
 
 
-def sampled(item_count: int, count: int) -> Negatives:
+def sampled(item_count: int, count: int, seed: Seed = None) -> Negatives:
     """`count` items drawn uniformly, and no other query's target; accidental hits are hidden already.
 
     Args:
         item_count: items in the catalogue.
         count: items drawn for a batch, shared by its queries.
+        seed: see `Seed`.
     """
-    return lambda targets: _own_target_and(targets, _uniform(count, item_count))
+    return lambda targets: _own_target_and(targets, _uniform(count, item_count, seed))
 
 
 def full(item_count: int) -> Negatives:
@@ -79,8 +86,8 @@ def _own_target_and(targets: tf.Tensor, others: tf.Tensor) -> Candidates:
     return Candidates(tf.concat([targets, others], axis=0), score_mask=mask)
 
 
-def _uniform(count: int, item_count: int) -> tf.Tensor:
-    return tf.random.uniform([count], 1, item_count + 1, dtype=tf.int32)
+def _uniform(count: int, item_count: int, seed: Seed) -> tf.Tensor:
+    return keras.random.randint([count], 1, item_count + 1, seed=seed)
 
 
 def _frequency(item_counts: np.ndarray) -> tf.Tensor:

@@ -113,6 +113,7 @@ def train(
     *,
     refit: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    backup: Path | None = None,
 ) -> Run:
     """Fit a family on a data set's training part, choosing by its validation targets.
 
@@ -123,18 +124,22 @@ def train(
         refit: fit once more on training and validation part, for as long as was best on the validation targets:
             for a model that is to be served.
         callbacks: for Keras `fit`.
+        backup: a folder for the state after every epoch: after a kill the same call goes on from there. It is
+            yours to remove.
 
     Raises:
-        InputError: there is no such family, option or data.
+        InputError: there is no such family, option or data, or a backup is of another fit.
     """
     chosen = family(name)
     recommender = chosen(**options)
     _, split = source.split()
     started = time.perf_counter()
-    recommender.fit(split.train, split.validation, callbacks=callbacks, verbose=0)
+    first, second = (backup and backup / name for name in ("fit.npz", "refit.npz"))
+    recommender.fit(split.train, split.validation, callbacks=callbacks, verbose=0, backup=first)
     history = recommender.history
     if refit:
-        recommender = chosen(recommender.settled_config()).fit(split.before_test, callbacks=callbacks, verbose=0)
+        recommender = chosen(recommender.settled_config())
+        recommender.fit(split.before_test, callbacks=callbacks, verbose=0, backup=second)
     return Run(recommender, source, refit, time.perf_counter() - started, history)
 
 

@@ -1,0 +1,161 @@
+"""What families that train in epochs have in common: optimizer, averaged weights, early stopping, backups."""
+
+import zlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.splits import Targets
+from tfllmrec.errors import InputError
+from tfllmrec.evaluation.callback import RankingCallback
+from tfllmrec.recommenders.backup import Backup
+from tfllmrec.recommenders.base import Recommender
+from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
+
+
+@dataclass(frozen=True, config=STRICT)
+class NeuralConfig(Config):
+    """Attributes beside those of every `Config`.
+
+    learning_rate: of AdamW.
+    warmup: epochs in which the learning rate rises from 0.
+    schedule: of the learning rate after that: constant, or cosine down to 0 at the last epoch.
+    weight_decay: of AdamW.
+    ema: momentum of the moving average of the weights that is evaluated and kept.
+    batch_size: examples a step.
+    epochs: at most.
+    patience: epochs without a better validation ndcg@10 before training stops.
+    """
+
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    warmup: Annotated[int, Field(ge=0)] = 0
+    schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    ema: Fraction = 0.99
+    batch_size: Positive = 1024
+    epochs: Positive = 30
+    patience: Positive = 3
+
+
+class NeuralRecommender(Recommender):
+    """A recommender trained with Keras `fit` on AdamW; what is kept is a moving average of the weights.
+
+    A family says what its functional model is (`_build`), what trains it (`_trainer`) and on which batches
+    (`_batches`), and keeps the item vectors that are served up to date (`_index_items`).
+    """
+
+    config: Any
+
+    @abstractmethod
+    def _build(self, train: Dataset) -> keras.Model:
+        """The functional model that is trained and saved."""
+
+    @abstractmethod
+    def _trainer(self) -> keras.Model:
+        """A model around `self.model` with a loss; random draws are to come from `self._draws`."""
+
+    @abstractmethod
+    def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
+        """What to train on, an epoch an iteration."""
+
+    @abstractmethod
+    def _index_items(self) -> None:
+        """Bring the item vectors that are served up to date with the model."""
+
+    def _fit(
+        self,
+        train: Dataset,
+        validation: Targets | None,
+        *,
+        callbacks: list[keras.callbacks.Callback],
+        verbose: int | str,
+        backup: Path | None,
+    ) -> None:
+        config = self.config
+        self._draws = keras.random.SeedGenerator(config.seed)
+        self.model = self._build(train)
+        self._assemble()
+        trainer = self._trainer()
+        trainer.draws = self._draws  # so that a backup has it
+        stopping = keras.callbacks.EarlyStopping(
+            "val_ndcg@10", mode="max", patience=config.patience, restore_best_weights=True
+        )
+        kept = None if backup is None else Backup(backup, self._settings(train), validation and stopping)
+        done = kept.epoch if kept else 0
+        batches = self._batches(train, done)
+        trainer.compile(self._optimizer(len(batches)), jit_compile=False)
+        logs = trainer.fit(
+            batches,
+            epochs=config.epochs,
+            initial_epoch=done,
+            verbose=verbose,
+            shuffle=False,  # the batches are
+            callbacks=[
+                keras.callbacks.SwapEMAWeights(swap_on_epoch=True),  # first, so that all others see the average
+                *([] if validation is None else [self._ranking(validation), stopping]),
+                *callbacks,
+                *([kept] if kept else []),
+            ],
+        ).history
+        self.history = kept.logs if kept else logs
+        self._index_items()
+
+    def settled_config(self) -> NeuralConfig:
+        """As many epochs as were best on the validation targets.
+
+        Raises:
+            InputError: there were none.
+        """
+        if "val_ndcg@10" not in self.history:
+            raise InputError(f"{self.family}: only a fit with validation targets tells how many epochs are best")
+        best = int(np.argmax(self.history["val_ndcg@10"])) + 1
+        return replace(self.config, epochs=best)
+
+    def _optimizer(self, steps: int) -> keras.optimizers.Optimizer:
+        config = self.config
+        return keras.optimizers.AdamW(
+            learning_rate(config.learning_rate, config.schedule, config.warmup * steps, config.epochs * steps),
+            config.weight_decay,
+            use_ema=True,
+            ema_momentum=config.ema,
+        )
+
+    def _ranking(self, validation: Targets) -> RankingCallback:
+        def current_scorer() -> Any:
+            self._index_items()
+            return self.score
+
+        return RankingCallback(current_scorer, validation, self.history_length)
+
+    def _settings(self, train: Dataset) -> Mapping[str, Any]:
+        """What a backup must have in common with the fit that goes on from it."""
+        histories = train.histories
+        checksum = zlib.crc32(histories.values.tobytes(), zlib.crc32(histories.offsets.tobytes()))
+        return {"family": self.family, **self.config.to_dict(), "training data": checksum}
+
+
+def learning_rate(rate: float, schedule: str, warmup: int, steps: int) -> Any:
+    """A learning rate, or a schedule, for `keras.optimizers`.
+
+    Args:
+        rate: the highest.
+        schedule: "constant" or "cosine".
+        warmup: steps in which it rises from 0.
+        steps: of the whole training.
+    """
+    if schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate, max(steps - warmup, 1), warmup_target=rate if warmup else None, warmup_steps=warmup
+        )
+    if not warmup:
+        return rate
+    return keras.optimizers.schedules.PolynomialDecay(rate / warmup, warmup, end_learning_rate=rate)

@@ -1,0 +1,121 @@
+"""The next-item family: an LSTM over the history, scored against the item vectors it reads."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfllmrec.content.tokens import token_matrix
+from tfllmrec.content.vectors import vector_matrix
+from tfllmrec.data.batches import window_batches
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.models.next_item import (
+    ItemBias,
+    candidate_model,
+    history_encoder,
+    next_item_model,
+    query_head,
+    query_model,
+    sides_of,
+)
+from tfllmrec.models.scoring import ItemIndex, PopularityScores, UnlessEmpty, scoring_inputs
+from tfllmrec.recommenders.neural import NeuralRecommender
+from tfllmrec.recommenders.next_item_config import NextItemConfig
+from tfllmrec.tasks import negatives
+from tfllmrec.tasks.next_item import NextItem as NextItemTask
+from tfllmrec.tasks.next_item import NextItemModel
+
+
+class NextItem(NeuralRecommender):
+    """A recurrent network over the history (Hidasi et al., 2016, ICLR) whose output is tied to its input.
+
+    It is trained to name the next item after every item of a row, in one softmax over the catalogue. Its state
+    after the newest item is the user's interest vector.
+
+    Example:
+        >>> model = NextItem(epochs=5).fit(split.train, split.validation)
+        >>> model.recommend(histories=[["1", "260"], ["260", "1"]], k=10)
+
+    Attributes:
+        model: {"history", "item"} -> {"query", "candidate", "bias"}: both sides as one model.
+        index: the item vectors and biases that are served.
+        query_model: {"user", "history": int32 [B, L]} -> interest vectors, float32 [B, dim], over `index`; it
+            does not read the user.
+    """
+
+    family = "next_item"
+    config_class = NextItemConfig
+    main_signature = "next_items"
+
+    index: ItemIndex
+    query_model: keras.Model
+
+    def _build(self, train: Dataset) -> keras.Model:
+        config, item_count = self.config, len(self.catalogue.items)
+        content = {}
+        if config.content:
+            content["tokens"] = token_matrix(train.items)
+        if config.vectors:
+            content["vectors"] = vector_matrix(train.items, config.vectors)
+        if content:
+            items = ItemEmbedding.with_content(config.dim, **content, token_std=config.token_std, name="items")
+        else:
+            items = ItemEmbedding(item_count, config.dim, name="items")
+        encoder = history_encoder(
+            dim=config.dim,
+            history_length=config.history_length,
+            units=config.units,
+            cell=config.cell,
+            layers=config.layers,
+            heads=config.heads,
+            normalise=config.normalise,
+            input_dropout=config.input_dropout,
+            dropout=config.dropout,
+        )
+        head = query_head(
+            encoder.output.shape[2],
+            config.dim,
+            hidden=config.hidden,
+            dropout=config.dropout,
+            query_dropout=config.query_dropout,
+        )
+        bias = ItemBias(item_count, name="item_bias")
+        return next_item_model(
+            query_model(items, encoder, head), candidate_model(items, bias, config.candidate_dropout)
+        )
+
+    def _trainer(self) -> keras.Model:
+        config, counts = self.config, self.catalogue.counts
+        drawn = negatives.mixed(counts, config.negatives, self._draws) if config.loss == "sampled" else None
+        return NextItemModel(
+            *sides_of(self.model),
+            NextItemTask(label_smoothing=config.label_smoothing),
+            item_count=len(self.catalogue.items),
+            negatives=drawn,
+            hide_seen=config.hide_seen,
+        )
+
+    def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
+        config = self.config
+        return window_batches(
+            train, config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
+        )
+
+    def _build_scorer(self) -> keras.Model:
+        """Histories are read from a fixed table of item vectors, and queries matched with it."""
+        item_count = len(self.catalogue.items)
+        self._candidates = sides_of(self.model)[1]
+        self.index = ItemIndex(item_count, self.config.dim, biased=True)
+        user, history = scoring_inputs(self.history_length)
+        parts = [self.model.get_layer(name) for name in ("history_encoder", "query_head")]
+        query = query_model(self.index, *parts)({"history": history})
+        self.query_model = keras.Model({"user": user, "history": history}, query)
+        popularity = PopularityScores(item_count).set_counts(self.catalogue.counts)(history)
+        scores = UnlessEmpty()(self.index.scores(query), popularity, history)
+        self._index_items()
+        return keras.Model({"user": user, "history": history}, scores)
+
+    def _index_items(self) -> None:
+        everything = self._candidates(np.arange(len(self.catalogue.items) + 1, dtype=np.int32))
+        self.index.vectors.assign(everything["candidate"])
+        self.index.biases.assign(everything["bias"])

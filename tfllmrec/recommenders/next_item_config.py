@@ -1,0 +1,132 @@
+"""The next-item family's configuration, and the recipes its defaults are chosen from."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.models.next_item import Cell
+from tfllmrec.recommenders.config import STRICT, Fraction, Positive
+from tfllmrec.recommenders.neural import NeuralConfig
+
+
+@dataclass(frozen=True, config=STRICT)
+class NextItemConfig(NeuralConfig):
+    """Attributes beside those of every `NeuralConfig`; `for_data` chooses them from the size of the data.
+
+    A row of training is `history_length` items long.
+
+    dim: width of item and query vectors.
+    units: of every recurrent layer.
+    cell: lstm or gru.
+    layers: recurrent layers.
+    heads: weighted means of the history beside the recurrent state; 0 for none.
+    hidden: units of the perceptron between state and query; 0 for none.
+    normalise: LayerNorm of the item vectors that are read.
+    content: whether an item's title and categories add to its vector.
+    vectors: a column of the item table with content vectors that add to it; "" for none.
+    token_std: standard deviation of the tokens' vectors at the start.
+    input_dropout: of the item vectors that are read.
+    dropout: of recurrent states and hidden units.
+    query_dropout: of the query vectors.
+    candidate_dropout: of the item vectors that are scored.
+    label_smoothing: share of the target distribution that is spread over all items.
+    loss: "full" softmax over all items, or over "sampled" ones with the logQ correction.
+    negatives: items drawn for a batch, where `loss` draws any.
+    hide_seen: items of the history are no negatives of what follows it ("full" only).
+    """
+
+    dim: Positive = 256
+    units: Positive = 256
+    cell: Cell = "lstm"
+    layers: Positive = 1
+    heads: int = Field(default=0, ge=0)
+    hidden: int = Field(default=0, ge=0)
+    normalise: bool = False
+    content: bool = True
+    vectors: str = ""
+    token_std: float = Field(default=0.1, gt=0)
+    input_dropout: Fraction = 0.5
+    dropout: Fraction = 0.5
+    query_dropout: Fraction = 0.0
+    candidate_dropout: Fraction = 0.0
+    label_smoothing: Fraction = 0.2
+    loss: Literal["full", "sampled"] = "full"
+    negatives: Positive = 4096
+    hide_seen: bool = True
+    learning_rate: float = Field(default=3e-3, gt=0)
+    warmup: int = Field(default=1, ge=0)
+    weight_decay: float = Field(default=0.4, ge=0)
+    batch_size: Positive = 64
+    epochs: Positive = 40
+
+    @classmethod
+    def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
+        """The recipe of the data set that this one is most like; a narrow model and drawn negatives for many items.
+
+        Where every item has many interactions, little regularisation and a model that sees the history in several
+        ways are best; where items have few, a plain and wide one under strong regularisation.
+        """
+        interactions, items = len(data.interactions), len(data.item_vocabulary)
+        if interactions / items >= _MANY_INTERACTIONS_AN_ITEM:
+            recipe = ml_1m()
+        elif interactions / len(data.user_vocabulary) < _SHORT_HISTORY:
+            recipe = amazon_beauty()
+        else:
+            recipe = demo()
+        sized = {"loss": "sampled", "dim": 64, "units": 64} if items > _MOST_ITEMS_FOR_SOFTMAX else {}
+        return cls.from_options({**recipe.to_dict(), **sized, **options})
+
+
+_MANY_INTERACTIONS_AN_ITEM = 100
+_SHORT_HISTORY = 20  # interactions a user
+_MOST_ITEMS_FOR_SOFTMAX = 100_000
+
+
+def ml_1m() -> NextItemConfig:
+    """For MovieLens-1M: every item has hundreds of interactions, histories are long.
+
+    `tfllmrec train next_item --data ml-1m --out runs/ml-1m`
+
+    TODO.
+    """
+    return NextItemConfig(
+        history_length=100,
+        dim=128,
+        units=128,
+        heads=4,
+        hidden=256,
+        normalise=True,
+        token_std=0.05,
+        input_dropout=0.2,
+        dropout=0.2,
+        query_dropout=0.1,
+        candidate_dropout=0.2,
+        label_smoothing=0.0,
+        learning_rate=1.5e-3,
+        weight_decay=0.1,
+        epochs=36,
+        patience=6,
+    )
+
+
+def amazon_beauty() -> NextItemConfig:
+    """For Amazon Beauty: histories are short, and items have a dozen interactions.
+
+    `tfllmrec train next_item --data FOLDER --out runs/beauty`
+
+    TODO.
+    """
+    return NextItemConfig(history_length=20, batch_size=256, token_std=0.2, learning_rate=2e-3)
+
+
+def demo() -> NextItemConfig:
+    """For the demo data, a small sample of MovieLens: long histories, items with few interactions.
+
+    `tfllmrec train next_item --data demo --out runs/demo`
+
+    TODO.
+    """
+    return NextItemConfig(patience=8)
