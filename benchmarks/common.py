@@ -52,10 +52,13 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def time_all(tasks: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Seconds]:
+def time_all(
+    tasks: dict[str, Callable[[], Any]], repeats: int, after: Callable[[str], Any] = lambda name: None
+) -> dict[str, Seconds]:
     """How long tasks take, each once it has run before (traces, caches): medians.
 
-    The tasks take turns, so that other work on the machine meets all of them.
+    The tasks take turns, so that other work on the machine meets all of them. `after` is called with a task's name
+    after each of its turns, and not timed.
     """
     times: dict[str, list[Seconds]] = {name: [] for name in tasks}
     for turn in range(repeats + 1):
@@ -64,6 +67,7 @@ def time_all(tasks: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Sec
             task()
             times[name].append(Seconds(time.perf_counter() - wall, time.process_time() - cpu))
             progress(f"{name}, turn {turn}: {times[name][-1].wall:.2f} s")
+            after(name)
     return {name: Seconds(*np.median(seconds[1:], axis=0).tolist()) for name, seconds in times.items()}
 
 

@@ -1,4 +1,4 @@
-"""The whole way of the data on the demo set: table, models, comparison, SavedModel, server, ten film titles."""
+"""The whole way of the data on the demo set: table, models, comparison, SavedModels, server, film titles."""
 
 import json
 import time
@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from tfllmrec.data import Dataset, Split, leave_one_out, load
 from tfllmrec.evaluation.bootstrap import difference
@@ -28,12 +29,15 @@ from tfllmrec.training.progress import EpochProgress
 _REFERENCE = "markov_chain"
 _SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "coverage@10")  # what 80 columns have room for
 _FILMS_READ, _FILMS_RECOMMENDED = 5, 10
+_VISITOR_READ, _VISITOR_RECOMMENDED = 3, 5
+_EXPORTED = ("two_tower", "next_item")
 
 
 def quickstart(out: Path, console: Console) -> None:
-    """Fit every family on the demo data, compare them, export the two-tower model, serve it and ask the server.
+    """Fit every family on the demo data, compare them, export the two that read histories best, and ask those.
 
-    Writes `report.json`, `report.png` and `export/two_tower/<version>/` to a folder.
+    The two-tower model is asked for a user, through a model server; the next-item model for two visitors. Writes
+    `report.json`, `report.png`, `export/two_tower/<version>/` and `export/next_item/<version>/` to a folder.
 
     Args:
         out: the folder.
@@ -52,13 +56,15 @@ def quickstart(out: Path, console: Console) -> None:
         shown = {name: {key: scores[key] for key in _SHOWN_METRICS} for name, scores in models.items()}
         console.print(Padding(score_table(shown, intervals, _REFERENCE), (1, 0, 0, 0)))
         with _timed(seconds, "export"):
-            version = export(fitted["two_tower"], out / "export" / "two_tower")
+            versions = {name: export(fitted[name], out / "export" / name) for name in _EXPORTED}
         with _timed(seconds, "serve"):
-            _ask(version, data, split, console)
+            _ask(versions["two_tower"], data, split, console)
+        with _timed(seconds, "what_if"):
+            _ask_what_if(versions["next_item"], data, console)
     write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds)
     curves = {name: model.history for name, model in fitted.items() if model.history}
     plot_report(out / "report.png", curves, models)
-    _tell_files(console, out, version, seconds["total"])
+    _tell_files(console, out, list(versions.values()), seconds["total"])
 
 
 def _tell_data(console: Console, data: Dataset, split: Split) -> None:
@@ -100,8 +106,7 @@ def _ask(version: Path, data: Dataset, split: Split, console: Console) -> None:
     with ServerProcess(version.parent) as server, Client(server.grpc_address, model) as client:
         served = client.recommend(users=[user_id], k=_FILMS_RECOMMENDED)[0]
         over_rest = _ask_rest(f"{server.rest_url}/v1/models/{model}:predict", user_id)
-    with silent_stderr():
-        in_process = ServedModel(version)("retrieve", **_question(user_id))["item_ids"][0].tolist()
+    in_process = _ask_in_process(version, "retrieve", _question(user_id))["item_ids"][0].tolist()
     found = [item.item_id for item in served]
     if not found == over_rest[: len(found)] == in_process[: len(found)]:
         raise RuntimeError(f"gRPC, REST and the SavedModel differ: {found}, {over_rest}, {in_process}")
@@ -128,11 +133,57 @@ def _ask_rest(url: str, user_id: str) -> list[str]:
         return json.load(answer)["outputs"]["item_ids"][0]
 
 
-def _tell_files(console: Console, out: Path, version: Path, total: float) -> None:
+def _ask_in_process(version: Path, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The outputs of a SavedModel's signature, without a server."""
+    with silent_stderr():
+        model = ServedModel(version)
+        answer = model(signature, **inputs)
+    model.close()
+    return answer
+
+
+def _ask_what_if(version: Path, data: Dataset, console: Console) -> None:
+    """What comes next for two visitors whom no model knows, from their films alone."""
+    visitors = _two_tastes(data)
+    histories = data.items["item_id"].to_numpy()[visitors].tolist()
+    inputs = {"history": histories, "exclude_item_ids": [[""]] * len(histories)}
+    found = _ask_in_process(version, "next_items", inputs)["titles"][:, :_VISITOR_RECOMMENDED]
+    films = Table(box=None, padding=(0, 1, 0, 2), header_style="bold")
+    for heading in ("What if a visitor had these films?", "And what if these?"):
+        films.add_column(heading, no_wrap=True)
+    for read in data.items["title"].to_numpy()[visitors].T:
+        films.add_row(*map(Text, read))
+    films.add_row(*(Text("Next", style="bold") for _ in visitors))
+    for place, titles in enumerate(found.T, start=1):
+        films.add_row(*(Text(f"{place:2}. {title}") for title in titles))
+    console.print(Padding(films, (1, 0, 0, 0)))
+    console.print("  from the next_item SavedModel, which was given these films and no user", style="dim")
+
+
+def _two_tastes(data: Dataset) -> np.ndarray:
+    """Two short histories, places in the item table [2, films]: popular items of two categories far apart.
+
+    Those are the categories with the fewest items in common for how popular they are. Without categories it is
+    the most popular items, and the next ones.
+    """
+    popularity = data.item_counts[1:]
+    named = data.items.reindex(columns=["categories"], fill_value="")["categories"]
+    categories = named.str.get_dummies("|").to_numpy()
+    if categories.shape[1] < 2:
+        return np.argsort(-popularity, kind="stable")[: 2 * _VISITOR_READ].reshape(2, -1)
+    totals = popularity @ categories
+    closeness = (categories.T @ categories + 1) / np.outer(totals, totals)
+    np.fill_diagonal(closeness, np.inf)
+    one, other = categories[:, np.unravel_index(closeness.argmin(), closeness.shape)].T
+    return np.argsort(-popularity * [one > other, other > one], kind="stable")[:, :_VISITOR_READ]
+
+
+def _tell_files(console: Console, out: Path, versions: list[Path], total: float) -> None:
     console.print(f"\n  {out / 'report.json'}, {out / 'report.png'}", highlight=False)
-    model = out / version.relative_to(out.absolute()).parent
-    console.print(f"  {model / version.name}: a SavedModel for TF Serving", highlight=False)
-    console.print(f"  tfllmrec serve {model}: the model server again", highlight=False)
+    shown = [out / version.relative_to(out.absolute()) for version in versions]
+    for version in shown:
+        console.print(f"  {version}: a SavedModel for TF Serving", highlight=False)
+    console.print(f"  tfllmrec serve {shown[0].parent}: the model server again", highlight=False)
     console.print(f"  done in {total / 60:.1f} minutes\n", style="dim", highlight=False)
 
 

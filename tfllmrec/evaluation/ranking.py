@@ -15,6 +15,8 @@ from tfllmrec.errors import InputError
 Scorer = Callable[[np.ndarray, np.ndarray], tf.Tensor]
 """Users int32 [B] and histories int32 [B, L] to scores float32 [B, I + 1]; column 0 is never looked at."""
 
+_SCORES_AT_ONCE = 2**26
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -41,7 +43,7 @@ def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int
         targets: the questions and their answers.
         history_length: the items of a history that the model sees.
         k: length of the top lists.
-        block: users scored at a time; block x items scores are in memory at once for every core.
+        block: users scored at a time, for every core; fewer where their scores would take more than 256 MB.
 
     Raises:
         InputError: there are no targets, a target is the unknown item, the scores have too few columns, or a
@@ -55,7 +57,8 @@ def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int
     """
     _check_targets(targets)
     count = len(targets)
-    block = min(block, count)
+    highest = int(max(targets.items.max(), targets.histories.values.max(initial=0)))
+    block = max(1, min(block, count, _SCORES_AT_ONCE // (highest + 1)))
     ranks, top = np.zeros(count, np.int64), np.zeros((count, k), np.int32)
 
     def rank_block(start: int) -> None:
@@ -63,7 +66,7 @@ def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int
         rows = np.minimum(np.arange(start, start + block), count - 1)
         histories = targets.histories.take(rows)
         scores = tf.cast(score(targets.users[rows], histories.newest(history_length)), tf.float32)
-        _check_shape(scores, block, max(targets.items.max(), histories.values.max(initial=0)))
+        _check_shape(scores, block, highest)
         ranks_here, top_here, total = _rank_block(scores, targets.items[rows], _filtered(histories, scores.shape[1]), k)
         if not np.isfinite(total):
             _check_finite(scores, f"targets {start:,} to {rows[-1]:,}")

@@ -89,7 +89,7 @@ class NextItem(NeuralRecommender):
         drawn = negatives.mixed(counts, config.negatives, self._draws) if config.loss == "sampled" else None
         return NextItemModel(
             *sides_of(self.model),
-            NextItemTask(label_smoothing=config.label_smoothing),
+            NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision),
             item_count=len(self.catalogue.items),
             negatives=drawn,
             hide_seen=config.hide_seen,

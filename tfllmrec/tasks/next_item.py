@@ -28,17 +28,18 @@ class NextItem(Task):
 
     Args:
         label_smoothing: see `tfllmrec.tasks.softmax.softmax_loss`.
+        precision: see there.
 
     Example:
         >>> task = NextItem()
         >>> loss = task(queries, candidates, targets)  # float32 [n, D], [C, D], int32 [n] -> []
     """
 
-    def __init__(self, *, label_smoothing: float = 0.0) -> None:
-        super().__init__(lambda tfrs: _tfrs_task(tfrs, label_smoothing))
+    def __init__(self, *, label_smoothing: float = 0.0, precision: str = "float32") -> None:
+        super().__init__(lambda tfrs: _tfrs_task(tfrs, label_smoothing, precision))
 
 
-def _tfrs_task(tfrs: Any, label_smoothing: float) -> Any:
+def _tfrs_task(tfrs: Any, label_smoothing: float, precision: str) -> Any:
     """The task as TFRS has its own: a Keras 2 layer marked as a `tfrs.tasks.Task`."""
 
     class NextItemTask(tf.keras.layers.Layer, tfrs.tasks.Task):
@@ -66,6 +67,7 @@ def _tfrs_task(tfrs: Any, label_smoothing: float) -> Any:
                 hide=_hide(targets, candidate_ids, hidden),
                 weights=weights,
                 label_smoothing=label_smoothing,
+                precision=precision,
             )
 
     return NextItemTask()

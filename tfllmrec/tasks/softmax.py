@@ -25,6 +25,7 @@ def softmax_loss(
     hide: Hide,
     weights: tf.Tensor,
     label_smoothing: float = 0.0,
+    precision: str = "float32",
 ) -> tf.Tensor:
     """The weighted mean cross-entropy of queries and their own candidates, with its gradient.
 
@@ -40,6 +41,7 @@ def softmax_loss(
         weights: of the queries, float32 [n].
         label_smoothing: share of the target distribution that is spread over all visible candidates (Szegedy et
             al., 2016, CVPR).
+        precision: of the matrix products, which are nearly all the work: "float32", or "bfloat16".
 
     Returns:
         float32 [].
@@ -49,19 +51,22 @@ def softmax_loss(
     weights = (weights / tf.reduce_sum(weights))[:, None]
     onto_own = weights * (1 - label_smoothing)
 
+    def product(left: tf.Tensor, right: tf.Tensor, **sides: bool) -> tf.Tensor:
+        return tf.cast(tf.matmul(tf.cast(left, precision), tf.cast(right, precision), **sides), tf.float32)
+
     @tf.custom_gradient
     def loss(queries: tf.Tensor, candidates: tf.Tensor) -> Any:
         def one_block(start: tf.Tensor, total: tf.Tensor, of_queries: Any, of_candidates: tf.Tensor) -> Any:
             rows = slice(start, tf.minimum(start + block, count))
             here = queries[rows]
-            scores = hide(tf.matmul(here, candidates, transpose_b=True), rows)
+            scores = hide(product(here, candidates, transpose_b=True), rows)
             slopes, scale, losses = _softmax(scores, label_smoothing)
             scale *= weights[rows]
             return (
                 rows.stop,
                 total + tf.reduce_sum(losses * weights[rows]),
-                of_queries.write(start // block, scale * tf.matmul(slopes, candidates)),
-                of_candidates + tf.matmul(slopes, scale * here, transpose_a=True),
+                of_queries.write(start // block, scale * product(slopes, candidates)),
+                of_candidates + product(slopes, scale * here, transpose_a=True),
             )
 
         blocks = tf.TensorArray(tf.float32, (count + block - 1) // block, infer_shape=False)
