@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from common import progress
 
 TIMEOUT = 60.0
 
@@ -81,3 +82,22 @@ def at_once(method: Any, requests: Sequence[bytes], concurrency: int, *, count: 
         room.acquire()
     load.seconds = time.perf_counter() - started
     return load
+
+
+def take_turns(tasks: dict[str, Callable[[], Load]], turns: int) -> dict[str, dict[str, float]]:
+    """All requests of all turns together; a first turn, for caches, does not count."""
+    loads = {name: Load() for name in tasks}
+    for turn in range(turns + 1):
+        for name, task in tasks.items():
+            load = task()
+            if turn:
+                loads[name].add(load)
+        progress(f"turn {turn} of {turns}")
+    return {name: load.summary() for name, load in loads.items()}
+
+
+def rounded(value: Any) -> Any:
+    """Floats with four digits, wherever they stand."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from common import progress, report
-from load import TIMEOUT, Load, at_once, one_by_one
+from load import TIMEOUT, Load, at_once, one_by_one, rounded, take_turns
 
 from tfllmrec.quiet import quiet_tensorflow, silent_stderr
 
@@ -182,25 +182,6 @@ def measure(folder: Path, turns: int, count: int, seconds: float) -> dict[str, A
         "start_to_first_answer_s": starts,
         "sustained": {"seconds": sustained.seconds, "answers": len(sustained.latencies)} | sustained.summary(),
     }
-
-
-def take_turns(tasks: dict[str, Callable[[], Load]], turns: int) -> dict[str, dict[str, float]]:
-    """All requests of all turns together; a first turn, for caches, does not count."""
-    loads = {name: Load() for name in tasks}
-    for turn in range(turns + 1):
-        for name, task in tasks.items():
-            load = task()
-            if turn:
-                loads[name].add(load)
-        progress(f"turn {turn} of {turns}")
-    return {name: load.summary() for name, load in loads.items()}
-
-
-def rounded(value: Any) -> Any:
-    """Floats with four digits, wherever they stand."""
-    if isinstance(value, dict):
-        return {key: rounded(one) for key, one in value.items()}
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Backup(keras.callbacks.Callback):
     Args:
         path: the file; where there is one, the fit goes on from it.
         settings: of the fit, as plain values; a backup with others is refused.
-        stopping: the early stopping of the same fit, if it has one.
+        stopping: the early stopping of the same fit; one that is not used has nothing to remember.
 
     Attributes:
         epoch: epochs done.
@@ -34,9 +35,7 @@ class Backup(keras.callbacks.Callback):
         InputError: the file is no backup, or one of a fit with other settings.
     """
 
-    def __init__(
-        self, path: Path, settings: Mapping[str, Any], stopping: keras.callbacks.EarlyStopping | None = None
-    ) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], stopping: keras.callbacks.EarlyStopping) -> None:
         super().__init__()
         self.epoch = 0
         self.logs: dict[str, list[float]] = {}
@@ -49,7 +48,7 @@ class Backup(keras.callbacks.Callback):
             return
         for variable, value in zip(self._variables(), self._state["variables"], strict=True):
             variable.assign(value)
-        if self._stopping and "best" in self._state:
+        if self._state["best"]:
             self._stopping.best_weights = self._state["best"]
             for name, value in self._state["stopping"].items():
                 setattr(self._stopping, name, value)
@@ -57,8 +56,6 @@ class Backup(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Write the state that the epoch begins with: all others have done their work on the one before."""
-        if epoch > self.epoch:
-            raise RuntimeError(f"backup: epoch {epoch} begins after {self.epoch}; give fit initial_epoch=backup.epoch")
         if epoch > 0:
             self._write()
 
@@ -68,20 +65,19 @@ class Backup(keras.callbacks.Callback):
             self.logs.setdefault(name, []).append(float(value))
         self.epoch = epoch + 1
 
-    def remove(self) -> None:
-        """Take the file away, once what came of the fit is safe."""
-        self._path.unlink(missing_ok=True)
-
     def _variables(self) -> list[Any]:
         self.model.optimizer.build(self.model.trainable_variables)
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _write(self) -> None:
-        best = (self._stopping and self._stopping.best_weights) or []
-        told = {"settings": self._settings, "epoch": self.epoch, "logs": self.logs}
-        if best:
-            told["stopping"] = {name: getattr(self._stopping, name) for name in _REMEMBERED}
-        arrays = {f"variable_{place}": value.numpy() for place, value in enumerate(self._variables())}
+        best = self._stopping.best_weights or []
+        told = {
+            "settings": self._settings,
+            "epoch": self.epoch,
+            "logs": self.logs,
+            "stopping": {name: getattr(self._stopping, name) for name in _REMEMBERED if best},
+        }
+        arrays = {f"variables_{place}": value.numpy() for place, value in enumerate(self._variables())}
         arrays |= {f"best_{place}": value for place, value in enumerate(best)}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_name(f".{self._path.name}")
@@ -93,17 +89,17 @@ class Backup(keras.callbacks.Callback):
         try:
             with np.load(self._path) as file:
                 told = json.loads(str(file["told"]))
-                self.epoch, self.logs = told["epoch"], told["logs"]
-                state = {"stopping": told.get("stopping", {})}
-                for kind, key in (("variable", "variables"), ("best", "best")):
-                    count = sum(name.startswith(f"{kind}_") for name in file.files)
-                    state[key] = [file[f"{kind}_{place}"] for place in range(count)]
-        except (OSError, ValueError, KeyError, EOFError) as error:
+                self.epoch, self.logs, state = told["epoch"], told["logs"], {"stopping": told["stopping"]}
+                for kind in ("variables", "best"):
+                    count = sum(name.startswith(kind) for name in file.files)
+                    state[kind] = [file[f"{kind}_{place}"] for place in range(count)]
+                settings = told["settings"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{self._path} is no backup of a fit: remove it, or choose another path") from error
-        if told["settings"] != self._settings:
-            names = [name for name, value in self._settings.items() if told["settings"].get(name) != value]
+        others = [name for name, value in self._settings.items() if settings.get(name) != value]
+        if others:
             raise InputError(
-                f"{self._path} is the backup of a fit with another {', '.join(names)}: go on with what it was begun "
+                f"{self._path} is the backup of a fit with another {', '.join(others)}: go on with what it was begun "
                 "with, or remove it"
             )
         return state

@@ -89,7 +89,8 @@ class NeuralRecommender(Recommender):
         stopping = keras.callbacks.EarlyStopping(
             "val_ndcg@10", mode="max", patience=config.patience, restore_best_weights=True
         )
-        kept = None if backup is None else Backup(backup, self._settings(train), validation and stopping)
+        validating = [] if validation is None else [self._ranking(validation), stopping]
+        kept = None if backup is None else Backup(backup, self._settings(train, validation), stopping)
         done = kept.epoch if kept else 0
         batches = self._batches(train, done)
         trainer.compile(self._optimizer(len(batches)), jit_compile=False)
@@ -101,7 +102,7 @@ class NeuralRecommender(Recommender):
             shuffle=False,  # the batches are
             callbacks=[
                 keras.callbacks.SwapEMAWeights(swap_on_epoch=True),  # first, so that all others see the average
-                *([] if validation is None else [self._ranking(validation), stopping]),
+                *validating,
                 *callbacks,
                 *([kept] if kept else []),
             ],
@@ -136,11 +137,18 @@ class NeuralRecommender(Recommender):
 
         return RankingCallback(current_scorer, validation, self.history_length)
 
-    def _settings(self, train: Dataset) -> Mapping[str, Any]:
+    def _settings(self, train: Dataset, validation: Targets | None) -> Mapping[str, Any]:
         """What a backup must have in common with the fit that goes on from it."""
-        histories = train.histories
-        checksum = zlib.crc32(histories.values.tobytes(), zlib.crc32(histories.offsets.tobytes()))
-        return {"family": self.family, **self.config.to_dict(), "training data": checksum}
+        return {
+            "family": self.family,
+            **self.config.to_dict(),
+            "training data": _checksum(train.histories.offsets, train.histories.values),
+            "validation targets": None if validation is None else _checksum(validation.users, validation.items),
+        }
+
+
+def _checksum(*arrays: np.ndarray) -> int:
+    return zlib.crc32(b"".join(array.tobytes() for array in arrays))
 
 
 def learning_rate(rate: float, schedule: str, warmup: int, steps: int) -> Any:
