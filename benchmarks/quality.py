@@ -32,19 +32,22 @@ def main() -> None:
     data = load(arguments.data, min_item_interactions=arguments.min_item_interactions)
     split = leave_one_out(data)
     options = dict(assignment.split("=", 1) for assignment in arguments.set)
-    runs = [_run(arguments.family, options | {"seed": seed}, split) for seed in arguments.seed]
     name = Path(arguments.data).name
+    runs = []
+    for seed in arguments.seed:
+        backup = arguments.backup and arguments.backup / f"{name}-{arguments.family}-{seed}.npz"
+        runs.append(_run(arguments.family, options | {"seed": seed}, split, backup))
     means = {part: _mean([run[part] for run in runs]) for part in ("validation", "test")}
     result = {"benchmark": "quality", "family": arguments.family, "data": name} | data.summary() | means
     report(result | {"runs": runs}, f"quality-{name}-{arguments.family}" if arguments.record else None)
 
 
-def _run(name: str, options: dict[str, Any], split: Split) -> dict[str, Any]:
+def _run(name: str, options: dict[str, Any], split: Split, backup: Path | None) -> dict[str, Any]:
     """One fit and what it is worth."""
     started = time.perf_counter()
     recommender = family(name)(**options)
-    recommender.fit(split.train, split.validation, callbacks=[_EpochLine()], verbose=0)
-    seconds = time.perf_counter() - started
+    recommender.fit(split.train, split.validation, callbacks=[_EpochLine()], verbose=0, backup=backup)
+    seconds = sum(recommender.history.get("seconds", [time.perf_counter() - started]))
     validation = recommender.evaluate(split.validation)
     ranking = recommender.rank(split.test)
     epochs = recommender.history.get("val_ndcg@10", [])
@@ -61,10 +64,14 @@ def _run(name: str, options: dict[str, Any], split: Split) -> dict[str, Any]:
 
 
 class _EpochLine(keras.callbacks.Callback):
-    """A line on stderr after every epoch."""
+    """A line on stderr after every epoch, whose seconds go to the logs."""
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        told = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        logs["seconds"] = time.perf_counter() - self._started
+        told = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
         print(f"epoch {epoch + 1:3}  {told}", file=sys.stderr, flush=True)
 
 
@@ -83,6 +90,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the family")
     parser.add_argument("--seed", nargs="*", type=int, default=[0])
     parser.add_argument("--min-item-interactions", type=int, help="by default 5 for the demo, else 1")
+    parser.add_argument(
+        "--backup", type=Path, help="folder for the state after every epoch, to go on from after a kill"
+    )
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     return parser.parse_args()
 

@@ -94,7 +94,7 @@ class ItemEmbedding(keras.layers.Layer):
         """See the class."""
         if self.token_count or self.vector_width:
             return tf.gather(self.table(), items)
-        vectors = tf.gather(tf.convert_to_tensor(self.own), items)
+        vectors = gather_summing(self.own, items)
         return tf.where(tf.cast(items, tf.bool)[..., None], vectors, 0.0)  # spares a copy of a large table
 
     def table(self) -> tf.Tensor:
@@ -123,3 +123,23 @@ class ItemEmbedding(keras.layers.Layer):
             "token_std": self.token_std,
             "vector_width": self.vector_width,
         }
+
+
+def gather_summing(table: Any, indices: tf.Tensor) -> tf.Tensor:
+    """Rows of a weight, whose gradient is one dense tensor: a row's shares are summed up.
+
+    The gradient of a plain gather lists the shares one by one, and Adam would square each before adding them.
+
+    Args:
+        table: a weight [n, ...].
+        indices: of any shape.
+
+    Returns:
+        [*indices.shape, ...].
+    """
+
+    @tf.custom_gradient
+    def dense(table: tf.Tensor) -> Any:
+        return tf.identity(table), tf.convert_to_tensor
+
+    return tf.gather(dense(tf.convert_to_tensor(table)), indices)

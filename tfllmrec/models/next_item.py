@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfllmrec.models.history import LastState
+from tfllmrec.models.items import gather_summing
 
 Cell = Literal["lstm", "gru"]
 
@@ -70,7 +71,7 @@ class ItemBias(keras.layers.Layer):
 
     def call(self, items: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        return tf.gather(tf.convert_to_tensor(self.bias), items)
+        return gather_summing(self.bias, items)
 
     def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
         """The items' own shape."""

@@ -66,7 +66,7 @@ class NextItemConfig(NeuralConfig):
 
     @classmethod
     def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
-        """The recipe of the data set that this one is most like; a narrow model and drawn negatives for many items.
+        """The recipe of the data set that this one is most like; for many items a narrow model and drawn negatives.
 
         Where every item has many interactions, little regularisation and a model that sees the history in several
         ways are best; where items have few, a plain and wide one under strong regularisation.
@@ -78,13 +78,14 @@ class NextItemConfig(NeuralConfig):
             recipe = amazon_beauty()
         else:
             recipe = demo()
-        sized = {"loss": "sampled", "dim": 64, "units": 64} if items > _MOST_ITEMS_FOR_SOFTMAX else {}
+        sized = _MANY_ITEMS if items > _MOST_ITEMS_FOR_SOFTMAX else {}
         return cls.from_options({**recipe.to_dict(), **sized, **options})
 
 
 _MANY_INTERACTIONS_AN_ITEM = 100
 _SHORT_HISTORY = 20  # interactions a user
 _MOST_ITEMS_FOR_SOFTMAX = 100_000
+_MANY_ITEMS = {"loss": "sampled", "dim": 64, "units": 64, "batch_size": 512}  # few steps: each updates every item
 
 
 def ml_1m() -> NextItemConfig:
@@ -96,20 +97,18 @@ def ml_1m() -> NextItemConfig:
     """
     return NextItemConfig(
         history_length=100,
-        dim=128,
-        units=128,
         heads=4,
         hidden=256,
         normalise=True,
         token_std=0.05,
-        input_dropout=0.2,
-        dropout=0.2,
+        input_dropout=0.4,
+        dropout=0.3,
         query_dropout=0.1,
         candidate_dropout=0.2,
         label_smoothing=0.0,
         learning_rate=1.5e-3,
-        weight_decay=0.1,
-        epochs=36,
+        weight_decay=0.2,
+        epochs=24,
         patience=6,
     )
 
