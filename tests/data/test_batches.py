@@ -1,5 +1,7 @@
-"""Batches of (history, next item) against plain Python."""
+"""Batches of (history, next item) and of rows of consecutive items, against plain Python."""
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfllmrec.data import Dataset
-from tfllmrec.data.batches import next_item_batches
+from tfllmrec.data.batches import next_item_batches, window_batches
 
 Example = tuple[int, tuple[int, ...], int]
+Row = tuple[tuple[int, ...], tuple[int, ...]]
+"""Items, and beside every item the next one."""
 USERS = st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=7), min_size=1, max_size=5).filter(
     lambda users: any(len(items) > 1 for items in users)
 )
@@ -21,7 +25,7 @@ modest = settings(max_examples=10, deadline=None)
 
 def dataset_of(users: list[list[int]]) -> Dataset:
     """Users whose items are given oldest first."""
-    rows = [(f"u{user}", f"i{item}", time) for user, items in enumerate(users) for time, item in enumerate(items)]
+    rows = [(f"u{user:03}", f"i{item}", time) for user, items in enumerate(users) for time, item in enumerate(items)]
     return Dataset.from_frames(pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]))
 
 
@@ -99,3 +103,137 @@ def test_every_epoch_has_an_order_of_its_own_and_the_seed_decides(data: Dataset)
 
 def test_nobody_with_two_interactions() -> None:
     assert epoch_of(next_item_batches(dataset_of([[1], [2]]), 3, 4)) == []
+
+
+def test_the_order_of_a_seed_never_changes(data: Dataset) -> None:
+    """So that runs of other versions can be repeated."""
+    examples, random, batches = in_python(data, 4), np.random.default_rng(5), next_item_batches(data, 4, 6, seed=5)
+    for _ in range(3):
+        assert epoch_of(batches) == [examples[place] for place in random.permutation(len(examples))]
+
+
+def rows_of(batches: tf.data.Dataset) -> list[Row]:
+    """An epoch of windows."""
+    return [
+        (tuple(history.tolist()), tuple(following.tolist()))
+        for features, targets in batches.as_numpy_iterator()
+        for history, following in zip(features["history"], targets, strict=True)
+    ]
+
+
+def users_of(lengths: list[int]) -> Dataset:
+    """Users with so many items each, no item twice: 1, 2, 3, ... as indices, user after user."""
+    data = dataset_of([[1000 + sum(lengths[:user]) + item for item in range(n)] for user, n in enumerate(lengths)])
+    np.testing.assert_array_equal(data.item_indices, np.arange(1, sum(lengths) + 1))
+    return data
+
+
+def test_known_rows() -> None:
+    data = dataset_of([[1, 2, 3], [4], [8, 7], [4, 5, 4, 5]])  # as indices 1, 2, 3 | 4 | 7, 6 | 4, 5, 4, 5
+    assert sorted(rows_of(window_batches(data, 3, 2))) == [
+        ((1, 2, 0), (2, 3, 0)),
+        ((4, 5, 4), (5, 4, 5)),
+        ((7, 0, 0), (6, 0, 0)),
+    ]
+
+
+def test_a_short_history_is_a_row_whole_in_every_epoch() -> None:
+    batches = window_batches(users_of([6, 5, 1, 2]), 5, 8)
+    expected = [
+        ((1, 2, 3, 4, 5), (2, 3, 4, 5, 6)),
+        ((7, 8, 9, 10, 0), (8, 9, 10, 11, 0)),
+        ((13, 0, 0, 0, 0), (14, 0, 0, 0, 0)),
+    ]
+    for _ in range(5):
+        assert sorted(rows_of(batches)) == expected
+
+
+def test_a_long_history_is_cut_at_any_place_with_equal_chances() -> None:
+    rows = rows_of(window_batches(users_of([5] * 300), 2, 100))
+    counts = Counter((history[0] - 1) % 5 for history, _ in rows)
+    assert counts.total() == 2 * 300  # 5 items in rows of 3
+    assert set(counts) == {0, 1, 2}
+    assert all(0 < following[1] == following[0] + 1 == history[0] + 2 for history, following in rows)
+    assert max(abs(count - 200) for count in counts.values()) < 50  # four standard deviations
+
+
+@modest
+@given(
+    lengths=st.lists(st.integers(1, 20), min_size=1, max_size=6),
+    window=st.integers(1, 8),
+    batch_size=st.integers(1, 9),
+    seed=st.integers(0, 3),
+)
+def test_rows_are_cut_from_histories(lengths: list[int], window: int, batch_size: int, seed: int) -> None:
+    data = users_of(lengths)
+    batches = window_batches(data, window, batch_size, seed=seed)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    expected = {user: -(-length // (window + 1)) for user, length in enumerate(lengths) if length > 1}
+    for _ in range(2):
+        rows = rows_of(batches)
+        assert Counter(owner[history[0] - 1] for history, _ in rows) == expected
+        for history, following in rows:
+            size = min(lengths[owner[history[0] - 1]], window + 1) - 1
+            items = np.arange(history[0], history[0] + size + 1)
+            padding = (0,) * (window - size)
+            assert (history, following) == ((*items[:-1], *padding), (*items[1:], *padding))
+            assert len(set(owner[items - 1])) == 1
+    assert int(batches.cardinality()) == -(-sum(expected.values()) // batch_size)
+
+
+def test_windows_of_a_part_keep_the_indices_of_the_whole() -> None:
+    data = users_of([3, 4])
+    part = data.keep(np.array([False, False, True, True, False, True, True]))
+    assert sorted(rows_of(window_batches(part, 3, 4))) == [((4, 6, 0), (6, 7, 0))]
+
+
+def test_windows_have_sizes_shapes_and_types() -> None:
+    batches = window_batches(users_of([4] * 5), 4, 2)
+    assert int(batches.cardinality()) == 3
+    assert [len(following) for _, following in batches] == [2, 2, 1]
+    features, following = batches.element_spec
+    assert list(features) == ["history"]
+    for spec in (features["history"], following):
+        assert (spec.shape.as_list(), spec.dtype) == ([None, 4], tf.int32)
+
+
+def test_every_epoch_has_rows_of_its_own_and_the_seed_decides() -> None:
+    def epochs(seed: int, lengths: list[int]) -> list[list[Row]]:
+        batches = window_batches(users_of(lengths), 4, 6, seed=seed)
+        return [rows_of(batches) for _ in range(3)]
+
+    cut = epochs(1, [200])
+    assert len({frozenset(rows) for rows in cut}) == 3
+    assert epochs(1, [200]) == cut
+    assert frozenset(epochs(2, [200])[0]) not in map(frozenset, cut)
+    shuffled = epochs(1, [5] * 20)
+    assert len({tuple(rows) for rows in shuffled}) == 3
+    assert len({frozenset(rows) for rows in shuffled}) == 1
+    assert sorted(shuffled[0]) != shuffled[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "read"), [(next_item_batches, epoch_of), (window_batches, rows_of)], ids=["next items", "windows"]
+)
+def test_any_epoch_can_come_first(
+    make: Callable[..., tf.data.Dataset], read: Callable[[tf.data.Dataset], list[Any]]
+) -> None:
+    data = users_of([40, 3, 2, 17])
+    unbroken = make(data, 4, 6, seed=3)
+    epochs = [read(unbroken) for _ in range(5)]
+    for first in range(4):
+        later = make(data, 4, 6, seed=3, first_epoch=first)
+        assert [read(later), read(later)] == epochs[first : first + 2]
+
+
+def test_an_epoch_broken_off_costs_the_next_one_nothing() -> None:
+    batches = window_batches(users_of([60]), 4, 2)
+    expected = [rows_of(batches) for _ in range(2)]
+    again = window_batches(users_of([60]), 4, 2)
+    next(iter(again))
+    assert rows_of(again) == expected[1]
+
+
+@pytest.mark.parametrize("users", [[[1], [2]], [[1]]])
+def test_no_windows_where_nobody_has_two_interactions(users: list[list[int]]) -> None:
+    assert rows_of(window_batches(dataset_of(users), 3, 4)) == []

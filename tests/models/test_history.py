@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.models.history import HistoryWeights, NewestFirst
+from tfllmrec.models.history import HistoryWeights, LastState, NewestFirst
 
 ROWS = st.lists(st.lists(st.integers(1, 6), max_size=5), min_size=1, max_size=4)
 modest = settings(max_examples=30, deadline=None)
@@ -44,3 +44,11 @@ def test_history_weights(rows: list[list[int]], decay: float, newest: int | None
 )
 def test_a_known_answer(history: list[int], weights: list[float]) -> None:
     np.testing.assert_array_equal(HistoryWeights(3, 0.5)(np.array([history], np.int32)), [weights])
+
+
+@modest
+@given(rows=ROWS)
+def test_last_state(rows: list[list[int]]) -> None:
+    states = np.arange(len(rows) * 10, dtype=np.float32).reshape(len(rows), 5, 2)
+    found = LastState()(states, padded(rows))
+    np.testing.assert_array_equal(found, [own[max(len(row) - 1, 0)] for own, row in zip(states, rows, strict=True)])

@@ -62,6 +62,8 @@ def test_unless_empty() -> None:
 
 def test_item_index() -> None:
     index = ItemIndex(ITEMS, 3)
+    assert index.biases is None
+    assert len(index.weights) == 1
     vectors = RANDOM.normal(size=(ITEMS + 1, 3)).astype(np.float32)
     index.vectors.assign(vectors)
     np.testing.assert_array_equal(index(np.array([[1, 0], [5, 1]])), vectors[[[1, 0], [5, 1]]])
@@ -71,6 +73,20 @@ def test_item_index() -> None:
     np.testing.assert_allclose(scorer(queries), queries @ vectors.T, rtol=1e-5, atol=1e-6)
     index.vectors.assign(-vectors)  # the scorer sees vectors that change
     np.testing.assert_allclose(scorer(queries), -queries @ vectors.T, rtol=1e-5, atol=1e-6)
+
+
+def test_item_index_with_biases() -> None:
+    index = ItemIndex(ITEMS, 3, biased=True)
+    assert index.trainable_weights == []
+    vectors, biases = RANDOM.normal(size=(ITEMS + 1, 3)).astype(np.float32), np.arange(6, dtype=np.float32)
+    index.vectors.assign(vectors)
+    np.testing.assert_array_equal(index(np.array([2, 0])), vectors[[2, 0]])
+    query = keras.Input([3])
+    scorer = keras.Model(query, index.scores(query))
+    queries = RANDOM.normal(size=(4, 3)).astype(np.float32)
+    np.testing.assert_allclose(scorer(queries), queries @ vectors.T, rtol=1e-5, atol=1e-6)
+    index.biases.assign(biases)  # seen too when they change
+    np.testing.assert_allclose(scorer(queries), queries @ vectors.T + biases, rtol=1e-5, atol=1e-6)
 
 
 @PRODUCTS

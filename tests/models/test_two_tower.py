@@ -1,4 +1,4 @@
-"""The towers: item vectors, pooled histories, and what both towers share."""
+"""The towers: pooled histories, and what both towers share."""
 
 import keras
 import numpy as np
@@ -31,22 +31,6 @@ def towers() -> tuple[keras.Model, keras.Model]:
 def question(users: list[int], histories: list[list[int]]) -> dict[str, np.ndarray]:
     padded = [row + [0] * (LENGTH - len(row)) for row in histories]
     return {"user": np.array(users, np.int32), "history": np.array(padded, np.int32)}
-
-
-def test_an_item_is_its_own_vector_and_the_mean_of_its_tokens() -> None:
-    layer = ItemEmbedding.with_content(DIM, tokens=TOKENS)
-    own, words = layer.own.numpy(), layer.token_vectors.numpy()
-    expected = [np.zeros(DIM), own[1] + words.mean(axis=0), own[3], own[4] + words[1], np.zeros(DIM)]
-    np.testing.assert_allclose(layer(np.array([0, 1, 3, 4, 0])), expected, rtol=1e-6)
-    assert layer(np.zeros((2, 3), np.int32)).shape == (2, 3, DIM)
-
-
-@pytest.mark.parametrize(
-    "tokens", [None, scipy.sparse.csr_array((ITEMS + 1, 0)), scipy.sparse.csr_array((ITEMS + 1, 2))]
-)
-def test_items_without_content(tokens: scipy.sparse.csr_array | None) -> None:
-    layer = ItemEmbedding(ITEMS, DIM) if tokens is None else ItemEmbedding.with_content(DIM, tokens=tokens)
-    np.testing.assert_array_equal(layer(np.array([0, 6])), [np.zeros(DIM), layer.own.numpy()[6]])
 
 
 def pooled(pooling: HistoryPooling, items: np.ndarray, lengths: list[int], newest: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from tfllmrec.data import Checkerboard
 from tfllmrec.recommenders import FAMILIES, Recommender
 
-LEARNS_FAST = {
+QUICK_TWO_TOWER = {
     "history_length": 10,
     "dim": 8,
     "hidden": 16,
@@ -19,6 +19,20 @@ LEARNS_FAST = {
     "weight_decay": 0.0,
     "ema": 0.5,
     "epochs": 10,
+}
+QUICK_NEXT_ITEM = {
+    "history_length": 10,
+    "dim": 8,
+    "units": 8,
+    "input_dropout": 0.1,
+    "dropout": 0.1,
+    "label_smoothing": 0.0,
+    "batch_size": 8,
+    "learning_rate": 0.02,
+    "warmup": 0,
+    "weight_decay": 0.0,
+    "ema": 0.5,
+    "epochs": 8,
 }
 
 
@@ -47,9 +61,27 @@ def test_baselines_find_the_answer(board: Checkerboard, name: str) -> None:
     ],
 )
 def test_two_tower_finds_the_answer_with_every_loss(board: Checkerboard, loss: str, options: dict[str, Any]) -> None:
-    recommender = FAMILIES["two_tower"](**LEARNS_FAST, **options, loss=loss).fit(board.data, verbose=0)
+    recommender = FAMILIES["two_tower"](**QUICK_TWO_TOWER, **options, loss=loss).fit(board.data, verbose=0)
     losses = recommender.history["loss"]
     assert losses[-1] < losses[0]
     assert share_of_answers(recommender, board) > 0.9
     weights = {weight.path.split("/")[-1] for weight in recommender.model.weights}
     assert ("token_vectors" in weights) == options.get("content", True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "full", "cell": "lstm", "content": True},
+        {"loss": "sampled", "cell": "gru", "content": False, "negatives": 20, "heads": 2, "hidden": 16},
+        {"loss": "sampled", "cell": "lstm", "content": True, "negatives": 20, "layers": 2, "normalise": True},
+    ],
+    ids=lambda options: " ".join(map(str, options.values())),
+)
+def test_next_item_finds_the_answer(board: Checkerboard, options: dict[str, Any]) -> None:
+    recommender = FAMILIES["next_item"](**QUICK_NEXT_ITEM, **options).fit(board.data, verbose=0)
+    losses = recommender.history["loss"]
+    assert losses[-1] < losses[0]
+    assert share_of_answers(recommender, board) > 0.9
+    weights = {weight.path.split("/")[-1] for weight in recommender.model.weights}
+    assert ("token_vectors" in weights) == options["content"]

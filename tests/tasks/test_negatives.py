@@ -1,12 +1,14 @@
 """Candidate lists with known answers; `full` is the exact softmax, `mixed` is corrected to come close to it."""
 
+from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfllmrec.tasks.negatives import Candidates, full, in_batch, mixed, sampled
+from tfllmrec.tasks.negatives import Candidates, Negatives, full, in_batch, mixed, sampled
 from tfllmrec.tasks.retrieval import Retrieval
 
 COUNTS = np.array([0, 6, 3, 1, 0])
@@ -122,3 +124,37 @@ def test_full_is_the_exact_softmax(items: int, queries: int, remove_accidental_h
     exact, exact_gradient = problem.exact()
     assert loss == pytest.approx(exact, abs=1e-5)
     np.testing.assert_allclose(gradient, exact_gradient, atol=1e-6)
+
+
+SEEDED = pytest.mark.parametrize(
+    "make", [lambda seed: mixed(COUNTS, 30, seed), lambda seed: sampled(4, 30, seed)], ids=["mixed", "sampled"]
+)
+
+
+@SEEDED
+@pytest.mark.parametrize("in_graph", [False, True], ids=["eagerly", "in a graph"])
+def test_a_generator_goes_on_and_begins_again_from_its_state(make: Callable[..., Negatives], in_graph: bool) -> None:
+    generator = keras.random.SeedGenerator(3)
+    draw = make(generator)
+
+    def step() -> tf.Tensor:
+        return draw(TARGETS).items
+
+    step = tf.function(step) if in_graph else step
+    step()
+    state = generator.state.numpy()
+    drawn = [tuple(step().numpy()) for _ in range(4)]
+    assert len(set(drawn)) == 4
+    generator.state.assign(state)
+    assert [tuple(step().numpy()) for _ in range(4)] == drawn
+    twin = keras.random.SeedGenerator(99)
+    twin.state.assign(state)
+    assert tuple(make(twin)(TARGETS).items.numpy()) == drawn[0]
+
+
+@SEEDED
+def test_a_number_draws_the_same_in_every_step(make: Callable[..., Negatives]) -> None:
+    one, other = make(1), make(2)
+    drawn = {tuple(one(TARGETS).items.numpy()) for _ in range(3)} | {tuple(make(1)(TARGETS).items.numpy())}
+    assert len(drawn) == 1
+    assert tuple(other(TARGETS).items.numpy()) not in drawn

@@ -45,7 +45,7 @@ class ItemEmbedding(keras.layers.Layer):
         if token_count:
             self.places = self.add_weight(shape=(token_uses, 2), dtype="int64", name="places", **fixed)
             self.shares = self.add_weight(shape=(token_uses,), name="shares", **fixed)
-            normal = keras.initializers.RandomNormal(stddev=token_std, seed=normal.seed)
+            normal = keras.initializers.RandomNormal(stddev=token_std, seed=normal.seed + 1)
             self.token_vectors = self.add_weight(shape=(token_count, dim), initializer=normal, name="token_vectors")
         if vector_width:
             self.vectors = self.add_weight(shape=(item_count + 1, vector_width), name="vectors", **fixed)

@@ -27,7 +27,7 @@ Negatives = Callable[[tf.Tensor], Candidates]
 
 Seed: TypeAlias = int | keras.random.SeedGenerator | None
 """Of what is drawn: a number draws the same in every step, a generator goes on; a model that has the generator as an
-attribute saves it with its weights. None is a generator of its own."""
+attribute saves it with its weights. None is Keras's global generator."""
 
 
 def in_batch(item_counts: np.ndarray) -> Negatives:
@@ -42,6 +42,9 @@ def in_batch(item_counts: np.ndarray) -> Negatives:
 
 def mixed(item_counts: np.ndarray, count: int, seed: Seed = None) -> Negatives:
     """The other targets of the batch and `count` items drawn uniformly (Yang et al., 2020, WWW).
+
+    As TFRS does, a query's own target is corrected like all others, although it is certain to be there: the loss
+    ranks items as the full softmax does and is not its estimate.
 
     Args:
         item_counts: interactions of every item, [items + 1].

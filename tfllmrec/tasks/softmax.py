@@ -48,7 +48,7 @@ def softmax_loss(
     """
     block = tf.maximum(_SCORES_AT_ONCE // tf.shape(candidates)[0], _FEWEST_ROWS)
     count = tf.shape(queries)[0]
-    weights = (weights / tf.reduce_sum(weights))[:, None]
+    weights = tf.math.divide_no_nan(weights, tf.reduce_sum(weights))[:, None]
     onto_own = weights * (1 - label_smoothing)
 
     def product(left: tf.Tensor, right: tf.Tensor, **sides: bool) -> tf.Tensor:
@@ -69,7 +69,8 @@ def softmax_loss(
                 of_candidates + product(slopes, scale * here, transpose_a=True),
             )
 
-        blocks = tf.TensorArray(tf.float32, (count + block - 1) // block, infer_shape=False)
+        widths = [None, queries.shape[1]]
+        blocks = tf.TensorArray(tf.float32, (count + block - 1) // block, infer_shape=False, element_shape=widths)
         nothing = (0, 0.0, blocks, tf.zeros_like(candidates))
         _, total, of_queries, of_candidates = tf.while_loop(
             lambda start, *_: start < count, one_block, nothing, parallel_iterations=1
@@ -96,7 +97,7 @@ def _softmax(scores: tf.Tensor, label_smoothing: float) -> tuple[tf.Tensor, tf.T
     total = tf.reduce_sum(slopes, axis=1, keepdims=True)
     losses = highest + tf.math.log(total)
     if label_smoothing:
-        visible = slopes > 0
+        visible = scores > HIDDEN / 2
         share = label_smoothing / tf.math.count_nonzero(visible, axis=1, keepdims=True, dtype=tf.float32)
         losses -= share * tf.reduce_sum(tf.where(visible, scores, 0.0), axis=1, keepdims=True)
         slopes = tf.where(visible, slopes - share * total, 0.0)

@@ -1,0 +1,98 @@
+"""An item's vector: its own, the mean of its tokens', and a projection of a given one."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.sparse
+import tensorflow as tf
+
+from tfllmrec.models.items import ItemEmbedding
+
+ITEMS, DIM, WIDTH = 6, 4, 3
+TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))
+VECTORS = np.random.default_rng(0).normal(size=(ITEMS + 1, WIDTH)).astype(np.float32)
+ASKED = np.array([[0, 1, 3], [4, 0, 6]], np.int32)
+
+
+def test_an_item_is_its_own_vector_and_the_mean_of_its_tokens() -> None:
+    layer = ItemEmbedding.with_content(DIM, tokens=TOKENS)
+    own, words = layer.own.numpy(), layer.token_vectors.numpy()
+    expected = [np.zeros(DIM), own[1] + words.mean(axis=0), own[3], own[4] + words[1], np.zeros(DIM)]
+    np.testing.assert_allclose(layer(np.array([0, 1, 3, 4, 0])), expected, rtol=1e-6)
+    assert layer(np.zeros((2, 3), np.int32)).shape == (2, 3, DIM)
+
+
+def test_how_often_an_item_has_a_token_is_nothing() -> None:
+    once, often = (ItemEmbedding.with_content(DIM, tokens=times * TOKENS) for times in (1, 7))
+    for name in ("own", "token_vectors"):
+        getattr(often, name).assign(getattr(once, name))
+    np.testing.assert_array_equal(often(ASKED), once(ASKED))
+
+
+@pytest.mark.parametrize(
+    "tokens", [None, scipy.sparse.csr_array((ITEMS + 1, 0)), scipy.sparse.csr_array((ITEMS + 1, 2))]
+)
+def test_items_without_content(tokens: scipy.sparse.csr_array | None) -> None:
+    layer = ItemEmbedding(ITEMS, DIM) if tokens is None else ItemEmbedding.with_content(DIM, tokens=tokens)
+    np.testing.assert_array_equal(layer(np.array([0, 6])), [np.zeros(DIM), layer.own.numpy()[6]])
+
+
+def test_a_given_vector_is_projected() -> None:
+    layer = ItemEmbedding.with_content(DIM, vectors=VECTORS)
+    expected = layer.own.numpy() + VECTORS @ layer.projection.numpy()
+    expected[0] = 0
+    np.testing.assert_allclose(layer(ASKED), expected[ASKED], rtol=1e-5, atol=1e-6)
+    assert layer.projection.shape == (WIDTH, DIM)
+
+
+def test_tokens_and_vectors_are_added() -> None:
+    layer = ItemEmbedding.with_content(DIM, tokens=TOKENS, vectors=VECTORS)
+    shares = TOKENS.toarray() / np.maximum(TOKENS.toarray().sum(axis=1, keepdims=True), 1)
+    expected = layer.own.numpy() + shares @ layer.token_vectors.numpy() + VECTORS @ layer.projection.numpy()
+    expected[0] = 0
+    np.testing.assert_allclose(layer(ASKED), expected[ASKED], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"tokens": TOKENS}, {"vectors": VECTORS}, {"tokens": TOKENS, "vectors": VECTORS}],
+    ids=["none", "tokens", "vectors", "both"],
+)
+def test_looked_up_or_as_a_table(content: dict[str, object]) -> None:
+    """Values and gradients."""
+    layer = ItemEmbedding.with_content(DIM, **content) if content else ItemEmbedding(ITEMS, DIM)
+    slopes = tf.range(1.0, ASKED.size * DIM + 1)
+    gradients = []
+    for look_up in (layer, lambda items: tf.gather(layer.table(), items)):
+        with tf.GradientTape() as tape:
+            loss = tf.tensordot(tf.reshape(look_up(ASKED), [-1]), slopes, 1)
+        gradients.append(tape.gradient(loss, layer.trainable_weights))
+    np.testing.assert_array_equal(layer(ASKED), layer.table().numpy()[ASKED])
+    for looked_up, table in zip(*gradients, strict=True):
+        assert isinstance(looked_up, tf.Tensor)  # what items that stand twice learn is summed up, not listed
+        np.testing.assert_allclose(looked_up, table, rtol=1e-6)
+    np.testing.assert_array_equal(gradients[0][0][0], np.zeros(DIM))  # the padding learns nothing
+    np.testing.assert_array_equal(layer.table()[0], np.zeros(DIM))
+
+
+def test_content_that_is_given_is_not_learnt() -> None:
+    layer = ItemEmbedding.with_content(DIM, tokens=TOKENS, vectors=VECTORS)
+    assert {weight.name for weight in layer.trainable_weights} == {"own", "token_vectors", "projection"}
+    assert {weight.name for weight in layer.non_trainable_weights} == {"places", "shares", "vectors"}
+    assert [weight.name for weight in ItemEmbedding(ITEMS, DIM).weights] == ["own"]
+
+
+def test_how_far_vectors_spread_at_the_start() -> None:
+    keras.utils.set_random_seed(0)
+    for token_std in (0.05, 0.2):
+        layer = ItemEmbedding(2000, 8, token_count=1000, token_uses=0, token_std=token_std)
+        assert np.std(layer.own) == pytest.approx(0.05, rel=0.03)
+        assert np.std(layer.token_vectors) == pytest.approx(token_std, rel=0.04)
+    layer = ItemEmbedding.with_content(64, tokens=TOKENS, token_std=3.0)
+    assert np.std(layer.token_vectors) == pytest.approx(3, rel=0.3)
+    assert layer.get_config()["token_std"] == 3.0
+
+
+def test_content_takes_some() -> None:
+    with pytest.raises(ValueError, match="with_content: give tokens, vectors, or both"):
+        ItemEmbedding.with_content(DIM)

@@ -1,0 +1,256 @@
+"""What only the next-item family does: its recipes, its options, content vectors, and what it serves."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from tfllmrec.content.tokens import token_matrix
+from tfllmrec.content.vectors import vector_matrix
+from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
+from tfllmrec.errors import InputError
+from tfllmrec.models.next_item import sides_of
+from tfllmrec.recommenders import NextItem, Recommender, load, next_item
+from tfllmrec.recommenders.next_item_config import NextItemConfig, amazon_beauty, demo, ml_1m
+
+
+@pytest.fixture(scope="module")
+def split(board: Checkerboard) -> Split:
+    return leave_one_out(board.data)
+
+
+@pytest.fixture(scope="module")
+def trained(split: Split, make: Callable[..., Recommender]) -> Recommender:
+    """With so high a learning rate that the last epochs are not the best ones."""
+    options = {"epochs": 40, "patience": 2, "learning_rate": 0.3, "ema": 0.3, "batch_size": 8, "warmup": 0}
+    return make("next_item", **options, dropout=0.1, input_dropout=0.1).fit(split.train, split.validation, verbose=0)
+
+
+def test_it_stops_early_and_keeps_the_best_epoch(trained: Recommender, split: Split) -> None:
+    values = trained.history["val_ndcg@10"]
+    best = int(np.argmax(values))
+    assert len(values) == best + 1 + 2 < 40
+    assert values[best] > values[-1] + 0.01
+    assert trained.evaluate(split.validation)["ndcg@10"] == pytest.approx(values[best], abs=1e-6)
+    assert trained.settled_config().epochs == best + 1
+
+
+def test_what_is_served_is_what_was_trained(trained: Recommender, split: Split) -> None:
+    queries, candidates = sides_of(trained.model)
+    items = candidates(np.arange(len(split.train.item_vocabulary) + 1, dtype=np.int32))
+    vectors, biases = items["candidate"].numpy(), items["bias"].numpy()
+    assert np.abs(biases).max() > 0.01
+    np.testing.assert_allclose(trained.index.vectors, vectors, rtol=1e-6)
+    np.testing.assert_allclose(trained.index.biases, biases, rtol=1e-6)
+    users, histories = np.array([1, 0], np.int32), np.array([[1, 2, 0, 0], [3, 4, 5, 6]], np.int32)
+    query = queries({"history": histories}).numpy()
+    asked = {"user": users, "history": histories}
+    np.testing.assert_allclose(trained.query_model(asked), query, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(trained.score(users, histories), query @ vectors.T + biases, rtol=1e-4, atol=1e-5)
+
+
+def test_the_user_is_not_read(trained: Recommender) -> None:
+    histories = np.array([[1, 2, 0, 0]] * 3, np.int32)
+    scores = trained.score(np.array([0, 1, 7], np.int32), histories).numpy()
+    np.testing.assert_array_equal(scores, scores[[0, 0, 0]])
+
+
+def scores_after(recommender: Recommender, history: list[str]) -> pd.Series:
+    table = recommender.recommend(histories=[history], k=99, exclude_seen=False)
+    return table.set_index("item_id")["score"].sort_index()
+
+
+def test_only_the_newest_items_matter(trained: Recommender) -> None:
+    newest = ["i02", "i03", "i04", "i05"]
+    expected = scores_after(trained, newest)
+    pd.testing.assert_series_equal(scores_after(trained, ["i08", "i01", "i10", *newest]), expected)
+    assert not np.allclose(scores_after(trained, ["i06", "i03", "i04", "i05"]), expected)  # the oldest that is read
+    assert not np.allclose(scores_after(trained, newest[::-1]), expected)
+
+
+def test_unknown_items_are_skipped(trained: Recommender) -> None:
+    """They take no place among the newest either."""
+    expected = scores_after(trained, ["i02", "i03", "i04", "i05"])
+    padded = scores_after(trained, ["i02", "", "i03", "unheard of", "i04", "i05", "never"])
+    pd.testing.assert_series_equal(padded, expected)
+
+
+def test_popularity_after_nothing(trained: Recommender, split: Split) -> None:
+    scores = trained.score(np.array([3, 0], np.int32), np.zeros((2, 4), np.int32))
+    np.testing.assert_allclose(scores, [np.log1p(split.train.item_counts)] * 2, rtol=1e-6)
+
+
+def with_images(data: Dataset) -> Dataset:
+    """Every item with a picture of its colour, and some noise."""
+    colours = np.arange(len(data.items)) % 2
+    images = np.stack([colours, 1 - colours, np.linspace(-1, 1, len(colours))], axis=1)
+    return replace(data, items=data.items.assign(image=images.tolist()))
+
+
+def test_content_vectors_reach_what_is_served_and_saved(
+    make: Callable[..., Recommender], board: Checkerboard, tmp_path: Path
+) -> None:
+    data = with_images(board.data)
+    recommender = make("next_item", epochs=1, vectors="image", content=False).fit(data, verbose=0)
+    items, given = recommender.model.get_layer("items"), vector_matrix(data.items, "image")
+    np.testing.assert_array_equal(items.vectors, given)
+    expected = items.own.numpy() + given @ items.projection.numpy()
+    np.testing.assert_allclose(recommender.index.vectors[1:], expected[1:], rtol=1e-5, atol=1e-6)
+    recommender.save(tmp_path)
+    users = list(board.answers)
+    pd.testing.assert_frame_equal(load(tmp_path).recommend(users), recommender.recommend(users))
+
+
+def test_a_column_that_the_items_lack(make: Callable[..., Recommender], board: Checkerboard) -> None:
+    with pytest.raises(InputError, match="items: column image is missing; the table has item_id, title, categories"):
+        make("next_item", vectors="image").fit(board.data)
+
+
+class Given(Exception):  # noqa: N818  # no error: the test has what it came for
+    """Carries what a part was given."""
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch, board: Checkerboard) -> Callable[..., tuple[keras.Model, dict[str, Any]]]:
+    """The model with some options, untrained, and what its trainer is told."""
+
+    def build(data: Dataset = board.data, **options: Any) -> tuple[keras.Model, dict[str, Any]]:
+        def task(**options: Any) -> dict[str, Any]:
+            return options
+
+        def trainer(queries: keras.Model, candidates: keras.Model, task: dict[str, Any], **told: Any) -> None:
+            raise Given({**told, **task})
+
+        monkeypatch.setattr(next_item, "NextItemTask", task)
+        monkeypatch.setattr(next_item, "NextItemModel", trainer)
+        recommender = NextItem(**options)
+        with pytest.raises(Given) as built:
+            recommender.fit(data)
+        return recommender.model, built.value.args[0]
+
+    return build
+
+
+def drop_rates(model: keras.Model) -> list[float]:
+    return sorted(part.rate for part in model.layers if isinstance(part, keras.layers.Dropout))
+
+
+def test_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[str, Any]]]) -> None:
+    model, told = build(
+        history_length=9, dim=6, units=5, cell="gru", layers=2, heads=3, hidden=7, normalise=True, content=True,
+        token_std=0.7, input_dropout=0.11, dropout=0.22, query_dropout=0.33, candidate_dropout=0.44,
+        label_smoothing=0.15, hide_seen=False, loss="full", precision="bfloat16",
+    )  # fmt: skip
+    items, encoder, head = (model.get_layer(name) for name in ("items", "history_encoder", "query_head"))
+    assert (items.dim, items.token_std, items.vector_width) == (6, 0.7, 0)
+    assert items.token_count > 0
+    assert encoder.input.shape == (None, 9, 6)
+    assert encoder.output.shape == (None, 9, 5 + 3 * 6)
+    assert {type(part).__name__ for part in encoder.layers} >= {"GRU", "HistoryMeans", "LayerNormalization"}
+    assert [encoder.get_layer(name).units for name in ("gru_1", "gru_2")] == [5, 5]
+    assert head.get_layer("hidden").units == 7
+    assert [drop_rates(part) for part in (encoder, head, model)] == [[0.11, 0.11, 0.22, 0.22], [0.22, 0.33], [0.44]]
+    of_task = {"label_smoothing": 0.15, "precision": "bfloat16"}
+    assert told == {**of_task, "hide_seen": False, "item_count": 20, "negatives": None}
+
+
+def test_other_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[str, Any]]]) -> None:
+    model, told = build(
+        history_length=11, dim=5, units=5, content=False, loss="sampled", negatives=13, label_smoothing=0.0
+    )
+    items, encoder, head = (model.get_layer(name) for name in ("items", "history_encoder", "query_head"))
+    assert [weight.name for weight in items.weights] == ["own"]
+    assert encoder.get_layer("lstm_1").units == 5
+    assert encoder.output.shape == (None, 11, 5)
+    assert not any(isinstance(part, keras.layers.Dense) for part in head.layers)  # as wide as the items already
+    targets = tf.constant([3, 1])
+    drawn = told.pop("negatives")(targets)
+    assert len(drawn.items) == 2 + 13
+    np.testing.assert_array_equal(drawn.items[:2], targets)
+    assert drawn.sampling_probability.shape == (15,)
+    assert told == {"label_smoothing": 0.0, "precision": "float32", "hide_seen": True, "item_count": 20}
+
+
+def test_tokens_and_vectors_reach_the_model_together(
+    build: Callable[..., tuple[keras.Model, dict[str, Any]]], board: Checkerboard
+) -> None:
+    data = with_images(board.data)
+    items = build(data, dim=6, vectors="image", content=True, token_std=0.3)[0].get_layer("items")
+    np.testing.assert_array_equal(items.vectors, vector_matrix(data.items, "image"))
+    assert items.token_count == token_matrix(data.items).shape[1] > 0
+    assert (items.item_count, items.dim, items.token_std) == (20, 6, 0.3)
+
+
+def test_options_reach_the_batches(board: Checkerboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    def batches(*given: Any, **told: Any) -> None:
+        raise Given(given, told)
+
+    monkeypatch.setattr(next_item, "window_batches", batches)
+    with pytest.raises(Given) as built:
+        NextItem(history_length=7, batch_size=9, seed=11, dim=4, units=4).fit(board.data)
+    assert built.value.args == ((board.data, 7, 9), {"seed": 11, "first_epoch": 0})
+
+
+def sized(interactions: int, items: int, users: int) -> Any:
+    """As much of a data set as a recipe is chosen by."""
+    return SimpleNamespace(interactions=range(interactions), item_vocabulary=range(items), user_vocabulary=range(users))
+
+
+ML_1M, BEAUTY, DEMO = (1_000_209, 3_706, 6_040), (198_502, 12_101, 22_363), (88_730, 3_496, 671)
+
+
+@pytest.mark.parametrize(
+    ("size", "recipe"),
+    [
+        (ML_1M, ml_1m()),
+        (BEAUTY, amazon_beauty()),
+        (DEMO, demo()),
+        ((100_000, 1_000, 50_000), ml_1m()),  # many interactions an item, though short histories
+        ((20_000, 1_000, 1_000), demo()),
+        ((19_999, 1_000, 1_000), amazon_beauty()),
+    ],
+)
+def test_the_recipe_of_the_data_set_most_alike(size: tuple[int, int, int], recipe: NextItemConfig) -> None:
+    assert NextItemConfig.for_data(sized(*size), {}) == recipe
+    changed = NextItemConfig.for_data(sized(*size), {"epochs": 3, "seed": 5, "loss": "sampled"})
+    assert changed == replace(recipe, epochs=3, seed=5, loss="sampled")
+
+
+def test_many_items_take_a_narrow_model_and_drawn_negatives() -> None:
+    full, sampled = (NextItemConfig.for_data(sized(900_000, items, 90_000), {}) for items in (100_000, 100_001))
+    assert full == amazon_beauty()
+    assert (sampled.loss, sampled.dim, sampled.units) == ("sampled", 64, 64)
+    assert sampled.dropout == full.dropout
+    asked = NextItemConfig.for_data(sized(900_000, 100_001, 90_000), {"loss": "full", "dim": 8})
+    assert asked == replace(sampled, loss="full", dim=8)
+
+
+@pytest.mark.parametrize("recipe", [ml_1m(), amazon_beauty(), demo()], ids=["ml_1m", "amazon_beauty", "demo"])
+def test_recipes_survive_json(recipe: NextItemConfig) -> None:
+    assert NextItemConfig.from_options(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_recipes_differ() -> None:
+    assert len({ml_1m(), amazon_beauty(), demo()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("cell", "rnn"), ("loss", "in_batch"), ("layers", 0), ("heads", -1), ("hidden", -1), ("units", 0),
+        ("token_std", 0), ("label_smoothing", 1.0), ("query_dropout", -0.1), ("negatives", 0), ("warmup", -1),
+        ("schedule", "linear"), ("learning_rate", 0), ("vectors", 3),
+        ("precision", "float64"),
+    ],
+)  # fmt: skip
+def test_bad_options(option: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"^option {option}={value!r}: "):
+        NextItem(**{option: value})

@@ -1,0 +1,259 @@
+"""The next-item task against NumPy, and its model against a slow count of every position by itself."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.models.next_item import ItemBias, candidate_model, history_encoder, query_head, query_model
+from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
+from tfllmrec.tasks.negatives import Candidates, Negatives, mixed
+from tfllmrec.tasks.next_item import NextItem, NextItemModel
+
+RANDOM = np.random.default_rng(0)
+QUERY = RANDOM.normal(size=(6, 4)).astype(np.float32)
+CANDIDATE = RANDOM.normal(size=(9, 4)).astype(np.float32)
+TARGETS = np.array([4, 0, 4, 8, 2, 1], np.int32)
+BIAS = np.linspace(-1, 2, 9, dtype=np.float32)
+PROBABILITY = np.linspace(0.5, 0.01, 9, dtype=np.float32)
+REPEATED = np.array([1, 2, 1, 3, 2, 1, 3, 9, 1], np.int32)
+HIDDEN = np.array([[3, -1, -1], [8, 5, 3], [-1, -1, -1], [0, -1, 0], [-1, 7, 8], [0, 2, 3]], np.int32)
+WEIGHT = np.linspace(0.2, 3, 6, dtype=np.float32)
+
+CASES: dict[str, tuple[float, dict[str, Any]]] = {
+    "plain": (0.0, {}),
+    "bias": (0.0, {"candidate_bias": BIAS}),
+    "logQ": (0.0, {"candidate_sampling_probability": PROBABILITY}),
+    "accidental hits": (0.0, {"candidate_ids": REPEATED}),
+    "hidden": (0.0, {"hidden": HIDDEN}),
+    "sample weight": (0.0, {"sample_weight": WEIGHT}),
+    "label smoothing": (0.3, {}),
+    "everything": (
+        0.3,
+        {
+            "candidate_bias": BIAS,
+            "candidate_sampling_probability": PROBABILITY,
+            "candidate_ids": REPEATED,
+            "hidden": HIDDEN,
+            "sample_weight": WEIGHT,
+        },
+    ),
+}
+
+
+def by_numpy(
+    label_smoothing: float,
+    *,
+    candidate_bias: np.ndarray | float = 0.0,
+    candidate_sampling_probability: np.ndarray | float = 1.0,
+    candidate_ids: np.ndarray | None = None,
+    hidden: np.ndarray | None = None,
+    sample_weight: np.ndarray | None = None,
+) -> float:
+    """Query by query, in float64."""
+    scores = QUERY.astype(np.float64) @ CANDIDATE.T + candidate_bias - np.log(candidate_sampling_probability)
+    losses = []
+    for query, own in enumerate(TARGETS):
+        seen = [column for column in (() if hidden is None else hidden[query]) if column >= 0]
+        hits = [] if candidate_ids is None else np.flatnonzero(candidate_ids == candidate_ids[own])
+        visible = [column for column in range(9) if column == own or column not in {*seen, *hits}]
+        chances = np.exp(scores[query, visible]) / np.exp(scores[query, visible]).sum()
+        wanted = (1 - label_smoothing) * (np.array(visible) == own) + label_smoothing / len(visible)
+        losses.append(-np.sum(wanted * np.log(chances)))
+    return float(np.average(losses, weights=sample_weight))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_task_equals_numpy(case: str) -> None:
+    label_smoothing, arguments = CASES[case]
+    task = NextItem(label_smoothing=label_smoothing)
+    expected = by_numpy(label_smoothing, **arguments)
+    assert float(task(QUERY, CANDIDATE, TARGETS, **arguments)) == pytest.approx(expected, rel=1e-5)
+    named = {"targets": TARGETS, "candidate_embeddings": CANDIDATE, "query_embeddings": QUERY, **arguments}
+    assert float(task(**named, compute_metrics=False)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_precision_reaches_the_loss() -> None:
+    exact, rounded = (float(NextItem(precision=name)(QUERY, CANDIDATE, TARGETS)) for name in ("float32", "bfloat16"))
+    assert exact != rounded == pytest.approx(exact, rel=0.01)
+
+
+def test_every_case_is_a_loss_of_its_own() -> None:
+    assert len({round(by_numpy(smoothing, **arguments), 3) for smoothing, arguments in CASES.values()}) == len(CASES)
+
+
+def test_a_candidate_that_is_never_drawn_does_no_harm() -> None:
+    probability = np.array([0, *PROBABILITY[1:]], np.float32)
+    assert np.isfinite(NextItem()(QUERY, CANDIDATE, TARGETS, candidate_sampling_probability=probability))
+
+
+def test_it_is_a_task_of_tfrs() -> None:
+    import tf_keras
+
+    task = NextItem().tfrs_task
+    assert isinstance(task, import_tfrs().tasks.Task)
+    assert isinstance(task, tf_keras.layers.Layer)
+    assert float(task(QUERY, CANDIDATE, TARGETS)) == pytest.approx(by_numpy(0.0), rel=1e-5)
+    assert NextItem().metrics == []
+
+
+def test_in_a_model_of_tfrs() -> None:
+    """After item n comes item n + 1, in somebody's Keras 2 model."""
+    tfrs = import_tfrs()
+    with legacy_keras():
+
+        class Theirs(tfrs.Model):
+            def __init__(self) -> None:
+                super().__init__()
+                self.queries, self.items = tf.keras.layers.Embedding(13, 8), tf.keras.layers.Embedding(13, 8)
+                self.task = NextItem().tfrs_task
+
+            def compute_loss(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
+                last, following = inputs
+                return self.task(self.queries(last), self.items(tf.range(13)), following)
+
+        tf.keras.utils.set_random_seed(0)
+        model = Theirs()
+        model.compile(tf.keras.optimizers.Adam(0.05))
+        last = np.tile(np.arange(12, dtype=np.int32), 4)
+        losses = model.fit(tf.data.Dataset.from_tensors((last, last + 1)).repeat(10), epochs=3, verbose=0).history
+    assert losses["total_loss"][-1] < 0.3 * losses["total_loss"][0]
+
+
+ITEMS, LENGTH, DIM = 7, 5, 4
+HISTORY = np.array([[3, 1, 3, 2, 6], [5, 4, 0, 0, 0], [7, 7, 1, 2, 0], [2, 0, 0, 0, 0]], np.int32)
+FOLLOWING = np.array([[1, 3, 2, 6, 4], [4, 1, 0, 0, 0], [7, 1, 2, 7, 0], [0, 0, 0, 0, 0]], np.int32)
+"""Items come again (3, 7), also at once; there is padding; after the last row's only item nothing came."""
+PLACES = np.argwhere(FOLLOWING)
+
+
+def model_of(
+    items: keras.layers.Layer | None = None,
+    *,
+    item_count: int = ITEMS,
+    negatives: Negatives | None = None,
+    hide_seen: bool = True,
+    input_dropout: float = 0.0,
+    candidate_dropout: float = 0.0,
+    query_dropout: float = 0.0,
+) -> tuple[NextItemModel, keras.Model, keras.Model]:
+    """The trained model and both of its sides; weights so large that scores differ."""
+    keras.utils.set_random_seed(0)
+    items = items or ItemEmbedding(item_count, DIM)
+    encoder = history_encoder(dim=DIM, history_length=LENGTH, units=6, input_dropout=input_dropout, dropout=0.0)
+    queries = query_model(items, encoder, query_head(6, DIM, query_dropout=query_dropout))
+    candidates = candidate_model(items, ItemBias(item_count, name="bias"), candidate_dropout)
+    random = np.random.default_rng(1)
+    for weight in (items.weights[0], candidates.get_layer("bias").bias):
+        weight.assign(random.normal(size=weight.shape))
+    trained = NextItemModel(
+        queries, candidates, NextItem(), item_count=item_count, negatives=negatives, hide_seen=hide_seen
+    )
+    return trained, queries, candidates
+
+
+def loss_of(model: NextItemModel, weight: np.ndarray | None = None, training: bool = False) -> float:
+    x = {"history": HISTORY}
+    weight = None if weight is None else tf.constant(weight)
+    return float(model.compute_loss(x, FOLLOWING, model(x, training=training), weight, training=training))
+
+
+def scores_by_position(queries: keras.Model, candidates: keras.Model) -> np.ndarray:
+    """Of all items at every place, from histories that end there: [places, items + 1]."""
+    ended = np.stack([np.where(np.arange(LENGTH) <= place, HISTORY[row], 0) for row, place in PLACES])
+    side = candidates(np.arange(candidates.get_layer("bias").item_count + 1))
+    return queries({"history": ended}).numpy().astype(np.float64) @ side["candidate"].numpy().T + side["bias"].numpy()
+
+
+def by_position(queries: keras.Model, candidates: keras.Model, hide_seen: bool) -> np.ndarray:
+    losses = []
+    scores = scores_by_position(queries, candidates)
+    for (row, place), own in zip(PLACES, scores, strict=True):
+        target = FOLLOWING[row, place]
+        seen = {*HISTORY[row, : place + 1].tolist()} - {target} if hide_seen else set()
+        visible = [item for item in range(1, len(own)) if item not in seen]
+        losses.append(np.log(np.exp(own[visible]).sum()) - own[target])
+    return np.array(losses)
+
+
+@pytest.mark.parametrize("hide_seen", [True, False])
+def test_every_position_counts_by_itself(hide_seen: bool) -> None:
+    model, *sides = model_of(hide_seen=hide_seen)
+    losses = by_position(*sides, hide_seen)
+    assert len(losses) == 11
+    assert loss_of(model) == pytest.approx(losses.mean(), rel=1e-5)
+    assert by_position(*sides, not hide_seen).mean() != pytest.approx(losses.mean(), rel=0.01)
+
+
+WEIGHTS = {
+    "rows": np.array([1, 0.5, 3, 9], np.float32),
+    "positions": RANDOM.random(HISTORY.shape).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_weights_of_rows_and_of_positions(kind: str) -> None:
+    model, *sides = model_of()
+    weights = WEIGHTS[kind]
+    of_places = weights[PLACES[:, 0]] if weights.ndim == 1 else weights[PLACES[:, 0], PLACES[:, 1]]
+    expected = np.average(by_position(*sides, hide_seen=True), weights=of_places)
+    assert loss_of(model, weights) == pytest.approx(expected, rel=1e-5)
+    model.compile("sgd")
+    logs = model.evaluate({"history": HISTORY}, FOLLOWING, sample_weight=weights, verbose=0, return_dict=True)
+    assert logs == {"loss": pytest.approx(expected, rel=1e-5)}
+
+
+def test_drawn_candidates_are_corrected_and_hits_hidden() -> None:
+    others, probability = np.array([6, 2, 2, 1], np.int32), np.linspace(0.05, 0.9, 15).astype(np.float32)
+    model, *sides = model_of(
+        negatives=lambda targets: Candidates(tf.concat([targets, others], axis=0), tf.constant(probability))
+    )
+    scores = scores_by_position(*sides)
+    items = np.concatenate([FOLLOWING[tuple(PLACES.T)], others])
+    losses = []
+    for number, target in enumerate(items[:11]):
+        shown = (items != target) | (np.arange(15) == number)
+        corrected = scores[number, items] - np.log(probability)
+        losses.append(np.log(np.exp(corrected[shown]).sum()) - corrected[number])
+    assert loss_of(model) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_drawn_candidates_come_near_the_full_softmax() -> None:
+    """Where every item is to be expected once in the list; with 11 positions, 289 draws from 300 items."""
+    item_count, one_each = 300, np.array([0] + [1] * 300)
+    model, *sides = model_of(item_count=item_count, negatives=mixed(one_each, 289, keras.random.SeedGenerator(0)))
+    exact = by_position(*sides, hide_seen=False).mean()
+    drawn = [loss_of(model) for _ in range(40)]
+    assert np.std(drawn) > 0
+    assert np.mean(drawn) == pytest.approx(exact, abs=4 * np.std(drawn) / np.sqrt(40) + 0.02)
+
+
+@pytest.mark.parametrize("place", ["input_dropout", "query_dropout", "candidate_dropout"])
+def test_dropout_is_for_training_alone(place: str) -> None:
+    model, *_ = model_of(**{place: 0.5})
+    plain, *_ = model_of()
+    plain.set_weights(model.get_weights())
+    assert loss_of(model, training=False) == loss_of(plain)
+    assert loss_of(model, training=True) != pytest.approx(loss_of(plain), rel=1e-3)
+
+
+def test_what_the_layers_add_to_the_loss_is_added_once() -> None:
+    items = keras.layers.Embedding(ITEMS + 1, DIM, embeddings_regularizer=keras.regularizers.L2(0.5))
+    model, *sides = model_of(items)
+    expected = by_position(*sides, hide_seen=True).mean() + 0.5 * np.sum(items.embeddings.numpy() ** 2)
+    assert loss_of(model) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("drawn", [False, True], ids=["all items", "drawn items"])
+def test_it_learns_in_plain_fit_and_every_weight_does(drawn: bool) -> None:
+    model, *_ = model_of(negatives=mixed(np.array([0] + [1] * ITEMS), 20) if drawn else None)
+    before = [weight.numpy() for weight in model.trainable_weights]
+    model.compile(keras.optimizers.Adam(0.05))
+    batches = tf.data.Dataset.from_tensors(({"history": HISTORY}, FOLLOWING.astype(np.int64))).repeat(15)
+    losses = model.fit(batches, epochs=2, verbose=0).history["loss"]
+    assert losses[1] < 0.8 * losses[0]
+    assert len(before) == 9  # items, their biases, three of the LSTM, projection and its bias, LayerNorm's two
+    assert not any(np.allclose(old, new) for old, new in zip(before, model.trainable_weights, strict=True))
