@@ -1,11 +1,12 @@
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from tfllmrec import quickstart as module
-from tfllmrec.data import checkerboard
+from tfllmrec.data import Dataset, checkerboard, load
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.serving.session import ServedModel
 
@@ -24,7 +25,7 @@ def test_the_report_has_every_family(told):
     report = json.loads((told[0] / "report.json").read_text())
     assert set(report["models"]) == set(FAMILIES)
     assert {"ndcg@10", "recall@10"} <= report["models"]["two_tower"].keys()
-    assert {"two_tower", "export", "total"} <= report["seconds"].keys()
+    assert {*FAMILIES, "export", "serve", "what_if", "total"} == report["seconds"].keys()
     assert report["data"]["items"] == 20
 
 
@@ -40,3 +41,53 @@ def test_the_titles_printed_came_from_a_server_and_are_those_the_savedmodel_answ
     titles = model("retrieve", user_id=[user], history=[[""]], exclude_item_ids=[[""]])["titles"][0]
     assert f" 1. {titles[0]}" in text
     assert "over gRPC; REST and the SavedModel in process answer the same" in text
+
+
+def test_two_visitors_are_told_what_the_savedmodel_says_comes_next(told):
+    out, text = told
+    items = checkerboard().data.items.set_index("item_id")
+    histories = items.index.to_numpy()[module._two_tastes(checkerboard().data)]
+    model = ServedModel(out / "export" / "next_item" / "1")
+    answer = model("next_items", history=histories.tolist(), exclude_item_ids=[[""], [""]])
+    shown = [line.split() for line in text.split("What if a visitor saw these films?")[1].splitlines()]
+    read = [" ".join(line) for line in shown[1:4]]
+    assert read == [" ".join(items.loc[pair, "title"]) for pair in histories.T]
+    found = [" ".join(line) for line in shown[6:11]]
+    places = enumerate(answer["titles"][:, :5].T, start=1)
+    assert found == [f"{place}. {one} {place}. {other}" for place, (one, other) in places]
+
+
+def test_the_two_visitors_lists_differ_and_bring_nothing_back(told):
+    data = checkerboard().data
+    histories = data.items["item_id"].to_numpy()[module._two_tastes(data)]
+    model = ServedModel(told[0] / "export" / "next_item" / "1")
+    found = model("next_items", history=histories.tolist(), exclude_item_ids=[[""], [""]])["item_ids"][:, :5]
+    assert not set(found[0]) & set(histories[0])
+    assert not set(found[1]) & set(histories[1])
+    assert found[0].tolist() != found[1].tolist()
+
+
+def test_both_exports_are_named_at_the_end(told):
+    out, text = told
+    lines = "".join(text.split("answer the same")[1].split())  # without the console's line breaks
+    for name in ("two_tower", "next_item"):
+        assert f"{out / 'export' / name / '1'}:aSavedModel" in lines
+
+
+@pytest.mark.parametrize(("source", "names"), [("checkerboard", ("even", "odd")), ("demo", ("Children", "Horror"))])
+def test_the_two_visitors_saw_popular_items_of_two_categories(source, names):
+    data = load("demo") if source == "demo" else checkerboard().data
+    counts = data.item_counts[1:]
+    for taste, name in zip(module._two_tastes(data), names, strict=True):
+        own = np.array([name in categories.split("|") for categories in data.items["categories"]])
+        assert own[taste].all()
+        assert counts[taste].max() == counts[own].max()
+
+
+def test_without_categories_the_tastes_are_the_most_popular_items_and_the_next_ones():
+    board = checkerboard().data
+    data = Dataset.from_frames(board.interactions[2:], board.items.drop(columns="categories"))
+    first, second = module._two_tastes(data)
+    counts = data.item_counts[1:]
+    assert len({*first, *second}) == 6
+    assert counts[first].min() >= counts[second].max() >= np.sort(counts)[-6]

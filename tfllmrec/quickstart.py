@@ -30,6 +30,7 @@ _REFERENCE = "markov_chain"
 _SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "coverage@10")  # what 80 columns have room for
 _FILMS_READ, _FILMS_RECOMMENDED = 5, 10
 _VISITOR_READ, _VISITOR_RECOMMENDED = 3, 5
+_TASTES = ("Children", "Horror")  # categories of the demo data
 _EXPORTED = ("two_tower", "next_item")
 
 
@@ -149,11 +150,11 @@ def _ask_what_if(version: Path, data: Dataset, console: Console) -> None:
     inputs = {"history": histories, "exclude_item_ids": [[""]] * len(histories)}
     found = _ask_in_process(version, "next_items", inputs)["titles"][:, :_VISITOR_RECOMMENDED]
     films = Table(box=None, padding=(0, 1, 0, 2), header_style="bold")
-    for heading in ("What if a visitor had these films?", "And what if these?"):
+    for heading in ("What if a visitor saw these films?", "And what if these?"):
         films.add_column(heading, no_wrap=True)
     for read in data.items["title"].to_numpy()[visitors].T:
         films.add_row(*map(Text, read))
-    films.add_row(*(Text("Next", style="bold") for _ in visitors))
+    films.add_row(*(Text("\nRecommended next", style="bold") for _ in visitors))
     for place, titles in enumerate(found.T, start=1):
         films.add_row(*(Text(f"{place:2}. {title}") for title in titles))
     console.print(Padding(films, (1, 0, 0, 0)))
@@ -161,20 +162,17 @@ def _ask_what_if(version: Path, data: Dataset, console: Console) -> None:
 
 
 def _two_tastes(data: Dataset) -> np.ndarray:
-    """Two short histories, places in the item table [2, films]: popular items of two categories far apart.
+    """Two short histories as places in the item table, [2, films]: popular items of one taste and of the other.
 
-    Those are the categories with the fewest items in common for how popular they are. Without categories it is
-    the most popular items, and the next ones.
+    Data without these categories have two others, and data without any the most popular items and the next ones.
     """
     popularity = data.item_counts[1:]
     named = data.items.reindex(columns=["categories"], fill_value="")["categories"]
-    categories = named.str.get_dummies("|").to_numpy()
-    if categories.shape[1] < 2:
+    categories = named.str.get_dummies("|")
+    names = _TASTES if {*_TASTES} <= {*categories} else categories.mul(popularity, axis=0).sum().nlargest(2).index
+    if len(names) < 2:
         return np.argsort(-popularity, kind="stable")[: 2 * _VISITOR_READ].reshape(2, -1)
-    totals = popularity @ categories
-    closeness = (categories.T @ categories + 1) / np.outer(totals, totals)
-    np.fill_diagonal(closeness, np.inf)
-    one, other = categories[:, np.unravel_index(closeness.argmin(), closeness.shape)].T
+    one, other = categories[[*names]].to_numpy().T
     return np.argsort(-popularity * [one > other, other > one], kind="stable")[:, :_VISITOR_READ]
 
 

@@ -65,11 +65,12 @@ def _draw_loss(axes: Axes, curves: Curves, colours: Mapping[str, str]) -> None:
 
 
 def _draw_validation(axes: Axes, curves: Curves, metric: str, colours: Mapping[str, str]) -> None:
-    """The validation metric by epoch, with a point and its value at the best one."""
+    """The validation metric by epoch, with a point and its value at the best one: the highest above, others below."""
     axes.set_title(f"Validation {metric}")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     axes.margins(x=0.02, y=0.2)
+    highest = max((max(history.get(f"val_{metric}", ()), default=0.0) for history in curves.values()), default=0.0)
     for model, history in curves.items():
         values, colour = history.get(f"val_{metric}", ()), colours[model]
         _draw_line(axes, values, colour, model)
@@ -79,7 +80,7 @@ def _draw_validation(axes: Axes, curves: Curves, metric: str, colours: Mapping[s
             axes.annotate(
                 f"{values[best]:.4f}",
                 (best + 1, values[best]),
-                (0, 8),
+                (0, 8) if values[best] == highest else (0, -16),
                 textcoords="offset points",
                 ha="center",
                 color=colour,
