@@ -4,7 +4,7 @@
 
 Made data: a million items with long-tailed popularity, and as many users as it takes for every item to occur. The
 family's own defaults: drawn negatives with the logQ correction, 64 dimensions. Prints one JSON line: the highest
-resident memory of the process up to each step in GiB, and its seconds. Asked for: 10 GiB. TODO minutes.
+resident memory of the process up to each step in GiB, and its seconds. Asked for: 10 GiB.
 """
 
 import argparse

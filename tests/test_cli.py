@@ -1,9 +1,12 @@
 import json
 
+import keras
 import pandas as pd
 import pytest
 
 from tfllmrec.data import checkerboard
+from tfllmrec.recommenders.next_item import NextItem
+from tfllmrec.training.runs import Source, train
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +57,72 @@ def test_a_history_and_exclusions_given_on_the_spot(run, trained):
     assert not found & {items[0], items[2], items[4]}
 
 
-def test_epochs_options_refit_and_tensorboard(run, folder, tmp_path):
+def test_epochs_options_and_tensorboard(run, folder, tmp_path):
     small = ["--set", "dim=8", "--set", "hidden=8", "--epochs", "2"]
     out, logs = tmp_path / "run", tmp_path / "logs"
-    status, _, told = run(
-        "train", "two_tower", "--data", folder, "--out", out, *small, "--refit", "--tensorboard", logs
-    )
+    status, _, told = run("train", "two_tower", "--data", folder, "--out", out, *small, "--tensorboard", logs)
     assert status == 0, told
     assert "validation ndcg@10" in told
     note = json.loads((out / "run.json").read_text())
     assert len(note["history"]["loss"]) == 2
     assert list(logs.rglob("events.out.tfevents*"))
+
+
+class Refitting(keras.callbacks.Callback):
+    """Sees the epochs of a fit and a refit, and may break the refit off in its second epoch."""
+
+    def __init__(self, *, breaks):
+        super().__init__()
+        self.breaks, self.begun = breaks, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun.append(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.breaks and len(self.begun) > 2 and epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_an_unfinished_refit_is_gone_on_with(run, folder, tmp_path, monkeypatch):
+    out, unfinished = tmp_path / "run", tmp_path / "run.unfinished"
+    options = {"dim": 8, "units": 8, "history_length": 4, "batch_size": 16, "epochs": 2}
+    monkeypatch.setattr(NextItem, "settled_config", lambda self: self.config)  # both epochs again
+    broken, seen = Refitting(breaks=True), Refitting(breaks=False)
+    with pytest.raises(KeyboardInterrupt):
+        train("next_item", Source.of(str(folder)), options, refit=True, callbacks=[broken], backup=unfinished)
+    backups = {path: path.read_bytes() for path in unfinished.iterdir()}
+    assert (broken.begun, {path.name for path in backups}) == ([0, 1, 0, 1], {"fit.npz", "refit.npz"})
+
+    monkeypatch.setattr("tfllmrec.training.progress.EpochProgress", lambda *console_and_name: seen)
+    asked = ["train", "next_item", "--data", folder, "--out", out, "--refit"]
+    settings = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
+    status, printed, told = run(*asked, *settings, "--set", "units=9", "--set", "seed=1")
+    assert (status, printed) == (2, "")
+    sentence = f"tfllmrec: {unfinished / 'fit.npz'} is the backup of a fit with another seed, units: go on with "
+    assert told.splitlines()[-1].startswith(sentence)
+    assert not out.exists()
+    assert {path: path.read_bytes() for path in unfinished.iterdir()} == backups
+
+    status, printed, told = run(*asked, *settings)
+    assert (status, printed) == (0, "")
+    assert f"going on from {unfinished}\n" in told
+    assert "validation ndcg@10" in told
+    assert seen.begun == [1, 1]  # the last epochs of both
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+    note = json.loads((out / "run.json").read_text())
+    assert {name: len(values) for name, values in note["history"].items()} == dict.fromkeys(note["history"], 2)
     status, _, told = run("evaluate", out)
     assert status == 2
     assert "without --refit" in told
+
+    status, printed, _ = run("export", out, "--out", tmp_path / "model", "--top-k", 5)
+    assert (status, printed.strip()) == (0, str(tmp_path / "model" / "1"))
+    card = (tmp_path / "model" / "1" / "assets.extra" / "model_card.md").read_text(encoding="utf-8")
+    assert "| main signature | `next_items` |" in card
+    items = checkerboard().data.item_vocabulary.tokens[1:].tolist()
+    status, printed, _ = run("recommend", out, "--history", f"{items[0]},{items[2]}", "-k", 3, "--json")
+    assert status == 0
+    assert len({row["item_id"] for row in json.loads(printed)} - {items[0], items[2]}) == 3
 
 
 @pytest.mark.parametrize(

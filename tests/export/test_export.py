@@ -13,8 +13,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export
 from tfllmrec.export.card import signatures_of
+from tfllmrec.export.warmup import BATCH_SIZES
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.serving.session import ServedModel
+from tfllmrec.serving.warmup import replay
 
 
 def card_of(path):
@@ -37,6 +39,7 @@ def test_the_graph_keeps_clear_of_traps(exported):
     assert "TopKV2" in operations
     assert "Assert" not in operations  # a bad row would fail its neighbours
     assert "ResourceGather" not in operations  # it makes every dense read of its variable a copy
+    assert not {operation for operation in operations if "cudnn" in operation.lower()}  # servers may have no GPU
 
 
 def test_nothing_is_stored_twice(exported):
@@ -57,9 +60,13 @@ def test_nothing_is_stored_twice(exported):
 
 def test_the_card_tells_every_signature(exported):
     card = card_of(exported.path)
-    for name, signature in signatures_of(exported.path).items():
+    signatures = signatures_of(exported.path)
+    assert re.findall(r"^### (.*)$", card, re.MULTILINE) == list(signatures)
+    assert next(iter(signatures)) == "serving_default"
+    for name, signature in signatures.items():
         section = card.split(f"### {name}\n")[1].split("##")[0]
         assert set(re.findall(r"`(\w+)` \|", section)) == {*signature.inputs, *signature.outputs}
+    assert f"| main signature | `{exported.recommender.main_signature}` |" in card
     assert f"# {exported.recommender.family}, version 1" in card
     assert "| `item_ids` | string | [B, 12] |" in card
     assert "| config: history_length | 4 |" in card
@@ -81,16 +88,26 @@ def test_the_core_has_no_strings(exported):
     assert tf.string.as_datatype_enum not in dtypes
 
 
-def test_the_two_tower_core_compiles(two_tower):
-    inputs = [
-        np.array([1, 0], np.int32),
-        np.array([[3, 5, 0, 0], [0] * 4], np.int32),
-        np.array([[2], [0]], np.int32),
-    ]
-    plain = Servable(two_tower.recommender, 5).core(*inputs)
-    compiled = Servable(two_tower.recommender, 5, jit_compile=True).core(*inputs)
-    np.testing.assert_array_equal(compiled[0], plain[0])
-    np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize(
+    ("family", "sizes"),
+    [("two_tower", (1, 8)), ("next_item", (1, 2, 4, 8, 16, 32))],
+    ids=["two_tower", "next_item"],
+)
+def test_the_core_compiles_at_every_allowed_batch_size(exports, family, sizes):
+    """By itself and inside another compiled function, which a server with XLA makes of it."""
+    recommender, random = exports[family].recommender, np.random.default_rng(0)
+    plain, compiled = (Servable(recommender, 5, jit_compile=jit) for jit in (None, True))
+    inside = tf.function(plain.core, jit_compile=True)
+    for rows in sizes:
+        kept = np.arange(4) < random.integers(0, 5, (rows, 1))
+        histories = (random.integers(1, len(ITEMS) + 1, (rows, 4)) * kept).astype(np.int32)
+        users, exclude = (random.integers(0, 3, shape).astype(np.int32) for shape in ((rows,), (rows, 2)))
+        items, scores = plain.core(users, histories, exclude)
+        assert len(np.unique(scores)) > rows  # so that a mix-up would be seen
+        for core in (compiled.core, inside):
+            found = core(users, histories, exclude)
+            np.testing.assert_array_equal(found[0], items)
+            np.testing.assert_allclose(found[1], scores, rtol=1e-5, atol=1e-6)
 
 
 def test_k_is_what_was_asked_for(runtime, popularity, tmp_path):
@@ -110,6 +127,12 @@ def test_python_loads_it_too(runtime, exported):
     eager = tf.saved_model.load(str(exported.path)).signatures["retrieve"](**constants)["item_ids"].numpy()
     assert [item.decode() for item in eager[0]] == expected[0].tolist()
     assert ServedModel(exported.path)("retrieve", **inputs)["item_ids"].tolist() == expected.tolist()
+
+
+def test_warm_up_reaches_every_signature(next_item):
+    model = ServedModel(next_item.path)
+    assert replay(model) == 8 * len(BATCH_SIZES)
+    assert {name for name, _ in model._calls} == set(signatures_of(next_item.path))
 
 
 # ---- what is refused

@@ -1,8 +1,12 @@
 """What an export answers in the C++ runtime is what the recommender answers in Python."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from made_data import GREEDY, ITEMS
+
+from tfllmrec.recommenders import FAMILIES
 
 LOWEST = np.finfo(np.float32).min
 QUESTIONS = {
@@ -28,7 +32,12 @@ QUESTIONS = {
     "two left": (GREEDY, [], []),
     "one left": (GREEDY, [], ["item7"]),
     "none left": ("everything", [], []),
+    "one left after a history": ("", ITEMS[:-2], ["item7"]),
+    "none left after a history": ("", ITEMS[::-1], []),
 }
+VECTORS = {"embed_query", "embed_items", "similar_items"}
+MORE_SIGNATURES = {"two_tower": VECTORS, "next_item": VECTORS | {"next_items", "next_items_ids"}}
+WAYS = [*((family, "retrieve") for family in FAMILIES), ("next_item", "next_items")]
 
 
 def padded(rows, width=None):
@@ -36,15 +45,37 @@ def padded(rows, width=None):
     return [[*row, *[""] * (width - len(row))] for row in rows]
 
 
-def ask(runtime, exported, questions, **widths):
-    users, histories, exclusions = zip(*questions, strict=True)
-    return runtime.run(
-        exported.path,
-        "retrieve",
-        user_id=users,
-        history=padded(histories, widths.get("history")),
-        exclude_item_ids=padded(exclusions, widths.get("exclude")),
-    )
+@dataclass
+class Way:
+    """A signature of an export to ask, with a user or without one."""
+
+    runtime: object
+    exported: object
+    signature: str
+
+    def ask(self, questions, **widths):
+        users, histories, exclusions = zip(*questions, strict=True)
+        with_user = {"user_id": users} if self.signature == "retrieve" else {}
+        history, exclude = padded(histories, widths.get("history")), padded(exclusions, widths.get("exclude"))
+        return self.runtime.run(
+            self.exported.path, self.signature, **with_user, history=history, exclude_item_ids=exclude
+        )
+
+    def recommended(self, questions):
+        users, histories, exclusions = zip(*questions, strict=True)
+        known = users if self.signature == "retrieve" else None
+        return self.exported.recommender.recommend(known, histories, k=100, exclude=exclusions)
+
+
+@pytest.fixture(params=WAYS, ids=" ".join)
+def way(request, runtime, exports):
+    family, signature = request.param
+    return Way(runtime, exports[family], signature)
+
+
+@pytest.fixture(params=["two_tower", "next_item"])
+def with_vectors(request, exports):
+    return exports[request.param]
 
 
 def assert_same(one, other):
@@ -55,16 +86,13 @@ def assert_same(one, other):
 def test_every_signature_runs(runtime, exported):
     found = runtime.check(exported.path)
     assert set(found.values()) == {"ok"}, found
-    expected = {"serving_default", "retrieve", "retrieve_ids"}
-    if exported.recommender.family == "two_tower":
-        expected |= {"embed_query", "embed_items", "similar_items"}
-    assert set(found) == expected
+    more = MORE_SIGNATURES.get(exported.recommender.family, set())
+    assert set(found) == {"serving_default", "retrieve", "retrieve_ids"} | more
 
 
-def test_answers_are_the_recommenders(runtime, exported):
-    answers = ask(runtime, exported, QUESTIONS.values())
-    users, histories, exclusions = zip(*QUESTIONS.values(), strict=True)
-    table = exported.recommender.recommend(users, histories, k=100, exclude=exclusions)
+def test_answers_are_the_recommenders(way):
+    answers = way.ask(QUESTIONS.values())
+    table = way.recommended(QUESTIONS.values())
     for row, question in enumerate(QUESTIONS):
         expected = table[table["row"] == row]
         count = len(expected)
@@ -75,10 +103,11 @@ def test_answers_are_the_recommenders(runtime, exported):
     assert np.isfinite(answers["scores"]).all()
 
 
-def test_the_rules_hold_by_themselves(runtime, popularity, two_tower):
+def test_the_rules_hold_by_themselves(runtime, popularity, two_tower, next_item):
     """Not only as the recommender has them."""
-    for exported in (popularity, two_tower):
-        answers = dict(zip(QUESTIONS, ask(runtime, exported, QUESTIONS.values())["item_ids"].tolist(), strict=True))
+    for exported in (popularity, two_tower, next_item):
+        way = Way(runtime, exported, "retrieve")
+        answers = dict(zip(QUESTIONS, way.ask(QUESTIONS.values())["item_ids"].tolist(), strict=True))
         assert sorted(answers["two left"])[-2:] == ["item6", "item7"]
         assert [item for item in answers["one left"] if item] == ["item6"]
         assert not any(answers["none left"])
@@ -91,82 +120,110 @@ def test_the_rules_hold_by_themselves(runtime, popularity, two_tower):
         assert answers["neither"] == by_popularity.tolist()
 
 
-def test_a_row_answers_alone_as_in_a_batch(runtime, exported):
-    together = ask(runtime, exported, QUESTIONS.values())
+def test_what_follows_a_history_has_no_user(runtime, popularity, next_item):
+    """The rules of `next_items` by themselves."""
+    found = Way(runtime, next_item, "next_items").ask(QUESTIONS.values())["item_ids"].tolist()
+    answers = dict(zip(QUESTIONS, found, strict=True))
+    by_popularity = popularity.recommender.recommend([""], k=100)["item_id"].tolist()
+    for question in ("known user", "two left", "neither", "nothing but nothing", "nothing but unknown items"):
+        assert answers[question] == by_popularity
+    assert answers["known user with a given history"] == answers["new user with a history"]
+    assert {"item1", "电影一"}.isdisjoint(answers["new user with a history"])
+    assert [item for item in answers["one left after a history"] if item] == ["item6"]
+    assert not any(answers["none left after a history"])
+    assert not any(answers["all excluded"])
+
+
+def test_a_row_answers_alone_as_in_a_batch(way):
+    together = way.ask(QUESTIONS.values())
     for row, question in enumerate(QUESTIONS.values()):
-        alone = ask(runtime, exported, [question])
-        assert_same(alone, {name: values[row : row + 1] for name, values in together.items()})
+        assert_same(way.ask([question]), {name: values[row : row + 1] for name, values in together.items()})
 
 
 @pytest.mark.parametrize("width", [20, 33])
-def test_padding_changes_nothing(runtime, exported, width):
-    narrow = ask(runtime, exported, QUESTIONS.values())
-    wide = ask(runtime, exported, QUESTIONS.values(), history=width, exclude=width)
-    assert_same(wide, narrow)
+def test_padding_changes_nothing(way, width):
+    narrow = way.ask(QUESTIONS.values())
+    assert_same(way.ask(QUESTIONS.values(), history=width, exclude=width), narrow)
     leading = [(user, ["", *history], ["", *exclude]) for user, history, exclude in QUESTIONS.values()]
-    assert_same(ask(runtime, exported, leading), narrow)
+    assert_same(way.ask(leading), narrow)
 
 
-def test_the_default_is_retrieve(runtime, exported):
-    inputs = {"user_id": ["用户3"], "history": [["item1"]], "exclude_item_ids": [[]]}
+def test_the_default_is_the_main_signature(runtime, exported):
+    main = exported.recommender.main_signature
+    assert main == ("next_items" if exported.recommender.family == "next_item" else "retrieve")
+    inputs = {"history": [["item1"]], "exclude_item_ids": [["item2"]]}
+    if main == "retrieve":
+        inputs["user_id"] = ["用户3"]
     default = runtime.run(exported.path, "serving_default", **inputs)
-    assert_same(default, runtime.run(exported.path, "retrieve", **inputs))
+    assert_same(default, runtime.run(exported.path, main, **inputs))
 
 
-def test_an_empty_batch(runtime, exported):
+def test_an_empty_batch(way):
     empty = np.empty((0, 0), object)
-    answer = runtime.run(exported.path, "retrieve", user_id=[], history=empty, exclude_item_ids=empty)
+    inputs = {"history": empty, "exclude_item_ids": empty}
+    if way.signature == "retrieve":
+        inputs["user_id"] = []
+    answer = way.runtime.run(way.exported.path, way.signature, **inputs)
     assert answer["item_ids"].shape == answer["scores"].shape == (0, len(ITEMS))
 
 
-def test_the_core_alone(runtime, exported):
-    """`retrieve_ids` reads nothing stored, and indices that do not exist are nothing."""
-    answer = runtime.run(
-        exported.path,
-        "retrieve_ids",
-        user=[1, -7, 10**6],
-        history=[[0, 0, 0, 0], [3, 0, 10**6, 5], [3, 5, 0, 0]],
-        exclude=[[0, 0, 0], [1, -1, 10**6], [1, 0, 0]],
-    )
-    popular = np.argsort(-exported.recommender.catalogue.counts[1:], kind="stable") + 1
+def test_the_core_alone(way):
+    """It reads nothing stored, and indices that do not exist are nothing."""
+    users, histories = [1, -7, 10**6], [[0, 0, 0, 0], [3, 0, 10**6, 5], [-1, 3, 5, 0]]
+    with_user = {"user": users} if way.signature == "retrieve" else {}
+    exclude = [[0, 0, 0], [1, -1, 10**6], [1, 0, 0]]
+    answer = way.runtime.run(way.exported.path, f"{way.signature}_ids", **with_user, history=histories, exclude=exclude)
+    popular = np.argsort(-way.exported.recommender.catalogue.counts[1:], kind="stable") + 1
     assert answer["items"][0].tolist() == popular.tolist()
-    assert answer["items"][1].tolist() == answer["items"][2].tolist()
-    assert 1 not in answer["items"][1]
-    assert (answer["items"][1] == 0).sum() == 1
-    assert np.isfinite(answer["scores"]).all()
+
+    read = np.array([[0, 0, 0, 0], [3, 5, 0, 0], [3, 5, 0, 0]], np.int32)
+    expected = way.exported.recommender.score(np.array([int("user" in with_user), 0, 0], np.int32), read).numpy()
+    expected[:, 0] = expected[1:, 1] = LOWEST
+    order = np.argsort(-expected, axis=1, kind="stable")[:, : len(ITEMS)]
+    left = np.take_along_axis(expected, order, axis=1)
+    assert answer["items"].tolist() == np.where(left == LOWEST, 0, order).tolist()
+    np.testing.assert_allclose(answer["scores"], left, rtol=1e-5, atol=1e-6)
+    assert (answer["items"] == 0).sum(axis=1).tolist() == [0, 1, 1]
 
 
-def test_embeddings(runtime, two_tower):
-    recommender = two_tower.recommender
+def test_embeddings(runtime, with_vectors):
+    recommender = with_vectors.recommender
     users, items = recommender.catalogue.users, recommender.catalogue.items
     given = [["", "item1", "unheard of", "电影一"], ["", "", "", ""], ["", "", "", ""]]
     asked = ["用户3", "用户5", "nobody"]
-    answer = runtime.run(two_tower.path, "embed_query", user_id=asked, history=given)
+    answer = runtime.run(with_vectors.path, "embed_query", user_id=asked, history=given)
     stored = recommender.catalogue.histories.newest(4)[users.lookup(["用户5"])[0]]
     history = np.array([[*items.lookup(["item1", "电影一"]), 0, 0], stored, [0, 0, 0, 0]], np.int32)
     expected = recommender.query_model({"user": users.lookup(asked), "history": history})
     np.testing.assert_allclose(answer["embedding"], expected, rtol=1e-5, atol=1e-6)
 
-    answer = runtime.run(two_tower.path, "embed_items", item_ids=["电影一", "unheard of", "item7", ""])
-    expected = recommender.index.vectors.numpy()[items.lookup(["电影一", "", "item7", ""])]
-    expected[[1, 3]] = 0
-    np.testing.assert_array_equal(answer["embeddings"], expected)
+    answer = runtime.run(with_vectors.path, "embed_items", item_ids=["电影一", "unheard of", "item7", ""])
+    places, unknown = items.lookup(["电影一", "", "item7", ""]), [1, 3]
+    expected = {"embeddings": recommender.index.vectors.numpy()[places]}
+    if recommender.family == "next_item":
+        expected["biases"] = recommender.index.biases.numpy()[places]
+    assert answer.keys() == expected.keys()
+    for name, values in expected.items():
+        assert values[[0, 2]].all()
+        values[unknown] = 0
+        np.testing.assert_array_equal(answer[name], values)
 
 
-def test_a_query_times_the_items_is_the_score(runtime, two_tower):
+def test_a_query_times_the_items_is_the_score(runtime, with_vectors):
     inputs = {"user_id": ["用户3"], "history": [["item1"]]}
-    best = runtime.run(two_tower.path, "retrieve", **inputs, exclude_item_ids=[[""]])
-    query = runtime.run(two_tower.path, "embed_query", **inputs)["embedding"][0]
-    items = runtime.run(two_tower.path, "embed_items", item_ids=best["item_ids"][0])["embeddings"]
+    best = runtime.run(with_vectors.path, "retrieve", **inputs, exclude_item_ids=[[""]])
+    query = runtime.run(with_vectors.path, "embed_query", **inputs)["embedding"][0]
+    items = runtime.run(with_vectors.path, "embed_items", item_ids=best["item_ids"][0])
+    scores = items["embeddings"] @ query + items.get("biases", 0)
     left = best["item_ids"][0] != ""
-    np.testing.assert_allclose((items @ query)[left], best["scores"][0][left], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scores[left], best["scores"][0][left], rtol=1e-4, atol=1e-5)
 
 
-def test_similar_items(runtime, two_tower):
+def test_similar_items(runtime, with_vectors):
     asked = [*ITEMS, "unheard of", ""]
     exclude = [["item7", ""]] * len(asked)
-    answer = runtime.run(two_tower.path, "similar_items", item_id=asked, exclude_item_ids=exclude)
-    vectors = runtime.run(two_tower.path, "embed_items", item_ids=ITEMS)["embeddings"]
+    answer = runtime.run(with_vectors.path, "similar_items", item_id=asked, exclude_item_ids=exclude)
+    vectors = runtime.run(with_vectors.path, "embed_items", item_ids=ITEMS)["embeddings"]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     for row, item in enumerate(ITEMS):
         cosines = dict(zip(ITEMS, vectors @ vectors[row], strict=True))

@@ -19,12 +19,13 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 
 from tfllmrec.export import export
 from tfllmrec.recommenders import FAMILIES
-from tfllmrec.serving import ServerProcess
+from tfllmrec.serving import Client, ServerProcess
 from tfllmrec.serving.session import ServedModel
 
 K = 10
 """Places in an answer of every export."""
 OPTIONS = {"dim": 8, "hidden": 8, "epochs": 1, "history_length": 4, "user_vectors": True}
+NEXT = {"dim": 8, "units": 6, "heads": 2, "epochs": 1, "history_length": 4}
 CONFIG = """
 model_config_list {{
   config {{
@@ -36,6 +37,7 @@ model_config_list {{
     version_labels {{ key: "canary" value: 2 }}
   }}
   config {{ name: "popular" base_path: "{folder}/popular" model_platform: "tensorflow" }}
+  config {{ name: "next" base_path: "{folder}/next" model_platform: "tensorflow" }}
   config {{ name: "broken" base_path: "{folder}/broken" model_platform: "tensorflow" }}
 }}
 """
@@ -145,6 +147,7 @@ def models(tmp_path_factory):
         ("films", 1): FAMILIES["two_tower"](**OPTIONS, seed=1).fit(data, verbose=0),
         ("films", 2): FAMILIES["two_tower"](**OPTIONS, seed=2).fit(data, verbose=0),
         ("popular", 1): FAMILIES["popularity"](history_length=4).fit(data, verbose=0),
+        ("next", 1): FAMILIES["next_item"](**NEXT).fit(data, verbose=0),
     }
     paths = {key: export(recommender, folder / key[0], top_k=K) for key, recommender in fitted.items()}
     shutil.copytree(paths["popular", 1], folder / "broken" / "1")
@@ -192,6 +195,20 @@ def server(config_file, asking):
     """Batching off, all models."""
     with ServerProcess("--model_config_file", config_file) as process:
         yield asking(process)
+
+
+@pytest.fixture
+def connect(server):
+    """Makes a client of the server."""
+    made = []
+
+    def connect(model="films", **options):
+        made.append(Client(server.process.grpc_address, model, **{"timeout": TIMEOUT} | options))
+        return made[-1]
+
+    yield connect
+    for one in made:
+        one.close()
 
 
 @pytest.fixture(scope="session")

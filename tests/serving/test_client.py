@@ -40,20 +40,6 @@ def client(server):
         yield asked
 
 
-@pytest.fixture
-def connect(server):
-    """Makes a client of the server."""
-    made = []
-
-    def connect(model="films", **options):
-        made.append(Client(server.process.grpc_address, model, **{"timeout": 60} | options))
-        return made[-1]
-
-    yield connect
-    for one in made:
-        one.close()
-
-
 def assert_places(found, expected):
     """Rows of places, the scores as near as float32 sums are."""
     assert len(found) == len(expected)

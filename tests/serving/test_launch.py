@@ -115,14 +115,14 @@ def test_an_interrupt_ends_it_as_well_after_the_requests_that_run(told, models):
 def test_it_says_where_it_is_and_what_it_serves(told):
     said = told[0]
     lines = said.splitlines()
-    assert [line.split(": ")[0] for line in lines[:4]] == ["films", "films", "popular", "broken"]
+    assert [line.split(": ")[0] for line in lines[:5]] == ["films", "films", "popular", "next", "broken"]
     assert [("version 1 ready" in lines[0]), ("version 2 ready" in lines[1])] == [True, True]
-    assert "version 1 ready" in lines[2]
-    assert "version 1 is not served" in lines[3]
-    assert "saved_model.pb" in lines[3]
-    assert lines[4].startswith("gRPC on 127.0.0.1:")
-    assert lines[5].startswith("REST on http://127.0.0.1:")
-    assert len(lines) == 6
+    assert ["version 1 ready" in line for line in lines[2:4]] == [True, True]
+    assert "version 1 is not served" in lines[4]
+    assert "saved_model.pb" in lines[4]
+    assert lines[5].startswith("gRPC on 127.0.0.1:")
+    assert lines[6].startswith("REST on http://127.0.0.1:")
+    assert len(lines) == 7
 
 
 def test_it_says_nothing_else(told):

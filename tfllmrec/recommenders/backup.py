@@ -79,11 +79,14 @@ class Backup(keras.callbacks.Callback):
         }
         arrays = {f"variables_{place}": value.numpy() for place, value in enumerate(self._variables())}
         arrays |= {f"best_{place}": value for place, value in enumerate(best)}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         beside = self._path.with_name(f".{self._path.name}")
-        with beside.open("wb") as file:
-            np.savez(file, told=np.array(json.dumps(told)), **arrays)
-        os.replace(beside, self._path)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                np.savez(file, told=np.array(json.dumps(told)), **arrays)
+            os.replace(beside, self._path)
+        except OSError as error:
+            raise InputError(f"{self._path.parent} cannot be written to: {error.strerror}") from error
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -139,10 +139,11 @@ class NeuralRecommender(Recommender):
 
     def _settings(self, train: Dataset, validation: Targets | None) -> Mapping[str, Any]:
         """What a backup must have in common with the fit that goes on from it."""
+        histories, content = train.histories, [weight.numpy() for weight in self.model.non_trainable_weights]
         return {
             "family": self.family,
             **self.config.to_dict(),
-            "training data": _checksum(train.histories.offsets, train.histories.values),
+            "training data": _checksum(histories.offsets, histories.values, *content),
             "validation targets": None if validation is None else _checksum(validation.users, validation.items),
         }
 

@@ -92,8 +92,6 @@ def ml_1m() -> NextItemConfig:
     """For MovieLens-1M: every item has hundreds of interactions, histories are long.
 
     `tfllmrec train next_item --data ml-1m --out runs/ml-1m`
-
-    TODO.
     """
     return NextItemConfig(
         history_length=100,
@@ -117,8 +115,6 @@ def amazon_beauty() -> NextItemConfig:
     """For Amazon Beauty: histories are short, and items have a dozen interactions.
 
     `tfllmrec train next_item --data FOLDER --out runs/beauty`
-
-    TODO.
     """
     return NextItemConfig(history_length=20, batch_size=256, token_std=0.2, learning_rate=2e-3)
 
@@ -127,7 +123,5 @@ def demo() -> NextItemConfig:
     """For the demo data, a small sample of MovieLens: long histories, items with few interactions.
 
     `tfllmrec train next_item --data demo --out runs/demo`
-
-    TODO.
     """
     return NextItemConfig(patience=8)

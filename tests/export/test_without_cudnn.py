@@ -1,0 +1,59 @@
+"""On a machine with a GPU the export still is one that a server without one can run."""
+
+import sys
+
+import keras
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tfllmrec.export import Servable, export
+from tfllmrec.export.servable import without_cudnn
+
+
+@pytest.fixture
+def recurrent():
+    """Layers that want cuDNN, may have it and must not, two of them inside models inside the model."""
+    layers = [
+        keras.layers.LSTM(2, return_sequences=True, use_cudnn=True),
+        keras.layers.GRU(2, return_sequences=True, use_cudnn="auto"),
+        keras.layers.GRU(2, return_sequences=True, use_cudnn=False),
+    ]
+    given = keras.Input((3, 2))
+    inner = keras.Sequential([keras.Input((3, 2)), layers[0]])
+    middle = keras.Model(given, keras.layers.Dense(2)(layers[1](inner(given))))
+    return keras.Model(given, layers[2](middle(given))), layers
+
+
+def flags(layers):
+    return [layer.use_cudnn for layer in layers]
+
+
+def test_it_is_off_inside_and_as_before_after(recurrent):
+    model, layers = recurrent
+    with without_cudnn(model):
+        assert flags(layers) == [False, False, False]
+    assert flags(layers) == [True, "auto", False]
+
+
+def test_it_is_as_before_after_an_error(recurrent):
+    model, layers = recurrent
+    with pytest.raises(ZeroDivisionError), without_cudnn(model):
+        1 / sum(map(bool, flags(layers)))  # no layer's flag is on, so this is the error
+    assert flags(layers) == [True, "auto", False]
+
+
+def cudnn_in(graph):
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return {node.op for node in nodes if "cudnn" in node.op.lower()}
+
+
+def test_an_export_from_a_machine_with_a_gpu(next_item, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["keras.src.backend.tensorflow.rnn"], "_is_gpu_available", lambda: True)
+    index, rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 4], tf.int32)
+    core = Servable(next_item.recommender, 3).core.get_concrete_function(index, rows, rows)
+    assert cudnn_in(core.graph.as_graph_def())  # what Keras does there
+
+    path = export(next_item.recommender, tmp_path)
+    found = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    assert not cudnn_in(found.meta_graphs[0].graph_def)

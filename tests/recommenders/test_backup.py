@@ -1,0 +1,264 @@
+"""A fit with a backup: broken off anywhere and begun again it ends as an unbroken one does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
+from tfllmrec.errors import InputError
+from tfllmrec.recommenders import FAMILIES, Recommender
+from tfllmrec.recommenders.backup import Backup
+
+SMALL = {"dim": 8, "history_length": 4, "epochs": 3, "ema": 0.3, "batch_size": 64}
+STOPPING = {"epochs": 15, "patience": 3, "learning_rate": 0.1}
+NEXT_ITEM = {"units": 8, "input_dropout": 0.3, "dropout": 0.3, "batch_size": 16}
+TWO_TOWER = {"hidden": 8, "heads": 1, "newest": 1, "user_vectors": False, "content": False}
+
+
+class Broken(Exception):  # noqa: N818  # no error: it stands for a power cut
+    """Breaks a fit off."""
+
+
+class Caller(keras.callbacks.Callback):
+    """A caller's callback: sees what callers see, and breaks a fit off at a place of an epoch, if one is given."""
+
+    def __init__(self, epoch: int = -1, place: int | str = "") -> None:
+        super().__init__()
+        self.broken_at, self.epoch = (epoch, place), -1
+        self.begun: list[int] = []
+        self.logs: dict[int, dict[str, float]] = {}
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+        self.begun.append(epoch)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._at(batch)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.logs[epoch] = dict(logs)
+        self._at("end")
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._at("after the last")
+
+    def _at(self, place: int | str) -> None:
+        if (self.epoch, place) == self.broken_at:
+            raise Broken
+
+
+@dataclass
+class Case:
+    """A fit, and the place in an epoch where it breaks off; with validation the epochs count from the best one."""
+
+    family: str
+    options: dict[str, Any]
+    validated: bool
+    broken_at: tuple[int, int | str]
+
+
+CASES = {
+    "next_item, full softmax, stops after the break": Case(
+        "next_item", {**SMALL, **NEXT_ITEM, **STOPPING}, True, (2, "end")
+    ),
+    "next_item, sampled softmax, broken off in an epoch": Case(
+        "next_item", {**SMALL, **NEXT_ITEM, "content": False, "loss": "sampled", "negatives": 5}, False, (1, 1)
+    ),
+    "two_tower, full softmax, a schedule": Case(
+        "two_tower", {**SMALL, **TWO_TOWER, "schedule": "cosine", "warmup": 1}, False, (1, "end")
+    ),
+    "two_tower, mixed negatives, stopped before the break": Case(
+        "two_tower", {**SMALL, **TWO_TOWER, **STOPPING, "loss": "mixed", "negatives": 5}, True, (3, "after the last")
+    ),
+}
+FIRST = next(iter(CASES))
+
+
+@dataclass
+class Told:
+    """What came of a case: unbroken without a backup, and broken off in an epoch and begun again."""
+
+    case: Case
+    epoch: int
+    unbroken: Recommender
+    resumed: Recommender
+    callers: list[Caller]
+    backup: Path
+
+
+@pytest.fixture(scope="module")
+def split(board: Checkerboard) -> Split:
+    return leave_one_out(board.data)
+
+
+@pytest.fixture(scope="module", params=CASES)
+def told(request: pytest.FixtureRequest, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    case, backup = CASES[request.param], tmp_path_factory.mktemp("case") / "made" / "fit"
+
+    def fit(*callers: Caller, **options: Any) -> Recommender:
+        validation = split.validation if case.validated else None
+        made = FAMILIES[case.family](**case.options)
+        return made.fit(split.train, validation, callbacks=callers, verbose=0, **options)
+
+    unbroken, (epoch, place) = fit(), case.broken_at
+    if case.validated:
+        epoch += int(np.argmax(unbroken.history["val_ndcg@10"]))
+    callers = [Caller(epoch, place), Caller()]
+    with pytest.raises(Broken):
+        fit(callers[0], backup=backup)
+    return Told(case, epoch, unbroken, fit(callers[1], backup=str(backup)), callers, backup)
+
+
+def assert_same(one: Recommender, other: Recommender) -> None:
+    assert one.history.keys() == other.history.keys()
+    for name, values in one.history.items():
+        np.testing.assert_allclose(other.history[name], values, rtol=1e-5, err_msg=name)
+    for expected, found in zip(one.model.variables, other.model.variables, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=expected.path)
+    np.testing.assert_allclose(other.index.vectors, one.index.vectors, rtol=1e-4, atol=1e-6)
+
+
+def test_it_ends_as_an_unbroken_fit_does(told: Told) -> None:
+    assert told.resumed.history.keys() == told.unbroken.history.keys()
+    for name, values in told.unbroken.history.items():
+        np.testing.assert_allclose(told.resumed.history[name], values, rtol=1e-5, err_msg=name)
+    for expected, found in zip(told.unbroken.model.variables, told.resumed.model.variables, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=expected.path)
+    np.testing.assert_allclose(told.resumed.index.vectors, told.unbroken.index.vectors, rtol=1e-4, atol=1e-6)
+    assert told.resumed.config == told.unbroken.config
+
+
+@pytest.mark.parametrize("told", [name for name in CASES if CASES[name].validated], indirect=True)
+def test_there_was_something_to_forget(told: Told) -> None:
+    epochs = len(told.unbroken.history["val_ndcg@10"])
+    assert told.epoch < epochs < told.case.options["epochs"]
+    assert told.resumed.settled_config() == told.unbroken.settled_config()
+
+
+def test_callers_see_the_epochs_and_logs_of_one_fit(told: Told) -> None:
+    epochs = len(told.unbroken.history["loss"])
+    assert [caller.begun for caller in told.callers] == [[*range(told.epoch + 1)], [*range(told.epoch, epochs)]]
+    assert {epoch for caller in told.callers for epoch in caller.logs} == {*range(epochs)}
+    for caller in told.callers:
+        for epoch, logs in caller.logs.items():
+            assert logs == pytest.approx({name: values[epoch] for name, values in told.unbroken.history.items()})
+
+
+def test_nothing_but_the_backup_is_left(told: Told) -> None:
+    assert list(told.backup.parent.iterdir()) == [told.backup]
+
+
+@pytest.mark.parametrize("told", [FIRST], indirect=True)
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"dim": 4, "units": 9}, "dim, units"),
+        ({"epochs": 16}, "epochs"),
+        ({"seed": 1}, "seed"),
+        ({"family": "two_tower"}, "family"),
+        ({"train": True}, "training data"),
+        ({"content": True}, "training data"),
+        ({"validation": "other"}, "validation targets"),
+        ({"validation": "none"}, "validation targets"),
+    ],
+    ids=str,
+)
+def test_another_fit_is_refused(told: Told, split: Split, changed: dict[str, Any], named: str) -> None:
+    case = told.case
+    before, train, validation = told.backup.read_bytes(), split.train, split.validation
+    family, options = changed.get("family", case.family), case.options
+    if "train" in changed:
+        train = train.keep(np.arange(len(train.interactions)) > 0)
+    elif "content" in changed:
+        train = Dataset.from_frames(train.interactions, train.items.assign(title="one title"))
+        assert np.array_equal(train.item_indices, split.train.item_indices)
+    elif "validation" in changed:
+        others = replace(validation, items=validation.items[::-1].copy())
+        validation = others if changed["validation"] == "other" else None
+    elif "family" in changed:
+        options = {"dim": 8}
+    else:
+        options = options | changed
+    with pytest.raises(InputError, match=rf"fit is the backup of a fit with another {named}\b") as refusal:
+        FAMILIES[family](**options).fit(train, validation, verbose=0, backup=told.backup)
+    assert "\n" not in str(refusal.value)
+    assert told.backup.read_bytes() == before
+
+
+@pytest.mark.parametrize("told", [FIRST], indirect=True)
+def test_a_damaged_backup_is_one_sentence(told: Told, split: Split, tmp_path: Path) -> None:
+    case, whole, path = told.case, told.backup.read_bytes(), tmp_path / "fit"
+    with (tmp_path / "other.npz").open("wb") as file:
+        np.savez(file, told=np.array("[]"), variables_0=np.zeros(3))
+    damaged = [
+        b"",
+        b"text",
+        whole[:100],
+        whole[: len(whole) // 2],
+        whole[:-1],
+        whole.replace(b"PK\x03\x04", b"PK\x03\x05"),
+        (tmp_path / "other.npz").read_bytes(),
+    ]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"{path} is no backup of a fit: remove it, or choose another path"):
+            FAMILIES[case.family](**case.options).fit(split.train, split.validation, verbose=0, backup=path)
+        assert path.read_bytes() == content
+
+
+@pytest.fixture
+def fit() -> Callable[..., None]:
+    """Fits next to nothing up to an epoch, with a backup."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse", run_eagerly=True)
+
+    def fit(kept: Backup, epochs: int) -> None:
+        model.fit(np.ones((2, 1)), np.ones(2), epochs=epochs, initial_epoch=kept.epoch, callbacks=[kept], verbose=0)
+
+    return fit
+
+
+def backup_at(path: Path) -> Backup:
+    return Backup(path, {"a": 1}, keras.callbacks.EarlyStopping())
+
+
+def test_a_backup_is_replaced_in_one_step(
+    fit: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write = tmp_path / "made" / "fit", np.savez
+
+    def half(file: Any, **arrays: np.ndarray) -> None:
+        write(file, **arrays)
+        file.truncate(file.tell() // 2)
+        raise Broken
+
+    fit(backup_at(path), 1)
+    assert not list(tmp_path.iterdir())  # one epoch is not worth a backup: it is over when the fit is
+    fit(backup_at(path), 3)
+    assert backup_at(path).epoch == 2
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(Broken):
+        fit(backup_at(path), 4)
+    assert backup_at(path).epoch == 2
+
+
+def test_a_place_that_cannot_be_written_to_is_one_sentence(fit: Callable[..., None], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "fit"
+    with pytest.raises(InputError, match=f"{path.parent}") as refusal:
+        fit(backup_at(path), 2)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("family", ["popularity", "markov_chain", "ease"])
+def test_families_without_epochs_ignore_it(board: Checkerboard, tmp_path: Path, family: str) -> None:
+    FAMILIES[family]().fit(board.data, verbose=0, backup=tmp_path / "new")
+    (tmp_path / "text").write_text("text")
+    FAMILIES[family]().fit(board.data, verbose=0, backup=tmp_path / "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+    assert (tmp_path / "text").read_text() == "text"
