@@ -26,7 +26,7 @@ FILES = {"recommender.json", "items.parquet", "users.parquet", "model.keras", "r
 def data(tmp_path_factory):
     """So many users that an epoch takes much longer than to see that one has ended."""
     folder = tmp_path_factory.mktemp("data") / "checkerboard"
-    checkerboard(users=300).data.to_folder(folder)
+    checkerboard(users=500).data.to_folder(folder)
     return folder
 
 
