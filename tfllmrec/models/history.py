@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -20,8 +21,7 @@ class NewestFirst(keras.layers.Layer):
     def call(self, history: tf.Tensor) -> tf.Tensor:
         """See the class."""
         history = tf.cast(history, tf.int32)
-        lengths = tf.reduce_sum(tf.cast(history > 0, tf.int32), axis=1)
-        return tf.reverse_sequence(history, lengths, seq_axis=1)
+        return tf.reverse_sequence(history, _lengths(history), seq_axis=1)
 
     def compute_output_spec(self, history: keras.KerasTensor) -> keras.KerasTensor:
         """The history's own shape."""
@@ -78,9 +78,22 @@ class LastState(keras.layers.Layer):
 
     def call(self, states: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        lengths = tf.reduce_sum(tf.cast(history > 0, tf.int32), axis=1)
-        return tf.gather(states, tf.maximum(lengths - 1, 0), axis=1, batch_dims=1)
+        return tf.gather(states, tf.maximum(_lengths(history) - 1, 0), axis=1, batch_dims=1)
 
     def compute_output_spec(self, states: keras.KerasTensor, history: keras.KerasTensor) -> keras.KerasTensor:
         """[B, F]."""
         return keras.KerasTensor((states.shape[0], states.shape[2]), "float32")
+
+
+def recency_biases(heads: int, length: int) -> np.ndarray:
+    """What the weighted means of a history start from: logarithms of exponential decays of the age, one a head.
+
+    Returns:
+        [heads, length]; a softmax over them weighs an item of age a by decay ** a.
+    """
+    return np.log(np.linspace(0.6, 0.98, heads))[:, None] * np.arange(length)
+
+
+def _lengths(history: tf.Tensor) -> tf.Tensor:
+    """Items in each row: [B, L] -> int32 [B]."""
+    return tf.reduce_sum(tf.cast(history > 0, tf.int32), axis=1)

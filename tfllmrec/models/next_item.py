@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.models.history import LastState
+from tfllmrec.models.history import LastState, recency_biases
 from tfllmrec.models.items import gather_summing
 
 Cell = Literal["lstm", "gru"]
@@ -32,9 +32,8 @@ class HistoryMeans(keras.layers.Layer):
     def build(self, items_shape: Any) -> None:
         """A bias for each of L ages."""
         length = items_shape[1]
-        decays = np.linspace(0.6, 0.98, self.heads)
         self.age_bias = self.add_weight(shape=(self.heads, length), name="age_bias")
-        self.age_bias.assign(np.log(decays)[:, None] * np.arange(length))
+        self.age_bias.assign(recency_biases(self.heads, length))
         ages = np.arange(length)[:, None] - np.arange(length)
         self._ages, self._future = np.maximum(ages, 0), ages < 0
 

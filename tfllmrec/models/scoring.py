@@ -197,6 +197,18 @@ def scoring_inputs(history_length: int) -> tuple[keras.KerasTensor, keras.KerasT
     return user, history
 
 
+def popular_if_empty(scores: keras.KerasTensor, history: keras.KerasTensor, counts: np.ndarray) -> keras.KerasTensor:
+    """Scores [B, items + 1], and popularity instead where the history [B, L] is empty.
+
+    Args:
+        scores: of all items.
+        history: what they were made from.
+        counts: interactions of every item, [items + 1].
+    """
+    popularity = PopularityScores(len(counts) - 1).set_counts(counts)(history)
+    return UnlessEmpty()(scores, popularity, history)
+
+
 def item_to_item_model(
     product: keras.layers.Layer,
     counts: np.ndarray,

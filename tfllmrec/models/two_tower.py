@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfllmrec.models.history import NewestFirst
+from tfllmrec.models.history import NewestFirst, recency_biases
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -33,9 +33,8 @@ class HistoryPooling(keras.layers.Layer):
         length, dim = items_shape[1:]
         self.question = keras.layers.Dense(self.heads * dim, name="question")
         self.question.build(newest_shape)
-        decays = np.linspace(0.6, 0.98, self.heads)
         self.age_bias = self.add_weight(shape=(self.heads, length), name="age_bias")
-        self.age_bias.assign(np.log(decays)[:, None] * np.arange(length))
+        self.age_bias.assign(recency_biases(self.heads, length))
 
     def call(self, items: Any, present: Any, newest: Any) -> Any:
         """See the class."""

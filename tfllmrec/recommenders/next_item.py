@@ -18,7 +18,7 @@ from tfllmrec.models.next_item import (
     query_model,
     sides_of,
 )
-from tfllmrec.models.scoring import ItemIndex, PopularityScores, UnlessEmpty, scoring_inputs
+from tfllmrec.models.scoring import ItemIndex, popular_if_empty, scoring_inputs
 from tfllmrec.recommenders.neural import NeuralRecommender
 from tfllmrec.recommenders.next_item_config import NextItemConfig
 from tfllmrec.tasks import negatives
@@ -110,8 +110,7 @@ class NextItem(NeuralRecommender):
         parts = [self.model.get_layer(name) for name in ("history_encoder", "query_head")]
         query = query_model(self.index, *parts)({"history": history})
         self.query_model = keras.Model({"user": user, "history": history}, query)
-        popularity = PopularityScores(item_count).set_counts(self.catalogue.counts)(history)
-        scores = UnlessEmpty()(self.index.scores(query), popularity, history)
+        scores = popular_if_empty(self.index.scores(query), history, self.catalogue.counts)
         self._index_items()
         return keras.Model({"user": user, "history": history}, scores)
 

@@ -13,7 +13,7 @@ from tfllmrec.content.tokens import token_matrix
 from tfllmrec.data.batches import next_item_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.models.items import ItemEmbedding
-from tfllmrec.models.scoring import ItemIndex, PopularityScores, UnlessEmpty, scoring_inputs
+from tfllmrec.models.scoring import ItemIndex, popular_if_empty, scoring_inputs
 from tfllmrec.models.two_tower import (
     candidate_tower,
     query_encoder,
@@ -170,8 +170,7 @@ class TwoTower(NeuralRecommender):
         self.query_model = query_tower(self.model.get_layer("query_encoder"), self.index)
         user, history = scoring_inputs(self.history_length)
         scores = self.index.scores(self.query_model({"user": user, "history": history}))
-        popularity = PopularityScores(item_count).set_counts(self.catalogue.counts)(history)
-        scores = UnlessEmpty()(scores, popularity, history)
+        scores = popular_if_empty(scores, history, self.catalogue.counts)
         self._index_items()
         return keras.Model({"user": user, "history": history}, scores)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfllmrec.tasks.negatives import Negatives
 from tfllmrec.tasks.softmax import HIDDEN, Hide, softmax_loss
-from tfllmrec.tasks.task import Task
+from tfllmrec.tasks.task import Task, TaskModel
 
 
 class NextItem(Task):
@@ -91,7 +91,7 @@ def _hide(targets: tf.Tensor, candidate_ids: tf.Tensor | None, hidden: tf.Tensor
     return hide
 
 
-class NextItemModel(keras.Model):
+class NextItemModel(TaskModel):
     """Trains what reads histories and what items are matched by, on the next item at every position.
 
     Batches are `({"history": int32 [B, L]}, next items int32 [B, L])`, zeros where there is none, perhaps with
@@ -123,30 +123,20 @@ class NextItemModel(keras.Model):
         negatives: Negatives | None = None,
         hide_seen: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(task)
         self.states = keras.Model(queries.input, queries.get_layer("last_state").input[0])
         self.head = queries.get_layer("query_head")
         self.candidates = candidates
-        self._task, self._item_count, self._negatives, self._hide_seen = task, item_count, negatives, hide_seen
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """The loss and the task's metrics."""
-        return super().metrics + self._task.metrics
+        self._item_count, self._negatives, self._hide_seen = item_count, negatives, hide_seen
 
     def call(self, features: Any, training: bool = False) -> tf.Tensor:
         """States after every item, float32 [B, L, F]."""
         return self.states(features, training=training)
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: tf.Tensor | None = None,
-        y_pred: tf.Tensor | None = None,
-        sample_weight: tf.Tensor | None = None,
-        training: bool = True,
+    def task_loss(
+        self, x: Any, y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
-        """The task's loss of all positions that have a next item, plus what the models add (regularisation)."""
+        """The task's loss of all positions that have a next item."""
         targets = tf.cast(y, tf.int32)
         places = tf.where(targets > 0)
         queries = self.head(tf.gather_nd(y_pred, places), training=training)
@@ -163,7 +153,7 @@ class NextItemModel(keras.Model):
                 "candidate_sampling_probability": drawn.sampling_probability,
             }
         candidates = self.candidates(asked, training=training)
-        loss = self._task(
+        return self.task(
             queries,
             candidates["candidate"],
             candidate_bias=candidates["bias"],
@@ -171,7 +161,6 @@ class NextItemModel(keras.Model):
             compute_metrics=False,
             **options,
         )
-        return tf.add_n([loss, *self.losses])
 
     def _hidden(self, history: tf.Tensor, places: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """The padding, and the items that a position has behind it, its target aside: int32 [n, 1 + L]."""

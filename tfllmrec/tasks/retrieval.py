@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfllmrec.tasks.negatives import Negatives
-from tfllmrec.tasks.task import Task
+from tfllmrec.tasks.task import Task, TaskModel
 
 
 class Retrieval(Task):
@@ -42,7 +42,7 @@ class Retrieval(Task):
         )
 
 
-class RetrievalModel(keras.Model):
+class RetrievalModel(TaskModel):
     """A query tower and a candidate tower in one trainable model.
 
     Batches are `(features, target items int32 [B])`, perhaps with sample weights; the features are whatever the
@@ -63,30 +63,20 @@ class RetrievalModel(keras.Model):
     def __init__(
         self, query_tower: keras.Model, candidate_tower: keras.Model, task: Task, negatives: Negatives
     ) -> None:
-        super().__init__()
+        super().__init__(task)
         self.query_tower, self.candidate_tower = query_tower, candidate_tower
-        self._task, self._negatives = task, negatives
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """The loss and the task's metrics."""
-        return super().metrics + self._task.metrics
+        self._negatives = negatives
 
     def call(self, features: Any, training: bool = False) -> tf.Tensor:
         """Query vectors, float32 [B, D]."""
         return self.query_tower(features, training=training)
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: tf.Tensor | None = None,
-        y_pred: tf.Tensor | None = None,
-        sample_weight: tf.Tensor | None = None,
-        training: bool = True,
+    def task_loss(
+        self, x: Any, y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
-        """The task's loss of the batch, plus what the towers add (regularisation)."""
+        """The task's loss of the queries among their candidates."""
         candidates = self._negatives(tf.cast(y, tf.int32))
-        loss = self._task(
+        return self.task(
             y_pred,
             self.candidate_tower(candidates.items, training=training),
             sample_weight=sample_weight,
@@ -95,4 +85,3 @@ class RetrievalModel(keras.Model):
             score_mask=candidates.score_mask,
             compute_metrics=False,
         )
-        return tf.add_n([loss, *self.losses])

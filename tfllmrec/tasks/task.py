@@ -49,6 +49,42 @@ class Task:
         return loss / tf.cast(tf.shape(examples)[0], loss.dtype)
 
 
+class TaskModel(keras.Model):
+    """A model that trains under a task: its loss is the task's, and the task's metrics are in the `fit` logs.
+
+    A subclass says what the task is asked (`task_loss`).
+
+    Args:
+        task: the task.
+    """
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.task = task
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The loss and the task's metrics."""
+        return super().metrics + self.task.metrics
+
+    def task_loss(
+        self, x: Any, y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None, training: bool
+    ) -> tf.Tensor:
+        """The task's loss of a batch, float32 []."""
+        raise NotImplementedError
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: tf.Tensor | None = None,
+        y_pred: tf.Tensor | None = None,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """The task's loss, plus what the layers add (regularisation)."""
+        return tf.add_n([self.task_loss(x, y, y_pred, sample_weight, training), *self.losses])
+
+
 class _TaskMetric(keras.metrics.Metric):
     """A Keras 3 face for a Keras 2 metric that a TFRS task updates."""
 
