@@ -204,6 +204,9 @@ def test_a_damaged_backup_is_one_sentence(told: Told, split: Split, tmp_path: Pa
         whole.replace(b"PK\x03\x04", b"PK\x03\x05"),
         (tmp_path / "other.npz").read_bytes(),
     ]
+    unreadable = bytearray(whole)
+    unreadable[whole.index(b"PK\x01\x02") + 10] = 99  # a compression method that nobody has
+    damaged.append(bytes(unreadable))
     for content in damaged:
         path.write_bytes(content)
         with pytest.raises(InputError, match=f"{path} is no backup of a fit: remove it, or choose another path"):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,7 @@ class Backup(keras.callbacks.Callback):
                     count = sum(name.startswith(kind) for name in file.files)
                     state[kind] = [file[f"{kind}_{place}"] for place in range(count)]
                 settings = told["settings"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # the readers of zip and npy files raise whatever damage makes them stumble over
             raise InputError(f"{self._path} is no backup of a fit: remove it, or choose another path") from error
         others = [name for name, value in self._settings.items() if settings.get(name) != value]
         if others:

@@ -149,7 +149,10 @@ class NeuralRecommender(Recommender):
 
 
 def _checksum(*arrays: np.ndarray) -> int:
-    return zlib.crc32(b"".join(array.tobytes() for array in arrays))
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return checksum
 
 
 def learning_rate(rate: float, schedule: str, warmup: int, steps: int) -> Any:
