@@ -9,7 +9,7 @@
 - `next_items_ids`: its int32 core.
 
 All have the same widths and full histories, and take turns, so that other work on the machine meets all of them. Prints
-one JSON line. Asked for: p50 of `next_items` at most 1.5 times `bare`. Two minutes.
+one JSON line. Asked for: p50 of `next_items` at most 1.5 times `bare`.
 """
 
 import argparse

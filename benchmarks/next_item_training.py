@@ -12,7 +12,7 @@ Same rows, batch size, widths, optimizer (Adam) and learning rate on all sides; 
 Widths and rows are those that the family chooses for the data set. Ratios are by the clock and by the CPU time of all
 threads, which other work on the machine hardly changes; medians of epochs that all sides take in turns, after one
 epoch each. `validation` is ndcg@10 after every epoch. Prints one JSON line. Asked for: a ratio of 1.5 with the same
-validation curve. Ten minutes on ml-1m.
+validation curve.
 """
 
 import argparse

@@ -43,7 +43,7 @@ def _prepare() -> None:
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for the report and the export.")] = Path("quickstart"),
 ) -> None:
-    """Fit, compare, export and ask: everything on real film ratings, in a few minutes."""
+    """Fit, compare, export and ask: everything on real film ratings, in ten minutes."""
     from rich.console import Console
 
     from tfllmrec.quickstart import quickstart as tell

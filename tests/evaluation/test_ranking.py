@@ -119,6 +119,22 @@ def test_the_block_size_changes_nothing_and_every_block_has_one_shape() -> None:
         np.testing.assert_array_equal(found.top, whole.top)
 
 
+def test_fewer_users_at_a_time_where_the_catalogue_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the scores of one block stay below a limit."""
+    monkeypatch.setattr(ranking, "_SCORES_AT_ONCE", 100)
+    matrix = np.random.default_rng(0).normal(size=(7, 31)).astype(np.float32)
+    blocks: set[int] = set()
+
+    def score(users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
+        blocks.add(len(users))
+        return tf.constant(matrix[users])
+
+    targets = targets_of([[1]] * 7, [30, 2, 3, 4, 5, 6, 7])
+    ranks = rank_targets(score, targets, 4).ranks
+    assert blocks == {100 // 31}
+    np.testing.assert_array_equal(ranks, by_brute_force(matrix, targets, 10).ranks)
+
+
 def test_one_trace_serves_blocks_catalogues_and_k() -> None:
     for items, k, block in ((5, 3, 2), (9, 4, 3), (50, 10, 512)):
         rank_targets(scorer_of(np.zeros((7, items + 1))), targets_of([[1]] * 7, [2] * 7), 4, k=k, block=block)
