@@ -10,7 +10,6 @@ two to three minutes a seed, amazon-beauty nine minutes; ml-1m took 46 beside ot
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from common import report  # noqa: E402
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, summarise  # noqa: E402
 from tfllmrec.recommenders import family  # noqa: E402
+from tfllmrec.training.runs import timed_fit  # noqa: E402
 
 
 def main() -> None:
@@ -44,10 +44,8 @@ def main() -> None:
 
 def _run(name: str, options: dict[str, Any], split: Split, backup: Path | None) -> dict[str, Any]:
     """One fit and what it is worth."""
-    started = time.perf_counter()
     recommender = family(name)(**options)
-    recommender.fit(split.train, split.validation, callbacks=[_EpochLine()], verbose=0, backup=backup)
-    seconds = sum(recommender.history.get("seconds", [time.perf_counter() - started]))
+    seconds = timed_fit(recommender, split.train, split.validation, callbacks=[_EpochLine()], backup=backup)
     validation = recommender.evaluate(split.validation)
     ranking = recommender.rank(split.test)
     epochs = recommender.history.get("val_ndcg@10", [])
@@ -64,13 +62,9 @@ def _run(name: str, options: dict[str, Any], split: Split, backup: Path | None) 
 
 
 class _EpochLine(keras.callbacks.Callback):
-    """A line on stderr after every epoch, whose seconds go to the logs."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._started = time.perf_counter()
+    """A line on stderr after every epoch."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        logs["seconds"] = time.perf_counter() - self._started
         told = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
         print(f"epoch {epoch + 1:3}  {told}", file=sys.stderr, flush=True)
 

@@ -83,8 +83,6 @@ def train(
     console = Console(stderr=True)
     callbacks = [EpochProgress(console, family), *tensorboard_logs(tensorboard)]
     unfinished = out.with_name(f"{out.name}.unfinished")
-    if unfinished.exists():
-        console.print(f"going on from {unfinished}", highlight=False, soft_wrap=True)
     source = Source.of(data, min_item_interactions)
     run = fit(family, source, chosen, refit=refit, callbacks=callbacks, backup=unfinished)
     run.save(out)

@@ -65,27 +65,19 @@ def _draw_loss(axes: Axes, curves: Curves, colours: Mapping[str, str]) -> None:
 
 
 def _draw_validation(axes: Axes, curves: Curves, metric: str, colours: Mapping[str, str]) -> None:
-    """The validation metric by epoch, with a point and its value at the best one: the highest above, others below."""
+    """The validation metric by epoch, with a point at the best one, whose value the legend tells."""
     axes.set_title(f"Validation {metric}")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
-    axes.margins(x=0.02, y=0.2)
-    highest = max((max(history.get(f"val_{metric}", ()), default=0.0) for history in curves.values()), default=0.0)
+    axes.margins(x=0.02)
     for model, history in curves.items():
         values, colour = history.get(f"val_{metric}", ()), colours[model]
-        _draw_line(axes, values, colour, model)
         if len(values):
             best = int(np.argmax(values))
+            _draw_line(axes, values, colour, f"{model}, best {values[best]:.4f}")
             axes.plot(best + 1, values[best], "o", color=colour, markeredgecolor="white", markersize=8)
-            axes.annotate(
-                f"{values[best]:.4f}",
-                (best + 1, values[best]),
-                (0, 8) if values[best] == highest else (0, -16),
-                textcoords="offset points",
-                ha="center",
-                color=colour,
-                weight="bold",
-            )
+    if axes.lines:
+        axes.legend(loc="lower right")
 
 
 def _draw_line(axes: Axes, values: Sequence[float], colour: str, model: str) -> None:

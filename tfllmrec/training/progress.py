@@ -1,5 +1,6 @@
-"""Epochs on a terminal: one line that moves while a model trains."""
+"""Epochs while a model trains: one line that moves on a terminal, and how long each took."""
 
+import time
 from typing import Any
 
 import keras
@@ -34,6 +35,8 @@ class EpochProgress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """A new bar for every epoch."""
+        if epoch > 0 and not self._progress.task_ids:
+            self._progress.console.print(f"{self._name}: going on after epoch {epoch}", highlight=False)
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
         self._task = self._progress.add_task(
@@ -55,3 +58,19 @@ class EpochProgress(keras.callbacks.Callback):
     def _told(self, logs: dict[str, Any]) -> str:
         loss = f"loss {float(logs['loss']):.3f}  " if "loss" in logs else ""
         return loss + (f"best ndcg@10 {self._best:.4f}" if self._best else "")
+
+
+class EpochSeconds(keras.callbacks.Callback):
+    """Adds `seconds` to the logs of every epoch, for callbacks after it and for the history.
+
+    A fit that goes on from a backup has the seconds of all its epochs there, whoever trained them. What earlier
+    callbacks did at the epoch's end (validation) is in them.
+    """
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Stop it."""
+        logs["seconds"] = time.perf_counter() - self._started

@@ -14,6 +14,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.files import appearing
 from tfllmrec.recommenders import Recommender, family
 from tfllmrec.recommenders import load as load_recommender
+from tfllmrec.training.progress import EpochSeconds
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Run:
         recommender: the fitted recommender.
         source: what it was fitted on.
         refitted: whether the validation items were trained on as well.
-        seconds: how long fitting took.
+        seconds: how long fitting took, all parts of one that was broken off together.
         history: what Keras `fit` logged, epoch by epoch; empty for families without epochs.
     """
 
@@ -133,14 +134,28 @@ def train(
     chosen = family(name)
     recommender = chosen(**options)
     _, split = source.split()
-    started = time.perf_counter()
     first, second = (backup and backup / name for name in ("fit.npz", "refit.npz"))
-    recommender.fit(split.train, split.validation, callbacks=callbacks, verbose=0, backup=first)
+    seconds = timed_fit(recommender, split.train, split.validation, callbacks=callbacks, backup=first)
     history = recommender.history
     if refit:
         recommender = chosen(recommender.settled_config())
-        recommender.fit(split.before_test, callbacks=callbacks, verbose=0, backup=second)
-    return Run(recommender, source, refit, time.perf_counter() - started, history)
+        seconds += timed_fit(recommender, split.before_test, callbacks=callbacks, backup=second)
+    return Run(recommender, source, refit, seconds, history)
+
+
+def timed_fit(
+    recommender: Recommender,
+    *parts: Any,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    backup: Path | None = None,
+) -> float:
+    """Fit on the parts, in silence, and say how many seconds its epochs took: all of them, where a backup has some.
+
+    A family without epochs is timed as a whole.
+    """
+    started = time.perf_counter()
+    recommender.fit(*parts, callbacks=[EpochSeconds(), *callbacks], backup=backup, verbose=0)
+    return sum(recommender.history.get("seconds", [time.perf_counter() - started]))
 
 
 def tensorboard_logs(folder: Path | None) -> list[keras.callbacks.Callback]:
