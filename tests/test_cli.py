@@ -144,6 +144,8 @@ def test_an_unfinished_refit_is_gone_on_with(run, folder, tmp_path, monkeypatch)
         (["export", "{tmp}", "--out", "{tmp}/model"], "is no run"),
         (["recommend", "{tmp}", "--user", "1"], "is no run"),
         (["recommend", "{tmp}"], "--user, --history, or both"),
+        (["serve"], "serve: give either the folder"),
+        (["serve", "{tmp}", "--model_base_path", "{tmp}/other"], "serve: give either the folder"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(run, tmp_path, arguments, sentence):

@@ -150,9 +150,8 @@ def serve(
     ] = None,
 ) -> None:
     """Serve exports over gRPC and REST, as tensorflow_model_server does; for one machine."""
-    base_path = folder or model_base_path
-    if (base_path is None) == (model_config_file is None):
-        raise InputError("serve: give the folder of an export, or --model_config_file")
+    if sum(place is not None for place in (folder, model_base_path, model_config_file)) != 1:
+        raise InputError("serve: give either the folder of an export, or --model_base_path, or --model_config_file")
     if batching_parameters_file and not enable_batching:
         raise InputError("serve: --batching_parameters_file needs --enable_batching")
 
@@ -162,7 +161,7 @@ def serve(
 
     if model_config_file:
         configs = read_config(model_config_file)
-    elif base_path:
+    elif base_path := folder or model_base_path:
         configs = one_model(model_name or base_path.absolute().name, base_path)
     batching = None
     if enable_batching:
