@@ -177,7 +177,7 @@ def _in_order(interactions: pd.DataFrame) -> pd.DataFrame:
     keys = interactions["user_id"].astype(object) + "\x1f" + interactions["item_id"].astype(object)
     tie = pd.util.hash_array(keys.to_numpy(dtype=object), categorize=False)
     others = [column for column in ("rating", "event", "scenario", "text") if column in interactions]
-    rest = pd.util.hash_pandas_object(interactions[others], index=False)
+    rest = pd.util.hash_pandas_object(interactions[others], index=False) if others else np.zeros(len(interactions))
     users = pd.factorize(interactions["user_id"], sort=True)[0]
     order = np.lexsort((rest, tie, interactions["timestamp"], users))
     return interactions.iloc[order].reset_index(drop=True)
