@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from tfllmrec.content.words import pairs
+
 _WORD = re.compile(r"[\u3400-\u9fff]+|[^\W_\u3400-\u9fff]+")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _YEAR = re.compile(r"\(((?:18|19|20)\d)\d\)")
@@ -30,7 +32,7 @@ def item_tokens(title: str, categories: str = "") -> list[str]:
     tokens = [f"category:{name.strip()}" for name in categories.split("|") if name.strip()]
     tokens += [f"decade:{decade}" for decade in _YEAR.findall(title)]
     for word in _WORD.findall(title.lower()):
-        tokens += _pairs(word) if _CHINESE.match(word) else [word]
+        tokens += pairs(word) if _CHINESE.match(word) else [word]
     return list(dict.fromkeys(tokens))
 
 
@@ -49,8 +51,3 @@ def token_matrix(items: pd.DataFrame, *, min_items: int = 3) -> scipy.sparse.csr
     rows, columns = np.array(cells, dtype=np.int32).reshape(-1, 2).T
     ones = np.ones(len(cells), np.float32)
     return scipy.sparse.csr_array((ones, (rows, columns)), shape=(len(items) + 1, len(column)))
-
-
-def _pairs(characters: str) -> list[str]:
-    """Overlapping pairs of neighbours; a single character stays as it is."""
-    return [characters[place : place + 2] for place in range(max(len(characters) - 1, 1))]
