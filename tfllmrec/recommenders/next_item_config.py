@@ -91,8 +91,8 @@ _MANY_ITEMS = {"loss": "sampled", "dim": 64, "units": 64, "batch_size": 512}  # 
 def ml_1m() -> NextItemConfig:
     """For MovieLens-1M: every item has hundreds of interactions, histories are long.
 
-    `tfllmrec train next_item --data ml-1m --out runs/ml-1m` takes 40 to 55 minutes on two cores. Expect a validation
-    ndcg@10 of .229 and a test ndcg@10 of .212 (standard error .004).
+    `tfllmrec train next_item --data ml-1m --out runs/ml-1m` takes 40 to 55 minutes on two cores, an estimate from 24
+    epochs on a busy machine. Expect a validation ndcg@10 of .229 and a test ndcg@10 of .212 (standard error .004).
     """
     return NextItemConfig(
         history_length=100,
@@ -115,7 +115,7 @@ def ml_1m() -> NextItemConfig:
 def amazon_beauty() -> NextItemConfig:
     """For Amazon Beauty: histories are short, and items have a dozen interactions.
 
-    `tfllmrec train next_item --data FOLDER --out runs/beauty` takes 12 to 16 minutes on two cores. Expect a validation
+    `tfllmrec train next_item --data FOLDER --out runs/beauty` takes 15 minutes on two cores. Expect a validation
     ndcg@10 of .079 and a test ndcg@10 of .061 (standard error .001).
     """
     return NextItemConfig(history_length=20, batch_size=256, token_std=0.2, learning_rate=2e-3)
@@ -124,7 +124,7 @@ def amazon_beauty() -> NextItemConfig:
 def demo() -> NextItemConfig:
     """For the demo data, a small sample of MovieLens: long histories, items with few interactions.
 
-    `tfllmrec train next_item --data demo --out runs/demo` takes 4 to 7 minutes on two cores. Expect a validation
+    `tfllmrec train next_item --data demo --out runs/demo` takes 5 to 7 minutes on two cores. Expect a validation
     ndcg@10 of .108 and a test ndcg@10 of .090 (means of three seeds; the standard error over users is .008).
     """
     return NextItemConfig(patience=8)
