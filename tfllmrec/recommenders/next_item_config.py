@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.models.next_item import Cell
+from tfllmrec.models.next_item import Cell, Precision
 from tfllmrec.recommenders.config import STRICT, Fraction, Positive
 from tfllmrec.recommenders.neural import NeuralConfig
 
@@ -36,7 +36,8 @@ class NextItemConfig(NeuralConfig):
     loss: "full" softmax over all items, or over "sampled" ones with the logQ correction.
     negatives: items drawn for a batch, where `loss` draws any.
     hide_seen: items of the history are no negatives of what follows it ("full" only).
-    precision: of the products of queries and items in training; bfloat16 is faster on processors that have it.
+    precision: of recurrent layers and of the products of queries and items, in training only; bfloat16 is faster on
+        processors that have it.
     """
 
     dim: Positive = 256
@@ -57,7 +58,7 @@ class NextItemConfig(NeuralConfig):
     loss: Literal["full", "sampled"] = "full"
     negatives: Positive = 4096
     hide_seen: bool = True
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     learning_rate: float = Field(default=3e-3, gt=0)
     warmup: int = Field(default=1, ge=0)
     weight_decay: float = Field(default=0.4, ge=0)
