@@ -7,7 +7,7 @@ Same rows, batch size, widths, optimizer (Adam) and learning rate on all sides; 
 - "keras": `Embedding(mask_zero=True)`, `LSTM`, `Dense(items, softmax)`, sparse cross-entropy, plain `fit`.
 - "tfllmrec": as many units, item vectors tied with the output, and nothing else: no content, no dropout, no hidden
   seen items. Only positions with a next item reach the softmax, which is computed block by block with its gradient.
-- "bfloat16": the same with `precision="bfloat16"`.
+- "bfloat16": the same with `precision="bfloat16"`, in the softmax and the recurrent layer; weights are float32.
 
 Widths and rows are those that the family chooses for the data set. Ratios are by the clock and by the CPU time of all
 threads, which other work on the machine hardly changes; medians of epochs that all sides take in turns, after one
@@ -34,7 +34,14 @@ from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
 from tfllmrec.evaluation.ranking import Scorer, rank_targets  # noqa: E402
 from tfllmrec.models.history import LastState  # noqa: E402
 from tfllmrec.models.items import ItemEmbedding  # noqa: E402
-from tfllmrec.models.next_item import ItemBias, candidate_model, history_encoder, query_head, query_model  # noqa: E402
+from tfllmrec.models.next_item import (  # noqa: E402
+    ItemBias,
+    Precision,
+    candidate_model,
+    history_encoder,
+    query_head,
+    query_model,
+)
 from tfllmrec.recommenders.next_item_config import NextItemConfig  # noqa: E402
 from tfllmrec.tasks.next_item import NextItem, NextItemModel  # noqa: E402
 
@@ -107,12 +114,17 @@ def _keras(split: Split, config: NextItemConfig) -> Side:
     return Side(lambda: model.fit(batches, shuffle=False, verbose=0), score)
 
 
-def _tfllmrec(split: Split, config: NextItemConfig, precision: str) -> Side:
+def _tfllmrec(split: Split, config: NextItemConfig, precision: Precision) -> Side:
     """As this package trains a model of that size."""
     count, width = len(split.train.item_vocabulary), config.units
     items = ItemEmbedding(count, width)
     encoder = history_encoder(
-        dim=width, history_length=config.history_length, units=width, input_dropout=0.0, dropout=0.0
+        dim=width,
+        history_length=config.history_length,
+        units=width,
+        input_dropout=0.0,
+        dropout=0.0,
+        precision=precision,
     )
     queries = query_model(items, encoder, query_head(width, width))
     candidates = candidate_model(items, ItemBias(count))

@@ -3,9 +3,8 @@
     python benchmarks/quality.py --family two_tower --data demo --seed 0 1 2
 
 Fits with the family's own defaults (or `--set key=value`), chooses by the validation targets, reads the test targets
-once, and prints one JSON line: metrics of both, mean over the seeds and seed by seed. On two cores the demo data takes
-two to three minutes a seed, amazon-beauty nine minutes; ml-1m took 46 beside other work. `--record` keeps the line in
-`results/`.
+once, and prints one JSON line: metrics of both, mean over the seeds and seed by seed. `README.md` beside it says how
+long that takes. `--record` keeps the line in `results/`.
 """
 
 import argparse

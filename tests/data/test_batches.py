@@ -226,6 +226,11 @@ def test_any_epoch_can_come_first(
         assert [read(later), read(later)] == epochs[first : first + 2]
 
 
+@pytest.mark.parametrize("cut", [next_item_batches, window_batches])
+def test_no_tuning_holds_up_the_end_of_an_epoch(cut: Callable[..., tf.data.Dataset], data: Dataset) -> None:
+    assert cut(data, 2, 3).options().autotune.enabled is False
+
+
 def test_an_epoch_broken_off_costs_the_next_one_nothing() -> None:
     batches = window_batches(users_of([60]), 4, 2)
     expected = [rows_of(batches) for _ in range(2)]

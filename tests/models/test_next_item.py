@@ -76,6 +76,19 @@ def test_item_bias() -> None:
     np.testing.assert_array_equal(gradient, np.bincount(HISTORIES.ravel(), minlength=ITEMS + 1))
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_bfloat16_in_recurrent_layers_alone(cell: str) -> None:
+    exact, rounded = (encoder_of(cell=cell, heads=2, precision=name) for name in ("float32", "bfloat16"))
+    randomise(exact)
+    rounded.set_weights(exact.get_weights())
+    states = rounded(VECTORS)
+    assert states.dtype == "float32"
+    recurrent = slice(None, UNITS)
+    np.testing.assert_array_equal(states[..., UNITS:], exact(VECTORS)[..., UNITS:])
+    np.testing.assert_allclose(states[..., recurrent], exact(VECTORS)[..., recurrent], atol=0.1)
+    assert np.abs(states - exact(VECTORS)).max() > 1e-4
+
+
 @SHAPES
 @KINDS
 def test_a_state_knows_all_that_came_and_nothing_that_comes(cell: str, heads: int, layers: int) -> None:

@@ -17,7 +17,7 @@ from tfllmrec.content.tokens import token_matrix
 from tfllmrec.content.vectors import vector_matrix
 from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.errors import InputError
-from tfllmrec.models.next_item import sides_of
+from tfllmrec.models.next_item import history_encoder, query_model, sides_of
 from tfllmrec.recommenders import NextItem, Recommender, load, next_item
 from tfllmrec.recommenders.next_item_config import NextItemConfig, amazon_beauty, demo, ml_1m
 
@@ -55,6 +55,25 @@ def test_what_is_served_is_what_was_trained(trained: Recommender, split: Split) 
     asked = {"user": users, "history": histories}
     np.testing.assert_allclose(trained.query_model(asked), query, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(trained.score(users, histories), query @ vectors.T + biases, rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_is_for_training_only(split: Split, make: Callable[..., Recommender], tmp_path: Path) -> None:
+    """Recurrent layers included: what is scored, saved and served computes in float32, with the same weights."""
+    recommender = make("next_item", precision="bfloat16", epochs=3).fit(split.train, verbose=0)
+    encoder = recommender.model.get_layer("history_encoder")
+    recurrent = encoder.get_layer("lstm_1")
+    assert (recurrent.compute_dtype, recurrent.variable_dtype) == ("bfloat16", "float32")
+    exact = history_encoder(
+        dim=encoder.input.shape[2], history_length=encoder.input.shape[1], units=recurrent.units,
+    )  # fmt: skip
+    exact.set_weights(encoder.get_weights())
+    histories = np.array([[1, 2, 3, 0], [3, 4, 5, 6]], np.int32)
+    query = query_model(recommender.index, exact, recommender.model.get_layer("query_head"))({"history": histories})
+    asked = {"user": np.array([1, 0], np.int32), "history": histories}
+    np.testing.assert_array_equal(recommender.query_model(asked), query)
+    assert np.abs(query - sides_of(recommender.model)[0]({"history": histories})).max() > 1e-4  # bfloat16 differs
+    recommender.save(tmp_path / "run")
+    np.testing.assert_array_equal(load(tmp_path / "run").query_model(asked), query)
 
 
 def test_the_user_is_not_read(trained: Recommender) -> None:

@@ -17,6 +17,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
+from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.serving import Client, ServerProcess
@@ -253,3 +254,17 @@ def assert_well(server, models):
     found = [item.decode() for item in answer["item_ids"][0] if item]
     assert found == [item for item, *_ in expected]
     np.testing.assert_allclose(answer["scores"][0, : len(found)], [score for *_, score in expected], 1e-4, 1e-5)
+
+
+@pytest.fixture
+def refused_alike():
+    """Checks that a client refuses a question in the words in which the recommender does."""
+
+    def check(asked, recommend, arguments):
+        with pytest.raises(InputError) as refusal:
+            asked(**arguments)
+        with pytest.raises(InputError) as expected:
+            recommend(**arguments)
+        assert str(refusal.value) == str(expected.value)
+
+    return check

@@ -114,4 +114,6 @@ def _batches(
 
     batches = tf.data.Dataset.from_generator(epoch, output_signature=tf.TensorSpec([None, *shape[1:]], tf.int64))
     batches = batches.apply(tf.data.experimental.assert_cardinality(-(-shape[0] // batch_size)))
-    return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread holds up the end of an epoch until it wakes, for up to a minute
+    return batches.map(gather).prefetch(2).with_options(options)

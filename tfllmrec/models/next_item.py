@@ -10,8 +10,10 @@ from tfllmrec.models.history import LastState, recency_biases
 from tfllmrec.models.items import gather_summing
 
 Cell = Literal["lstm", "gru"]
+Precision = Literal["float32", "bfloat16"]
 
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -92,6 +94,7 @@ def history_encoder(
     normalise: bool = False,
     input_dropout: float = 0.2,
     dropout: float = 0.2,
+    precision: Precision = "float32",
 ) -> keras.Model:
     """What a user's history comes to, after every one of its items.
 
@@ -109,6 +112,7 @@ def history_encoder(
         normalise: LayerNorm of the item vectors.
         input_dropout: on the item vectors, and on the means.
         dropout: on the recurrent layers' outputs.
+        precision: what the recurrent layers compute in; their weights are float32, and so are the states.
 
     Returns:
         item vectors float32 [B, L, D], oldest first -> states float32 [B, L, units + heads * D].
@@ -117,7 +121,8 @@ def history_encoder(
     vectors = keras.layers.LayerNormalization(name="normalised")(items) if normalise else items
     state = keras.layers.Dropout(input_dropout)(vectors)
     for number in range(layers):
-        recurrent = _CELLS[cell](units, return_sequences=True, name=f"{cell}_{number + 1}")
+        name = f"{cell}_{number + 1}"
+        recurrent = _CELLS[cell](units, return_sequences=True, name=name, dtype=_POLICIES[precision])
         new = keras.layers.Dropout(dropout)(recurrent(state))
         state = state + new if number else new
     if heads:

@@ -50,7 +50,7 @@ class NeuralRecommender(Recommender):
     """A recommender trained with Keras `fit` on AdamW; what is kept is a moving average of the weights.
 
     A family says what its functional model is (`_build`), what trains it (`_trainer`) and on which batches
-    (`_batches`), and keeps the item vectors that are served up to date (`_index_items`).
+    (`_batches`), and keeps copies that are served up to date (`_update_served`).
     """
 
     config: Any
@@ -68,8 +68,8 @@ class NeuralRecommender(Recommender):
         """What to train on, an epoch an iteration."""
 
     @abstractmethod
-    def _index_items(self) -> None:
-        """Bring the item vectors that are served up to date with the model."""
+    def _update_served(self) -> None:
+        """Bring what is served beside the model, such as item vectors, up to date with it."""
 
     def _fit(
         self,
@@ -108,7 +108,7 @@ class NeuralRecommender(Recommender):
             ],
         ).history
         self.history = kept.logs if kept else logs
-        self._index_items()
+        self._update_served()
 
     def settled_config(self) -> NeuralConfig:
         """As many epochs as were best on the validation targets.
@@ -132,7 +132,7 @@ class NeuralRecommender(Recommender):
 
     def _ranking(self, validation: Targets) -> RankingCallback:
         def current_scorer() -> Any:
-            self._index_items()
+            self._update_served()
             return self.score
 
         return RankingCallback(current_scorer, validation, self.history_length)

@@ -11,6 +11,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.models.items import ItemEmbedding
 from tfllmrec.models.next_item import (
     ItemBias,
+    Precision,
     candidate_model,
     history_encoder,
     next_item_model,
@@ -61,17 +62,7 @@ class NextItem(NeuralRecommender):
             items = ItemEmbedding.with_content(config.dim, **content, token_std=config.token_std, name="items")
         else:
             items = ItemEmbedding(item_count, config.dim, name="items")
-        encoder = history_encoder(
-            dim=config.dim,
-            history_length=config.history_length,
-            units=config.units,
-            cell=config.cell,
-            layers=config.layers,
-            heads=config.heads,
-            normalise=config.normalise,
-            input_dropout=config.input_dropout,
-            dropout=config.dropout,
-        )
+        encoder = self._encoder(config.precision)
         head = query_head(
             encoder.output.shape[2],
             config.dim,
@@ -82,6 +73,21 @@ class NextItem(NeuralRecommender):
         bias = ItemBias(item_count, name="item_bias")
         return next_item_model(
             query_model(items, encoder, head), candidate_model(items, bias, config.candidate_dropout)
+        )
+
+    def _encoder(self, precision: Precision) -> keras.Model:
+        config = self.config
+        return history_encoder(
+            dim=config.dim,
+            history_length=config.history_length,
+            units=config.units,
+            cell=config.cell,
+            layers=config.layers,
+            heads=config.heads,
+            normalise=config.normalise,
+            input_dropout=config.input_dropout,
+            dropout=config.dropout,
+            precision=precision,
         )
 
     def _trainer(self) -> keras.Model:
@@ -102,19 +108,20 @@ class NextItem(NeuralRecommender):
         )
 
     def _build_scorer(self) -> keras.Model:
-        """Histories are read from a fixed table of item vectors, and queries matched with it."""
+        """Histories are read in float32 from a fixed table of item vectors, and queries matched with it."""
         item_count = len(self.catalogue.items)
         self._candidates = sides_of(self.model)[1]
         self.index = ItemIndex(item_count, self.config.dim, biased=True)
         user, history = scoring_inputs(self.history_length)
-        parts = [self.model.get_layer(name) for name in ("history_encoder", "query_head")]
-        query = query_model(self.index, *parts)({"history": history})
+        self._served_encoder = self._encoder("float32")
+        query = query_model(self.index, self._served_encoder, self.model.get_layer("query_head"))({"history": history})
         self.query_model = keras.Model({"user": user, "history": history}, query)
         scores = popular_if_empty(self.index.scores(query), history, self.catalogue.counts)
-        self._index_items()
+        self._update_served()
         return keras.Model({"user": user, "history": history}, scores)
 
-    def _index_items(self) -> None:
+    def _update_served(self) -> None:
+        self._served_encoder.set_weights(self.model.get_layer("history_encoder").get_weights())
         everything = self._candidates(np.arange(len(self.catalogue.items) + 1, dtype=np.int32))
         self.index.vectors.assign(everything["candidate"])
         self.index.biases.assign(everything["bias"])

@@ -171,10 +171,10 @@ class TwoTower(NeuralRecommender):
         user, history = scoring_inputs(self.history_length)
         scores = self.index.scores(self.query_model({"user": user, "history": history}))
         scores = popular_if_empty(scores, history, self.catalogue.counts)
-        self._index_items()
+        self._update_served()
         return keras.Model({"user": user, "history": history}, scores)
 
-    def _index_items(self) -> None:
+    def _update_served(self) -> None:
         """Bring the item vectors that are served up to date with the candidate tower."""
         everything = np.arange(len(self.catalogue.items) + 1, dtype=np.int32)
         self.index.vectors.assign(self.candidate_tower(everything))
