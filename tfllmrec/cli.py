@@ -52,6 +52,25 @@ def quickstart(
 
 
 @app.command()
+def pseudonymise(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of tables.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder for the tables.")],
+    key_file: Annotated[
+        Path | None, typer.Option(help="The secret key; by default it is TFLLMREC_PSEUDONYM_KEY.")
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", metavar="K", help="Blank features until K users share each combination.")
+    ] = None,
+    drop_text: Annotated[bool, typer.Option("--drop-text", help="Leave out what users wrote.")] = False,
+) -> None:
+    """Write a data set with pseudonyms in place of user ids. That is not anonymity: see docs/privacy.md."""
+    from tfllmrec.data.privacy import pseudonymise_folder, read_key
+
+    for note in pseudonymise_folder(data, out, read_key(key_file), k=k, drop_text=drop_text):
+        print(note)
+
+
+@app.command()
 def train(
     family: Annotated[str, typer.Argument(help="popularity, markov_chain, ease, two_tower, next_item")],
     data: Annotated[str, typer.Option(help="demo, ml-100k, ml-1m, ml-latest-small, or a folder of tables.")],
@@ -127,6 +146,23 @@ def export(
 
 
 @app.command()
+def refresh(
+    run: RunFolder,
+    folder: Annotated[Path, typer.Argument(metavar="EXPORT", help="TF Serving's model base path, with a version.")],
+    items: Annotated[Path, typer.Option(metavar="FOLDER", help="Where a table of items is, with new ones.")],
+) -> None:
+    """Add new items to what is served, as a new version and with no training: they are known by their content."""
+    from tfllmrec.data.reading import read_table
+    from tfllmrec.export import refresh as write
+    from tfllmrec.training.runs import Run
+
+    table = read_table(items, "items")
+    if table is None:
+        raise InputError(f"{items} has neither items.parquet nor items.csv")
+    print(write(Run.load(run).recommender, folder, table))
+
+
+@app.command()
 def serve(
     folder: Annotated[
         Path | None,
@@ -183,15 +219,20 @@ def recommend(
         str, typer.Option(metavar="ID,ID", help="Items, oldest first, instead of the stored ones.")
     ] = "",
     exclude: Annotated[str, typer.Option(metavar="ID,ID", help="Items that must not come back.")] = "",
+    features: Annotated[
+        str, typer.Option(metavar="NAME=VALUE,...", help="What is told of the user, for models that read it.")
+    ] = "",
     k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """The best items for a user, for a history given on the spot, or for both."""
-    if not user and not history:
+    if not user and not history and not features:
         raise InputError("recommend: give --user, --history, or both")
     if (run is None) == (not server) or bool(server) != bool(model):
         raise InputError("recommend: give a run, or --server HOST:PORT and --model NAME")
     asked: dict[str, Any] = {"users": [user], "histories": [history.split(",")], "exclude": [exclude.split(",")]}
+    if features:
+        asked["user_features"] = [features.split(",")]
     if run is None:
         from tfllmrec.serving import Client
 

@@ -1,47 +1,53 @@
 """What items are about, from their words and from the company they keep in histories."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
-from gensim.models.phrases import ENGLISH_CONNECTOR_WORDS, FrozenPhrases, Phrases
 from tqdm.auto import tqdm
 
-from tfllmrec.content.word_vectors import WordVectors
-from tfllmrec.content.words import Language, words
+from tfllmrec.content.word_vectors import WordVectors, join_phrases, learn_phrases, rarity
+from tfllmrec.content.words import Language, names, words
+from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.files import appearing
 
+_Columns = list[list[list[str]]]  # words by column and row
+
 
 @dataclass(frozen=True)
 class Word2VecOptions:
-    """How `Word2VecContent` reads texts and learns from them.
+    """How `Word2VecContent` reads texts, and how it learns from them and from histories.
 
     Attributes:
         columns: with text; a table that lacks one has no such text.
         names: columns with names, `|` between; each name is one word.
         language: see `tfllmrec.content.words.words`.
         dim: width of either view.
-        window: see `WordVectors.train`.
-        min_count: words that occur less often are unknown.
+        window: words (or items) before and after that a word (or item) is to predict, at most. The default holds most
+            titles and histories as a whole, which is worth the time: items and their subjects have little order.
+        min_count: words (or items) that occur less often are unknown.
         epochs: passes over texts, and over histories.
         phrases: words that mostly come together become one.
         subwords: unknown words have the vectors of their parts.
-        remove_common: the direction that all texts share is taken out.
-        seed: of the training; exact with one worker only.
+        remove_common: what all texts share is taken out.
+        seed: of the training; exact with one worker.
+
+    Raises:
+        InputError: an option is none of its kind.
     """
 
     columns: tuple[str, ...] = ("title", "text")
     names: tuple[str, ...] = ("categories",)
     language: Language = "auto"
     dim: int = 64
-    window: int = 5
+    window: int = 20
     min_count: int = 2
     epochs: int = 20
     phrases: bool = True
@@ -49,36 +55,56 @@ class Word2VecOptions:
     remove_common: bool = True
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for option, least in {"dim": 1, "window": 1, "min_count": 1, "epochs": 1, "seed": 0}.items():
+            if getattr(self, option) < least:
+                raise InputError(f"option {option}={getattr(self, option)}: it must be {least} or more")
+        for option in ("columns", "names"):
+            if isinstance(getattr(self, option), str):
+                raise InputError(f"option {option}={getattr(self, option)!r}: give a tuple of names")
+        if self.language not in get_args(Language):
+            raise InputError(f"option language={self.language!r}: it must be one of {', '.join(get_args(Language))}")
+
 
 @dataclass(frozen=True, eq=False)
 class Word2VecContent:
     """Content vectors of items: a view of their words and, where it has seen histories, one of their neighbours.
 
-    The first is the mean of the vectors of an item's words, weighted by rarity (IDF), without the direction that all
-    texts share (Arora et al., 2017, ICLR). The second is Word2Vec of histories, with items for words (Barkan and
-    Koenigstein, 2016, MLSP). Each has length 1, or is zeros where nothing is known: no text or no word of it, or an
-    item that was in no history.
+    The first is the mean of the vectors of an item's words, weighted by rarity (IDF), less the mean of all texts. The
+    second is Word2Vec of histories, with items for words (Barkan and Koenigstein, 2016, MLSP). Each has length 1, or is
+    zeros where nothing is known: no text or no known word in it, nothing that sets a text apart from the others, an
+    item that was in too few histories.
 
     Attributes:
         options: see there.
-        phrases: pairs of words that are joined, and their scores.
+        phrases: what `learn_phrases` found.
         words: vectors of words.
-        rarity: weights of words by index, float32 [words + 1]; [0] is that of unknown ones.
-        common: the direction that is taken out, float32 [dim]; zeros for none.
-        neighbours: vectors of items, or None.
+        rarity: weights of words by index, float32 [words + 1].
+        common: what is taken out of every text, float32 [dim].
+        neighbours: vectors of items from histories, or None.
+
+    Raises:
+        InputError: the parts do not belong together.
 
     Example:
-        >>> content = Word2VecContent.fit(data.items, data.interactions)
-        >>> content.transform(data.items).shape  # items x (64 of words + 64 of neighbours)
-        (3416, 128)
+        >>> items = pd.DataFrame({"item_id": ["a", "b"], "title": ["Red wine", "White wine"]})
+        >>> content = Word2VecContent.fit(items, options=Word2VecOptions(min_count=1))
+        >>> content.transform(pd.DataFrame({"title": ["White <b>wine</b> 🍷", "!?", "Beer"]})).any(axis=1)
+        array([ True, False, False])
     """
 
     options: Word2VecOptions
-    phrases: Mapping[str, float]
+    phrases: Sequence[str]
     words: WordVectors
     rarity: np.ndarray
     common: np.ndarray
     neighbours: WordVectors | None = None
+
+    def __post_init__(self) -> None:
+        widths = {learnt.vectors.shape[1] for learnt in (self.words, self.neighbours) if learnt is not None}
+        fitting = widths == {self.options.dim, self.common.size} and self.rarity.shape == self.words.vectors.shape[:1]
+        if not (fitting and np.isfinite(self.rarity).all() and np.isfinite(self.common).all()):
+            raise InputError("Word2Vec content: the parts differ in their sizes, or hold numbers that are none")
 
     @classmethod
     def fit(
@@ -90,46 +116,52 @@ class Word2VecContent:
         workers: int = 1,
         progress: bool = False,
     ) -> Self:
-        """Learn both views, or with no interactions the first.
+        """Learn both views, or without interactions the first.
 
         Args:
-            items: item_id and the columns that the options name.
-            interactions: user_id, item_id, timestamp.
+            items: the columns that the options name.
+            interactions: user_id, item_id, timestamp, in rows of any order. A user has one history, over all scenarios.
             options: see there.
             workers: threads; no two runs are equal with more than one.
             progress: whether to show progress bars.
 
         Raises:
-            InputError: the table has none of the columns.
+            InputError: the items have none of the columns, or the interactions are not as they must be.
         """
         options = options or Word2VecOptions()
         training = {name: getattr(options, name) for name in ("dim", "window", "min_count", "epochs", "seed")}
         training["workers"] = workers
-        texts = _texts(items, options, progress=progress)
-        phrases = _learn_phrases(texts) if options.phrases else {}
-        texts = _joined(texts, phrases)
-        learnt = WordVectors.train(texts, **training, subwords=options.subwords, progress="words" if progress else "")
-        rarity = _rarity(texts, learnt.words)
-        means = _normalised(_weighted_sums(texts, learnt, rarity))
-        common = _shared_direction(means) if options.remove_common else np.zeros(options.dim, np.float32)
-        neighbours = None
-        if interactions is not None:
-            histories = _histories(interactions)
-            neighbours = WordVectors.train(histories, **training, progress="histories" if progress else "")
-        return cls(options, phrases, learnt, rarity, common, neighbours)
+        histories = None if interactions is None else _histories(interactions)  # bad ones fail before the long work
+        named, texts = _read(items, options, progress=progress)
+        phrases = learn_phrases(chain.from_iterable(texts)) if options.phrases else []
+        sentences = _sentences(named, texts, phrases)
+        bars = ("words", "histories") if progress else ("", "")
+        learnt = WordVectors.train(sentences, **training, subwords=options.subwords, progress=bars[0])
+        weights = rarity(sentences, learnt.words)
+        means = _normalised(learnt.weighted_sums(sentences, weights))
+        known = means[means.any(axis=1)]
+        common = known.mean(axis=0) if options.remove_common and len(known) > 1 else np.zeros(options.dim, np.float32)
+        neighbours = None if histories is None else WordVectors.train(histories, **training, progress=bars[1])
+        return cls(options, phrases, learnt, weights, common, neighbours)
 
     def transform(self, items: pd.DataFrame, *, progress: bool = False) -> np.ndarray:
-        """The vectors of items, known ones or new: float32 [items, dim], or [items, 2 * dim] with neighbours.
+        """The vectors of items, known or new: float32 [items, dim] of words, followed by as many of neighbours.
+
+        Args:
+            items: the columns that the options name, and item_id where there are vectors of neighbours.
+            progress: whether to show a progress bar.
 
         Raises:
-            InputError: the table has none of the columns.
+            InputError: the table has none of the columns, or no item_id.
         """
-        texts = _joined(_texts(items, self.options, progress=progress), self.phrases)
-        sums = _weighted_sums(texts, self.words, self.rarity)
-        view = _normalised(sums - np.outer(sums @ self.common, self.common))
+        sentences = _sentences(*_read(items, self.options, progress=progress), self.phrases)
+        means = _normalised(self.words.weighted_sums(sentences, self.rarity))
+        view = _normalised(means - self.common * means.any(axis=1, keepdims=True))
         if self.neighbours is None:
             return view
-        rows = self.neighbours.words.lookup(items["item_id"].astype(str))
+        if "item_id" not in items:
+            raise InputError(f"items: column item_id is missing; the table has {', '.join(map(str, items.columns))}")
+        rows = self.neighbours.words.lookup(items["item_id"].astype(object).map(str))
         return np.concatenate([view, _normalised(self.neighbours.vectors[rows])], axis=1)
 
     def save(self, folder: str | Path) -> None:
@@ -138,16 +170,16 @@ class Word2VecContent:
         Raises:
             InputError: the folder exists, or cannot be made.
         """
-        arrays = {"rarity": self.rarity, "common": self.common, "words": self.words.vectors}
-        told = {"options": asdict(self.options), "phrases": self.phrases, "words": self.words.words.tokens[1:].tolist()}
-        if self.words.subwords is not None:
-            arrays["subwords"] = self.words.subwords
+        options = {field.name: getattr(self.options, field.name) for field in fields(Word2VecOptions)}
+        told: dict[str, Any] = {"options": options, "phrases": self.phrases, "words": _ids(self.words)}
+        arrays: dict[str, Any] = {"rarity": self.rarity, "common": self.common, "words": self.words.vectors}
+        if self.words.parts is not None:
+            arrays["parts"] = self.words.parts
         if self.neighbours is not None:
-            arrays["neighbours"] = self.neighbours.vectors
-            told["neighbours"] = self.neighbours.words.tokens[1:].tolist()
+            told["neighbours"], arrays["neighbours"] = _ids(self.neighbours), self.neighbours.vectors
         with appearing(Path(folder)) as hidden:
             np.savez(hidden / "word2vec.npz", **arrays)
-            (hidden / "word2vec.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+            (hidden / "word2vec.json").write_text(json.dumps(told), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -160,91 +192,56 @@ class Word2VecContent:
             told = json.loads((Path(folder) / "word2vec.json").read_text(encoding="utf-8"))
             with np.load(Path(folder) / "word2vec.npz") as file:
                 arrays = dict(file)
-            named = {
+            values: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value for name, value in told["options"].items()
             }
-            learnt = WordVectors(Vocabulary(told["words"]), arrays["words"], arrays.get("subwords"))
-            neighbours = (
-                WordVectors(Vocabulary(told["neighbours"]), arrays["neighbours"]) if "neighbours" in told else None
-            )
-            return cls(
-                Word2VecOptions(**named), told["phrases"], learnt, arrays["rarity"], arrays["common"], neighbours
-            )
+            learnt = WordVectors(Vocabulary(told["words"]), arrays["words"], arrays.get("parts"))
+            neighbours = None
+            if "neighbours" in told:
+                neighbours = WordVectors(Vocabulary(told["neighbours"]), arrays["neighbours"])
+            options = Word2VecOptions(**values)
+            return cls(options, told["phrases"], learnt, arrays["rarity"], arrays["common"], neighbours)
         except Exception as error:  # the readers of zip and npy files raise whatever damage makes them stumble over
             raise InputError(f"{folder} holds no Word2Vec content: a file is missing or damaged") from error
 
 
-def _texts(items: pd.DataFrame, options: Word2VecOptions, *, progress: bool) -> list[list[str]]:
-    """The words of every item, column after column."""
-    columns, names = ([name for name in part if name in items] for part in (options.columns, options.names))
-    if not columns and not names:
+def _histories(interactions: pd.DataFrame) -> list[list[str]]:
+    """Every user's item ids, oldest first; equal times in the order that a `Dataset` gives them."""
+    data = Dataset.from_frames(interactions.filter(["user_id", "item_id", "timestamp"]))
+    histories = data.histories
+    ids = data.item_vocabulary.tokens[histories.values]  # noqa: PD011
+    return [ids[start:end].tolist() for start, end in zip(histories.offsets, histories.offsets[1:], strict=False)]
+
+
+def _read(items: pd.DataFrame, options: Word2VecOptions, *, progress: bool) -> tuple[_Columns, _Columns]:
+    """The names and the words of every item, each column by column."""
+    named = [[names(cell) for cell in _cells(items[column])] for column in options.names if column in items]
+    texts = []
+    for column in options.columns:
+        if column in items:
+            cells = tqdm(_cells(items[column]), desc=column, unit="text", disable=not progress)
+            texts.append([words(cell, options.language) for cell in cells])
+    if not named and not texts:
         wanted, there = ", ".join((*options.columns, *options.names)), ", ".join(map(str, items.columns))
         raise InputError(f"items: none of the columns {wanted} is there to read; the table has {there}")
-    cells = [items[name].astype(object).where(items[name].notna(), "").map(str) for name in (*columns, *names)]
-    rows = tqdm(zip(*cells, strict=True), total=len(items), desc="texts", unit="item", disable=not progress)
-    return [_words_of(row[: len(columns)], row[len(columns) :], options.language) for row in rows]
+    return named, texts
 
 
-def _words_of(texts: Sequence[str], names: Sequence[str], language: Language) -> list[str]:
-    found = [word for text in texts for word in words(text, language)]
-    return found + [name.strip().lower() for cell in names for name in cell.split("|") if name.strip()]
+def _cells(column: pd.Series) -> pd.Series:
+    return column.astype(object).where(column.notna(), "").map(str)
 
 
-def _learn_phrases(texts: list[list[str]]) -> dict[str, float]:
-    """Pairs of words that come together much more often than apart (normalised PMI; Bouma, 2009)."""
-    learnt = Phrases(texts, min_count=5, threshold=0.5, scoring="npmi", connector_words=ENGLISH_CONNECTOR_WORDS)
-    return learnt.export_phrases()
-
-
-def _joined(texts: list[list[str]], phrases: Mapping[str, float]) -> list[list[str]]:
-    if not phrases:
-        return texts
-    joining = FrozenPhrases(Phrases(threshold=0.5, scoring="npmi", connector_words=ENGLISH_CONNECTOR_WORDS))
-    joining.phrasegrams = phrases
-    return [joining[text] for text in texts]
-
-
-def _rarity(texts: list[list[str]], vocabulary: Vocabulary) -> np.ndarray:
-    """log((1 + texts) / (1 + texts with the word)), float32 [words + 1]; for [0] there is none with it."""
-    found = np.concatenate([np.unique(vocabulary.lookup(text)) for text in texts])
-    counts = np.bincount(found, minlength=len(vocabulary) + 1)
-    counts[0] = 0
-    return np.log((1 + len(texts)) / (1 + counts)).astype(np.float32)
-
-
-def _weighted_sums(texts: list[list[str]], learnt: WordVectors, rarity: np.ndarray) -> np.ndarray:
-    """The rarity-weighted sum of every text's word vectors, float32 [texts, dim]."""
-    flat = [word for text in texts for word in text]
-    rows = np.repeat(np.arange(len(texts)), [len(text) for text in texts])
-    indices = learnt.words.lookup(flat)
-    sums = _sum_rows(rows, indices, rarity[indices], len(texts), learnt.vectors)
-    if learnt.subwords is None:
-        return sums
-    unknown = indices == 0
-    places, strangers = pd.factorize(np.array(flat, object)[unknown])
-    vectors = np.array([learnt.of_unknown(word) for word in strangers]).reshape(-1, sums.shape[1])
-    return sums + _sum_rows(rows[unknown], places, np.full(len(places), rarity[0]), len(texts), vectors)
-
-
-def _sum_rows(
-    rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, count: int, vectors: np.ndarray
-) -> np.ndarray:
-    return scipy.sparse.csr_array((weights, (rows, columns)), shape=(count, len(vectors))) @ vectors
-
-
-def _shared_direction(vectors: np.ndarray) -> np.ndarray:
-    """The first right singular vector."""
-    return np.linalg.eigh(vectors.T @ vectors).eigenvectors[:, -1].astype(np.float32)
+def _sentences(named: _Columns, texts: _Columns, phrases: Sequence[str]) -> list[list[str]]:
+    """What is learnt from, item by item: names first, where the title stands in their window, then words."""
+    joined = [join_phrases(column, phrases) for column in texts] if phrases else texts
+    return [list(chain.from_iterable(row)) for row in zip(*named, *joined, strict=True)]
 
 
 def _normalised(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1; those that are (nearly) zeros become zeros."""
+    """Rows of length 1; zeros stay zeros, and what rounding leaves of a difference of equals becomes zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-6)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-5)
 
 
-def _histories(interactions: pd.DataFrame) -> list[list[str]]:
-    """Every user's item ids, oldest first."""
-    ordered = interactions.sort_values(["user_id", "timestamp"], kind="stable")
-    starts = np.flatnonzero(~ordered["user_id"].duplicated().to_numpy())[1:]
-    return [part.tolist() for part in np.split(ordered["item_id"].astype(str).to_numpy(object), starts)]
+def _ids(learnt: WordVectors) -> list[str]:
+    return learnt.words.tokens[1:].tolist()

@@ -17,6 +17,9 @@ _MEANINGS = {
     "retrieve": "The best items for a user, a history, or both.",
     "retrieve_ids": "The int32 core of `retrieve`, for indices instead of ids, 0 for nothing. It adds "
     "nothing stored: the history read and the items excluded are those given.",
+    "retrieve_with_features": "`retrieve` for users of whom something is told, such as `gender=F`, in any order. It "
+    "goes before what is stored; unknown features are nothing.",
+    "retrieve_with_features_ids": "The int32 core of `retrieve_with_features`.",
     "embed_query": "The vector that items are matched with: a user's interests.",
     "embed_items": "The items' vectors; zeros for an unknown item. Where there are `biases`, a score is query . item + "
     "bias.",
