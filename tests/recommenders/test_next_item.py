@@ -134,9 +134,7 @@ def drop_rates(model: keras.Model) -> list[float]:
     return sorted(part.rate for part in model.layers if isinstance(part, keras.layers.Dropout))
 
 
-def test_options_reach_the_model(
-    build: Callable[..., tuple[keras.Model, dict[str, Any]]], board: Checkerboard
-) -> None:
+def test_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[str, Any]]], board: Checkerboard) -> None:
     model, told = build(
         history_length=9, dim=6, units=5, cell="gru", layers=2, heads=3, hidden=7, normalise=True, content=True,
         token_std=0.7, input_dropout=0.11, dropout=0.22, query_dropout=0.33, candidate_dropout=0.44,

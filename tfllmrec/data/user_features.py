@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,12 +31,13 @@ class UserFeatures:
         """The features of a data set's users.
 
         Args:
-            data: a data set; users that its user table lacks have no features.
+            data: a (training) data set; users that its user table lacks have no features.
             columns: of the user table. A whole number reads the same whether it was stored as 25 or 25.0.
-            min_users: what fewer users have in common tells who they are rather than what they like, and is unknown.
+            min_users: what fewer users with an interaction have in common tells who they are rather than what they
+                like, and is unknown.
 
         Raises:
-            InputError: there is no user table, or it lacks a column.
+            InputError: there is no user table, it lacks a column, or all of a column is unknown.
 
         Example:
             >>> UserFeatures.of(data, ["gender", "age"]).vocabulary.tokens[1:3]
@@ -43,19 +45,24 @@ class UserFeatures:
         """
         if data.users is None:
             raise InputError(f"users: features {', '.join(columns)} are asked for, and the data set has no user table")
-        missing = [column for column in columns if column not in data.users]
-        if missing:
-            there = ", ".join(map(str, data.users.columns))
-            raise InputError(f"users: column {', '.join(missing)} is missing; the table has {there}")
-        rows = data.users.set_index("user_id").reindex(data.user_vocabulary.tokens[1:])
-        named = [_features(rows[column], column) for column in columns]
-        counts = pd.concat(named).value_counts() if named else pd.Series(dtype=int)
-        frequent = counts.index[(counts >= min_users).to_numpy()]
-        vocabulary = Vocabulary(sorted(name for name in frequent if name))
-        stored = np.zeros((len(rows) + 1, len(columns)), np.int32)
-        for place, names in enumerate(named):
-            stored[1:, place] = vocabulary.lookup(names)
-        return cls(tuple(columns), vocabulary, stored)
+        table = data.users.set_index("user_id")
+        unknown = [column for column in columns if column not in table]
+        if unknown:
+            there = ", ".join(map(str, table.columns)) or "none"
+            raise InputError(f"users: {', '.join(unknown)} is no feature; the table has {there}")
+        columns = tuple(dict.fromkeys(columns))
+        users, trained = data.user_vocabulary.tokens[1:], data.histories.lengths[1:] > 0
+        of_users = [_features(table[column], column).reindex(users, fill_value="") for column in columns]
+        names: list[str] = []
+        for column, features in zip(columns, of_users, strict=True):
+            counts = features[trained & (features != "")].value_counts()
+            frequent = counts.index[counts >= min_users]
+            if frequent.empty:
+                raise InputError(f"users: no value of {column} is shared by {min_users} users: leave it out")
+            names += sorted(frequent)
+        vocabulary = Vocabulary(names)
+        stored = np.stack([vocabulary.lookup(features) for features in of_users], axis=1)
+        return cls(columns, vocabulary, np.pad(stored, [(1, 0), (0, 0)]))
 
     def lookup(self, rows: Sequence[Sequence[str]]) -> np.ndarray:
         """Features of users who are not known, any number a row: int32 [rows, columns], zeros on the right.
@@ -73,7 +80,10 @@ class UserFeatures:
 
 def _features(values: pd.Series, column: str) -> pd.Series:
     """Every value as "column=value", and "" where there is none."""
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")  # one that is missing makes floats of whole numbers
-    texts = values.astype(object).where(values.notna(), "").map(str).str.strip()
+    texts = values.astype(object).where(values.notna(), "").map(_text)
     return (f"{column}=" + texts).where(texts != "", "")
+
+
+def _text(value: Any) -> str:
+    # One number that is missing or broken makes floats of a whole column.
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()

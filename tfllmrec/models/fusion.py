@@ -78,9 +78,7 @@ def fusion(widths: Mapping[str, int], dim: int, *, modality_dropout: float = 0.0
     for name, vectors in inputs.items():
         unit = keras.layers.UnitNormalization()(vectors)
         projection = keras.layers.Dense(dim, name=f"{name}_projection")(unit)
-        normalised = keras.layers.LayerNormalization(
-            epsilon=1e-6, gamma_initializer=scale, name=f"{name}_normalised"
-        )
+        normalised = keras.layers.LayerNormalization(epsilon=1e-6, gamma_initializer=scale, name=f"{name}_normalised")
         projected.append(normalised(projection))
         present.append(ops.any(vectors != 0, axis=1))
     fused = Gate(modality_dropout, name="gate")(ops.stack(projected, axis=1), ops.stack(present, axis=1))

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfllmrec.models.items import gather_summing
+
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class StoredFeatures(keras.layers.Layer):
@@ -21,9 +23,8 @@ class StoredFeatures(keras.layers.Layer):
     def __init__(self, user_count: int, columns: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.user_count, self.columns = user_count, columns
-        self.stored = self.add_weight(
-            shape=(user_count + 1, columns), dtype="int32", initializer="zeros", trainable=False, name="stored"
-        )
+        shape = (user_count + 1, columns)
+        self.stored = self.add_weight(shape=shape, dtype=_INDEX, initializer="zeros", trainable=False, name="stored")
 
     @classmethod
     def of(cls, stored: np.ndarray, **kwargs: Any) -> Self:
@@ -34,7 +35,7 @@ class StoredFeatures(keras.layers.Layer):
 
     def call(self, users: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        stored = tf.gather(tf.convert_to_tensor(self.stored), users)
+        stored = tf.cast(tf.gather(tf.convert_to_tensor(self.stored), users), tf.int32)
         return tf.where(tf.reduce_any(given > 0, axis=1, keepdims=True), given, stored)
 
     def compute_output_spec(self, users: keras.KerasTensor, given: keras.KerasTensor) -> keras.KerasTensor:
@@ -64,7 +65,7 @@ class FeatureMean(keras.layers.Layer):
     def call(self, features: tf.Tensor) -> tf.Tensor:
         """See the class."""
         known = tf.cast(features > 0, tf.float32)[..., None]
-        vectors = tf.gather(tf.convert_to_tensor(self.vectors), features) * known
+        vectors = gather_summing(self.vectors, features) * known  # many users share a feature
         return tf.math.divide_no_nan(tf.reduce_sum(vectors, axis=1), tf.reduce_sum(known, axis=1))
 
     def compute_output_spec(self, features: keras.KerasTensor) -> keras.KerasTensor:
@@ -94,7 +95,7 @@ class SegmentPopularity(keras.layers.Layer):
         super().__init__(**kwargs)
         self.segment_count, self.feature_count, self.item_count = segment_count, feature_count, item_count
         fixed = {"initializer": "zeros", "trainable": False}
-        self.segments = self.add_weight(shape=(feature_count + 1,), dtype="int32", name="segments", **fixed)
+        self.segments = self.add_weight(shape=(feature_count + 1,), dtype=_INDEX, name="segments", **fixed)
         self.popularity = self.add_weight(shape=(segment_count + 1, item_count + 1), name="popularity", **fixed)
 
     @classmethod
@@ -108,7 +109,7 @@ class SegmentPopularity(keras.layers.Layer):
             kwargs: for `keras.layers.Layer`.
         """
         layer = cls(len(features), feature_count, counts.shape[1] - 1, **kwargs)
-        segments = np.zeros(feature_count + 1, np.int32)
+        segments = np.zeros(feature_count + 1, np.int64)
         segments[features] = np.arange(1, len(features) + 1)
         layer.segments.assign(segments)
         everybody = counts[0] / max(counts[0].sum(), 1)
@@ -132,3 +133,4 @@ class SegmentPopularity(keras.layers.Layer):
 
 
 _PRIOR = 1000  # interactions
+_INDEX = "int64"  # TensorFlow has no int32 variables on a GPU, and a compiled core wants all in one place

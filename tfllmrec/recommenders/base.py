@@ -189,12 +189,16 @@ class Recommender(ABC):
             raise InputError(f"recommend: k is {k}, and must be at least 1")
         self.require_fitted()
         asked = questions(users, histories, exclude, user_features)
+        told = self.catalogue.features
+        if told is None and user_features is not None:
+            raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
         user_indices = self.catalogue.users.lookup(asked.users)
         given, excluded = self._known_items(asked.histories), self._known_items(asked.excluded)
         stored = self.catalogue.histories.take(user_indices)
         read = Histories.where(given.lengths > 0, given, stored)
         hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded])
-        scores = self.score(user_indices, read.newest(self.history_length), self._known_features(asked.features))
+        features = None if told is None else told.lookup(asked.features)
+        scores = self.score(user_indices, read.newest(self.history_length), features)
         best, best_scores = top_items(scores, hidden.padded(), min(k, len(self.catalogue.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
 
@@ -202,14 +206,6 @@ class Recommender(ABC):
         """The items of every row as indices, without the unknown ones."""
         found = (self.catalogue.items.lookup(row) for row in rows)
         return Histories.from_rows(row[row > 0] for row in found)
-
-    def _known_features(self, rows: Sequence[Sequence[str]]) -> np.ndarray | None:
-        """The features of every row as indices, without the unknown ones."""
-        if self.catalogue.features is not None:
-            return self.catalogue.features.lookup(rows)
-        if any(map(len, rows)):
-            raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
-        return None
 
     def _as_table(self, users: Sequence[str], items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
         """Items and scores [rows, k] with their names, without the places that were left empty."""

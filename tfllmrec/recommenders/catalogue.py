@@ -62,13 +62,13 @@ class Catalogue:
             [segments + 1, items + 1], in row 0 those of everybody.
         """
         assert self.features is not None, "no features, no segments"
-        names = self.features.vocabulary.tokens
-        features = np.array([n for n, name in enumerate(names) if name.startswith(f"{column}=")], np.int32)
-        of_user = self.features.stored[:, self.features.columns.index(column)]
-        of_row = np.repeat(of_user, self.histories.lengths)
+        of_users = self.features.stored[:, self.features.columns.index(column)]
+        features, segments = np.unique(of_users, return_inverse=True)  # 0 comes first: the unknown user has it
         items, size = self.histories.values, len(self.items) + 1  # noqa: PD011
-        counts = [np.bincount(items[of_row == feature], minlength=size) for feature in features]
-        return features, np.stack([self.counts, *counts])
+        cells = np.repeat(segments * size, self.histories.lengths) + items
+        counts = np.bincount(cells, minlength=len(features) * size).reshape(-1, size)
+        counts[0] = self.counts
+        return features[1:], counts
 
     def with_items(self, new: pd.DataFrame) -> "Catalogue":
         """The catalogue with further items (item_id, title), which come last and have no interaction."""

@@ -120,7 +120,7 @@ class TwoTower(ContentRecommender):
     @property
     def _user_columns(self) -> tuple[str, ...]:
         if self.config.segment not in ("", *self.config.user_features):
-            raise InputError(f"two_tower: segment {self.config.segment} is none of the user_features")
+            raise InputError(f"two_tower: segment {self.config.segment} is none of the user_features; add it to them")
         return self.config.user_features
 
     query_tower: keras.Model
@@ -142,8 +142,8 @@ class TwoTower(ContentRecommender):
         batches = next_item_batches(
             train, config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
         )
-        columns = len(config.user_features)
-        return batches.map(partial(_nothing_given, columns=columns)) if columns else batches
+        features = self.catalogue.features
+        return batches if features is None else batches.map(partial(_nothing_given, columns=len(features.columns)))
 
     def _build_on(self, items: ItemEmbedding) -> keras.Model:
         config, features = self.config, self.catalogue.features
@@ -151,14 +151,14 @@ class TwoTower(ContentRecommender):
             dim=config.dim,
             history_length=config.history_length,
             user_count=len(self.catalogue.users) if config.user_vectors else None,
-            features=features and (len(features.vocabulary), len(features.columns)),
+            features=None if features is None else (len(features.vocabulary), len(features.columns)),
             newest=config.newest,
             heads=config.heads,
             hidden=config.hidden,
             feature_dropout=config.feature_dropout,
             dropout=config.dropout,
         )
-        stored = features and StoredFeatures.of(features.stored, name="stored_features")
+        stored = None if features is None else StoredFeatures.of(features.stored, name="stored_features")
         return two_towers(query_tower(encoder, items, stored), candidate_tower(items, config.candidate_dropout))
 
     def _negatives(self) -> negatives.Negatives:

@@ -13,6 +13,26 @@ from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import Config
 
 
+def cold_scores(recommender: Recommender, data: Dataset, *, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Both, for a family as it was fitted: what `tfllmrec.evaluation.report.cold_table` shows.
+
+    Args:
+        recommender: fitted; its family is fitted twice more with its settled configuration.
+        data: the whole table.
+        seed: of what is cold.
+
+    Returns:
+        Metrics at 10 of "new items", and of "new users, 0 items" and so on.
+
+    Raises:
+        InputError: see `Recommender.settled_config`.
+    """
+    family, config = type(recommender), recommender.settled_config()
+    found = {"new items": cold_item_scores(family, config, data, seed=seed)}
+    by_length = cold_user_scores(family, config, data, seed=seed)
+    return found | {f"new users, {length} items": metrics for length, metrics in by_length.items()}
+
+
 def cold_item_scores(family: type[Recommender], config: Config, data: Dataset, *, seed: int = 0) -> dict[str, float]:
     """Metrics at 10 of new items, a seeded tenth, ranked among themselves for those who came to have them.
 
