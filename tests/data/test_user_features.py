@@ -93,7 +93,7 @@ def test_what_few_users_share_is_unknown() -> None:
     assert told(UserFeatures.of(data, ["city"]))[4:] == [[""]] * 5
     assert known(UserFeatures.of(data, ["city"], min_users=2)) == ["city=A", "city=B"]
     assert known(UserFeatures.of(data, ["city"], min_users=1)) == ["city=A", "city=B", "city=C"]
-    with pytest.raises(InputError, match="^users: no value of city is shared by 4 users: leave it out$"):
+    with pytest.raises(InputError, match=r"^users: no value of city is shared by 4 users: leave it out$"):
         UserFeatures.of(data, ["city"], min_users=4)
 
 
@@ -126,9 +126,9 @@ def test_what_is_no_feature() -> None:
         with pytest.raises(InputError) as error:
             UserFeatures.of(data, columns)
         assert str(error.value) == sentence
-    with pytest.raises(InputError, match="shoe is no feature; the table has none$"):
+    with pytest.raises(InputError, match=r"shoe is no feature; the table has none$"):
         UserFeatures.of(data_of(table()), ["shoe"])
-    with pytest.raises(InputError, match="^users: features gender, age are asked for, and the data set has no user"):
+    with pytest.raises(InputError, match=r"^users: features gender, age are asked for, and the data set has no user"):
         UserFeatures.of(replace(data, users=None), ["gender", "age"])
 
 

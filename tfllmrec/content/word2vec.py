@@ -49,7 +49,7 @@ class Word2VecOptions:
     dim: int = 64
     window: int = 20
     min_count: int = 2
-    epochs: int = 20
+    epochs: int = 10
     phrases: bool = True
     subwords: bool = False
     remove_common: bool = True
@@ -161,7 +161,7 @@ class Word2VecContent:
             return view
         if "item_id" not in items:
             raise InputError(f"items: column item_id is missing; the table has {', '.join(map(str, items.columns))}")
-        rows = self.neighbours.words.lookup(items["item_id"].astype(object).map(str))
+        rows = self.neighbours.words.lookup(_cells(items["item_id"]))
         return np.concatenate([view, _normalised(self.neighbours.vectors[rows])], axis=1)
 
     def save(self, folder: str | Path) -> None:
@@ -227,8 +227,8 @@ def _read(items: pd.DataFrame, options: Word2VecOptions, *, progress: bool) -> t
     return named, texts
 
 
-def _cells(column: pd.Series) -> pd.Series:
-    return column.astype(object).where(column.notna(), "").map(str)
+def _cells(column: pd.Series) -> list[str]:
+    return [str(cell) for cell in column.astype(object).where(column.notna(), "")]
 
 
 def _sentences(named: _Columns, texts: _Columns, phrases: Sequence[str]) -> list[list[str]]:

@@ -88,7 +88,8 @@ def cold_table(models: Mapping[str, Scores]) -> Table:
         name: _column([rows[name][metric] for rows in models.values()], metric) for name, metric in asked.items()
     }
     for name, metric in asked.items():
-        table.add_column(Text(f"{name}\n{metric}"), justify="right", no_wrap=True)
+        heading = name.replace(" after", "\nafter")
+        table.add_column(Text(f"{heading}\n{metric}"), justify="right", no_wrap=True)
     for model, *cells in zip(models, *columns.values(), strict=True):
         table.add_row(Text(model), *cells)
     return table

@@ -22,7 +22,7 @@ def cold_scores(recommender: Recommender, data: Dataset, *, seed: int = 0) -> di
         seed: of what is cold.
 
     Returns:
-        Metrics at 10 of "new items", and of "new users, 0 items" and so on.
+        Metrics at 10 of "new items", and of "new users after 0" and so on.
 
     Raises:
         InputError: see `Recommender.settled_config`.
@@ -30,7 +30,7 @@ def cold_scores(recommender: Recommender, data: Dataset, *, seed: int = 0) -> di
     family, config = type(recommender), recommender.settled_config()
     found = {"new items": cold_item_scores(family, config, data, seed=seed)}
     by_length = cold_user_scores(family, config, data, seed=seed)
-    return found | {f"new users, {length} items": metrics for length, metrics in by_length.items()}
+    return found | {f"new users after {length}": metrics for length, metrics in by_length.items()}
 
 
 def cold_item_scores(family: type[Recommender], config: Config, data: Dataset, *, seed: int = 0) -> dict[str, float]:
