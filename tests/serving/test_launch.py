@@ -95,7 +95,7 @@ def told(started, request_for):
         running = waiting(lambda: pool.submit(post, rest_url), PredictionServiceStub(channel), request_for)
         started.send_signal(signal.SIGINT)
         failed = running.exception()
-    stdout, stderr = started.communicate(timeout=60)
+    stdout, stderr = started.communicate(timeout=300)
     return "".join(lines) + stdout, stderr, started.returncode, failed or running.result()
 
 
