@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from rich.table import Table
 
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.bootstrap import Interval
-from tfllmrec.evaluation.report import best_first, score_table, write_report
+from tfllmrec.evaluation.report import best_first, cold_table, score_table, write_report
 
 MODELS = {
     "popularity": {"ndcg@10": 0.018, "recall@10": 0.037, "coverage@10": 0.01, "novelty@10": 9.1234},
@@ -81,7 +82,7 @@ def test_the_report_comes_back_best_first_and_rounded(tmp_path: Path) -> None:
     models = MODELS | {"ease": {"ndcg@10": np.float32(0.1), "recall@10": 1 / 3}}
     write_report(path, {"users": np.int64(671), "notes": ("一", "two")}, models, {"fit": 1.23456789})
     report = json.loads(path.read_text(encoding="utf-8"))
-    assert list(report) == ["data", "models", "seconds"]
+    assert list(report) == ["data", "models", "cold", "seconds"]
     assert list(report["models"]) == ["双塔[bold]", "markov_chain", "ease", "popularity"]
     assert report["data"] == {"users": 671, "notes": ["一", "two"]}
     assert report["models"]["ease"] == {"ndcg@10": 0.1, "recall@10": 0.333333}
