@@ -10,14 +10,15 @@ seconds. All with the defaults of `Word2VecContent`, for each number of worker t
 - `transform`: 100,000 rows, the item table as often as it takes, each with an id and a text of its own, so that nothing
   can be remembered from an earlier row.
 
-Prints one JSON line: seconds by the clock and of the processor, and the highest resident memory of the process up to the
-end of each step in GiB; `data` is what the process needs with the tables alone.
+Prints one JSON line: seconds by the clock and of the processor, and the highest resident memory of the process up to
+the end of each step in GiB; `data` is what the process needs with the tables alone.
 """
 
 import argparse
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -33,27 +34,24 @@ def main() -> None:
     arguments = _arguments()
     steps: dict[str, dict[str, float]] = {}
 
-    def step(name: str, work: Callable[[], Any]) -> Any:
+    def step(name: str, work: Callable[..., Any], *given: Any, **options: Any) -> Any:
         wall, cpu = time.perf_counter(), time.process_time()
-        result = work()
+        result = work(*given, **options)
         seconds = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         steps[name] = {key: round(value, 2) for key, value in (seconds | {"peak_gib": peak}).items()}
         progress(f"{name}: {steps[name]}")
         return result
 
-    data = step("data", lambda: load(arguments.data))
+    data = step("data", load, arguments.data)
     many = _many_items(data)
     for workers in arguments.workers:
-        threads = f"workers_{workers}"
-        step(f"texts, {threads}", lambda workers=workers: Word2VecContent.fit(data.items, workers=workers))
-        content = step(
-            f"texts_and_histories, {threads}",
-            lambda workers=workers: Word2VecContent.fit(data.items, data.interactions, workers=workers),
-        )
-        vectors = step(f"transform, {threads}", lambda content=content: content.transform(many))
-    shape = {"transformed": len(many), "width": vectors.shape[1], "words": len(content.words.words)}
-    result = {"benchmark": "word2vec", "data": arguments.data} | data.summary() | shape | {"steps": steps}
+        step(f"texts, {workers} workers", Word2VecContent.fit, data.items, workers=workers)
+        name = f"texts_and_histories, {workers} workers"
+        content = step(name, Word2VecContent.fit, data.items, data.interactions, workers=workers)
+    width = step("transform", content.transform, many).shape[1]
+    shape = {"transformed": len(many), "width": width, "words": len(content.words.words)}
+    result = {"benchmark": "word2vec", "data": Path(arguments.data).name} | data.summary() | shape | {"steps": steps}
     report(result, "word2vec" if arguments.record else None)
 
 

@@ -8,7 +8,7 @@ from gensim.models import FastText, Word2Vec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.content.word_vectors import WordVectors, join_phrases, learn_phrases, rarity
+from tfllmrec.content.word_vectors import WordVectors, enough_epochs, join_phrases, learn_phrases, rarity
 from tfllmrec.data import Vocabulary
 from tfllmrec.errors import InputError
 
@@ -33,7 +33,7 @@ def test_the_vectors_are_gensims(sentences: list[list[str]], subwords: bool) -> 
     learnt = WordVectors.train(sentences, dim=12, window=3, min_count=2, epochs=3, seed=5, subwords=subwords)
     kind: Any = FastText if subwords else Word2Vec
     more = {"min_n": 3, "max_n": 6, "bucket": 20_000} if subwords else {}
-    told = {"vector_size": 12, "window": 3, "min_count": 2, "epochs": 3, "seed": 5, "workers": 1, "alpha": 0.1}
+    told = {"vector_size": 12, "window": 3, "min_count": 2, "epochs": 3, "seed": 5, "workers": 1, "alpha": 0.05}
     gensims = kind(sentences, sg=1, **told, **more).wv
     assert learnt.words.tokens[1:].tolist() == gensims.index_to_key
     np.testing.assert_array_equal(learnt.vectors[1:], gensims.vectors)
@@ -43,13 +43,13 @@ def test_the_vectors_are_gensims(sentences: list[list[str]], subwords: bool) -> 
 
 
 def test_words_of_one_subject_are_near_each_other(sentences: list[list[str]]) -> None:
-    learnt = WordVectors.train(sentences, dim=16, window=5, min_count=1, epochs=20)
+    learnt = WordVectors.train(sentences, dim=16, window=5, min_count=1)
     vectors = {word: learnt.vectors[learnt.words.lookup([word])[0]] for word in KITCHEN + STUDIO}
     assert cosine(vectors["oven"], vectors["pan"]) > cosine(vectors["oven"], vectors["lens"]) + 0.5
 
 
 def test_an_unknown_word_is_near_its_relatives(sentences: list[list[str]]) -> None:
-    learnt = WordVectors.train(sentences, dim=16, window=5, min_count=1, epochs=20, subwords=True)
+    learnt = WordVectors.train(sentences, dim=16, window=5, min_count=1, subwords=True)
     for unknown, near, far in (("photographer", "camera", "oven"), ("cookings", "oven", "camera")):
         vectors = learnt.vectors[learnt.words.lookup([near, far])]
         assert cosine(learnt.of_unknown(unknown), vectors[0]) > cosine(learnt.of_unknown(unknown), vectors[1]) + 0.3
@@ -58,7 +58,7 @@ def test_an_unknown_word_is_near_its_relatives(sentences: list[list[str]]) -> No
 def test_an_unknown_word_of_known_parts_has_gensims_vector() -> None:
     known = [["aaaaaaaa", "bbbbbbbb"]] * 3
     learnt = WordVectors.train(known, **SMALL, subwords=True)
-    told = {"vector_size": 8, "window": 5, "min_count": 1, "epochs": 2, "seed": 0, "workers": 1, "alpha": 0.1}
+    told = {"vector_size": 8, "window": 5, "min_count": 1, "epochs": 2, "seed": 0, "workers": 1, "alpha": 0.05}
     gensims = FastText(known, sg=1, min_n=3, max_n=6, bucket=20_000, **told).wv
     np.testing.assert_allclose(learnt.of_unknown("aaaaaaa"), gensims["aaaaaaa"], rtol=1e-5)
 
@@ -89,7 +89,7 @@ def test_the_end_of_a_very_long_text_is_read_too() -> None:
     whole = WordVectors.train([text], **SMALL)
     halves = WordVectors.train([text[:10_000], text[10_000:]], **SMALL)
     np.testing.assert_array_equal(whole.vectors, halves.vectors)
-    beginning = Word2Vec([text], vector_size=8, min_count=1, epochs=2, seed=0, workers=1, sg=1, alpha=0.1).wv
+    beginning = Word2Vec([text], vector_size=8, min_count=1, epochs=2, seed=0, workers=1, sg=1, alpha=0.05).wv
     assert not np.array_equal(whole.vectors[1:], beginning.vectors)
 
 
@@ -97,6 +97,13 @@ def test_seeds(sentences: list[list[str]]) -> None:
     first, again, other = (WordVectors.train(sentences, **SMALL, seed=seed).vectors for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_few_words_are_read_more_often() -> None:
+    assert [enough_epochs(words) for words in (1, 99_000, 400_000, 700_000, 10**9)] == [40, 40, 10, 6, 5]
+    few = [["red", "wine"], ["red", "beer"]]
+    unsaid, said = (WordVectors.train(few, **(SMALL | {"epochs": epochs})).vectors for epochs in (None, 40))
+    np.testing.assert_array_equal(unsaid, said)
 
 
 def test_a_bar_an_epoch_on_request_only(sentences: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:

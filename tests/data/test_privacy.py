@@ -1,4 +1,4 @@
-"""Pseudonyms are what HMAC says and give nothing else away; rare features are blanked, and only those."""
+"""Pseudonyms are what HMAC says, and tables under them give nothing else away."""
 
 import base64
 import hashlib

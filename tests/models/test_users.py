@@ -75,6 +75,7 @@ def test_popularity_in_a_segment() -> None:
         (1, 2): first,
         (4, 5): second,
         (4, 0): second,
+        (4, 2): second,
         (1, 3): everybody,
         (5, 0): everybody,
     }

@@ -33,7 +33,7 @@ class Word2VecOptions:
         window: words (or items) before and after that a word (or item) is to predict, at most. The default holds most
             titles and histories as a whole, which is worth the time: items and their subjects have little order.
         min_count: words (or items) that occur less often are unknown.
-        epochs: passes over texts, and over histories.
+        epochs: passes over texts, and over histories; None for as many as either needs (`enough_epochs`).
         phrases: words that mostly come together become one.
         subwords: unknown words have the vectors of their parts.
         remove_common: what all texts share is taken out.
@@ -49,7 +49,7 @@ class Word2VecOptions:
     dim: int = 64
     window: int = 20
     min_count: int = 2
-    epochs: int = 10
+    epochs: int | None = None
     phrases: bool = True
     subwords: bool = False
     remove_common: bool = True
@@ -57,8 +57,9 @@ class Word2VecOptions:
 
     def __post_init__(self) -> None:
         for option, least in {"dim": 1, "window": 1, "min_count": 1, "epochs": 1, "seed": 0}.items():
-            if getattr(self, option) < least:
-                raise InputError(f"option {option}={getattr(self, option)}: it must be {least} or more")
+            value = getattr(self, option)
+            if value is not None and value < least:
+                raise InputError(f"option {option}={value}: it must be {least} or more")
         for option in ("columns", "names"):
             if isinstance(getattr(self, option), str):
                 raise InputError(f"option {option}={getattr(self, option)!r}: give a tuple of names")

@@ -18,7 +18,9 @@ from tqdm.auto import tqdm
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 
-_RATE = 0.1  # the learning rate at the start: gensim's 0.025 takes more than twice the epochs, for items too
+_RATE = (
+    0.05  # the learning rate at the start: gensim's 0.025 takes twice the epochs; 0.2 fails where items are frequent
+)
 _PARTS = {"min_n": 3, "max_n": 6, "bucket": 20_000}  # gensim's own two million buckets are for the whole web
 _PHRASES = {"threshold": 0.5, "scoring": "npmi", "connector_words": ENGLISH_CONNECTOR_WORDS}
 
@@ -57,7 +59,7 @@ class WordVectors:
         dim: int,
         window: int,
         min_count: int,
-        epochs: int,
+        epochs: int | None = None,
         subwords: bool = False,
         seed: int = 0,
         workers: int = 1,
@@ -70,7 +72,7 @@ class WordVectors:
             dim: width D of the vectors.
             window: words before and after that a word is to predict, at most.
             min_count: words that occur less often have no vector of their own.
-            epochs: passes over the sentences.
+            epochs: passes over the sentences; None for `enough_epochs`.
             subwords: learn vectors of 3 to 6 neighbouring characters as well (Bojanowski et al., 2017, TACL), so that
                 unknown words can have one.
             seed: of the starting vectors and of what is drawn; with more than one worker no two runs are equal.
@@ -83,12 +85,13 @@ class WordVectors:
             (Vocabulary(1 ids), (2, 8))
         """
         pieces = list(chain.from_iterable(map(_pieces, sentences)))
-        options = {"vector_size": dim, "window": window, "min_count": min_count, "seed": seed, "workers": workers}
-        options |= {"sg": 1, "alpha": _RATE}
+        options: dict[str, Any] = {"vector_size": dim, "window": window, "min_count": min_count, "seed": seed}
+        options |= {"workers": workers, "sg": 1, "alpha": _RATE}
         model = FastText(**options, **_PARTS) if subwords else Word2Vec(**options)
         model.build_vocab(pieces)
         if not len(model.wv):  # gensim refuses to train
             return cls(Vocabulary([]), np.zeros((1, dim), np.float32))
+        epochs = epochs or enough_epochs(model.corpus_total_words)
         with tqdm(total=epochs, desc=progress, unit="epoch", disable=not progress) as bar:
             model.train(pieces, total_examples=len(pieces), epochs=epochs, callbacks=[_Bar(bar)])
         parts = _trained_parts(model.wv) if subwords else None
@@ -123,6 +126,16 @@ class WordVectors:
         places, strangers = pd.factorize(np.array(flat, object)[unknown])
         vectors = np.array([self.of_unknown(word) for word in strangers], np.float32).reshape(-1, sums.shape[1])
         return sums + _sum_rows(len(sentences), rows[unknown], places, np.full(len(places), weights[0]), vectors)
+
+
+def enough_epochs(words: int) -> int:
+    """As many passes as show four million words, from 5 to 40: few texts must be read more often than many.
+
+    Example:
+        >>> enough_epochs(30_000), enough_epochs(400_000), enough_epochs(10_000_000)
+        (40, 10, 5)
+    """
+    return min(max(round(4_000_000 / words), 5), 40)
 
 
 def rarity(sentences: Sequence[Sequence[str]], words: Vocabulary) -> np.ndarray:

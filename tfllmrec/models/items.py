@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from tfllmrec.models.fusion import fusion
 
+_OPTIONS = ("token_std", "id_dropout", "modality_dropout")
+
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class ItemEmbedding(keras.layers.Layer):
@@ -115,7 +117,7 @@ class ItemEmbedding(keras.layers.Layer):
             before = scipy.sparse.csr_array((self.shares.numpy(), tuple(self.places.numpy().T)), shape=shape)
             tokens = scipy.sparse.vstack([before, tokens[1:]], format="csr")
         vectors = {name: np.concatenate([self.vectors[name], more[1:]]) for name, more in (vectors or {}).items()}
-        options = {name: getattr(self, name) for name in ("token_std", "id_dropout", "modality_dropout")}
+        options = {name: getattr(self, name) for name in _OPTIONS}
         layer = self.with_content(self.dim, tokens=tokens, vectors=vectors, **options, name=self.name)
         layer.own.assign(np.pad(self.own, [(0, layer.item_count - self.item_count), (0, 0)]))
         if self.token_count:
@@ -153,9 +155,8 @@ class ItemEmbedding(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        names = ("item_count", "dim", "token_count", "token_uses", "token_std", "vector_widths")
-        names += ("id_dropout", "modality_dropout")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        sizes = ("item_count", "dim", "token_count", "token_uses", "vector_widths")
+        return {**super().get_config(), **{name: getattr(self, name) for name in sizes + _OPTIONS}}
 
 
 def gather_summing(table: Any, indices: tf.Tensor) -> tf.Tensor:

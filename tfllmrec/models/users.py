@@ -83,7 +83,7 @@ class SegmentPopularity(keras.layers.Layer):
 
     A segment counts as if a thousand of everybody's interactions were its own, so that a small one differs little from
     all. (features int32 [B, F]) -> float32 [B, items + 1]; where a user has none of the segments' features, what is
-    popular with everybody.
+    popular with everybody, and of several segments the last counts.
 
     Args:
         segment_count: features that make a segment.
