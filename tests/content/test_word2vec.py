@@ -196,8 +196,8 @@ def test_the_same_bits_in_a_fresh_process() -> None:
     """One whose strings have other hashes: gensim can draw the starting vectors by them."""
     command = [sys.executable, "-c", f"{inspect.getsource(vectors_as_text)}\nprint(vectors_as_text())"]
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}
-    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-    assert found.strip() == vectors_as_text()
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert found.stdout.strip() == vectors_as_text()
 
 
 def test_bars_on_request_only(capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,9 +285,8 @@ def test_damage_is_one_clear_error(content: Word2VecContent, tmp_path: Path, nam
 def test_tables_that_do_not_fit(content: Word2VecContent) -> None:
     with pytest.raises(InputError) as error:
         content.transform(pd.DataFrame({"item_id": ["a"], "name": ["A"]}))
-    assert str(error.value) == (
-        "items: none of the columns title, text, categories is there to read; the table has item_id, name"
-    )
+    wanted = "items: none of the columns title, text, categories is there to read; the table has item_id, name"
+    assert str(error.value) == wanted
     with pytest.raises(InputError, match="column item_id is missing; the table has title"):
         content.transform(pd.DataFrame({"title": ["A"]}))
     with pytest.raises(InputError, match="interactions: column timestamp is missing"):

@@ -41,6 +41,7 @@ HTML = {
     "<script>alert('no')</script>yes<STYLE type=a>p {x: y}</STYLE >": "yes",
     "before <script src='x'>never closed": "before",
     "seen <!-- not <b>seen</b> --> too <!-- nor this": "seen too",
+    "one<!-- no letter of it -->two": "one two",
     "<o:p>office</o:p> <my-tag a=1>mine</my-tag>": "office mine",
     "cost <100mA, CC <= 0.2%, <li.Fits most <wow": "cost 100ma cc 0.2 li fits most wow",  # real tables have this
     "a < b and c > d": "a b and c d",
@@ -62,6 +63,7 @@ CHINESE = {
 OTHER_SCRIPTS = {
     "千と千尋の神隠し": "千と と千 千尋 尋の の神 神隠 隠し",
     "ハロー・ワールド ﾊﾛｰ": "ハロ ロー ワー ール ルド ハロ ロー",
+    "佐々木の 𠮷野家の": "佐々 々木 木の 𠮷野 野家 家の",
     "기생충, 봉준호 감독": "기생충 봉준호 감독",
     "مرحبا، بالعالم": "مرحبا بالعالم",
     "שלום עולם": "שלום עולם",
@@ -69,6 +71,7 @@ OTHER_SCRIPTS = {
     "हिन्दी फ़िल्म": unicodedata.normalize("NFKC", "हिन्दी फ़िल्म"),  # vowel signs and viramas do not divide
     "สวัสดี 5": "สว วั ัส สด ดี 5",
     "１٢": "1٢",
+    "1\ufe0f\u20e3 2\u20e3": "1 2",  # in a key-cap, which is an emoji
 }
 
 NOTHING = [
@@ -189,17 +192,16 @@ def test_no_text_takes_quadratic_time(text: str) -> None:
 
 
 def test_jieba_is_quiet_trusts_no_file_of_others_and_leaves_none(tmp_path: Path) -> None:
-    planted = tmp_path / "jieba.cache"
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    planted = folder / "jieba.cache"
     planted.write_bytes(marshal.dumps(({}, 1)))
     code = "from tfllmrec.content.words import words; print(ascii(words('重庆的石头')))"
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
+    loud = ["-W", "error", "-X", f"pycache_prefix={tmp_path / 'compiled'}"]  # warnings of what is compiled once more
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    command = [sys.executable, *loud, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert literal_eval(found.stdout) == ["重庆", "的", "石头"]
     assert found.stderr == ""
-    assert [path.name for path in tmp_path.iterdir()] == ["jieba.cache"]
+    assert [path.name for path in folder.iterdir()] == ["jieba.cache"]
     assert marshal.loads(planted.read_bytes()) == ({}, 1)

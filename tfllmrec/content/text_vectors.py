@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pooch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tfllmrec.errors import InputError
 

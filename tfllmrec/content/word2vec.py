@@ -9,7 +9,7 @@ from typing import Any, Self, get_args
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tfllmrec.content.word_vectors import WordVectors, join_phrases, learn_phrases, rarity
 from tfllmrec.content.words import Language, names, words

@@ -13,7 +13,7 @@ from gensim.models.callbacks import CallbackAny2Vec
 from gensim.models.fasttext import ft_ngram_hashes
 from gensim.models.phrases import ENGLISH_CONNECTOR_WORDS, FrozenPhrases, Phrases
 from gensim.models.word2vec import MAX_WORDS_IN_BATCH
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
@@ -116,14 +116,13 @@ class WordVectors:
             array([[2., 1.],
                    [0., 0.]], dtype=float32)
         """
-        flat = list(chain.from_iterable(sentences))
-        rows = np.repeat(np.arange(len(sentences)), [len(sentence) for sentence in sentences])
+        rows, flat = _flat(sentences)
         indices = self.words.lookup(flat)
         sums = _sum_rows(len(sentences), rows, indices, weights[indices], self.vectors)
         if self.parts is None:
             return sums
         unknown = indices == 0
-        places, strangers = pd.factorize(np.array(flat, object)[unknown])
+        places, strangers = pd.factorize(flat[unknown])
         vectors = np.array([self.of_unknown(word) for word in strangers], np.float32).reshape(-1, sums.shape[1])
         return sums + _sum_rows(len(sentences), rows[unknown], places, np.full(len(places), weights[0]), vectors)
 
@@ -145,9 +144,10 @@ def rarity(sentences: Sequence[Sequence[str]], words: Vocabulary) -> np.ndarray:
         >>> rarity([["red", "red", "wine"], ["wine"]], Vocabulary(["red", "wine"])).round(2)
         array([2.1 , 1.41, 1.  ], dtype=float32)
     """
-    with_word = np.zeros(len(words) + 1)
-    for sentence in sentences:
-        with_word[np.unique(words.lookup(sentence))] += 1
+    rows, flat = _flat(sentences)
+    width = len(words) + 1
+    pairs = np.unique(rows * width + words.lookup(flat))  # sentence and word, once each
+    with_word = np.bincount(pairs % width, minlength=width)
     with_word[0] = 0
     return (1 + np.log((1 + len(sentences)) / (1 + with_word))).astype(np.float32)
 
@@ -179,6 +179,12 @@ def join_phrases(sentences: Iterable[Sequence[str]], phrases: Iterable[str]) -> 
 def _pieces(sentence: Sequence[str]) -> Iterable[Sequence[str]]:
     """What gensim takes at once; it would pass over the rest in silence."""
     return (sentence[start : start + MAX_WORDS_IN_BATCH] for start in range(0, len(sentence), MAX_WORDS_IN_BATCH))
+
+
+def _flat(sentences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """The sentence of every word, int64, and the words, objects: one after the other."""
+    rows = np.repeat(np.arange(len(sentences)), [len(sentence) for sentence in sentences])
+    return rows, np.array([*chain.from_iterable(sentences)], object)
 
 
 def _trained_parts(vectors: Any) -> np.ndarray:
