@@ -29,8 +29,9 @@ _MEANINGS = {
 
 _RULES = """\
 - An empty string is nothing, wherever it stands in a history, in exclusions or in features, so any padding works.
-  Unknown items and features are nothing as well. The rows of a batch have one width, which may be 0. Where the server pads
-  them itself (`pad_variable_length_inputs`) it repeats a row's first element, so put an empty string first.
+  Unknown items and features are nothing as well. The rows of a batch have one width, which may be 0. Where the
+  server pads them itself (`pad_variable_length_inputs`) it repeats a row's first element, so put an empty string
+  first.
 - Histories are oldest first. The model reads the newest {history_length} items of one.
 - A known user with an empty history is served from the history stored in this export, anybody with a history
   from that. With neither, popularity answers.
