@@ -1,6 +1,6 @@
 """What `recommend` was asked, brought to one list of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -45,6 +45,8 @@ def questions(
 def _rows(name: str, rows: Sequence[Any], *, of_ids: bool) -> list[Any]:
     if isinstance(rows, str) or (not of_ids and any(isinstance(row, str) for row in rows)):
         raise InputError(f"recommend: {name} is a sequence with one entry a row, not a single string")
+    if not of_ids and any(isinstance(row, Mapping) for row in rows):
+        raise InputError(f"recommend: {name} has a dictionary; write a row as texts, ['gender=F', 'age=25'] say")
     for one in rows if of_ids else chain.from_iterable(rows):
         if not isinstance(one, str):
             raise InputError(f"recommend: {name} has {one!r}, which is no string: ids are strings everywhere")

@@ -206,6 +206,7 @@ def test_models_without_features_refuse_them(coloured: Dataset, told: list[list[
     ("asked", "sentence"),
     [
         ({"user_features": "colour=even"}, "user_features is a sequence with one entry a row, not a single string"),
+        ({"user_features": [{"colour": "even"}]}, "user_features has a dictionary; write a row as texts"),
         ({"user_features": ["colour=even"]}, "user_features is a sequence with one entry a row, not a single string"),
         ({"user_features": [["colour=even", 3]]}, "user_features has 3, which is no string"),
         ({"users": ["a", "b"], "user_features": [[]]}, r"the rows do not match \(2 users, 1 user_features\)"),
