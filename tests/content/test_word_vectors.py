@@ -125,7 +125,7 @@ def test_sums_by_hand() -> None:
 
 def test_sums_with_parts_of_unknown_words(sentences: list[list[str]]) -> None:
     learnt = WordVectors.train(sentences, **SMALL, subwords=True)
-    weights = np.linspace(1, 2, len(learnt.words) + 1).astype(np.float32)
+    weights = np.linspace(3, 2, len(learnt.words) + 1).astype(np.float32)
     asked = [["cooks", "pan", "cooks"], [], ["photo"], ["zzzz"]]
     expected = np.zeros((4, 8))
     for row, sentence in enumerate(asked):
