@@ -128,7 +128,8 @@ def _tfllmrec(split: Split, config: NextItemConfig, precision: Precision) -> Sid
     )
     queries = query_model(items, encoder, query_head(width, width))
     candidates = candidate_model(items, ItemBias(count))
-    model = NextItemModel(queries, candidates, NextItem(precision=precision), item_count=count, hide_seen=False)
+    counts = split.train.item_counts
+    model = NextItemModel(queries, candidates, NextItem(precision=precision), item_counts=counts, hide_seen=False)
     model.compile(keras.optimizers.Adam(LEARNING_RATE), jit_compile=False)
     batches = _batches(split, config)
 

@@ -25,8 +25,16 @@ def test_the_report_has_every_family(told):
     report = json.loads((told[0] / "report.json").read_text())
     assert set(report["models"]) == set(FAMILIES)
     assert {"ndcg@10", "recall@10"} <= report["models"]["two_tower"].keys()
-    assert {*FAMILIES, "export", "serve", "what_if", "total"} == report["seconds"].keys()
+    assert {*FAMILIES, "cold", "export", "serve", "what_if", "total"} == report["seconds"].keys()
     assert report["data"]["items"] == 20
+
+
+def test_new_items_and_users_are_in_report_and_text(told):
+    rows = json.loads((told[0] / "report.json").read_text())["cold"]
+    assert list(rows) == ["popularity", "word2vec", "two_tower"]
+    assert list(rows["two_tower"]) == ["new items", *(f"new users after {count}" for count in (0, 1, 3))]
+    assert rows["two_tower"]["new items"]["recall@10"] == 1  # there are two of them
+    assert "new users" in told[1]
 
 
 def test_the_picture_is_a_png(told):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfllmrec.data import Dataset, checkerboard, leave_one_out, load, load_demo, load_movielens
     from tfllmrec.errors import InputError
-    from tfllmrec.recommenders import Ease, MarkovChain, NextItem, Popularity, Recommender, TwoTower
+    from tfllmrec.recommenders import Ease, MarkovChain, NextItem, Popularity, Recommender, TwoTower, Word2Vec
 
 __version__ = "0.1.0"
 
@@ -22,6 +22,7 @@ __all__ = [
     "Popularity",
     "Recommender",
     "TwoTower",
+    "Word2Vec",
     "checkerboard",
     "leave_one_out",
     "load",
@@ -32,7 +33,7 @@ __all__ = [
 _HOME = {
     "tfllmrec.data": {"Dataset", "checkerboard", "leave_one_out", "load", "load_demo", "load_movielens"},
     "tfllmrec.errors": {"InputError"},
-    "tfllmrec.recommenders": {"Ease", "MarkovChain", "NextItem", "Popularity", "Recommender", "TwoTower"},
+    "tfllmrec.recommenders": {"Ease", "MarkovChain", "NextItem", "Popularity", "Recommender", "TwoTower", "Word2Vec"},
 }
 
 

@@ -1,6 +1,6 @@
 """What `recommend` was asked, brought to one list of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -8,43 +8,45 @@ from tfllmrec.errors import InputError
 
 
 class Questions(NamedTuple):
-    """As many users as histories and exclusions; "" and [] stand for what was not given."""
+    """As many users as histories, exclusions and features; "" and [] stand for what was not given."""
 
     users: list[str]
     histories: list[Sequence[str]]
     excluded: list[Sequence[str]]
+    features: list[Sequence[str]]
 
 
 def questions(
     users: Sequence[str] | None,
     histories: Sequence[Sequence[str]] | None,
     exclude: Sequence[Sequence[str]] | None,
+    user_features: Sequence[Sequence[str]] | None = None,
 ) -> Questions:
     """Fill in what was not given.
 
     Raises:
-        InputError: neither users nor histories, rows that do not match, a string for a sequence, an id that is
-            no string.
+        InputError: neither users nor histories nor features, rows that do not match, a string for a sequence, an id
+            that is no string.
     """
-    if users is None and histories is None:
+    if users is None and histories is None and user_features is None:
         raise InputError("recommend: give users, histories, or both")
-    given = {
-        name: _rows(name, rows, of_ids=name == "users")
-        for name, rows in {"users": users, "histories": histories, "exclude": exclude}.items()
-        if rows is not None
-    }
+    asked = {"users": users, "histories": histories, "exclude": exclude, "user_features": user_features}
+    given = {name: _rows(name, rows, of_ids=name == "users") for name, rows in asked.items() if rows is not None}
     counts = {name: len(rows) for name, rows in given.items()}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise InputError(f"recommend: the rows do not match ({told})")
     count = next(iter(counts.values()))
     nothing: list[Any] = [()] * count
-    return Questions(given.get("users", [""] * count), given.get("histories", nothing), given.get("exclude", nothing))
+    others = (given.get(name, nothing) for name in ("histories", "exclude", "user_features"))
+    return Questions(given.get("users", [""] * count), *others)
 
 
 def _rows(name: str, rows: Sequence[Any], *, of_ids: bool) -> list[Any]:
     if isinstance(rows, str) or (not of_ids and any(isinstance(row, str) for row in rows)):
         raise InputError(f"recommend: {name} is a sequence with one entry a row, not a single string")
+    if not of_ids and any(isinstance(row, Mapping) for row in rows):
+        raise InputError(f"recommend: {name} has a dictionary; write a row as texts, ['gender=F', 'age=25'] say")
     for one in rows if of_ids else chain.from_iterable(rows):
         if not isinstance(one, str):
             raise InputError(f"recommend: {name} has {one!r}, which is no string: ids are strings everywhere")

@@ -18,12 +18,13 @@ from tfllmrec.data import Dataset, Split, leave_one_out, load
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg, summarise
 from tfllmrec.evaluation.plots import plot_report
-from tfllmrec.evaluation.report import score_table, write_report
+from tfllmrec.evaluation.report import Scores, cold_table, score_table, write_report
 from tfllmrec.export import export
 from tfllmrec.quiet import silent_stderr
 from tfllmrec.recommenders import FAMILIES, Recommender
 from tfllmrec.serving import Client, ServerProcess
 from tfllmrec.serving.session import ServedModel
+from tfllmrec.training.cold import cold_scores
 from tfllmrec.training.progress import EpochProgress
 
 _REFERENCE = "markov_chain"
@@ -32,6 +33,7 @@ _FILMS_READ, _FILMS_RECOMMENDED = 5, 10
 _VISITOR_READ, _VISITOR_RECOMMENDED = 3, 5
 _TASTES = ("Children", "Horror")  # categories of the demo data
 _EXPORTED = ("two_tower", "next_item")
+_COLD = ("popularity", "word2vec", "two_tower")
 
 
 def quickstart(out: Path, console: Console) -> None:
@@ -56,13 +58,16 @@ def quickstart(out: Path, console: Console) -> None:
         models, intervals = _compare(fitted, split)
         shown = {name: {key: scores[key] for key in _SHOWN_METRICS} for name, scores in models.items()}
         console.print(Padding(score_table(shown, intervals, _REFERENCE), (1, 0, 0, 0)))
+        with _timed(seconds, "cold"):
+            cold = _compare_cold(fitted, data, console)
+        console.print(cold_table(cold))
         with _timed(seconds, "export"):
             versions = {name: export(fitted[name], out / "export" / name) for name in _EXPORTED}
         with _timed(seconds, "serve"):
             _ask(versions["two_tower"], data, split, console)
         with _timed(seconds, "what_if"):
             _ask_what_if(versions["next_item"], data, console)
-    write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds)
+    write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds, cold)
     curves = {name: model.history for name, model in fitted.items() if model.history}
     plot_report(out / "report.png", curves, models)
     _tell_files(console, out, list(versions.values()), seconds["total"])
@@ -98,6 +103,15 @@ def _compare(fitted: dict[str, Recommender], split: Split) -> tuple[dict, dict]:
     gains = {name: ndcg(ranking.ranks, 10) for name, ranking in rankings.items()}
     others = [name for name in gains if name != _REFERENCE]
     return models, {name: difference(gains[name], gains[_REFERENCE]) for name in others}
+
+
+def _compare_cold(fitted: dict[str, Recommender], data: Dataset, console: Console) -> dict[str, Scores]:
+    """Metrics on items and users that a family has never met; each is fitted twice more."""
+    found: dict[str, Scores] = {}
+    for name in _COLD:
+        with console.status(f"{name} without a tenth of the films, and without a tenth of the people"):
+            found[name] = cold_scores(fitted[name], data)
+    return found
 
 
 def _ask(version: Path, data: Dataset, split: Split, console: Console) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfllmrec.content.tokens import item_tokens, token_matrix
+from tfllmrec.content.tokens import item_tokens, token_matrix, token_vocabulary
 
 
 @pytest.mark.parametrize(
@@ -30,30 +30,41 @@ def test_tokens(title: str, categories: str, tokens: str) -> None:
     assert [token.replace(" ", "_") for token in item_tokens(title, categories)] == tokens.split()
 
 
+ITEMS = pd.DataFrame({"title": ["red", "red blue", "blue red red", "?"], "categories": ["x", "", "x|y", ""]})
+
+
 def test_a_matrix_marks_which_item_has_which_token() -> None:
-    items = pd.DataFrame({"title": ["red", "red blue", "blue red red", "?"], "categories": ["x", "", "x|y", ""]})
-    matrix = token_matrix(items, min_items=1)
+    vocabulary = token_vocabulary(ITEMS, min_items=1)
+    assert vocabulary.tokens.tolist() == ["", "category:x", "red", "blue", "category:y"]
+    matrix = token_matrix(ITEMS, vocabulary)
     assert matrix.dtype == np.float32
-    # category:x, red, blue, category:y
     np.testing.assert_array_equal(
         matrix.toarray(), [[0, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 0]]
     )
 
 
-@pytest.mark.parametrize(("min_items", "shape"), [(1, (5, 4)), (2, (5, 3)), (3, (5, 1)), (4, (5, 0))])
-def test_rare_tokens_are_left_out(min_items: int, shape: tuple[int, int]) -> None:
+def test_other_items_with_the_same_tokens() -> None:
+    new = pd.DataFrame({"title": ["green", "Blue RED"], "categories": ["", "z|y"]})
+    matrix = token_matrix(new, token_vocabulary(ITEMS, min_items=1))
+    np.testing.assert_array_equal(matrix.toarray(), [[0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
+
+
+@pytest.mark.parametrize(("min_items", "tokens"), [(1, "category:x a b c"), (2, "category:x a b"), (3, "a"), (4, "")])
+def test_rare_tokens_are_left_out(min_items: int, tokens: str) -> None:
     items = pd.DataFrame({"title": ["a", "a b", "a b c", ""], "categories": ["x", "x", "", ""]})
-    matrix = token_matrix(items, min_items=min_items)
-    assert matrix.shape == shape
-    assert (matrix.sum(axis=0) >= min_items).all()
+    vocabulary = token_vocabulary(items, min_items=min_items)
+    assert vocabulary.tokens.tolist() == ["", *tokens.split()]
+    assert token_matrix(items, vocabulary).shape == (5, len(vocabulary))
 
 
 @pytest.mark.parametrize("titles", [["", "?"], []], ids=["no words", "no items"])
 def test_no_tokens_at_all(titles: list[str]) -> None:
-    matrix = token_matrix(pd.DataFrame({"title": titles}), min_items=1)
+    items = pd.DataFrame({"title": titles})
+    matrix = token_matrix(items, token_vocabulary(items, min_items=1))
     assert matrix.shape == (len(titles) + 1, 0)
     assert matrix.nnz == 0
 
 
 def test_tables_without_categories() -> None:
-    assert token_matrix(pd.DataFrame({"title": ["a", "a", "a"]})).toarray().tolist() == [[0], [1], [1], [1]]
+    items = pd.DataFrame({"title": ["a", "a", "a"]})
+    assert token_matrix(items, token_vocabulary(items)).toarray().tolist() == [[0], [1], [1], [1]]

@@ -18,13 +18,12 @@ NOT_FINITE = "items: column image must hold finite vectors of numbers, all of on
 BAD: dict[str, tuple[list[Any], str]] = {
     "different lengths": ([[1.0, 2.0], [1.0]], NOT_ONE_LENGTH),
     "words": ([["a", "b"], ["c", "d"]], NOT_ONE_LENGTH),
-    "a missing vector": ([[1.0, 2.0], None], NOT_ONE_LENGTH),
     "a vector of vectors": ([[[1.0], [1.0, 2.0]], [[1.0], [2.0]]], NOT_ONE_LENGTH),
     "something else": ([{"a": 1.0}, {"a": 2.0}], NOT_ONE_LENGTH),
     "numbers": ([1.0, 2.0], NOT_FINITE),
-    "no vectors at all": ([None, None], NOT_FINITE),
+    "no vectors at all": ([None, float("nan")], "items: column image holds no vector at all"),
     "matrices": ([[[1.0, 2.0]], [[3.0, 4.0]]], NOT_FINITE),
-    "empty vectors": ([[], []], NOT_FINITE),
+    "empty vectors": ([[], []], "items: column image holds no vector at all"),
     "not a number": ([[1.0, 2.0], [float("nan"), 1.0]], NOT_FINITE),
     "infinity": ([[1.0, 2.0], [1.0, -np.inf]], NOT_FINITE),
 }
@@ -38,6 +37,20 @@ def test_a_row_an_item_after_the_padding(kind: str) -> None:
     matrix = vector_matrix(items, "image")
     assert matrix.dtype == np.float32
     np.testing.assert_array_equal(matrix, [[0, 0, 0], [1, 2, -3], [4, 0, 5]])
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.nan, pd.NA, [], np.array([])], ids=repr)
+def test_missing_vectors_are_zeros(missing: Any) -> None:
+    items = pd.DataFrame({"image": pd.Series([missing, [1.0, 2.0], missing], dtype=object)})
+    np.testing.assert_array_equal(vector_matrix(items, "image"), [[0, 0], [0, 0], [1, 2], [0, 0]])
+    np.testing.assert_array_equal(vector_matrix(items[:1], "image", width=3), np.zeros((2, 3)))
+
+
+def test_vectors_of_a_length_that_was_said() -> None:
+    items = pd.DataFrame({"image": [[1.0, 2.0]]})
+    np.testing.assert_array_equal(vector_matrix(items, "image", width=2), [[0, 0], [1, 2]])
+    with pytest.raises(InputError, match=r"^items: vectors of column image have length 2, and must have 3$"):
+        vector_matrix(items, "image", width=3)
 
 
 def test_in_the_order_of_the_vocabulary_and_out_of_a_folder(tmp_path: Path) -> None:

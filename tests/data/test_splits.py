@@ -191,7 +191,9 @@ def test_cold_users_are_not_trained_on(data, seed):
     assert len(cold.train.interactions) == np.sum(~np.isin(data.user_indices, cold.users))
     assert list(cold.targets) == [0, 1, 3]
     whole = [list(data.histories.row(user)) for user in cold.users]
-    expected = [items for items in whole if items[-1] not in items[:-1]]
+    asked_for = [items[-1] not in items[:-1] for items in whole]
+    expected = [items for items, asked in zip(whole, asked_for, strict=True) if asked]
+    assert list(cold.who) == list(cold.users[asked_for])
     for length, targets in cold.targets.items():
         assert list(targets.users) == [0] * len(expected)
         assert list(targets.items) == [items[-1] for items in expected]

@@ -61,6 +61,28 @@ def test_agrees_with_brute_force(question: tuple[np.ndarray, Targets], k: int, b
     assert (found.ranks.dtype, found.top.dtype) == (np.int64, np.int32)
 
 
+@settings(max_examples=60, deadline=None)
+@given(questions(), st.data())
+def test_ranking_among_some_items_leaves_the_others_out(
+    question: tuple[np.ndarray, Targets], drawn: st.DataObject
+) -> None:
+    """As if the others had been seen."""
+    matrix, targets = question
+    everything = set(range(1, matrix.shape[1]))
+    more = drawn.draw(st.sets(st.sampled_from(sorted(everything))))
+    among = np.array(sorted({*targets.items.tolist(), *more}), np.int32)
+    others = sorted(everything - set(among.tolist()))
+    hidden = targets_of([[*row, *others] for row in map(targets.histories.row, range(len(targets)))], targets.items)
+    found, expected = rank_targets(scorer_of(matrix), targets, 3, k=5, among=among), by_brute_force(matrix, hidden, 5)
+    np.testing.assert_array_equal(found.ranks, expected.ranks)
+    np.testing.assert_array_equal(found.top, expected.top)
+
+
+def test_targets_must_be_among_the_items_to_rank() -> None:
+    with pytest.raises(InputError, match=r"^targets: 1 of 2 are not among the items to rank; leave them out$"):
+        rank_targets(scorer_of(np.zeros((2, 5))), targets_of([[], []], [1, 3]), 3, among=np.array([3, 4]))
+
+
 @pytest.mark.parametrize("k", [1, 10, 100])
 def test_many_columns_with_ties(k: int) -> None:
     matrix = np.random.default_rng(k).integers(0, 6, (4, 350)).astype(np.float32)

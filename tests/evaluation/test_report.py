@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from rich.table import Table
 
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.bootstrap import Interval
-from tfllmrec.evaluation.report import best_first, score_table, write_report
+from tfllmrec.evaluation.report import best_first, cold_table, score_table, write_report
 
 MODELS = {
     "popularity": {"ndcg@10": 0.018, "recall@10": 0.037, "coverage@10": 0.01, "novelty@10": 9.1234},
@@ -55,12 +56,33 @@ def test_all_metrics_fit_into_a_narrow_console() -> None:
     assert Console(width=200).measure(table).maximum <= 80
 
 
+COLD = {
+    name: {"new items": {"ndcg@10": 0.5, "recall@10": found}, "new users after 3": {"ndcg@10": 0.25, "recall@10": 0.1}}
+    for name, found in {"popularity": 0.0, "two_tower": 0.3125}.items()
+}
+
+
+def test_new_items_by_recall_and_new_users_by_ndcg() -> None:
+    told = io.StringIO()
+    Console(width=80, file=told).print(cold_table(COLD))
+    lines = [line.split() for line in told.getvalue().splitlines() if line.strip()]
+    assert lines[0] == ["new", "users"]
+    assert lines[1] == ["new", "items", "after", "3"]
+    assert lines[2] == ["model", "recall@10", "ndcg@10"]
+    assert lines[4:] == [["popularity", "0.0000", "0.2500"], ["two_tower", "0.3125", "0.2500"]]
+
+
+def test_cold_rows_are_kept(tmp_path: Path) -> None:
+    write_report(tmp_path / "report.json", {}, {"popularity": {"ndcg@10": 0.1}}, {}, COLD)
+    assert json.loads((tmp_path / "report.json").read_text())["cold"] == COLD
+
+
 def test_the_report_comes_back_best_first_and_rounded(tmp_path: Path) -> None:
     path = tmp_path / "run" / "report.json"
     models = MODELS | {"ease": {"ndcg@10": np.float32(0.1), "recall@10": 1 / 3}}
     write_report(path, {"users": np.int64(671), "notes": ("一", "two")}, models, {"fit": 1.23456789})
     report = json.loads(path.read_text(encoding="utf-8"))
-    assert list(report) == ["data", "models", "seconds"]
+    assert list(report) == ["data", "models", "cold", "seconds"]
     assert list(report["models"]) == ["双塔[bold]", "markov_chain", "ease", "popularity"]
     assert report["data"] == {"users": 671, "notes": ["一", "two"]}
     assert report["models"]["ease"] == {"ndcg@10": 0.1, "recall@10": 0.333333}

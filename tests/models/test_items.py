@@ -1,4 +1,4 @@
-"""An item's vector: its own, the mean of its tokens', and a projection of a given one."""
+"""An item's vector: its own, the mean of its tokens', and a fusion of given ones."""
 
 import keras
 import numpy as np
@@ -10,7 +10,8 @@ from tfllmrec.models.items import ItemEmbedding
 
 ITEMS, DIM, WIDTH = 6, 4, 3
 TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))
-VECTORS = np.random.default_rng(0).normal(size=(ITEMS + 1, WIDTH)).astype(np.float32)
+VECTORS = {"image": np.random.default_rng(0).normal(size=(ITEMS + 1, WIDTH)).astype(np.float32)}
+VECTORS["image"][4] = 0  # item 4 has none
 ASKED = np.array([[0, 1, 3], [4, 0, 6]], np.int32)
 
 
@@ -37,20 +38,48 @@ def test_items_without_content(tokens: scipy.sparse.csr_array | None) -> None:
     np.testing.assert_array_equal(layer(np.array([0, 6])), [np.zeros(DIM), layer.own.numpy()[6]])
 
 
-def test_a_given_vector_is_projected() -> None:
-    layer = ItemEmbedding.with_content(DIM, vectors=VECTORS)
-    expected = layer.own.numpy() + VECTORS @ layer.projection.numpy()
-    expected[0] = 0
-    np.testing.assert_allclose(layer(ASKED), expected[ASKED], rtol=1e-5, atol=1e-6)
-    assert layer.projection.shape == (WIDTH, DIM)
-
-
-def test_tokens_and_vectors_are_added() -> None:
+def test_tokens_and_fused_vectors_are_added() -> None:
     layer = ItemEmbedding.with_content(DIM, tokens=TOKENS, vectors=VECTORS)
     shares = TOKENS.toarray() / np.maximum(TOKENS.toarray().sum(axis=1, keepdims=True), 1)
-    expected = layer.own.numpy() + shares @ layer.token_vectors.numpy() + VECTORS @ layer.projection.numpy()
+    fused = layer.fusion(VECTORS).numpy()
+    assert np.abs(fused[[1, 2, 3, 5, 6]]).min(axis=1).all()
+    expected = layer.own.numpy() + shares @ layer.token_vectors.numpy() + fused
     expected[0] = 0
     np.testing.assert_allclose(layer(ASKED), expected[ASKED], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer(np.array(4)), layer.own[4] + layer.token_vectors[1], rtol=1e-6)
+
+
+def test_id_dropout_leaves_content_alone_in_training() -> None:
+    layer = ItemEmbedding.with_content(DIM, tokens=scipy.sparse.vstack([TOKENS] * 300, format="csr"), id_dropout=0.3)
+    everything = np.arange(1, layer.item_count + 1)
+    own = layer.own.numpy()[1:]
+    without = np.isclose(layer(everything, training=True), layer(everything) - own, atol=1e-6).all(axis=1)
+    assert without.mean() == pytest.approx(0.3, abs=0.04)
+    others = layer(everything, training=True).numpy()
+    again = np.isclose(others, layer(everything) - own, atol=1e-6).all(axis=1)
+    assert 0 < np.mean(without & again) < 0.3  # drawn anew
+    np.testing.assert_array_equal(layer(everything, training=False), layer(everything))
+
+
+def test_modality_dropout_reaches_the_fusion() -> None:
+    layer = ItemEmbedding.with_content(DIM, vectors=VECTORS, modality_dropout=0.5)
+    assert layer.fusion.get_layer("gate").dropout == 0.5
+    assert any(np.abs(layer(ASKED, training=True) - layer(ASKED)).max() > 1e-3 for _ in range(20))
+
+
+@pytest.mark.parametrize("kinds", [["tokens"], ["vectors"], ["tokens", "vectors"]], ids="+".join)
+def test_further_items_are_known_by_their_content(kinds: list[str]) -> None:
+    content = {"tokens": TOKENS, "vectors": VECTORS}
+    more = {"tokens": TOKENS[:3], "vectors": {"image": VECTORS["image"][:3]}}  # items 1 and 2 once more
+    layer = ItemEmbedding.with_content(DIM, **{kind: content[kind] for kind in kinds}, id_dropout=0.2, name="items")
+    for weight in layer.trainable_weights:
+        weight.assign(np.random.default_rng(1).normal(size=weight.shape))
+    grown = layer.with_more(**{kind: more[kind] for kind in kinds})
+    assert (grown.item_count, grown.id_dropout, grown.name) == (ITEMS + 2, 0.2, "items")
+    everything = np.arange(ITEMS + 1)
+    np.testing.assert_allclose(grown(everything), layer(everything), rtol=1e-5, atol=1e-6)
+    content_alone = layer(np.array([1, 2])) - layer.own.numpy()[1:3]
+    np.testing.assert_allclose(grown(np.array([7, 8])), content_alone, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +106,15 @@ def test_looked_up_or_as_a_table(content: dict[str, object]) -> None:
 
 def test_content_that_is_given_is_not_learnt() -> None:
     layer = ItemEmbedding.with_content(DIM, tokens=TOKENS, vectors=VECTORS)
-    assert {weight.name for weight in layer.trainable_weights} == {"own", "token_vectors", "projection"}
-    assert {weight.name for weight in layer.non_trainable_weights} == {"places", "shares", "vectors"}
+    assert {weight.name for weight in layer.trainable_weights} == {
+        "own",
+        "token_vectors",
+        "kernel",
+        "bias",
+        "gamma",
+        "beta",
+    }
+    assert {weight.name for weight in layer.non_trainable_weights} == {"places", "shares", "image"}
     assert [weight.name for weight in ItemEmbedding(ITEMS, DIM).weights] == ["own"]
 
 

@@ -162,7 +162,8 @@ def test_the_head(width: int, hidden: int) -> None:
 def sides() -> tuple[keras.Model, keras.Model]:
     keras.utils.set_random_seed(0)
     tokens = scipy.sparse.csr_array(RANDOM.random((ITEMS + 1, 6)) < 0.5)
-    items = ItemEmbedding.with_content(DIM, tokens=tokens, vectors=RANDOM.normal(size=(ITEMS + 1, 2)), name="items")
+    images = RANDOM.normal(size=(ITEMS + 1, 2))
+    items = ItemEmbedding.with_content(DIM, tokens=tokens, vectors={"image": images}, name="items")
     encoder = encoder_of(layers=2, heads=2, normalise=True)
     queries = query_model(items, encoder, query_head(encoder.output.shape[2], DIM, hidden=3))
     candidates = candidate_model(items, ItemBias(ITEMS, name="item_bias"), 0.4)

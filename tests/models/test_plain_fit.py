@@ -20,6 +20,7 @@ QUESTION = {
     "user": RANDOM.integers(0, 5, 256).astype(np.int32),
     "history": np.stack([RANDOM.integers(1, ITEMS + 1, 256), LAST, np.zeros(256)], axis=1).astype(np.int32),
 }
+COUNTS = np.bincount(LAST, minlength=ITEMS + 1)
 NEXT = LAST % ITEMS + 1
 """After item n comes item n + 1."""
 
@@ -62,7 +63,7 @@ def test_in_a_plain_keras_model() -> None:
 
 def test_under_mirrored_strategy() -> None:
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        model = RetrievalModel(*towers(), Retrieval(), full(ITEMS))
+        model = RetrievalModel(*towers(), Retrieval(), full(COUNTS))
         model.compile(keras.optimizers.Adam(0.02), jit_compile=False)
     batches = tf.data.Dataset.from_tensor_slices((QUESTION, NEXT)).batch(32)
     assert_learns(model.fit(batches, epochs=6, verbose=0).history["loss"])
@@ -70,7 +71,7 @@ def test_under_mirrored_strategy() -> None:
 
 def test_towers_with_content_compile_with_keras_defaults() -> None:
     tokens = scipy.sparse.csr_array(np.eye(ITEMS + 1, dtype=np.float32)[:, 1:])
-    model = RetrievalModel(*towers(tokens), Retrieval(), full(ITEMS))
+    model = RetrievalModel(*towers(tokens), Retrieval(), full(COUNTS))
     model.compile("adam")
     batches = tf.data.Dataset.from_tensor_slices((QUESTION, NEXT)).batch(64)
     assert np.isfinite(model.fit(batches, verbose=0).history["loss"]).all()
@@ -79,7 +80,7 @@ def test_towers_with_content_compile_with_keras_defaults() -> None:
 def test_jit_changes_nothing() -> None:
     losses = []
     for jit in (False, True):
-        model = RetrievalModel(*towers(), Retrieval(num_hard_negatives=3), full(ITEMS))
+        model = RetrievalModel(*towers(), Retrieval(num_hard_negatives=3), full(COUNTS))
         model.compile("sgd", jit_compile=jit)
         losses.append(model.evaluate(QUESTION, NEXT, batch_size=64, verbose=0))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tfllmrec.models import history, items, next_item, scoring, two_tower
+from tfllmrec.models import fusion, history, items, next_item, scoring, two_tower, users
 
 ITEMS, LENGTH, DIM = 5, 4, 3
 RANDOM = np.random.default_rng(0)
@@ -28,7 +28,22 @@ def pooled(past: keras.KerasTensor) -> keras.KerasTensor:
     return two_tower.HistoryPooling(2)(vectors, past > 0, vectors[:, 0])
 
 
+def features_of(past: keras.KerasTensor) -> keras.KerasTensor:
+    return users.StoredFeatures.of(RANDOM.integers(0, 4, (ITEMS + 1, LENGTH)))(past[:, 0], past * 0)
+
+
+def popular(past: keras.KerasTensor) -> keras.KerasTensor:
+    counts = RANDOM.integers(0, 9, (3, ITEMS + 1))
+    return users.SegmentPopularity.of(counts, np.array([2, 4]), ITEMS)(past)
+
+
+def gated(past: keras.KerasTensor) -> keras.KerasTensor:
+    return fusion.Gate(0.2, seed=3)(vectors_of(past), past > 0)
+
+
 MODELS = {
+    fusion.Gate: gated,
+    history.DecayedMean: lambda past: history.DecayedMean(0.8)(vectors_of(past), past > 0),
     history.NewestFirst: history.NewestFirst(),
     history.HistoryWeights: weights_of,
     history.LastState: lambda past: history.LastState()(vectors_of(past), past),
@@ -37,8 +52,13 @@ MODELS = {
     scoring.ItemIndex: scoring.ItemIndex(ITEMS, DIM, biased=True),
     scoring.DenseItemToItem: lambda past: scoring.DenseItemToItem(ITEMS)(weights_of(past)),
     scoring.SparseItemToItem: lambda past: scoring.SparseItemToItem.from_matrix(MATRIX)(weights_of(past)),
-    items.ItemEmbedding: items.ItemEmbedding.with_content(DIM, tokens=MATRIX, vectors=MATRIX.toarray(), token_std=0.3),
+    items.ItemEmbedding: items.ItemEmbedding.with_content(
+        DIM, tokens=MATRIX, vectors={"image": MATRIX.toarray()}, token_std=0.3, id_dropout=0.1, modality_dropout=0.2
+    ),
     two_tower.HistoryPooling: pooled,
+    users.FeatureMean: users.FeatureMean(ITEMS, DIM),
+    users.SegmentPopularity: popular,
+    users.StoredFeatures: features_of,
     next_item.HistoryMeans: lambda past: next_item.HistoryMeans(2)(vectors_of(past)),
     next_item.ItemBias: next_item.ItemBias(ITEMS),
 }
@@ -75,7 +95,7 @@ def test_the_same_after_saving(layer: type, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(HISTORIES), model(HISTORIES))
     loaded_layer = own_layer(loaded, layer)
     assert loaded_layer.get_config() == own.get_config()
-    for found, saved in zip(loaded_layer.variables, own.variables, strict=True):  # those the output does not show, too
+    for found, saved in zip(loaded_layer.weights, own.weights, strict=True):  # those the output does not show, too
         np.testing.assert_array_equal(found, saved)
 
 

@@ -14,6 +14,7 @@ from tfllmrec.models.two_tower import (
     towers_of,
     two_towers,
 )
+from tfllmrec.models.users import StoredFeatures
 
 ITEMS, DIM, LENGTH = 6, 4, 5
 TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))
@@ -107,6 +108,22 @@ def test_two_towers_come_apart_again_and_share_their_weights(towers: tuple[keras
     items_layer.own.assign(items_layer.own + RANDOM.normal(size=(ITEMS + 1, DIM)))
     assert not np.allclose(towers[0](asked), before)  # a history is read in the space it is matched in
     np.testing.assert_array_equal(queries(asked), towers[0](asked))
+
+
+def test_a_query_depends_on_features_stored_or_given() -> None:
+    items, stored = ItemEmbedding(ITEMS, DIM), StoredFeatures.of(np.array([[0, 0], [1, 4], [0, 0], [2, 0]]))
+    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=None, features=(4, 2), heads=1, hidden=4)
+    tower = query_tower(encoder, items, stored)
+    features = np.array([[0, 0], [1, 4], [4, 1], [0, 0], [0, 0], [2, 0], [0, 2], [0, 0], [3, 0]], np.int32)
+    asked = question([1, 0, 0, 3, 2, 0, 3, 0, 3], [[1, 2]] * 9) | {"user_features": features}
+    queries = np.array(tower(asked))
+    same = [[0, 1, 2], [3, 5, 6], [4, 7], [8]]
+    for rows in same:
+        np.testing.assert_allclose(queries[rows], queries[rows[:1]].repeat(len(rows), axis=0), rtol=1e-4, atol=1e-6)
+    assert len(np.unique(queries.round(4), axis=0)) == len(same)
+    both = two_towers(tower, candidate_tower(items))
+    assert set(both.input) == {"user", "history", "user_features", "item"}
+    np.testing.assert_array_equal(towers_of(both)[0](asked), queries)
 
 
 def test_more_newest_items_than_the_history_has() -> None:

@@ -69,7 +69,7 @@ def test_users_from_a_column(popularity: Popularity) -> None:
 def test_families_have_names() -> None:
     assert all(family(name) is FAMILIES[name] and FAMILIES[name].family == name for name in FAMILIES)
     with pytest.raises(
-        InputError, match="no family 'three_tower'; there are popularity, markov_chain, ease, two_tower"
+        InputError, match="no family 'three_tower'; there are popularity, markov_chain, ease, word2vec, two_tower"
     ):
         family("three_tower")
 

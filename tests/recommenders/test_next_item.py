@@ -13,8 +13,6 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from tfllmrec.content.tokens import token_matrix
-from tfllmrec.content.vectors import vector_matrix
 from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.models.next_item import history_encoder, query_model, sides_of
@@ -107,32 +105,6 @@ def test_popularity_after_nothing(trained: Recommender, split: Split) -> None:
     np.testing.assert_allclose(scores, [np.log1p(split.train.item_counts)] * 2, rtol=1e-6)
 
 
-def with_images(data: Dataset) -> Dataset:
-    """Every item with a picture of its colour, and some noise."""
-    colours = np.arange(len(data.items)) % 2
-    images = np.stack([colours, 1 - colours, np.linspace(-1, 1, len(colours))], axis=1)
-    return replace(data, items=data.items.assign(image=images.tolist()))
-
-
-def test_content_vectors_reach_what_is_served_and_saved(
-    make: Callable[..., Recommender], board: Checkerboard, tmp_path: Path
-) -> None:
-    data = with_images(board.data)
-    recommender = make("next_item", epochs=1, vectors="image", content=False).fit(data, verbose=0)
-    items, given = recommender.model.get_layer("items"), vector_matrix(data.items, "image")
-    np.testing.assert_array_equal(items.vectors, given)
-    expected = items.own.numpy() + given @ items.projection.numpy()
-    np.testing.assert_allclose(recommender.index.vectors[1:], expected[1:], rtol=1e-5, atol=1e-6)
-    recommender.save(tmp_path)
-    users = list(board.answers)
-    pd.testing.assert_frame_equal(load(tmp_path).recommend(users), recommender.recommend(users))
-
-
-def test_a_column_that_the_items_lack(make: Callable[..., Recommender], board: Checkerboard) -> None:
-    with pytest.raises(InputError, match="items: column image is missing; the table has item_id, title, categories"):
-        make("next_item", vectors="image").fit(board.data)
-
-
 class Given(Exception):  # noqa: N818  # no error: the test has what it came for
     """Carries what a part was given."""
 
@@ -162,14 +134,14 @@ def drop_rates(model: keras.Model) -> list[float]:
     return sorted(part.rate for part in model.layers if isinstance(part, keras.layers.Dropout))
 
 
-def test_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[str, Any]]]) -> None:
+def test_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[str, Any]]], board: Checkerboard) -> None:
     model, told = build(
         history_length=9, dim=6, units=5, cell="gru", layers=2, heads=3, hidden=7, normalise=True, content=True,
         token_std=0.7, input_dropout=0.11, dropout=0.22, query_dropout=0.33, candidate_dropout=0.44,
         label_smoothing=0.15, hide_seen=False, loss="full", precision="bfloat16",
     )  # fmt: skip
     items, encoder, head = (model.get_layer(name) for name in ("items", "history_encoder", "query_head"))
-    assert (items.dim, items.token_std, items.vector_width) == (6, 0.7, 0)
+    assert (items.dim, items.token_std) == (6, 0.7)
     assert items.token_count > 0
     assert encoder.input.shape == (None, 9, 6)
     assert encoder.output.shape == (None, 9, 5 + 3 * 6)
@@ -177,11 +149,14 @@ def test_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[st
     assert [encoder.get_layer(name).units for name in ("gru_1", "gru_2")] == [5, 5]
     assert head.get_layer("hidden").units == 7
     assert [drop_rates(part) for part in (encoder, head, model)] == [[0.11, 0.11, 0.22, 0.22], [0.22, 0.33], [0.44]]
+    np.testing.assert_array_equal(told.pop("item_counts"), board.data.item_counts)
     of_task = {"label_smoothing": 0.15, "precision": "bfloat16"}
-    assert told == {**of_task, "hide_seen": False, "item_count": 20, "negatives": None}
+    assert told == {**of_task, "hide_seen": False, "negatives": None}
 
 
-def test_other_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[str, Any]]]) -> None:
+def test_other_options_reach_the_model(
+    build: Callable[..., tuple[keras.Model, dict[str, Any]]], board: Checkerboard
+) -> None:
     model, told = build(
         history_length=11, dim=5, units=5, content=False, loss="sampled", negatives=13, label_smoothing=0.0
     )
@@ -192,20 +167,11 @@ def test_other_options_reach_the_model(build: Callable[..., tuple[keras.Model, d
     assert not any(isinstance(part, keras.layers.Dense) for part in head.layers)  # as wide as the items already
     targets = tf.constant([3, 1])
     drawn = told.pop("negatives")(targets)
+    np.testing.assert_array_equal(told.pop("item_counts"), board.data.item_counts)
     assert len(drawn.items) == 2 + 13
     np.testing.assert_array_equal(drawn.items[:2], targets)
     assert drawn.sampling_probability.shape == (15,)
-    assert told == {"label_smoothing": 0.0, "precision": "float32", "hide_seen": True, "item_count": 20}
-
-
-def test_tokens_and_vectors_reach_the_model_together(
-    build: Callable[..., tuple[keras.Model, dict[str, Any]]], board: Checkerboard
-) -> None:
-    data = with_images(board.data)
-    items = build(data, dim=6, vectors="image", content=True, token_std=0.3)[0].get_layer("items")
-    np.testing.assert_array_equal(items.vectors, vector_matrix(data.items, "image"))
-    assert items.token_count == token_matrix(data.items).shape[1] > 0
-    assert (items.item_count, items.dim, items.token_std) == (20, 6, 0.3)
+    assert told == {"label_smoothing": 0.0, "precision": "float32", "hide_seen": True}
 
 
 def test_options_reach_the_batches(board: Checkerboard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +232,7 @@ def test_recipes_differ() -> None:
     [
         ("cell", "rnn"), ("loss", "in_batch"), ("layers", 0), ("heads", -1), ("hidden", -1), ("units", 0),
         ("token_std", 0), ("label_smoothing", 1.0), ("query_dropout", -0.1), ("negatives", 0), ("warmup", -1),
-        ("schedule", "linear"), ("learning_rate", 0), ("vectors", 3),
+        ("schedule", "linear"), ("learning_rate", 0), ("vectors", 3), ("id_dropout", 1.0), ("modality_dropout", -1),
         ("precision", "float64"),
     ],
 )  # fmt: skip

@@ -36,24 +36,25 @@ def test_in_batch() -> None:
 
 
 def test_full() -> None:
-    candidates = full(4)(TARGETS)
-    assert_lists(candidates, [1, 3, 1, 1, 2, 3, 4], None)
+    candidates = full(COUNTS)(TARGETS)
+    assert_lists(candidates, [1, 3, 1, 1, 2, 3], None)  # nobody had item 4
     assert_hides_other_targets_and_accidental_hits(candidates)
 
 
 def test_sampled_sees_its_own_target_and_the_drawn_ones() -> None:
-    candidates = sampled(4, 50)(TARGETS)
+    candidates = sampled(COUNTS, 50)(TARGETS)
     np.testing.assert_array_equal(candidates.items[:3], TARGETS)
-    assert set(candidates.items.numpy()[3:]) == {1, 2, 3, 4}
+    assert set(candidates.items.numpy()[3:]) == {1, 2, 3}
     assert candidates.sampling_probability is None
     assert_hides_other_targets_and_accidental_hits(candidates)
 
 
 def test_mixed() -> None:
-    candidates = mixed(COUNTS, 5)(TARGETS)
+    candidates = mixed(COUNTS, 50)(TARGETS)
     np.testing.assert_array_equal(candidates.items[:3], TARGETS)
-    expected_count = 3 * COUNTS / 10 + 5 / 4
-    assert_lists(candidates, list(candidates.items.numpy()), (expected_count / 8)[candidates.items])
+    assert set(candidates.items.numpy()[3:]) == {1, 2, 3}
+    expected_count = 3 * COUNTS / 10 + 50 / 3
+    assert_lists(candidates, list(candidates.items.numpy()), (expected_count / 53)[candidates.items])
     assert candidates.score_mask is None
 
 
@@ -61,7 +62,7 @@ def test_mixed_probabilities_are_how_often_an_item_comes() -> None:
     """So that a sum over the list, each item divided by its probability, estimates one over the catalogue."""
     tf.random.set_seed(0)
     random, draw = np.random.default_rng(0), mixed(COUNTS, 200)
-    scores = np.array([0, 9, 1, 4, 2])
+    scores = np.array([0, 9, 1, 4, 0])
     seen, told, corrected, uncorrected = np.zeros(5), np.zeros(5), [], []
     for _ in range(100):
         targets = random.choice(5, size=100, p=COUNTS / 10).astype(np.int32)
@@ -69,13 +70,13 @@ def test_mixed_probabilities_are_how_often_an_item_comes() -> None:
         seen += np.bincount(items, minlength=5)
         told[items] = probability
         corrected.append(np.mean(scores[items] / probability))
-        uncorrected.append(np.mean(scores[items]) * 4)
+        uncorrected.append(np.mean(scores[items]) * 3)
     np.testing.assert_allclose(seen / seen.sum(), told, atol=0.005)
     assert np.mean(corrected) == pytest.approx(scores.sum(), rel=0.01)
     assert np.mean(uncorrected) != pytest.approx(scores.sum(), rel=0.05)
 
 
-@pytest.mark.parametrize("draw", [mixed(COUNTS, 9), sampled(4, 9)])
+@pytest.mark.parametrize("draw", [mixed(COUNTS, 9), sampled(COUNTS, 9)])
 def test_every_batch_draws_anew(draw: object) -> None:
     step = tf.function(lambda: draw(TARGETS).items)
     assert len({tuple(step().numpy()) for _ in range(5)}) > 1
@@ -119,7 +120,7 @@ class Problem:
 def test_full_is_the_exact_softmax(items: int, queries: int, remove_accidental_hits: bool) -> None:
     problem = Problem(items, queries)
     assert (len(set(problem.targets)) < queries) == (queries > items)
-    candidates = full(items)(tf.constant(problem.targets))
+    candidates = full(problem.counts)(tf.constant(problem.targets))
     loss, gradient = problem.estimate(candidates, remove_accidental_hits=remove_accidental_hits)
     exact, exact_gradient = problem.exact()
     assert loss == pytest.approx(exact, abs=1e-5)
@@ -127,7 +128,7 @@ def test_full_is_the_exact_softmax(items: int, queries: int, remove_accidental_h
 
 
 SEEDED = pytest.mark.parametrize(
-    "make", [lambda seed: mixed(COUNTS, 30, seed), lambda seed: sampled(4, 30, seed)], ids=["mixed", "sampled"]
+    "make", [lambda seed: mixed(COUNTS, 30, seed), lambda seed: sampled(COUNTS, 30, seed)], ids=["mixed", "sampled"]
 )
 
 

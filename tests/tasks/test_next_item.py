@@ -136,6 +136,7 @@ def model_of(
     item_count: int = ITEMS,
     negatives: Negatives | None = None,
     hide_seen: bool = True,
+    never_had: tuple[int, ...] = (),
     input_dropout: float = 0.0,
     candidate_dropout: float = 0.0,
     query_dropout: float = 0.0,
@@ -149,8 +150,9 @@ def model_of(
     random = np.random.default_rng(1)
     for weight in (items.weights[0], candidates.get_layer("bias").bias):
         weight.assign(random.normal(size=weight.shape))
+    counts = np.where(np.isin(np.arange(item_count + 1), [0, *never_had]), 0, 5)
     trained = NextItemModel(
-        queries, candidates, NextItem(), item_count=item_count, negatives=negatives, hide_seen=hide_seen
+        queries, candidates, NextItem(), item_counts=counts, negatives=negatives, hide_seen=hide_seen
     )
     return trained, queries, candidates
 
@@ -168,13 +170,15 @@ def scores_by_position(queries: keras.Model, candidates: keras.Model) -> np.ndar
     return queries({"history": ended}).numpy().astype(np.float64) @ side["candidate"].numpy().T + side["bias"].numpy()
 
 
-def by_position(queries: keras.Model, candidates: keras.Model, hide_seen: bool) -> np.ndarray:
+def by_position(
+    queries: keras.Model, candidates: keras.Model, hide_seen: bool, never_had: tuple[int, ...] = ()
+) -> np.ndarray:
     losses = []
     scores = scores_by_position(queries, candidates)
     for (row, place), own in zip(PLACES, scores, strict=True):
         target = FOLLOWING[row, place]
         seen = {*HISTORY[row, : place + 1].tolist()} - {target} if hide_seen else set()
-        visible = [item for item in range(1, len(own)) if item not in seen]
+        visible = [item for item in range(1, len(own)) if item not in {*seen, *never_had}]
         losses.append(np.log(np.exp(own[visible]).sum()) - own[target])
     return np.array(losses)
 
@@ -186,6 +190,22 @@ def test_every_position_counts_by_itself(hide_seen: bool) -> None:
     assert len(losses) == 11
     assert loss_of(model) == pytest.approx(losses.mean(), rel=1e-5)
     assert by_position(*sides, not hide_seen).mean() != pytest.approx(losses.mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("hide_seen", [True, False])
+def test_items_that_nobody_had_are_no_negatives(hide_seen: bool) -> None:
+    """They are in no history: a model that learnt to score them low would never recommend a new one."""
+    never_had = (ITEMS + 1, ITEMS + 2)
+    model, *sides = model_of(item_count=ITEMS + 2, hide_seen=hide_seen, never_had=never_had)
+    losses = by_position(*sides, hide_seen, never_had)
+    assert loss_of(model) == pytest.approx(losses.mean(), rel=1e-5)
+    assert by_position(*sides, hide_seen).mean() != pytest.approx(losses.mean(), rel=0.01)
+    bias = sides[1].get_layer("bias").bias
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss({"history": HISTORY}, FOLLOWING, model({"history": HISTORY}))
+    slopes = tape.gradient(loss, [bias.value])[0].numpy()
+    np.testing.assert_array_equal(slopes[[0, *never_had]], 0)
+    assert (slopes[1 : ITEMS + 1] != 0).all()
 
 
 WEIGHTS = {

@@ -19,7 +19,7 @@ from tfllmrec.training.runs import Run, Source, train
 LIMIT = 600.0
 """Seconds after which a process would hang; nothing here measures time."""
 OPTIONS = {"dim": 8, "units": 8, "history_length": 4, "batch_size": 16, "epochs": 5, "patience": 5}
-FILES = {"recommender.json", "items.parquet", "users.parquet", "model.keras", "run.json"}
+FILES = {"recommender.json", "items.parquet", "users.parquet", "model.keras", "tokens.json", "run.json"}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
+from tfllmrec.content.words import pairs
+from tfllmrec.data.vocabulary import Vocabulary
+
 _WORD = re.compile(r"[\u3400-\u9fff]+|[^\W_\u3400-\u9fff]+")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _YEAR = re.compile(r"\(((?:18|19|20)\d)\d\)")
@@ -30,27 +33,35 @@ def item_tokens(title: str, categories: str = "") -> list[str]:
     tokens = [f"category:{name.strip()}" for name in categories.split("|") if name.strip()]
     tokens += [f"decade:{decade}" for decade in _YEAR.findall(title)]
     for word in _WORD.findall(title.lower()):
-        tokens += _pairs(word) if _CHINESE.match(word) else [word]
+        tokens += pairs(word) if _CHINESE.match(word) else [word]
     return list(dict.fromkeys(tokens))
 
 
-def token_matrix(items: pd.DataFrame, *, min_items: int = 3) -> scipy.sparse.csr_array:
+def token_vocabulary(items: pd.DataFrame, *, min_items: int = 3) -> Vocabulary:
+    """The tokens of an item table.
+
+    Args:
+        items: title and perhaps categories.
+        min_items: tokens of fewer items tell items apart no better than the item ids do, and are left out.
+    """
+    counts = Counter(token for row in _tokens(items) for token in row)
+    return Vocabulary([token for token, count in counts.items() if count >= min_items])
+
+
+def token_matrix(items: pd.DataFrame, vocabulary: Vocabulary) -> scipy.sparse.csr_array:
     """Which item has which token: float32 [items + 1, tokens], 1 or 0; row 0, the padding's, is empty.
 
     Args:
         items: title and perhaps categories, in the order of the item vocabulary.
-        min_items: tokens of fewer items tell items apart no better than the item ids do, and are left out.
+        vocabulary: a `token_vocabulary`; tokens that it lacks are left out.
     """
+    tokens = _tokens(items)
+    found = vocabulary.lookup([token for row in tokens for token in row])
+    rows = np.repeat(np.arange(1, len(items) + 1), [len(row) for row in tokens])[found > 0]
+    cells = (np.ones(len(rows), np.float32), (rows, found[found > 0] - 1))
+    return scipy.sparse.csr_array(cells, shape=(len(items) + 1, len(vocabulary)))
+
+
+def _tokens(items: pd.DataFrame) -> list[list[str]]:
     categories = items["categories"] if "categories" in items else [""] * len(items)
-    tokens = [item_tokens(*pair) for pair in zip(items["title"], categories, strict=True)]
-    counts = Counter(token for row in tokens for token in row)
-    column = {token: place for place, token in enumerate(t for t, count in counts.items() if count >= min_items)}
-    cells = [(row, column[token]) for row, names in enumerate(tokens, start=1) for token in names if token in column]
-    rows, columns = np.array(cells, dtype=np.int32).reshape(-1, 2).T
-    ones = np.ones(len(cells), np.float32)
-    return scipy.sparse.csr_array((ones, (rows, columns)), shape=(len(items) + 1, len(column)))
-
-
-def _pairs(characters: str) -> list[str]:
-    """Overlapping pairs of neighbours; a single character stays as it is."""
-    return [characters[place : place + 2] for place in range(max(len(characters) - 1, 1))]
+    return [item_tokens(*pair) for pair in zip(items["title"], categories, strict=True)]

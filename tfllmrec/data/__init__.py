@@ -6,6 +6,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.demo import load_demo
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.movielens import load_movielens
+from tfllmrec.data.privacy import k_anonymous, pseudonymise, pseudonymise_folder, pseudonyms, read_key
 from tfllmrec.data.splits import (
     ColdItems,
     ColdUsers,
@@ -30,9 +31,14 @@ __all__ = [
     "checkerboard",
     "cold_items",
     "cold_users",
+    "k_anonymous",
     "leave_one_out",
     "load",
     "load_demo",
     "load_movielens",
+    "pseudonymise",
+    "pseudonymise_folder",
+    "pseudonyms",
+    "read_key",
     "temporal",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tfllmrec.data.histories import Histories
+from tfllmrec.data.reading import read_table
 from tfllmrec.data.tables import check_interactions, check_items, check_known_items, check_users
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
@@ -95,13 +96,13 @@ class Dataset:
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder; a data set is a folder with interactions.parquet or .csv")
-        interactions = _read_table(folder, "interactions")
+        interactions = read_table(folder, "interactions")
         if interactions is None:
             raise InputError(f"{folder} is no data set: it has neither interactions.parquet nor interactions.csv")
         return cls.from_frames(
             interactions,
-            _read_table(folder, "items"),
-            _read_table(folder, "users"),
+            read_table(folder, "items"),
+            read_table(folder, "users"),
             positions=positions,
             min_item_interactions=min_item_interactions,
         )
@@ -181,23 +182,3 @@ def _in_order(interactions: pd.DataFrame) -> pd.DataFrame:
     users = pd.factorize(interactions["user_id"], sort=True)[0]
     order = np.lexsort((rest, tie, interactions["timestamp"], users))
     return interactions.iloc[order].reset_index(drop=True)
-
-
-def _read_table(folder: Path, name: str) -> pd.DataFrame | None:
-    for path in (folder / f"{name}.parquet", folder / f"{name}.csv"):
-        if path.exists():
-            try:
-                return pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-            except (OSError, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                raise InputError(f"{path} cannot be read as a {path.suffix[1:]} table: {reason}") from error
-    return None
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """A CSV table whose ids keep leading zeros and may be called "NA"."""
-    text = dict.fromkeys(["user_id", "item_id", "title", "text", "categories", "event", "scenario"], str)
-    table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first fields for an index
-        raise ValueError("its rows have more fields than its header")
-    return table

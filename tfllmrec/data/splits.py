@@ -151,11 +151,13 @@ class ColdUsers:
         train: the data set without the cold users.
         targets: for every history length asked for, the targets with histories cut to that many newest items;
             user index 0, since the model has never met them.
+        who: the user of every target, int32, for what is told of users beside their history.
         users: the cold users, int32, sorted.
     """
 
     train: Dataset
     targets: dict[int, Targets]
+    who: np.ndarray
     users: np.ndarray
 
 
@@ -177,6 +179,7 @@ def cold_users(
     return ColdUsers(
         data.keep(~is_cold, note, *_repeats(is_last & ~first_time)),
         {length: Targets(nobody, last.histories.cut(length), last.items) for length in history_lengths},
+        last.users,
         chosen,
     )
 

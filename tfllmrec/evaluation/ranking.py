@@ -31,7 +31,15 @@ class Ranking:
     top: np.ndarray
 
 
-def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int = 10, block: int = 512) -> Ranking:
+def rank_targets(
+    score: Scorer,
+    targets: Targets,
+    history_length: int,
+    *,
+    k: int = 10,
+    among: np.ndarray | None = None,
+    block: int = 512,
+) -> Ranking:
     """Rank every target among all items that its user has not seen.
 
     rank = 1 + the number of *other* unseen items with a score >= the target's: ties count against the model.
@@ -43,11 +51,12 @@ def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int
         targets: the questions and their answers.
         history_length: the items of a history that the model sees.
         k: length of the top lists.
+        among: rank these items only, which the targets are to be some of: cold items, say. None ranks all.
         block: users scored at a time, for every core; fewer where their scores would take more than 256 MB.
 
     Raises:
-        InputError: there are no targets, a target is the unknown item, the scores have too few columns, or a
-            score is not finite.
+        InputError: there are no targets, a target is the unknown item or not `among` those to rank, the scores have
+            too few columns, or a score is not finite.
 
     Example:
         >>> questions = Targets(np.array([1], np.int32), Histories.from_rows([[4]]), np.array([2], np.int32))
@@ -55,7 +64,7 @@ def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int
         >>> ranking.ranks, ranking.top
         (array([2]), array([[3, 2]], dtype=int32))
     """
-    _check_targets(targets)
+    _check_targets(targets, among)
     count = len(targets)
     highest = int(max(targets.items.max(), targets.histories.values.max(initial=0)))
     block = max(1, min(block, count, _SCORES_AT_ONCE // (highest + 1)))
@@ -67,7 +76,10 @@ def rank_targets(score: Scorer, targets: Targets, history_length: int, *, k: int
         histories = targets.histories.take(rows)
         scores = tf.cast(score(targets.users[rows], histories.newest(history_length)), tf.float32)
         _check_shape(scores, block, highest)
-        ranks_here, top_here, total = _rank_block(scores, targets.items[rows], _filtered(histories, scores.shape[1]), k)
+        filtered = _filtered(histories, scores.shape[1])
+        if among is not None:
+            filtered |= ~np.isin(np.arange(scores.shape[1]), among)
+        ranks_here, top_here, total = _rank_block(scores, targets.items[rows], filtered, k)
         if not np.isfinite(total):
             _check_finite(scores, f"targets {start:,} to {rows[-1]:,}")
         ranks[rows] = ranks_here
@@ -126,12 +138,15 @@ def _filtered(histories: Histories, columns: int) -> np.ndarray:
     return filtered
 
 
-def _check_targets(targets: Targets) -> None:
+def _check_targets(targets: Targets, among: np.ndarray | None) -> None:
     if not len(targets):
         raise InputError("targets: there are none to rank")
     unknown = int(np.sum(targets.items == 0))
     if unknown:
         raise InputError(f"targets: {unknown:,} of {len(targets):,} are the unknown item 0; leave them out")
+    outside = 0 if among is None else int(np.sum(~np.isin(targets.items, among)))
+    if outside:
+        raise InputError(f"targets: {outside:,} of {len(targets):,} are not among the items to rank; leave them out")
 
 
 def _check_shape(scores: tf.Tensor, rows: int, highest_item: int) -> None:

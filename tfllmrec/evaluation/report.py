@@ -72,6 +72,29 @@ def score_table(
     return table
 
 
+def cold_table(models: Mapping[str, Scores]) -> Table:
+    """One row a model: how it does on items and users it has never met, the best value of a column in bold.
+
+    New items are ranked among themselves and told by recall, which guessing has some of; new users' last items are
+    ranked among all.
+
+    Args:
+        models: for every model what `tfllmrec.training.cold.cold_scores` found.
+    """
+    asked = {name: "recall@10" if name == "new items" else "ndcg@10" for name in next(iter(models.values()))}
+    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True)
+    columns = {
+        name: _column([rows[name][metric] for rows in models.values()], metric) for name, metric in asked.items()
+    }
+    for name, metric in asked.items():
+        heading = name.replace(" after", "\nafter")
+        table.add_column(Text(f"{heading}\n{metric}"), justify="right", no_wrap=True)
+    for model, *cells in zip(models, *columns.values(), strict=True):
+        table.add_row(Text(model), *cells)
+    return table
+
+
 def _column(values: list[float], metric: str) -> list[Text]:
     digits = 2 if max(values) > 1 else 4
     best = None if metric.startswith(_DESCRIPTIVE) else max(values)
@@ -86,7 +109,13 @@ def _interval_cell(interval: Interval | None) -> Text:
     return Text(text, style="dim" if interval.low <= 0 <= interval.high else "")
 
 
-def write_report(path: str | Path, data: Mapping[str, Any], models: Scores, seconds: Mapping[str, float]) -> None:
+def write_report(
+    path: str | Path,
+    data: Mapping[str, Any],
+    models: Scores,
+    seconds: Mapping[str, float],
+    cold: Mapping[str, Scores] | None = None,
+) -> None:
     """Write report.json in one step: a reader sees the old file or the new one, never a part.
 
     Args:
@@ -94,6 +123,7 @@ def write_report(path: str | Path, data: Mapping[str, Any], models: Scores, seco
         data: what was measured on, `Dataset.summary()` say.
         models: metrics of every model; written best first.
         seconds: how long what took.
+        cold: for any of the models how it does on new items and users; see `cold_table`.
 
     Raises:
         InputError: there are no models.
@@ -101,7 +131,7 @@ def write_report(path: str | Path, data: Mapping[str, Any], models: Scores, seco
     """
     path = Path(path)
     ordered = {name: models[name] for name in best_first(models)}
-    report = _plain({"data": data, "models": ordered, "seconds": seconds})
+    report = _plain({"data": data, "models": ordered, "cold": cold or {}, "seconds": seconds})
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

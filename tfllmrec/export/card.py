@@ -17,6 +17,9 @@ _MEANINGS = {
     "retrieve": "The best items for a user, a history, or both.",
     "retrieve_ids": "The int32 core of `retrieve`, for indices instead of ids, 0 for nothing. It adds "
     "nothing stored: the history read and the items excluded are those given.",
+    "retrieve_with_features": "`retrieve` for users of whom something is told, such as `gender=F`, in any order. It "
+    "goes before what is stored; unknown features are nothing.",
+    "retrieve_with_features_ids": "The int32 core of `retrieve_with_features`.",
     "embed_query": "The vector that items are matched with: a user's interests.",
     "embed_items": "The items' vectors; zeros for an unknown item. Where there are `biases`, a score is query . item + "
     "bias.",
@@ -25,9 +28,10 @@ _MEANINGS = {
 """What every signature answers, in the order of the card."""
 
 _RULES = """\
-- An empty string is nothing, wherever it stands in a history or in exclusions, so any padding works. An
-  unknown item is nothing as well. The rows of a batch have one width, which may be 0. Where the server pads
-  them itself (`pad_variable_length_inputs`) it repeats a row's first element, so put an empty string first.
+- An empty string is nothing, wherever it stands in a history, in exclusions or in features, so any padding works.
+  Unknown items and features are nothing as well. The rows of a batch have one width, which may be 0. Where the
+  server pads them itself (`pad_variable_length_inputs`) it repeats a row's first element, so put an empty string
+  first.
 - Histories are oldest first. The model reads the newest {history_length} items of one.
 - A known user with an empty history is served from the history stored in this export, anybody with a history
   from that. With neither, popularity answers.

@@ -27,12 +27,13 @@ class Servable(tf.Module):
 
     Attributes:
         top_k: K.
-        core: the int32 core as a `tf.function`: users [B], histories [B, L], exclusions [B, any] -> items
-            int32 [B, K], scores float32 [B, K]. No strings, no look-ups.
+        core: the int32 core as a `tf.function`: users [B], histories [B, L], exclusions [B, any], and for models that
+            read them users' features [B, F] -> items int32 [B, K], scores float32 [B, K]. No strings, no look-ups.
         weights_: all variables of the models, each once.
     """
 
-    _queries: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+    _queries: Callable[..., tf.Tensor] | None = None
+    _features: Lookup | None = None
     _vectors: tf.Variable | None = None
     _biases: tf.Variable | None = None
 
@@ -46,6 +47,10 @@ class Servable(tf.Module):
         self._users, self._items = Lookup(catalogue.users), Lookup(catalogue.items)
         self._titles = Strings(catalogue.titles)
         self._stored = StoredHistories(catalogue.histories)
+
+        if features := catalogue.features:
+            self._features, self._feature_count = Lookup(features.vocabulary), len(features.vocabulary)
+            self._columns = len(features.columns)
 
         models = [recommender.scorer]
         self._scores = _plain(recommender.scorer)
@@ -72,6 +77,18 @@ class Servable(tf.Module):
         if self._main == "next_items":
             found["next_items"] = _signature(self.next_items, history=id_rows, exclude_item_ids=id_rows)
             found["next_items_ids"] = _signature(self.next_items_ids, history=history, exclude=index_rows)
+        if self._features is not None:
+            found["retrieve_with_features"] = _signature(
+                self.retrieve_with_features,
+                user_id=ids,
+                history=id_rows,
+                exclude_item_ids=id_rows,
+                user_features=id_rows,
+            )
+            given = tf.TensorSpec([None, self._columns], tf.int32)
+            found["retrieve_with_features_ids"] = _signature(
+                self.retrieve_with_features_ids, user=index, history=history, exclude=index_rows, user_features=given
+            )
         if self._queries is not None:
             found["embed_query"] = _signature(self.embed_query, user_id=ids, history=id_rows)
         if self._vectors is not None:
@@ -84,17 +101,33 @@ class Servable(tf.Module):
 
         Given, stored and excluded items do not come back, however long the histories are.
         """
-        user, given = self._users(user_id), self._items(history)
-        excluded = tf.concat([self._items(exclude_item_ids), given, self._stored(user)], axis=1)
-        return self._named(*self.core(user, self._read(user, given), widened(excluded)))
+        return self._named(*self.core(*self._asked(user_id, history, exclude_item_ids)))
 
     def retrieve_ids(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> Answer:
         """The core on its own: int32 [B], [B, L], [B, any] -> items int32 [B, K], scores float32 [B, K].
 
         Nothing is taken from the stored histories, and only `exclude` is excluded.
         """
-        history = newest(known(history, self._item_count), self._history_length)
-        items, scores = self.core(known(user, self._user_count), history, widened(known(exclude, self._item_count)))
+        items, scores = self.core(*self._asked_in_indices(user, history, exclude))
+        return {"items": items, "scores": scores}
+
+    def retrieve_with_features(
+        self, user_id: tf.Tensor, history: tf.Tensor, exclude_item_ids: tf.Tensor, user_features: tf.Tensor
+    ) -> Answer:
+        """`retrieve` for users of whom something is told: string [B, any], such as "gender=F".
+
+        What is told goes before what is stored; unknown features are nothing.
+        """
+        assert self._features is not None, "this family reads no features"
+        told = newest(self._features(user_features), self._columns)
+        return self._named(*self.core(*self._asked(user_id, history, exclude_item_ids), told))
+
+    def retrieve_with_features_ids(
+        self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, user_features: tf.Tensor
+    ) -> Answer:
+        """The same in indices, features int32 [B, F]; see `retrieve_ids`."""
+        told = known(user_features, self._feature_count)
+        items, scores = self.core(*self._asked_in_indices(user, history, exclude), told)
         return {"items": items, "scores": scores}
 
     def next_items(self, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
@@ -138,8 +171,21 @@ class Servable(tf.Module):
         excluded = tf.concat([self._items(exclude_item_ids), item[:, None]], axis=1)
         return self._named(*top_items(tf.where(item[:, None] > 0, cosines, LOWEST), excluded, self.top_k))
 
-    def _best(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return top_items(self._scores(user, history), exclude, self.top_k)
+    def _best(
+        self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, features: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return top_items(self._scores(user, history, features), exclude, self.top_k)
+
+    def _asked(self, user_id: tf.Tensor, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Users, histories to read and everything to exclude, for the core."""
+        user, given = self._users(user_id), self._items(history)
+        excluded = tf.concat([self._items(exclude_item_ids), given, self._stored(user)], axis=1)
+        return user, self._read(user, given), widened(excluded)
+
+    def _asked_in_indices(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The same of indices, with those that nobody has as 0."""
+        history = newest(known(history, self._item_count), self._history_length)
+        return known(user, self._user_count), history, widened(known(exclude, self._item_count))
 
     def _read(self, user: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
         """The history the model reads, int32 [B, L]: the given one, or the stored one where none is given."""
@@ -177,9 +223,17 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
         yield from _layers(layer) if isinstance(layer, keras.Model) else [layer]
 
 
-def _plain(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """A model of users and histories as a function, which `tf.Module` does not track."""
-    return lambda user, history: model({"user": user, "history": history}, training=False)
+def _plain(model: keras.Model) -> Callable[..., tf.Tensor]:
+    """A model of users, histories and perhaps users' features as a function, which `tf.Module` does not track."""
+    width = model.input["user_features"].shape[1] if "user_features" in model.input else None
+
+    def answer(user: tf.Tensor, history: tf.Tensor, features: tf.Tensor | None = None) -> tf.Tensor:
+        inputs = {"user": user, "history": history}
+        if width is not None:
+            inputs["user_features"] = tf.zeros([tf.shape(user)[0], width], tf.int32) if features is None else features
+        return model(inputs, training=False)
+
+    return answer
 
 
 def _nobody(rows: tf.Tensor) -> tf.Tensor:

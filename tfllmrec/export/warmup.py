@@ -43,5 +43,8 @@ def _example(key: str, info: Any, rows: int, catalogue: Catalogue) -> np.ndarray
     shape = (rows, *sizes[1:])
     if info.dtype != tf.string.as_datatype_enum:
         return np.ones(shape, tf.as_dtype(info.dtype).as_numpy_dtype)
-    vocabulary = catalogue.users if key == "user_id" else catalogue.items
+    kinds = {"user_id": catalogue.users}
+    if catalogue.features is not None:
+        kinds["user_features"] = catalogue.features.vocabulary
+    vocabulary = kinds.get(key, catalogue.items)
     return np.resize(vocabulary.tokens[1:].astype(object), shape)

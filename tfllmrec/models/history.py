@@ -85,6 +85,35 @@ class LastState(keras.layers.Layer):
         return keras.KerasTensor((states.shape[0], states.shape[2]), "float32")
 
 
+@keras.saving.register_keras_serializable("tfllmrec")
+class DecayedMean(keras.layers.Layer):
+    """The mean of a history's vectors, weighted by decay ** age.
+
+    (vectors float32 [B, L, D] newest first, present bool [B, L]) -> float32 [B, D]; zeros for an empty history.
+
+    Args:
+        decay: weight of an item relative to the one after it; 1 weighs all alike.
+    """
+
+    def __init__(self, decay: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.decay = decay
+
+    def call(self, vectors: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        weights = self.decay ** np.arange(vectors.shape[1]) * tf.cast(present, vectors.dtype)
+        total = tf.reduce_sum(weights, axis=1, keepdims=True)
+        return tf.math.divide_no_nan(tf.einsum("bl,bld->bd", weights, vectors), total)
+
+    def compute_output_spec(self, vectors: keras.KerasTensor, present: keras.KerasTensor) -> keras.KerasTensor:
+        """[B, D]."""
+        return keras.KerasTensor((vectors.shape[0], vectors.shape[2]), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "decay": self.decay}
+
+
 def recency_biases(heads: int, length: int) -> np.ndarray:
     """What the weighted means of a history start from: logarithms of exponential decays of the age, one a head.
 

@@ -1,5 +1,6 @@
 """What an item is to a model: a vector of its own, and what its content adds."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import keras
@@ -7,13 +8,17 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
+from tfllmrec.models.fusion import fusion
+
+_OPTIONS = ("token_std", "id_dropout", "modality_dropout")
+
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class ItemEmbedding(keras.layers.Layer):
     """An item as the sum of a vector of its own and of what its content adds; zeros for item 0.
 
-    Content is the mean of its tokens' vectors, which are learnt, and a learnt projection of a given content
-    vector. int32 of any shape -> float32 [..., dim]. A model that reads items and scores them has one
+    Content is the mean of its tokens' vectors, which are learnt, and given vectors of any number of modalities, fused
+    into one. int32 of any shape -> float32 [..., dim]. A model that reads items and scores them has one
     `ItemEmbedding` for both: a history is read in the space it is matched in.
 
     Args:
@@ -22,7 +27,10 @@ class ItemEmbedding(keras.layers.Layer):
         token_count: different tokens; 0 for items without.
         token_uses: tokens of all items together.
         token_std: standard deviation of the token vectors at the start.
-        vector_width: width of the given content vectors; 0 for items without.
+        vector_widths: names of the modalities, and how wide their vectors are.
+        id_dropout: chance of an item to be without its own vector in a training step, so that content comes to
+            answer for items that have none (Volkovs et al., 2017, NIPS). For items with content only.
+        modality_dropout: see `tfllmrec.models.fusion.Gate`.
     """
 
     def __init__(
@@ -32,13 +40,16 @@ class ItemEmbedding(keras.layers.Layer):
         token_count: int = 0,
         token_uses: int = 0,
         token_std: float = 0.05,
-        vector_width: int = 0,
+        vector_widths: Mapping[str, int] | None = None,
+        id_dropout: float = 0.0,
+        modality_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.item_count, self.dim = item_count, dim
         self.token_count, self.token_uses, self.token_std = token_count, token_uses, token_std
-        self.vector_width = vector_width
+        self.vector_widths = dict(vector_widths or {})
+        self.id_dropout, self.modality_dropout = id_dropout, modality_dropout
         fixed = {"initializer": "zeros", "trainable": False}
         normal = keras.initializers.RandomNormal(stddev=0.05)
         self.own = self.add_weight(shape=(item_count + 1, dim), initializer=normal, name="own")
@@ -47,11 +58,13 @@ class ItemEmbedding(keras.layers.Layer):
             self.shares = self.add_weight(shape=(token_uses,), name="shares", **fixed)
             normal = keras.initializers.RandomNormal(stddev=token_std, seed=normal.seed + 1)
             self.token_vectors = self.add_weight(shape=(token_count, dim), initializer=normal, name="token_vectors")
-        if vector_width:
-            self.vectors = self.add_weight(shape=(item_count + 1, vector_width), name="vectors", **fixed)
-            self.projection = self.add_weight(
-                shape=(vector_width, dim), initializer="glorot_uniform", name="projection"
-            )
+        if self.vector_widths:
+            self.vectors = {
+                name: self.add_weight(shape=(item_count + 1, width), name=name, **fixed)
+                for name, width in self.vector_widths.items()
+            }
+            self.fusion = fusion(self.vector_widths, dim, modality_dropout=modality_dropout)
+        self._draws = keras.random.SeedGenerator() if id_dropout else None
 
     @classmethod
     def with_content(
@@ -59,8 +72,7 @@ class ItemEmbedding(keras.layers.Layer):
         dim: int,
         *,
         tokens: scipy.sparse.csr_array | None = None,
-        vectors: np.ndarray | None = None,
-        token_std: float = 0.05,
+        vectors: Mapping[str, np.ndarray] | None = None,
         **kwargs: Any,
     ) -> Self:
         """The embedding of items with tokens, with vectors, or with both.
@@ -68,61 +80,83 @@ class ItemEmbedding(keras.layers.Layer):
         Args:
             dim: width of the item vectors.
             tokens: [items + 1, tokens], non-zero where an item has the token.
-            vectors: content vectors, float32 [items + 1, width].
-            token_std: see the class.
-            kwargs: for `keras.layers.Layer`.
+            vectors: content vectors of every modality, float32 [items + 1, width]; zeros where an item has none.
+            kwargs: further arguments of the class.
 
         Raises:
             ValueError: neither tokens nor vectors.
         """
-        given = [matrix for matrix in (tokens, vectors) if matrix is not None]
+        vectors = dict(vectors or {})
+        given = [*([] if tokens is None else [tokens]), *vectors.values()]
         if not given:
             raise ValueError("with_content: give tokens, vectors, or both")
-        sizes = {} if tokens is None else {"token_count": tokens.shape[1], "token_uses": tokens.nnz}
-        width = 0 if vectors is None else vectors.shape[1]
-        layer = cls(given[0].shape[0] - 1, dim, **sizes, token_std=token_std, vector_width=width, **kwargs)
+        if tokens is not None:
+            kwargs |= {"token_count": tokens.shape[1], "token_uses": tokens.nnz}
+        widths = {name: matrix.shape[1] for name, matrix in vectors.items()}
+        layer = cls(given[0].shape[0] - 1, dim, vector_widths=widths, **kwargs)
         if tokens is not None and tokens.nnz:
             uses = np.diff(tokens.indptr)
             rows = np.repeat(np.arange(len(uses)), uses)
             layer.places.assign(np.stack([rows, tokens.indices], axis=1))
             layer.shares.assign(1 / uses[rows])
-        if vectors is not None:
-            layer.vectors.assign(vectors)
+        for name, matrix in vectors.items():
+            layer.vectors[name].assign(matrix)
         return layer
 
-    def call(self, items: tf.Tensor) -> tf.Tensor:
+    def with_more(
+        self, *, tokens: scipy.sparse.csr_array | None = None, vectors: Mapping[str, np.ndarray] | None = None
+    ) -> Self:
+        """This embedding as it was learnt, with further items that are known by their content alone.
+
+        Args:
+            tokens: of the further items, [items + 1, tokens], as in `with_content`; row 0 is not looked at.
+            vectors: theirs by modality, [items + 1, width].
+        """
+        if tokens is not None:
+            shape = (self.item_count + 1, self.token_count)
+            before = scipy.sparse.csr_array((self.shares.numpy(), tuple(self.places.numpy().T)), shape=shape)
+            tokens = scipy.sparse.vstack([before, tokens[1:]], format="csr")
+        vectors = {name: np.concatenate([self.vectors[name], more[1:]]) for name, more in (vectors or {}).items()}
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        layer = self.with_content(self.dim, tokens=tokens, vectors=vectors, **options, name=self.name)
+        layer.own.assign(np.pad(self.own, [(0, layer.item_count - self.item_count), (0, 0)]))
+        if self.token_count:
+            layer.token_vectors.assign(self.token_vectors)
+        if self.vector_widths:
+            layer.fusion.set_weights(self.fusion.get_weights())
+        return layer
+
+    def call(self, items: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See the class."""
-        if self.token_count or self.vector_width:
-            return tf.gather(self.table(), items)
+        if self.token_count or self.vector_widths:
+            return tf.gather(self.table(training), items)
         vectors = gather_summing(self.own, items)
         return tf.where(tf.cast(items, tf.bool)[..., None], vectors, 0.0)  # spares a copy of a large table
 
-    def table(self) -> tf.Tensor:
+    def table(self, training: bool = False) -> tf.Tensor:
         """The vectors of all items, float32 [items + 1, dim]."""
         vectors = tf.convert_to_tensor(self.own)
+        if training and self._draws:
+            kept = keras.random.uniform((self.item_count + 1, 1), seed=self._draws) >= self.id_dropout
+            vectors *= tf.cast(kept, vectors.dtype)
         if self.token_count:
             shape = (self.item_count + 1, self.token_count)
             tokens = tf.SparseTensor(tf.convert_to_tensor(self.places), tf.convert_to_tensor(self.shares), shape)
             vectors += tf.sparse.sparse_dense_matmul(tokens, tf.convert_to_tensor(self.token_vectors))
-        if self.vector_width:
-            vectors += tf.matmul(self.vectors, self.projection)
+        if self.vector_widths:
+            vectors += self.fusion(
+                {name: tf.convert_to_tensor(v) for name, v in self.vectors.items()}, training=training
+            )
         return tf.pad(vectors[1:], [[1, 0], [0, 0]])
 
-    def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
+    def compute_output_spec(self, items: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         """[..., dim]."""
         return keras.KerasTensor((*items.shape, self.dim), "float32")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        return {
-            **super().get_config(),
-            "item_count": self.item_count,
-            "dim": self.dim,
-            "token_count": self.token_count,
-            "token_uses": self.token_uses,
-            "token_std": self.token_std,
-            "vector_width": self.vector_width,
-        }
+        sizes = ("item_count", "dim", "token_count", "token_uses", "vector_widths")
+        return {**super().get_config(), **{name: getattr(self, name) for name in sizes + _OPTIONS}}
 
 
 def gather_summing(table: Any, indices: tf.Tensor) -> tf.Tensor:

@@ -190,23 +190,20 @@ class SparseItemToItem(keras.layers.Layer):
         return {**super().get_config(), "item_count": self.item_count, "nonzero": self.nonzero}
 
 
-def scoring_inputs(history_length: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """The two inputs of every scoring model: user int32 [B] and history int32 [B, L]."""
-    user = keras.Input((), dtype="int32", name="user")
-    history = keras.Input((history_length,), dtype="int32", name="history")
-    return user, history
-
-
-def popular_if_empty(scores: keras.KerasTensor, history: keras.KerasTensor, counts: np.ndarray) -> keras.KerasTensor:
-    """Scores [B, items + 1], and popularity instead where the history [B, L] is empty.
+def scoring_inputs(history_length: int, features: int = 0) -> dict[str, keras.KerasTensor]:
+    """The inputs of every scoring model: user int32 [B] and history int32 [B, L]; perhaps user_features int32 [B, F].
 
     Args:
-        scores: of all items.
-        history: what they were made from.
-        counts: interactions of every item, [items + 1].
+        history_length: L.
+        features: features that a user has at most, F; 0 for a model that reads none.
     """
-    popularity = PopularityScores(len(counts) - 1).set_counts(counts)(history)
-    return UnlessEmpty()(scores, popularity, history)
+    inputs = {
+        "user": keras.Input((), dtype="int32", name="user"),
+        "history": keras.Input((history_length,), dtype="int32", name="history"),
+    }
+    if features:
+        inputs["user_features"] = keras.Input((features,), dtype="int32", name="user_features")
+    return inputs
 
 
 def item_to_item_model(
@@ -231,9 +228,8 @@ def item_to_item_model(
     Returns:
         {"user": int32 [B], "history": int32 [B, L]} -> float32 [B, items + 1].
     """
-    user, history = scoring_inputs(history_length)
-    item_count = len(counts) - 1
+    inputs = scoring_inputs(history_length)
+    history, item_count = inputs["history"], len(counts) - 1
     popularity = PopularityScores(item_count).set_counts(counts)(history)
     scores = product(HistoryWeights(item_count, decay, newest)(NewestFirst()(history)))
-    scores = UnlessEmpty()(scores + popularity_weight * popularity, popularity, history)
-    return keras.Model({"user": user, "history": history}, scores)
+    return keras.Model(inputs, UnlessEmpty()(scores + popularity_weight * popularity, popularity, history))

@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras import ops
 
 from tfllmrec.models.history import NewestFirst, recency_biases
+from tfllmrec.models.scoring import scoring_inputs
+from tfllmrec.models.users import FeatureMean, StoredFeatures
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -58,6 +60,7 @@ def query_encoder(
     dim: int,
     history_length: int,
     user_count: int | None,
+    features: tuple[int, int] | None = None,
     newest: int = 3,
     heads: int = 4,
     hidden: int = 256,
@@ -66,53 +69,63 @@ def query_encoder(
 ) -> keras.Model:
     """What turns a user and the vectors of a history into a query vector.
 
-    Features: the vectors of the newest items one by one, `heads` weighted means of the history, the user's own
-    vector. A one-layer perceptron beside a linear path, then LayerNorm.
+    What it goes by: the vectors of the newest items one by one, `heads` weighted means of the history, the user's own
+    vector, the mean of the vectors of the user's features. A one-layer perceptron beside a linear path, then LayerNorm.
 
     Args:
         dim: width D of item, user and query vectors.
         history_length: L.
-        user_count: users with a vector of their own, or None for a query that is the history alone.
+        user_count: users with a vector of their own, or None for users without.
+        features: how many different features there are, and how many a user has at most, F; None for none.
         newest: items that are features of their own.
         heads: see `HistoryPooling`.
         hidden: units of the perceptron.
-        feature_dropout: on the features.
+        feature_dropout: on all that it goes by.
         dropout: on the hidden units.
 
     Returns:
         {"user": int32 [B], "items": float32 [B, L, D], "present": bool [B, L]} -> float32 [B, D]; items stand
-        newest first, with zeros where nothing is present.
+        newest first, with zeros where nothing is present. With features there is one more input, "features": int32
+        [B, F].
     """
     newest = min(newest, history_length)
     user = keras.Input((), dtype="int32", name="user")
     items = keras.Input((history_length, dim), name="items")
     present = keras.Input((history_length,), dtype="bool", name="present")
     last = ops.reshape(items[:, :newest], (-1, newest * dim))
-    features = [last, HistoryPooling(heads, name="pooling")(items, present, last)]
+    inputs = {"user": user, "items": items, "present": present}
+    parts = [last, HistoryPooling(heads, name="pooling")(items, present, last)]
     if user_count is not None:
         own = keras.layers.Embedding(
             user_count + 1, dim, keras.initializers.RandomNormal(stddev=0.01), name="user_vectors"
         )
-        features.append(own(user))
-    joined = keras.layers.Dropout(feature_dropout)(keras.layers.Concatenate()(features))
+        parts.append(own(user))
+    if features is not None:
+        count, columns = features
+        inputs["features"] = keras.Input((columns,), dtype="int32", name="features")
+        parts.append(FeatureMean(count, dim, name="feature_mean")(inputs["features"]))
+    joined = keras.layers.Dropout(feature_dropout)(keras.layers.Concatenate()(parts))
     inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu")(joined))
     query = keras.layers.Dense(dim)(inner) + keras.layers.Dense(dim, use_bias=False, name="linear")(joined)
     query = keras.layers.LayerNormalization(name="query")(query)
-    return keras.Model({"user": user, "items": items, "present": present}, query, name="query_encoder")
+    return keras.Model(inputs, query, name="query_encoder")
 
 
-def query_tower(encoder: keras.Model, items: keras.layers.Layer) -> keras.Model:
+def query_tower(encoder: keras.Model, items: keras.layers.Layer, stored: StoredFeatures | None = None) -> keras.Model:
     """{"user": int32 [B], "history": int32 [B, L] oldest first} -> query vectors, float32 [B, D].
 
     Args:
         encoder: a `query_encoder`.
         items: what turns item indices into vectors: the `ItemEmbedding`, or a table frozen for serving.
+        stored: the features of known users, for an encoder that reads any; then there is one more input,
+            "user_features": int32 [B, F], which says more than what is stored.
     """
-    user = keras.Input((), dtype="int32", name="user")
-    history = keras.Input((encoder.input["items"].shape[1],), dtype="int32", name="history")
-    newest_first = NewestFirst()(history)
-    query = encoder({"user": user, "items": items(newest_first), "present": newest_first > 0})
-    return keras.Model({"user": user, "history": history}, query, name="query_tower")
+    inputs = scoring_inputs(encoder.input["items"].shape[1], 0 if stored is None else stored.columns)
+    newest_first = NewestFirst()(inputs["history"])
+    read = {"user": inputs["user"], "items": items(newest_first), "present": newest_first > 0}
+    if stored is not None:
+        read["features"] = stored(inputs["user"], inputs["user_features"])
+    return keras.Model(inputs, encoder(read), name="query_tower")
 
 
 def candidate_tower(items: keras.layers.Layer, dropout: float = 0.0) -> keras.Model:
@@ -134,8 +147,8 @@ def two_towers(queries: keras.Model, candidates: keras.Model) -> keras.Model:
         candidates: a `candidate_tower`.
 
     Returns:
-        {"user", "history", "item"} -> {"query": float32 [B, D], "candidate": float32 [C, D]}; `towers_of` takes
-        it apart again.
+        {"user", "history", perhaps "user_features", "item"} -> {"query": float32 [B, D], "candidate": float32 [C, D]};
+        `towers_of` takes it apart again.
     """
     inputs = {**queries.input, "item": candidates.input}
     return keras.Model(inputs, {"query": queries.output, "candidate": candidates.output}, name="two_towers")
@@ -143,7 +156,7 @@ def two_towers(queries: keras.Model, candidates: keras.Model) -> keras.Model:
 
 def towers_of(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     """The query tower and the candidate tower of a `two_towers` model; layers and weights are the same."""
-    inputs = {name: model.input[name] for name in ("user", "history")}
+    inputs = {name: given for name, given in model.input.items() if name != "item"}
     return (
         keras.Model(inputs, model.output["query"], name="query_tower"),
         keras.Model(model.input["item"], model.output["candidate"], name="candidate_tower"),

@@ -10,9 +10,10 @@ from tfllmrec.recommenders.next_item import NextItem
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.recommenders.saved import read_description
 from tfllmrec.recommenders.two_tower import TwoTower
+from tfllmrec.recommenders.word2vec import Word2Vec
 
 FAMILIES: dict[str, type[Recommender]] = {
-    family.family: family for family in (Popularity, MarkovChain, Ease, TwoTower, NextItem)
+    family.family: family for family in (Popularity, MarkovChain, Ease, Word2Vec, TwoTower, NextItem)
 }
 """Every family by its name."""
 
@@ -38,4 +39,15 @@ def load(folder: str | Path) -> Recommender:
     return family(name).load(folder)
 
 
-__all__ = ["FAMILIES", "Ease", "MarkovChain", "NextItem", "Popularity", "Recommender", "TwoTower", "family", "load"]
+__all__ = [
+    "FAMILIES",
+    "Ease",
+    "MarkovChain",
+    "NextItem",
+    "Popularity",
+    "Recommender",
+    "TwoTower",
+    "Word2Vec",
+    "family",
+    "load",
+]

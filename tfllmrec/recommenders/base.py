@@ -6,29 +6,25 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
-import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
+from tfllmrec.data.tables import check_items
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.metrics import summarise
-from tfllmrec.evaluation.ranking import Ranking, rank_targets
-from tfllmrec.models.top_items import top_items
-from tfllmrec.questions import questions
+from tfllmrec.recommenders.answering import Answering
 from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.config import Config
 from tfllmrec.recommenders.saved import read_description, reading, write_description
 
 
-class Recommender(ABC):
+class Recommender(Answering, ABC):
     """One family of the zoo: fitted on a data set, asked in string ids, saved without pickle.
 
     A family sets `family` and `config_class` and says how it is fitted (`_fit`). What it can answer follows from
-    its scoring model, a functional `keras.Model` from {"user": int32 [B], "history": int32 [B, L]} to a score
-    for every item, float32 [B, items + 1]: evaluation, `recommend` and the export all run this one model.
+    its scoring model, a functional `keras.Model` from {"user": int32 [B], "history": int32 [B, L]} (and perhaps
+    "user_features": int32 [B, F]) to a score for every item, float32 [B, items + 1]: evaluation, `recommend` and the
+    export all run this one model.
 
     Args:
         config: the family's configuration; without it `fit` chooses one from the size of the data.
@@ -85,11 +81,16 @@ class Recommender(ABC):
             InputError: the backup is damaged, or that of a fit with other options or data.
         """
         self.config = self._given or self.config_class.for_data(train, self._options)
-        self.catalogue = Catalogue.from_dataset(train)
+        self.catalogue = Catalogue.from_dataset(train, self._user_columns)
         keras.utils.set_random_seed(self.config.seed)
         place = None if backup is None else Path(backup)
         self._fit(train, validation, callbacks=list(callbacks), verbose=verbose, backup=place)
         return self
+
+    @property
+    def _user_columns(self) -> tuple[str, ...]:
+        """The columns of the user table that the family reads."""
+        return ()
 
     def settled_config(self) -> Config:
         """The configuration to fit with once more on more data, where no validation can decide when to stop."""
@@ -113,92 +114,31 @@ class Recommender(ABC):
 
     def _assemble(self) -> None:
         """What `self.model` needs to answer, after it was built or loaded."""
-        self.scorer = self._build_scorer()
-        inputs = {name: tf.TensorSpec(i.shape, i.dtype, name) for name, i in self.scorer.input.items()}
-        self._score = tf.function(self.scorer, input_signature=[inputs])
+        self._answer_with(self._build_scorer())
 
-    def require_fitted(self) -> None:
-        """Raise an InputError unless the recommender was fitted or loaded."""
-        if not hasattr(self, "scorer"):
-            raise InputError(f"this {self.family} is not fitted; call fit first")
-
-    @property
-    def history_length(self) -> int:
-        """L, how many of the newest items the scoring model reads."""
-        return self.config.history_length
-
-    def score(self, users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
-        """Scores of all items: users int32 [B], histories int32 [B, L] -> float32 [B, items + 1]."""
-        return self._score({"user": users, "history": histories})
-
-    def rank(self, targets: Targets, k: int = 10) -> Ranking:
-        """Rank every target among all items its user has not seen; see `tfllmrec.evaluation.rank_targets`."""
-        self.require_fitted()
-        return rank_targets(self.score, targets, self.history_length, k=k)
-
-    def evaluate(self, targets: Targets, k: int = 10) -> dict[str, float]:
-        """ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
-        return summarise(self.rank(targets, k), self.catalogue.counts, k)
-
-    def recommend(
-        self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
-        k: int = 10,
-        *,
-        exclude: Sequence[Sequence[str]] | None = None,
-        exclude_seen: bool = True,
-    ) -> pd.DataFrame:
-        """The k best items for users, for histories given on the spot, or for both row by row.
-
-        A known user without a given history is served from the stored one, anybody with a history from that, and
-        a row with neither from popularity. Unknown ids and "" are nothing.
+    def with_items(self, items: pd.DataFrame) -> Self:
+        """This recommender as it was fitted, and with further items, known by their content; nothing is trained.
 
         Args:
-            users: user ids.
-            histories: item ids, oldest first, one sequence a row.
-            k: items a row; fewer come back where fewer are left.
-            exclude: item ids that must not come back, one sequence a row.
-            exclude_seen: given and stored items do not come back either.
+            items: item_id, title and what the family knows items by; those that it has already are passed over.
 
         Returns:
-            Columns row (place of the question), user_id, rank (from 1), item_id, title, score; best first.
+            A recommender of its own; the scores of the items before are as they were.
 
         Raises:
-            InputError: neither users nor histories, rows that do not match, k below 1, a string for a sequence.
+            InputError: no item is new, the table is not as it must be, or the family knows items by their
+                interactions alone.
         """
-        if k < 1:
-            raise InputError(f"recommend: k is {k}, and must be at least 1")
         self.require_fitted()
-        asked = questions(users, histories, exclude)
-        user_indices = self.catalogue.users.lookup(asked.users)
-        given, excluded = self._known_items(asked.histories), self._known_items(asked.excluded)
-        stored = self.catalogue.histories.take(user_indices)
-        read = Histories.where(given.lengths > 0, given, stored)
-        hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded])
-        scores = self.score(user_indices, read.newest(self.history_length))
-        best, best_scores = top_items(scores, hidden.padded(), min(k, len(self.catalogue.items)))
-        return self._as_table(asked.users, best.numpy(), best_scores.numpy())
+        items = check_items(items)
+        new = items[self.catalogue.items.lookup(items["item_id"]) == 0]
+        if new.empty:
+            raise InputError(f"items: all {len(items):,} are known to this {self.family} already")
+        return self._with_items(new)
 
-    def _known_items(self, rows: Sequence[Sequence[str]]) -> Histories:
-        """The items of every row as indices, without the unknown ones."""
-        found = (self.catalogue.items.lookup(row) for row in rows)
-        return Histories.from_rows(row[row > 0] for row in found)
-
-    def _as_table(self, users: Sequence[str], items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
-        """Items and scores [rows, k] with their names, without the places that were left empty."""
-        rows, k = items.shape
-        table = pd.DataFrame(
-            {
-                "row": np.repeat(np.arange(rows), k),
-                "user_id": np.repeat(np.asarray(users, dtype=object), k),
-                "rank": np.tile(np.arange(1, k + 1), rows),
-                "item_id": self.catalogue.items.ids(items.ravel()),
-                "title": self.catalogue.titles[items.ravel()],
-                "score": scores.ravel(),
-            }
-        )
-        return table[items.ravel() > 0].reset_index(drop=True)
+    def _with_items(self, new: pd.DataFrame) -> Self:
+        """The same, of a checked table without known items."""
+        raise InputError(f"a {self.family} knows items by their interactions alone; new ones take training")
 
     def save(self, folder: str | Path) -> None:
         """Write configuration, catalogue and model to a folder; `tfllmrec.recommenders.load` reads them back."""

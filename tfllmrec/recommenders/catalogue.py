@@ -1,6 +1,8 @@
 """What every recommender remembers of its training data: ids, titles, stored histories, counts."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ import pyarrow.parquet as pq
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
+from tfllmrec.data.user_features import UserFeatures
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.recommenders.saved import reading
+
+_FEATURES = "user_features.json"
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Catalogue:
         counts: interactions by item index in the training part, int64 [items + 1].
         users: the users with a stored history or an embedding.
         histories: stored histories by user index, [users + 1] rows; row 0 is empty.
+        features: what is told of users, or None where the model reads nothing of it.
     """
 
     items: Vocabulary
@@ -31,20 +37,56 @@ class Catalogue:
     counts: np.ndarray
     users: Vocabulary
     histories: Histories
+    features: UserFeatures | None = None
 
     @classmethod
-    def from_dataset(cls, data: Dataset) -> "Catalogue":
-        """The catalogue of a (training) data set."""
+    def from_dataset(cls, data: Dataset, user_columns: Sequence[str] = ()) -> "Catalogue":
+        """The catalogue of a (training) data set.
+
+        Args:
+            data: the data set.
+            user_columns: of its user table, with features.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        features = UserFeatures.of(data, user_columns) if user_columns else None
         titles = np.concatenate([[""], data.items["title"].to_numpy(dtype=object)])
-        return cls(data.item_vocabulary, titles, data.item_counts, data.user_vocabulary, data.histories)
+        return cls(data.item_vocabulary, titles, data.item_counts, data.user_vocabulary, data.histories, features)
+
+    def segment_counts(self, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """Interactions of the users who share a value of a column of features.
+
+        Returns:
+            The features that make the segments, int32 [segments]; interactions by segment and item, int64
+            [segments + 1, items + 1], in row 0 those of everybody.
+        """
+        assert self.features is not None, "no features, no segments"
+        of_users = self.features.stored[:, self.features.columns.index(column)]
+        features, segments = np.unique(of_users, return_inverse=True)  # 0 comes first: the unknown user has it
+        items, size = self.histories.values, len(self.items) + 1  # noqa: PD011
+        cells = np.repeat(segments * size, self.histories.lengths) + items
+        counts = np.bincount(cells, minlength=len(features) * size).reshape(-1, size)
+        counts[0] = self.counts
+        return features[1:], counts
+
+    def with_items(self, new: pd.DataFrame) -> "Catalogue":
+        """The catalogue with further items (item_id, title), which come last and have no interaction."""
+        items = Vocabulary([*self.items.tokens[1:], *new["item_id"]])
+        titles = np.concatenate([self.titles, new["title"].to_numpy(dtype=object)])
+        return replace(self, items=items, titles=titles, counts=np.pad(self.counts, (0, len(new))))
 
     def save(self, folder: Path) -> None:
-        """Write `items.parquet` and `users.parquet`."""
+        """Write `items.parquet` and `users.parquet`; `user_features.json` where there are features."""
         items = {"item_id": self.items.tokens, "title": self.titles, "count": self.counts}
         pd.DataFrame(items).iloc[1:].to_parquet(folder / "items.parquet", index=False)
         rows = pa.LargeListArray.from_arrays(self.histories.offsets[1:], self.histories.values)
-        users = pa.array(self.users.tokens[1:], pa.string())
-        pq.write_table(pa.table({"user_id": users, "history": rows}), folder / "users.parquet")
+        users = {"user_id": pa.array(self.users.tokens[1:], pa.string()), "history": rows}
+        if self.features is not None:
+            told = {"columns": self.features.columns, "features": self.features.vocabulary.tokens[1:].tolist()}
+            (folder / _FEATURES).write_text(json.dumps(told, ensure_ascii=False) + "\n", encoding="utf-8")
+            users["features"] = pa.array(self.features.stored[1:].tolist(), pa.list_(pa.int32()))
+        pq.write_table(pa.table(users), folder / "users.parquet")
 
     @classmethod
     def load(cls, folder: Path) -> "Catalogue":
@@ -64,4 +106,11 @@ class Catalogue:
             rows = columns["history"].combine_chunks()
             lengths = np.concatenate([[0], np.diff(rows.offsets.to_numpy())])
             histories = Histories.from_lengths(rows.flatten().to_numpy(), lengths)
-        return cls(items, titles, counts, users, histories)
+            stored = columns["features"].to_pylist() if "features" in columns.column_names else None
+        features = None
+        if stored is not None:
+            with reading(folder / _FEATURES) as path:
+                told = json.loads(path.read_text(encoding="utf-8"))
+                names, vocabulary = tuple(told["columns"]), Vocabulary(told["features"])
+                features = UserFeatures(names, vocabulary, np.array([[0] * len(names), *stored], np.int32))
+        return cls(items, titles, counts, users, histories, features)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
@@ -12,6 +12,15 @@ from tfllmrec.errors import InputError
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _split(value: Any) -> Any:
+    """Names as a command line has them, with commas between."""
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""Any number of names; text is read as names with commas between."""
 
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)

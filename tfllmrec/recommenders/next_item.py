@@ -4,8 +4,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.content.tokens import token_matrix
-from tfllmrec.content.vectors import vector_matrix
 from tfllmrec.data.batches import window_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.models.items import ItemEmbedding
@@ -19,15 +17,16 @@ from tfllmrec.models.next_item import (
     query_model,
     sides_of,
 )
-from tfllmrec.models.scoring import ItemIndex, popular_if_empty, scoring_inputs
-from tfllmrec.recommenders.neural import NeuralRecommender
+from tfllmrec.models.scoring import ItemIndex, scoring_inputs
+from tfllmrec.recommenders.content import ContentRecommender
 from tfllmrec.recommenders.next_item_config import NextItemConfig
+from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.next_item import NextItem as NextItemTask
 from tfllmrec.tasks.next_item import NextItemModel
 
 
-class NextItem(NeuralRecommender):
+class NextItem(ContentRecommender):
     """A recurrent network over the history (Hidasi et al., 2016, ICLR) whose output is tied to its input.
 
     It is trained to name the next item after every item of a row, in one softmax over the catalogue. Its state
@@ -51,17 +50,8 @@ class NextItem(NeuralRecommender):
     index: ItemIndex
     query_model: keras.Model
 
-    def _build(self, train: Dataset) -> keras.Model:
-        config, item_count = self.config, len(self.catalogue.items)
-        content = {}
-        if config.content:
-            content["tokens"] = token_matrix(train.items)
-        if config.vectors:
-            content["vectors"] = vector_matrix(train.items, config.vectors)
-        if content:
-            items = ItemEmbedding.with_content(config.dim, **content, token_std=config.token_std, name="items")
-        else:
-            items = ItemEmbedding(item_count, config.dim, name="items")
+    def _build_on(self, items: ItemEmbedding) -> keras.Model:
+        config = self.config
         encoder = self._encoder(config.precision)
         head = query_head(
             encoder.output.shape[2],
@@ -70,7 +60,7 @@ class NextItem(NeuralRecommender):
             dropout=config.dropout,
             query_dropout=config.query_dropout,
         )
-        bias = ItemBias(item_count, name="item_bias")
+        bias = ItemBias(items.item_count, name="item_bias")
         return next_item_model(
             query_model(items, encoder, head), candidate_model(items, bias, config.candidate_dropout)
         )
@@ -96,7 +86,7 @@ class NextItem(NeuralRecommender):
         return NextItemModel(
             *sides_of(self.model),
             NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision),
-            item_count=len(self.catalogue.items),
+            item_counts=counts,
             negatives=drawn,
             hide_seen=config.hide_seen,
         )
@@ -112,13 +102,14 @@ class NextItem(NeuralRecommender):
         item_count = len(self.catalogue.items)
         self._candidates = sides_of(self.model)[1]
         self.index = ItemIndex(item_count, self.config.dim, biased=True)
-        user, history = scoring_inputs(self.history_length)
+        inputs = scoring_inputs(self.history_length)
         self._served_encoder = self._encoder("float32")
-        query = query_model(self.index, self._served_encoder, self.model.get_layer("query_head"))({"history": history})
-        self.query_model = keras.Model({"user": user, "history": history}, query)
-        scores = popular_if_empty(self.index.scores(query), history, self.catalogue.counts)
+        queries = query_model(self.index, self._served_encoder, self.model.get_layer("query_head"))
+        query = queries({"history": inputs["history"]})
+        self.query_model = keras.Model(inputs, query)
+        popular = popularity(self.catalogue, inputs)
         self._update_served()
-        return keras.Model({"user": user, "history": history}, scores)
+        return keras.Model(inputs, popular_if_empty(self.index.scores(query), popular, inputs))
 
     def _update_served(self) -> None:
         self._served_encoder.set_weights(self.model.get_layer("history_encoder").get_weights())

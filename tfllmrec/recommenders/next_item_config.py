@@ -9,12 +9,12 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.models.next_item import Cell, Precision
 from tfllmrec.recommenders.config import STRICT, Fraction, Positive
-from tfllmrec.recommenders.neural import NeuralConfig
+from tfllmrec.recommenders.content import ContentConfig
 
 
 @dataclass(frozen=True, config=STRICT)
-class NextItemConfig(NeuralConfig):
-    """Attributes beside those of every `NeuralConfig`; `for_data` chooses them from the size of the data.
+class NextItemConfig(ContentConfig):
+    """Attributes beside those of every `ContentConfig`; `for_data` chooses them from the size of the data.
 
     A row of training is `history_length` items long.
 
@@ -25,9 +25,6 @@ class NextItemConfig(NeuralConfig):
     heads: weighted means of the history beside the recurrent state; 0 for none.
     hidden: units of the perceptron between state and query; 0 for none.
     normalise: LayerNorm of the item vectors that are read.
-    content: whether an item's title and categories add to its vector.
-    vectors: a column of the item table with content vectors that add to it; "" for none.
-    token_std: standard deviation of the tokens' vectors at the start.
     input_dropout: of the item vectors that are read.
     dropout: of recurrent states and hidden units.
     query_dropout: of the query vectors.
@@ -47,8 +44,6 @@ class NextItemConfig(NeuralConfig):
     heads: int = Field(default=0, ge=0)
     hidden: int = Field(default=0, ge=0)
     normalise: bool = False
-    content: bool = True
-    vectors: str = ""
     token_std: float = Field(default=0.1, gt=0)
     input_dropout: Fraction = 0.5
     dropout: Fraction = 0.5

@@ -1,27 +1,75 @@
 """Baseline: everybody gets what most people had."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.models.scoring import PopularityScores, scoring_inputs
+from tfllmrec.models.scoring import PopularityScores, UnlessEmpty, scoring_inputs
+from tfllmrec.models.users import SegmentPopularity, StoredFeatures
 from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import Config
+from tfllmrec.recommenders.catalogue import Catalogue
+from tfllmrec.recommenders.config import STRICT, Config
+
+
+@dataclass(frozen=True, config=STRICT)
+class PopularityConfig(Config):
+    """Attributes beside those of every `Config`.
+
+    segment: a column of the user table; what counts is what users with the same value had. "" counts everybody.
+    """
+
+    segment: str = ""
 
 
 class Popularity(Recommender):
-    """Scores every item by log(1 + its interactions), the same for all users.
+    """Scores every item by log(1 + its interactions), the same for all users, or for all of a segment.
 
     Example:
         >>> Popularity().fit(split.train).recommend(["42"], k=10)
+        >>> Popularity(segment="gender").fit(split.train).recommend(user_features=[["gender=F"]], k=10)
     """
 
     family = "popularity"
-    config_class = Config
+    config_class = PopularityConfig
+
+    @property
+    def _user_columns(self) -> tuple[str, ...]:
+        return (self.config.segment,) if self.config.segment else ()
 
     def _fit(self, train: Dataset, *_: Any, **__: Any) -> None:
-        user, history = scoring_inputs(self.history_length)
-        scores = PopularityScores(len(self.catalogue.items)).set_counts(self.catalogue.counts)(history)
-        self.model = keras.Model({"user": user, "history": history}, scores)
+        features = self.catalogue.features
+        inputs = scoring_inputs(self.history_length, 0 if features is None else 1)
+        stored = None if features is None else StoredFeatures.of(features.stored)
+        self.model = keras.Model(inputs, popularity(self.catalogue, inputs, self.config.segment, stored))
         self._assemble()
+
+
+def popularity(
+    catalogue: Catalogue,
+    inputs: Mapping[str, keras.KerasTensor],
+    segment: str = "",
+    stored: StoredFeatures | None = None,
+) -> keras.KerasTensor:
+    """What is popular, float32 [B, items + 1].
+
+    Args:
+        catalogue: whose interactions count.
+        inputs: of a scoring model.
+        segment: a column of users' features, or "" for everybody.
+        stored: the features of known users, where there is a segment.
+    """
+    if not segment or stored is None or catalogue.features is None:
+        return PopularityScores(len(catalogue.items)).set_counts(catalogue.counts)(inputs["history"])
+    made_by, counts = catalogue.segment_counts(segment)
+    layer = SegmentPopularity.of(counts, made_by, len(catalogue.features.vocabulary))
+    return layer(stored(inputs["user"], inputs["user_features"]))
+
+
+def popular_if_empty(
+    scores: keras.KerasTensor, popular: keras.KerasTensor, inputs: Mapping[str, keras.KerasTensor]
+) -> keras.KerasTensor:
+    """Scores [B, items + 1], and what is popular instead where the history is empty."""
+    return UnlessEmpty()(scores, popular, inputs["history"])

@@ -1,6 +1,7 @@
 """The two-tower retrieval family: a query vector for the user, a candidate vector for every item."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 import keras
@@ -9,11 +10,11 @@ import tensorflow as tf
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from tfllmrec.content.tokens import token_matrix
 from tfllmrec.data.batches import next_item_batches
 from tfllmrec.data.dataset import Dataset
+from tfllmrec.errors import InputError
 from tfllmrec.models.items import ItemEmbedding
-from tfllmrec.models.scoring import ItemIndex, popular_if_empty, scoring_inputs
+from tfllmrec.models.scoring import ItemIndex
 from tfllmrec.models.two_tower import (
     candidate_tower,
     query_encoder,
@@ -21,22 +22,25 @@ from tfllmrec.models.two_tower import (
     towers_of,
     two_towers,
 )
-from tfllmrec.recommenders.config import STRICT, Fraction, Positive
-from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
+from tfllmrec.models.users import StoredFeatures
+from tfllmrec.recommenders.config import STRICT, Fraction, Names, Positive
+from tfllmrec.recommenders.content import ContentConfig, ContentRecommender
+from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 
 
 @dataclass(frozen=True, config=STRICT)
-class TwoTowerConfig(NeuralConfig):
-    """Attributes beside those of every `NeuralConfig`; `for_data` chooses them from the size of the data.
+class TwoTowerConfig(ContentConfig):
+    """Attributes beside those of every `ContentConfig`; `for_data` chooses them from the size of the data.
 
     dim: width of all vectors.
     newest: newest items that are features of their own.
     heads: weighted means of the history.
     hidden: units of the query tower's perceptron.
     user_vectors: whether a user has a vector of their own.
-    content: whether an item's title and categories add to its vector.
+    user_features: columns of the user table whose values the query tower reads.
+    segment: one of them; popularity is counted by its values where it has to answer. "" counts everybody.
     feature_dropout: of the query tower's features.
     dropout: of the query tower's hidden units.
     candidate_dropout: of the candidate vectors.
@@ -51,7 +55,8 @@ class TwoTowerConfig(NeuralConfig):
     heads: Positive = 4
     hidden: Positive = 256
     user_vectors: bool = True
-    content: bool = True
+    user_features: Names = ()
+    segment: str = ""
     feature_dropout: Fraction = 0.3
     dropout: Fraction = 0.3
     candidate_dropout: Fraction = 0.0
@@ -91,7 +96,7 @@ _SHORT_HISTORY = 20  # interactions a user
 _MOST_ITEMS_FOR_SOFTMAX = 20_000
 
 
-class TwoTower(NeuralRecommender):
+class TwoTower(ContentRecommender):
     """Retrieval with two towers (Covington et al., 2016; Yi et al., 2019, RecSys), trained under a TFRS task.
 
     The query tower reads the newest items, several learnt weighted means of the history, and the user's own
@@ -112,6 +117,12 @@ class TwoTower(NeuralRecommender):
     family = "two_tower"
     config_class = TwoTowerConfig
 
+    @property
+    def _user_columns(self) -> tuple[str, ...]:
+        if self.config.segment not in ("", *self.config.user_features):
+            raise InputError(f"two_tower: segment {self.config.segment} is none of the user_features; add it to them")
+        return self.config.user_features
+
     query_tower: keras.Model
     candidate_tower: keras.Model
     index: ItemIndex
@@ -128,27 +139,27 @@ class TwoTower(NeuralRecommender):
 
     def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
         config = self.config
-        return next_item_batches(
+        batches = next_item_batches(
             train, config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
         )
+        features = self.catalogue.features
+        return batches if features is None else batches.map(partial(_nothing_given, columns=len(features.columns)))
 
-    def _build(self, train: Dataset) -> keras.Model:
-        config, item_count = self.config, len(self.catalogue.items)
-        if config.content:
-            items = ItemEmbedding.with_content(config.dim, tokens=token_matrix(train.items))
-        else:
-            items = ItemEmbedding(item_count, config.dim)
+    def _build_on(self, items: ItemEmbedding) -> keras.Model:
+        config, features = self.config, self.catalogue.features
         encoder = query_encoder(
             dim=config.dim,
             history_length=config.history_length,
             user_count=len(self.catalogue.users) if config.user_vectors else None,
+            features=None if features is None else (len(features.vocabulary), len(features.columns)),
             newest=config.newest,
             heads=config.heads,
             hidden=config.hidden,
             feature_dropout=config.feature_dropout,
             dropout=config.dropout,
         )
-        return two_towers(query_tower(encoder, items), candidate_tower(items, config.candidate_dropout))
+        stored = None if features is None else StoredFeatures.of(features.stored, name="stored_features")
+        return two_towers(query_tower(encoder, items, stored), candidate_tower(items, config.candidate_dropout))
 
     def _negatives(self) -> negatives.Negatives:
         counts, config = self.catalogue.counts, self.config
@@ -158,23 +169,29 @@ class TwoTower(NeuralRecommender):
             case "mixed":
                 return negatives.mixed(counts, config.negatives, self._draws)
             case "sampled":
-                return negatives.sampled(len(counts) - 1, config.negatives, self._draws)
+                return negatives.sampled(counts, config.negatives, self._draws)
             case _:
-                return negatives.full(len(counts) - 1)
+                return negatives.full(counts)
 
     def _build_scorer(self) -> keras.Model:
         """Histories are read from a fixed table of item vectors, and queries matched with it."""
         self.query_tower, self.candidate_tower = towers_of(self.model)
         item_count = len(self.catalogue.items)
         self.index = ItemIndex(item_count, self.config.dim)
-        self.query_model = query_tower(self.model.get_layer("query_encoder"), self.index)
-        user, history = scoring_inputs(self.history_length)
-        scores = self.index.scores(self.query_model({"user": user, "history": history}))
-        scores = popular_if_empty(scores, history, self.catalogue.counts)
+        stored = self.model.get_layer("stored_features") if self.catalogue.features else None
+        self.query_model = query_tower(self.model.get_layer("query_encoder"), self.index, stored)
+        inputs = self.query_model.input
+        scores = self.index.scores(self.query_model.output)
+        popular = popularity(self.catalogue, inputs, self.config.segment, stored)
         self._update_served()
-        return keras.Model({"user": user, "history": history}, scores)
+        return keras.Model(inputs, popular_if_empty(scores, popular, inputs))
 
     def _update_served(self) -> None:
         """Bring the item vectors that are served up to date with the candidate tower."""
         everything = np.arange(len(self.catalogue.items) + 1, dtype=np.int32)
         self.index.vectors.assign(self.candidate_tower(everything))
+
+
+def _nothing_given(question: dict[str, tf.Tensor], item: tf.Tensor, *, columns: int) -> tuple[Any, tf.Tensor]:
+    """No features but those stored."""
+    return question | {"user_features": tf.zeros([tf.shape(item)[0], columns], tf.int32)}, item

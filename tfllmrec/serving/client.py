@@ -74,6 +74,7 @@ class Client:
         k: int = 10,
         *,
         exclude: Sequence[Sequence[str]] | None = None,
+        user_features: Sequence[Sequence[str]] | None = None,
         timeout: float | None = None,
     ) -> list[list[RecommendedItem]]:
         """The k best items for users, for histories given on the spot, or for both row by row.
@@ -86,19 +87,25 @@ class Client:
             histories: item ids, oldest first, one sequence a row.
             k: items a row; fewer come back where fewer are left.
             exclude: item ids that must not come back, one sequence a row.
+            user_features: what is told of users, such as "gender=F", instead of what is stored, one sequence a row;
+                for models that have `retrieve_with_features`.
             timeout: seconds, instead of the client's.
 
         Raises:
-            InputError: neither users nor histories, rows that do not match, k below 1, a string for a sequence.
+            InputError: none of users, histories and features, rows that do not match, k below 1, a string for a
+                sequence.
             RequestError: k is more than the export answers, or the server refuses, is not there, or is too slow.
         """
-        asked = questions(users, histories, exclude)
+        asked = questions(users, histories, exclude, user_features)
         inputs = {
             "user_id": np.array(asked.users, object),
             "history": _rows_of_ids(asked.histories),
             "exclude_item_ids": _rows_of_ids(asked.excluded),
         }
-        return self._items("retrieve", k, timeout, inputs)
+        if user_features is None:
+            return self._items("retrieve", k, timeout, inputs)
+        told = {"user_features": _rows_of_ids(asked.features)}
+        return self._items("retrieve_with_features", k, timeout, inputs | told)
 
     def next_items(
         self,

@@ -1,4 +1,7 @@
-"""Which candidates a batch of queries is scored against: its own targets, drawn items, or the catalogue."""
+"""Which candidates a batch of queries is scored against: its own targets, drawn items, or the catalogue.
+
+Items without an interaction are never among them.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
@@ -51,35 +54,37 @@ def mixed(item_counts: np.ndarray, count: int, seed: Seed = None) -> Negatives:
         count: items drawn for a batch, shared by its queries.
         seed: see `Seed`.
     """
-    frequency, item_count = _frequency(item_counts), len(item_counts) - 1
+    frequency, known = _frequency(item_counts), _known(item_counts)
 
     def draw(targets: tf.Tensor) -> Candidates:
-        items = tf.concat([targets, _uniform(count, item_count, seed)], axis=0)
+        items = tf.concat([targets, _uniform(count, known, seed)], axis=0)
         batch = tf.cast(tf.shape(targets)[0], tf.float32)
-        expected = batch * tf.gather(frequency, items) + count / item_count
+        expected = batch * tf.gather(frequency, items) + count / len(known)
         return Candidates(items, expected / (batch + count))
 
     return draw
 
 
-def sampled(item_count: int, count: int, seed: Seed = None) -> Negatives:
+def sampled(item_counts: np.ndarray, count: int, seed: Seed = None) -> Negatives:
     """`count` items drawn uniformly, and no other query's target; accidental hits are hidden already.
 
     Args:
-        item_count: items in the catalogue.
+        item_counts: interactions of every item, [items + 1].
         count: items drawn for a batch, shared by its queries.
         seed: see `Seed`.
     """
-    return lambda targets: _own_target_and(targets, _uniform(count, item_count, seed))
+    known = _known(item_counts)
+    return lambda targets: _own_target_and(targets, _uniform(count, known, seed))
 
 
-def full(item_count: int) -> Negatives:
-    """Every item of the catalogue: the exact softmax; accidental hits are hidden already.
+def full(item_counts: np.ndarray) -> Negatives:
+    """Every item with an interaction: the exact softmax; accidental hits are hidden already.
 
     Args:
-        item_count: items in the catalogue.
+        item_counts: interactions of every item, [items + 1].
     """
-    return lambda targets: _own_target_and(targets, tf.range(1, item_count + 1))
+    known = _known(item_counts)
+    return lambda targets: _own_target_and(targets, tf.constant(known))
 
 
 def _own_target_and(targets: tf.Tensor, others: tf.Tensor) -> Candidates:
@@ -89,8 +94,13 @@ def _own_target_and(targets: tf.Tensor, others: tf.Tensor) -> Candidates:
     return Candidates(tf.concat([targets, others], axis=0), score_mask=mask)
 
 
-def _uniform(count: int, item_count: int, seed: Seed) -> tf.Tensor:
-    return keras.random.randint([count], 1, item_count + 1, seed=seed)
+def _uniform(count: int, known: np.ndarray, seed: Seed) -> tf.Tensor:
+    return tf.gather(known, keras.random.randint([count], 0, len(known), seed=seed))
+
+
+def _known(item_counts: np.ndarray) -> np.ndarray:
+    """The items with an interaction: a model that learnt to score others low would never recommend a new item."""
+    return np.flatnonzero(item_counts).astype(np.int32)
 
 
 def _frequency(item_counts: np.ndarray) -> tf.Tensor:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfllmrec.tasks.negatives import Negatives
@@ -102,13 +103,13 @@ class NextItemModel(TaskModel):
         queries: a `tfllmrec.models.next_item.query_model`.
         candidates: a `tfllmrec.models.next_item.candidate_model` over the same items.
         task: a `NextItem`, or any `Task` with its call.
-        item_count: items in the catalogue.
-        negatives: which candidates a batch is scored against; None is every item of the catalogue.
+        item_counts: interactions of every item, [items + 1].
+        negatives: which candidates a batch is scored against; None is every item with an interaction.
         hide_seen: items of a row's history up to the position do not count as negatives, for they will not be
             recommended (with every item as a candidate only: drawn ones hardly meet them).
 
     Example:
-        >>> model = NextItemModel(queries, candidates, NextItem(), item_count=len(data.item_vocabulary))
+        >>> model = NextItemModel(queries, candidates, NextItem(), item_counts=data.item_counts)
         >>> model.compile("adam", jit_compile=False)
         >>> model.fit(window_batches(data, 50, 64), shuffle=False)
     """
@@ -119,7 +120,7 @@ class NextItemModel(TaskModel):
         candidates: keras.Model,
         task: Task,
         *,
-        item_count: int,
+        item_counts: np.ndarray,
         negatives: Negatives | None = None,
         hide_seen: bool = True,
     ) -> None:
@@ -127,7 +128,8 @@ class NextItemModel(TaskModel):
         self.states = keras.Model(queries.input, queries.get_layer("last_state").input[0])
         self.head = queries.get_layer("query_head")
         self.candidates = candidates
-        self._item_count, self._negatives, self._hide_seen = item_count, negatives, hide_seen
+        self._negatives, self._hide_seen = negatives, hide_seen
+        self._unknown = tf.constant(np.where(item_counts > 0, 0.0, HIDDEN), tf.float32)
 
     def call(self, features: Any, training: bool = False) -> tf.Tensor:
         """States after every item, float32 [B, L, F]."""
@@ -142,11 +144,11 @@ class NextItemModel(TaskModel):
         queries = self.head(tf.gather_nd(y_pred, places), training=training)
         items = tf.gather_nd(targets, places)
         if self._negatives is None:
-            asked = tf.range(self._item_count + 1)
-            options = {"targets": items, "hidden": self._hidden(x["history"], places, items)}
+            asked, shift = tf.range(len(self._unknown)), self._unknown
+            options = {"targets": items, "hidden": self._seen(x["history"], places, items)}
         else:
             drawn = self._negatives(items)
-            asked = drawn.items
+            asked, shift = drawn.items, 0.0
             options = {
                 "targets": tf.range(tf.shape(items)[0]),
                 "candidate_ids": drawn.items,
@@ -156,20 +158,19 @@ class NextItemModel(TaskModel):
         return self.task(
             queries,
             candidates["candidate"],
-            candidate_bias=candidates["bias"],
+            candidate_bias=candidates["bias"] + shift,
             sample_weight=_of_places(sample_weight, places, targets),
             compute_metrics=False,
             **options,
         )
 
-    def _hidden(self, history: tf.Tensor, places: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        """The padding, and the items that a position has behind it, its target aside: int32 [n, 1 + L]."""
-        padding = tf.zeros_like(targets)[:, None]
+    def _seen(self, history: tf.Tensor, places: tf.Tensor, targets: tf.Tensor) -> tf.Tensor | None:
+        """The items that a position has behind it, its target aside: int32 [n, L]; -1 is nothing."""
         if not self._hide_seen:
-            return padding
+            return None
         rows = tf.gather(tf.cast(history, tf.int32), places[:, 0])
         behind = tf.range(tf.shape(rows)[1], dtype=tf.int64)[None] <= places[:, 1:]
-        return tf.concat([padding, tf.where(behind & (rows != targets[:, None]), rows, -1)], axis=1)
+        return tf.where(behind & (rows > 0) & (rows != targets[:, None]), rows, -1)
 
 
 def _of_places(sample_weight: tf.Tensor | None, places: tf.Tensor, targets: tf.Tensor) -> tf.Tensor | None:

@@ -89,7 +89,9 @@ class Run:
             refitted, seconds, history = (told[name] for name in ("refitted", "seconds", "history"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder} is no run: run.json is missing or damaged") from error
-        return cls(load_recommender(folder), source, refitted, seconds, history)
+        recommender = load_recommender(folder)
+        recommender.history = history
+        return cls(recommender, source, refitted, seconds, history)
 
     def evaluate(self) -> dict[str, float]:
         """Metrics of the test targets.

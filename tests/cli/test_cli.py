@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import keras
 import pandas as pd
 import pytest
 
 from tfllmrec.data import checkerboard
+from tfllmrec.recommenders import load
 from tfllmrec.recommenders.next_item import NextItem
 from tfllmrec.training.runs import Source, train
 
@@ -55,6 +57,29 @@ def test_a_history_and_exclusions_given_on_the_spot(run, trained):
     found = {row["item_id"] for row in json.loads(printed)}
     assert found
     assert not found & {items[0], items[2], items[4]}
+
+
+def test_features_of_users(run, tmp_path):
+    data = checkerboard().data
+    users = pd.DataFrame({"user_id": data.user_vocabulary.tokens[1:], "colour": ["even", "odd"] * 20})
+    replace(data, users=users).to_folder(tmp_path / "data")
+    for name, options in (("plain", []), ("told", ["--set", "segment=colour"])):
+        status, _, told = run("train", "popularity", "--data", tmp_path / "data", "--out", tmp_path / name, *options)
+        assert status == 0, told
+
+    recommender, answers = load(tmp_path / "told"), set()
+    for colour in ("even", "odd"):
+        for user in ("", "u00"):
+            expected = recommender.recommend([user], user_features=[[f"colour={colour}"]], k=5)["item_id"].tolist()
+            asked = ["--user", user, "--features", f"age=3, colour={colour}"]
+            status, printed, _ = run("recommend", tmp_path / "told", *asked[0 if user else 2 :], "-k", 5, "--json")
+            assert (status, [row["item_id"] for row in json.loads(printed)]) == (0, expected)
+            answers.add(tuple(expected))
+    assert len(answers) == 3  # u00 had no odd item, and is told what everybody odd is told
+
+    status, printed, told = run("recommend", tmp_path / "plain", "--features", "colour=even")
+    assert (status, printed) == (2, "")
+    assert told == "tfllmrec: recommend: this popularity reads no user_features; leave them out\n"
 
 
 def test_epochs_options_and_tensorboard(run, folder, tmp_path):

@@ -1,115 +1,13 @@
-"""The steps as commands. Heavy imports wait until a command runs, so that `--help` is quick."""
+"""Commands that export a run, serve it, and ask."""
 
 import json
-import re
-import shutil
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tfllmrec.cli.app import AsJson, RunFolder, app
 from tfllmrec.errors import InputError
-from tfllmrec.quiet import quiet_tensorflow
-
-app = typer.Typer(
-    help="Recommenders for TensorFlow and Keras 3: fit, compare, export to TF Serving.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder written by `train`.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-def main() -> None:
-    """The `tfllmrec` command: an error the user can mend is one sentence on stderr and exit status 2."""
-    sys.argv = [sys.argv[0], *_without_true(sys.argv[1:])]
-    try:
-        app()
-    except InputError as error:
-        print(f"tfllmrec: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
-@app.callback()
-def _prepare() -> None:
-    quiet_tensorflow()
-
-
-@app.command()
-def quickstart(
-    out: Annotated[Path, typer.Option(help="Folder for the report and the export.")] = Path("quickstart"),
-) -> None:
-    """Fit, compare, export and ask: everything on real film ratings, in ten minutes."""
-    from rich.console import Console
-
-    from tfllmrec.quickstart import quickstart as tell
-
-    tell(out, Console())
-
-
-@app.command()
-def train(
-    family: Annotated[str, typer.Argument(help="popularity, markov_chain, ease, two_tower, next_item")],
-    data: Annotated[str, typer.Option(help="demo, ml-100k, ml-1m, ml-latest-small, or a folder of tables.")],
-    out: Annotated[Path, typer.Option(metavar="RUN", help="A new folder for the run.")],
-    epochs: Annotated[int | None, typer.Option(help="At most; by default the family's choice.")] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the family; repeat it."),
-    ] = None,
-    min_item_interactions: Annotated[
-        int | None, typer.Option(help="Leave out items with fewer; by default 5 for the demo, else 1.")
-    ] = None,
-    refit: Annotated[bool, typer.Option(help="Fit again with the validation items, to be served.")] = False,
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard logs.")] = None,
-) -> None:
-    """Fit a family on a data set and keep it as a run. Broken off, the same command goes on after its last epoch."""
-    if out.exists():
-        raise InputError(f"{out} exists already: choose another folder for the run")
-    chosen = _options(options or [])
-    if epochs is not None:
-        chosen["epochs"] = epochs
-
-    from rich.console import Console
-
-    from tfllmrec.training.progress import EpochProgress
-    from tfllmrec.training.runs import Source, tensorboard_logs
-    from tfllmrec.training.runs import train as fit
-
-    console = Console(stderr=True)
-    callbacks = [EpochProgress(console, family), *tensorboard_logs(tensorboard)]
-    unfinished = out.with_name(f"{out.name}.unfinished")
-    source = Source.of(data, min_item_interactions)
-    run = fit(family, source, chosen, refit=refit, callbacks=callbacks, backup=unfinished)
-    run.save(out)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    validation = run.history.get("val_ndcg@10", ())
-    told = (
-        f", validation ndcg@10 {max(validation):.4f} at epoch {validation.index(max(validation)) + 1}"
-        if validation
-        else ""
-    )
-    console.print(f"{family} fitted in {run.seconds:.0f} s{told}: {out}", highlight=False, soft_wrap=True)
-
-
-@app.command()
-def evaluate(run: RunFolder, as_json: AsJson = False) -> None:
-    """Metrics of a run on the test targets of its data."""
-    from rich.console import Console
-
-    from tfllmrec.evaluation.report import score_table
-    from tfllmrec.training.runs import Run
-
-    loaded = Run.load(run)
-    scores = loaded.evaluate()
-    if as_json:
-        print(json.dumps({name: round(value, 6) for name, value in scores.items()}))
-    else:
-        Console().print(score_table({loaded.recommender.family: scores}))
 
 
 @app.command()
@@ -124,6 +22,23 @@ def export(
     from tfllmrec.training.runs import Run
 
     print(write(Run.load(run).recommender, out, version=version, top_k=top_k))
+
+
+@app.command()
+def refresh(
+    run: RunFolder,
+    folder: Annotated[Path, typer.Argument(metavar="EXPORT", help="TF Serving's model base path, with a version.")],
+    items: Annotated[Path, typer.Option(metavar="FOLDER", help="Where a table of items is, with new ones.")],
+) -> None:
+    """Add new items to what is served, as a new version and with no training: they are known by their content."""
+    from tfllmrec.data.reading import read_table
+    from tfllmrec.export import refresh as write
+    from tfllmrec.training.runs import Run
+
+    table = read_table(items, "items")
+    if table is None:
+        raise InputError(f"{items} has neither items.parquet nor items.csv")
+    print(write(Run.load(run).recommender, folder, table))
 
 
 @app.command()
@@ -183,15 +98,20 @@ def recommend(
         str, typer.Option(metavar="ID,ID", help="Items, oldest first, instead of the stored ones.")
     ] = "",
     exclude: Annotated[str, typer.Option(metavar="ID,ID", help="Items that must not come back.")] = "",
+    features: Annotated[
+        str, typer.Option(metavar="NAME=VALUE,...", help="What is told of the user, for models that read it.")
+    ] = "",
     k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """The best items for a user, for a history given on the spot, or for both."""
-    if not user and not history:
+    if not user and not history and not features:
         raise InputError("recommend: give --user, --history, or both")
     if (run is None) == (not server) or bool(server) != bool(model):
         raise InputError("recommend: give a run, or --server HOST:PORT and --model NAME")
     asked: dict[str, Any] = {"users": [user], "histories": [history.split(",")], "exclude": [exclude.split(",")]}
+    if features:
+        asked["user_features"] = [[feature.strip() for feature in features.split(",")]]
     if run is None:
         from tfllmrec.serving import Client
 
@@ -204,21 +124,6 @@ def recommend(
         table = Run.load(run).recommender.recommend(k=k, **asked)
         rows = json.loads(table[["rank", "item_id", "title", "score"]].to_json(orient="records"))
     print(json.dumps(rows, ensure_ascii=False)) if as_json else _print_table(rows)
-
-
-def _without_true(arguments: list[str]) -> list[str]:
-    """`--flag=true` as `--flag`, and no `--flag=false`: tensorflow_model_server takes its flags in this form too."""
-    on = [re.sub(r"^(--\w+)=true$", r"\1", argument) for argument in arguments]
-    return [argument for argument in on if not re.fullmatch(r"--\w+=false", argument)]
-
-
-def _options(assignments: list[str]) -> dict[str, Any]:
-    """`key=value` texts as a dictionary."""
-    pairs = [assignment.partition("=") for assignment in assignments]
-    for key, equals, _ in pairs:
-        if not key or not equals:
-            raise InputError(f"--set {key}: write it as KEY=VALUE")
-    return {key: value for key, _, value in pairs}
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

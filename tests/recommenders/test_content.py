@@ -1,0 +1,162 @@
+"""Families that know items by their content: what reaches the model, and what is answered for new items."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec.content.tokens import token_matrix, token_vocabulary
+from tfllmrec.content.vectors import vector_matrix
+from tfllmrec.data import Checkerboard, Dataset
+from tfllmrec.errors import InputError
+from tfllmrec.recommenders import Recommender, load
+
+Make = Callable[..., Recommender]
+NAMES = ["two_tower", "next_item"]
+FAMILIES = pytest.mark.parametrize("name", NAMES)
+OPTIONS = {
+    "two_tower": {"epochs": 12, "dim": 16, "learning_rate": 0.02, "batch_size": 64, "user_vectors": False},
+    "next_item": {"epochs": 12, "dim": 16, "units": 16, "learning_rate": 0.02, "batch_size": 8, "warmup": 0},
+}
+NEW = pd.DataFrame(
+    {
+        "item_id": ["new even", "i03", "new odd", "nothing"],
+        "title": ["even item 20", "odd item 3", "odd item 21", "?"],
+        "categories": ["even", "odd", "odd", None],
+    }
+)
+"""One of them is known already; of the last nothing is told."""
+
+
+def with_images(items: pd.DataFrame, colour: pd.Series) -> pd.DataFrame:
+    """Every item with a picture of its colour, but the first, and some noise."""
+    noise = np.linspace(-0.1, 0.1, len(items))
+    images = [[float(c == "even"), float(c == "odd"), n] for c, n in zip(colour, noise, strict=True)]
+    return items.assign(image=[None, *images[1:]])
+
+
+@pytest.fixture(scope="module")
+def pictured(board: Checkerboard) -> Dataset:
+    return replace(board.data, items=with_images(board.data.items, board.data.items["categories"]))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def trained(request: pytest.FixtureRequest, make: Make, pictured: Dataset) -> Recommender:
+    """On titles, categories and pictures."""
+    options = {**OPTIONS[request.param], "vectors": "image", "id_dropout": 0.1, "modality_dropout": 0.1}
+    return make(request.param, **options).fit(pictured, verbose=0)
+
+
+def scores_of(recommender: Recommender) -> np.ndarray:
+    histories = np.array([[1, 3, 5, 7], [2, 4, 6, 8], [1, 2, 0, 0], [0, 0, 0, 0]], np.int32)
+    return recommender.score(np.array([0, 0, 3, 0], np.int32), histories).numpy()
+
+
+def new_scores(recommender: Recommender, history: list[str]) -> pd.Series:
+    table = recommender.recommend(histories=[history], k=99)
+    return table.set_index("item_id")["score"]
+
+
+@FAMILIES
+def test_options_reach_the_items(name: str, make: Make, pictured: Dataset) -> None:
+    options = {"content": True, "vectors": "image", "token_std": 0.3, "id_dropout": 0.4, "modality_dropout": 0.2}
+    items = make(name, **options, epochs=1).fit(pictured, verbose=0).model.get_layer("items")
+    np.testing.assert_array_equal(items.vectors["image"], vector_matrix(pictured.items, "image"))
+    tokens = token_matrix(pictured.items, token_vocabulary(pictured.items))
+    assert items.token_count == tokens.shape[1] > 0
+    np.testing.assert_array_equal(items.places, np.stack(tokens.nonzero(), axis=1))
+    assert (items.token_std, items.id_dropout, items.modality_dropout) == (0.3, 0.4, 0.2)
+    items = make(name, content=False, epochs=1).fit(pictured, verbose=0).model.get_layer("items")
+    assert [weight.name for weight in items.weights] == ["own"]
+
+
+@FAMILIES
+def test_a_column_that_the_items_lack(name: str, make: Make, board: Checkerboard) -> None:
+    with pytest.raises(InputError, match="items: column image is missing; the table has item_id, title, categories"):
+        make(name, vectors=["image"]).fit(board.data)
+
+
+@FAMILIES
+@pytest.mark.parametrize("content", [True, False])
+def test_an_item_that_nobody_had_learns_nothing_of_its_own(name: str, content: bool, make: Make, data: Dataset) -> None:
+    """So that it is what its content is, and no worse."""
+    recommender = make(name, content=content, weight_decay=0.1).fit(data, verbose=0)
+    cold = data.item_vocabulary.lookup(["cold"])
+    own = recommender.model.get_layer("items").own.numpy()
+    np.testing.assert_array_equal(own[cold], 0)
+    assert (own[np.flatnonzero(data.item_counts)] != 0).all()
+    if name == "next_item":
+        biases = recommender.index.biases.numpy()
+        assert biases[cold] == 0
+        assert np.count_nonzero(biases) == np.count_nonzero(data.item_counts)
+
+
+def test_new_items_are_recommended_for_what_they_are(trained: Recommender, board: Checkerboard) -> None:
+    pictures = with_images(NEW, NEW["categories"])
+    grown = trained.with_items(pictures)
+    for colour, other, history in (("even", "odd", ["i00", "i02", "i04"]), ("odd", "even", ["i01", "i03", "i05"])):
+        scores = new_scores(grown, history)
+        assert scores[f"new {colour}"] > scores[f"new {other}"]
+        known_others = [f"i{number:02}" for number in range(colour == "even", 20, 2)]
+        assert scores[f"new {colour}"] > scores[known_others].max()
+    assert {"new even", "new odd", "nothing"} <= set(scores.index)
+
+
+def test_what_was_there_stays_as_it_was(trained: Recommender) -> None:
+    grown = trained.with_items(with_images(NEW, NEW["categories"]))
+    np.testing.assert_array_equal(scores_of(grown)[:, 1:21], scores_of(trained)[:, 1:])
+    assert np.isfinite(scores_of(grown)).all()
+    assert len(trained.catalogue.items) == 20
+    assert grown.catalogue.items.tokens[21:].tolist() == ["new even", "new odd", "nothing"]
+    assert grown.catalogue.titles[21:].tolist() == ["even item 20", "odd item 21", "?"]
+    assert grown.catalogue.counts[21:].tolist() == [0, 0, 0]
+
+
+def test_new_items_for_a_loaded_recommender_and_then_once_more(trained: Recommender, tmp_path: Path) -> None:
+    trained.save(tmp_path / "run")
+    new = with_images(NEW, NEW["categories"])
+    grown = load(tmp_path / "run").with_items(new)
+    np.testing.assert_array_equal(scores_of(grown), scores_of(trained.with_items(new)))
+    grown.save(tmp_path / "grown")
+    again = load(tmp_path / "grown").with_items(new.assign(item_id=["a", "b", "i01", "new even"]))
+    assert again.catalogue.items.tokens[21:].tolist() == ["new even", "new odd", "nothing", "a", "b"]
+    np.testing.assert_allclose(scores_of(again)[:, :24], scores_of(grown), rtol=1e-5, atol=1e-6)
+
+
+def test_columns_of_new_items_may_be_empty_and_must_fit(trained: Recommender) -> None:
+    blind = trained.with_items(NEW.assign(image=None))
+    assert np.isfinite(scores_of(blind)).all()
+    for bad, sentence in (
+        (NEW, "items: column image is missing; the table has item_id, title, categories"),
+        (NEW.assign(image=[[1.0, 2.0]] * 4), "items: vectors of column image have length 2, and must have 3"),
+        (NEW.drop(columns="title"), "items: column title is missing; the table has item_id, categories"),
+        (NEW[1:2].assign(image=None), f"items: all 1 are known to this {trained.family} already"),
+        (pd.concat([NEW, NEW]).assign(image=None), None),
+    ):
+        with pytest.raises(InputError) as error:
+            trained.with_items(bad)
+        assert sentence is None or str(error.value) == sentence
+
+
+@FAMILIES
+def test_no_content_no_new_items(name: str, make: Make, board: Checkerboard) -> None:
+    recommender: Any = make(name, content=False, epochs=1).fit(board.data, verbose=0)
+    with pytest.raises(InputError, match=f"^this {name} knows items by their interactions alone; train it with"):
+        recommender.with_items(NEW)
+
+
+@pytest.mark.parametrize("name", ["popularity", "markov_chain", "ease"])
+def test_families_without_content(name: str, make: Make, board: Checkerboard) -> None:
+    with pytest.raises(InputError, match=f"^a {name} knows items by their interactions alone; new ones take training$"):
+        make(name).fit(board.data).with_items(NEW)
+
+
+def test_damaged_tokens(trained: Recommender, tmp_path: Path) -> None:
+    trained.save(tmp_path)
+    (tmp_path / "tokens.json").write_text("[1")
+    with pytest.raises(InputError, match=r"tokens\.json is missing or damaged$"):
+        load(tmp_path)

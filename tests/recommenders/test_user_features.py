@@ -1,0 +1,267 @@
+"""On a board on which taste follows a feature of the users: it decides where the history cannot."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec.data import Dataset
+from tfllmrec.errors import InputError
+from tfllmrec.recommenders import FAMILIES, Recommender, load
+from tfllmrec.recommenders.catalogue import Catalogue
+from tfllmrec.training.cold import cold_user_scores
+
+EVEN, ODD = ([f"i{item:02}" for item in range(colour, 20, 2)] for colour in (0, 1))
+QUICK = {
+    "history_length": 10,
+    "dim": 8,
+    "hidden": 16,
+    "feature_dropout": 0.1,
+    "dropout": 0.1,
+    "batch_size": 64,
+    "learning_rate": 0.02,
+    "weight_decay": 0.0,
+    "ema": 0.5,
+    "epochs": 8,
+    "user_vectors": False,
+}
+TOLD = {"user_features": "colour", "segment": "colour"}
+
+
+def names(colours: Sequence[str]) -> pd.DataFrame:
+    """A user table."""
+    return pd.DataFrame({"user_id": [f"u{user:02}" for user in range(len(colours))], "colour": colours})
+
+
+@pytest.fixture(scope="module")
+def coloured() -> Dataset:
+    """60 users who had all items of their colour but one, one item of no colour first, and again before the last."""
+    random, rows = np.random.default_rng(0), []
+    for user in range(60):
+        own = random.permutation([EVEN, ODD][user % 2])[:-1]
+        had = ["plain", *own[:-1], "plain", own[-1]]
+        rows += [(f"u{user:02}", item, time) for time, item in enumerate(had)]
+    table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+    items = pd.DataFrame({"item_id": ["plain", *EVEN, *ODD], "title": "a thing"})
+    return Dataset.from_frames(table, items, names(["even", "odd"] * 30))
+
+
+@pytest.fixture(scope="module")
+def trained(coloured: Dataset) -> Recommender:
+    return FAMILIES["two_tower"](**QUICK, **TOLD).fit(coloured, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def popular(coloured: Dataset) -> Recommender:
+    return FAMILIES["popularity"](segment="colour").fit(coloured)
+
+
+def best(
+    recommender: Recommender,
+    user: str = "",
+    history: Sequence[str] = (),
+    features: Sequence[str] | None = None,
+    **options: Any,
+) -> list[str]:
+    """The best ten items, but the one of no colour, for one user."""
+    told = None if features is None else [features]
+    asked = {"exclude": [["plain"]], "user_features": told, **options}
+    return recommender.recommend([user], [history], **asked)["item_id"].tolist()
+
+
+def had(data: Dataset, user: str) -> set[str]:
+    table = data.interactions
+    return set(table.loc[table["user_id"] == user, "item_id"])
+
+
+def test_the_feature_decides_where_the_history_cannot(trained: Recommender) -> None:
+    for colour, wanted in (("even", EVEN), ("odd", ODD)):
+        assert set(best(trained, "newcomer", ["plain"], [f"colour={colour}"])) == set(wanted)
+        pairs = [list(pair) for n in range(10) for pair in ((EVEN[n], ODD[n]), (ODD[n], EVEN[n]))]
+        table = trained.recommend(
+            histories=pairs, k=1, exclude=[["plain"]] * 20, user_features=[[f"colour={colour}"]] * 20
+        )
+        assert table["item_id"].isin(wanted).mean() > 0.9
+
+
+def test_stored_features_count_and_given_ones_go_before_them(trained: Recommender, coloured: Dataset) -> None:
+    for user, stored, other, told in (("u00", EVEN, ODD, "colour=odd"), ("u01", ODD, EVEN, "colour=even")):
+        assert set(best(trained, user, ["plain"], exclude_seen=False)) == set(stored)
+        assert set(best(trained, user, ["plain"], [told], exclude_seen=False)) == set(other)
+        [left] = set(stored) - had(coloured, user)
+        assert best(trained, user)[0] == left
+
+
+def test_unknown_features_are_nothing(trained: Recommender, popular: Recommender) -> None:
+    for recommender in (trained, popular):
+        for history in ([], ["plain"]):
+            for user in ("u00", "newcomer"):
+                expected = best(recommender, user, history)
+                for unknown in ([], [""], ["colour=red", "even", "", "colour = odd"]):
+                    assert best(recommender, user, history, unknown) == expected
+            even = best(recommender, "", history, ["colour=even"])
+            assert (
+                best(recommender, "", history, ["", "colour=even", "age=25"]) == even != best(recommender, "", history)
+            )
+
+
+def test_features_are_all_that_need_be_given(trained: Recommender) -> None:
+    told = [["colour=odd"], [], ["colour=even"]]
+    table = trained.recommend(user_features=told, exclude=[["plain"]] * 3)
+    rows = [table.loc[table["row"] == row, "item_id"].tolist() for row in range(3)]
+    assert rows == [best(trained, features=features) for features in told]
+    assert set(table["user_id"]) == {""}
+
+
+@pytest.mark.parametrize("family", ["trained", "popular"])
+def test_what_is_popular_in_the_segment_answers_for_an_empty_history(
+    family: str, coloured: Dataset, request: pytest.FixtureRequest
+) -> None:
+    recommender = request.getfixturevalue(family)
+    everybody, items = coloured.item_counts, coloured.item_vocabulary
+    nothing = np.zeros((1, recommender.history_length), np.int32)
+    for colour, wanted in (("even", EVEN), ("odd", ODD)):
+        assert set(best(recommender, features=[f"colour={colour}"])) == set(wanted)
+        own = np.where(np.isin(items.tokens, wanted), everybody, 0)
+        own[items.lookup(["plain"])] = everybody.max() / 2
+        told = recommender.catalogue.features.lookup([[f"colour={colour}"]])
+        scores = recommender.score(np.array([0]), nothing, told)[0]
+        np.testing.assert_allclose(scores, np.log1p(own + 1000 * everybody / everybody.sum()), rtol=1e-5)
+    np.testing.assert_allclose(recommender.score(np.array([0]), nothing)[0], np.log1p(everybody), rtol=1e-6)
+
+
+def test_users_are_served_what_is_popular_with_their_like(popular: Recommender, coloured: Dataset) -> None:
+    assert (
+        set(best(popular, "u00", exclude_seen=False))
+        == set(best(popular, "u00", ["i03"], exclude_seen=False))
+        == set(EVEN)
+    )
+    assert set(best(popular, "u01", exclude_seen=False)) == set(ODD)
+    assert best(popular, "u01", features=["colour=even"], exclude_seen=False) == best(
+        popular, "u00", exclude_seen=False
+    )
+    plain = FAMILIES["popularity"]().fit(coloured)
+    assert best(plain, "u00", exclude_seen=False) == best(popular)
+
+
+@pytest.mark.parametrize("family", ["trained", "popular"])
+def test_features_survive_saving(family: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    recommender = request.getfixturevalue(family)
+    recommender.save(tmp_path / "run")
+    assert (tmp_path / "run" / "user_features.json").exists()
+    loaded = load(tmp_path / "run")
+    assert loaded.config == recommender.config
+    asked = {"users": ["u00", "u01", "u02", "", ""], "histories": [[], ["plain"], ["i01"], [], ["plain"]]}
+    for told in (None, [["colour=odd"], [], ["colour=even"], ["colour=even"], ["colour=odd"]]):
+        expected = recommender.recommend(**asked, user_features=told)
+        pd.testing.assert_frame_equal(loaded.recommend(**asked, user_features=told), expected)
+    before, after = recommender.catalogue, loaded.catalogue
+    assert after.features.columns == before.features.columns
+    assert after.features.vocabulary == before.features.vocabulary
+    np.testing.assert_array_equal(after.features.stored, before.features.stored)
+    for one, other in zip(after.segment_counts("colour"), before.segment_counts("colour"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for damaged in ("{", "[]", '{"columns": ["colour"]}', '{"columns": ["a", "b"], "features": []}'):
+        (tmp_path / "run" / "user_features.json").write_text(damaged)
+        with pytest.raises(InputError, match=r"user_features\.json is missing or damaged$"):
+            load(tmp_path / "run")
+
+
+def test_interactions_by_segment(coloured: Dataset) -> None:
+    users = names(["x"] * 3 + [""] * 7 + ["y"] * 20 + ["z"] * 30).assign(other="all")
+    catalogue = Catalogue.from_dataset(replace(coloured, users=users), ["other", "colour"])
+    features, counts = catalogue.segment_counts("colour")
+    assert catalogue.features.vocabulary.ids(features).tolist() == ["colour=x", "colour=y", "colour=z"]
+    values = coloured.interactions["user_id"].map(users.set_index("user_id")["colour"]).to_numpy()
+    expected = [np.bincount(coloured.item_indices[values == value], minlength=22) for value in "xyz"]
+    np.testing.assert_array_equal(counts, [coloured.item_counts, *expected])
+    np.testing.assert_array_equal(catalogue.segment_counts("other")[1], [coloured.item_counts] * 2)
+    grown = catalogue.with_items(pd.DataFrame({"item_id": ["new"], "title": ["new"]}))
+    np.testing.assert_array_equal(grown.segment_counts("colour")[1], np.pad(counts, [(0, 0), (0, 1)]))
+
+
+def test_new_items_leave_features_as_they_were(trained: Recommender) -> None:
+    grown = trained.with_items(pd.DataFrame({"item_id": ["new"], "title": ["a thing"]}))
+    users, given = np.array([0, 1, 2, 0], np.int32), np.array([[1], [2], [0], [2]], np.int32)
+    histories = np.array([[1, 2] + [0] * 8, [3] + [0] * 9, [4] + [0] * 9, [0] * 10], np.int32)
+    for told in (None, given):
+        before, after = (one.score(users, histories, told).numpy() for one in (trained, grown))
+        np.testing.assert_allclose(after[:, 1:-1], before[:, 1:], rtol=1e-5, atol=1e-6)
+        assert np.abs(before[0] - before[3]).max() > 0.1
+
+
+@pytest.mark.parametrize("told", [[["colour=even"]], [[""]], [[]]])
+def test_models_without_features_refuse_them(coloured: Dataset, told: list[list[str]]) -> None:
+    recommender = FAMILIES["popularity"]().fit(coloured)
+    for asked in ({}, {"users": ["u00"]}, {"histories": [["i00"]]}):
+        with pytest.raises(InputError, match=r"^recommend: this popularity reads no user_features; leave them out$"):
+            recommender.recommend(**asked, user_features=told)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"user_features": "colour=even"}, "user_features is a sequence with one entry a row, not a single string"),
+        ({"user_features": [{"colour": "even"}]}, "user_features has a dictionary; write a row as texts"),
+        ({"user_features": ["colour=even"]}, "user_features is a sequence with one entry a row, not a single string"),
+        ({"user_features": [["colour=even", 3]]}, "user_features has 3, which is no string"),
+        ({"users": ["a", "b"], "user_features": [[]]}, r"the rows do not match \(2 users, 1 user_features\)"),
+        ({"exclude": [], "user_features": [[]]}, r"the rows do not match \(0 exclude, 1 user_features\)"),
+    ],
+)
+def test_bad_questions(popular: Recommender, asked: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=f"^recommend: {sentence}"):
+        popular.recommend(**asked)
+
+
+def no_fit(*_: Any, **__: Any) -> None:
+    raise AssertionError("nothing is to be fitted")
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "sentence"),
+    [
+        ("two_tower", {"segment": "colour"}, "two_tower: segment colour is none of the user_features; add it to them"),
+        ("two_tower", {"user_features": "colour", "segment": "col"}, "two_tower: segment col is none of the user_f"),
+        ("two_tower", {"user_features": "colour,age"}, "users: age is no feature; the table has colour"),
+        ("popularity", {"segment": "age"}, "users: age is no feature; the table has colour"),
+    ],
+)
+def test_columns_that_are_none(
+    coloured: Dataset, family: str, options: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FAMILIES[family], "_fit", no_fit)
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        FAMILIES[family](**options).fit(coloured)
+    if options.get("segment") != "colour":
+        with pytest.raises(InputError, match=r"segment|and the data set has no user table$"):
+            FAMILIES[family](**options).fit(replace(coloured, users=None))
+
+
+def test_a_backup_of_a_fit_with_other_features(coloured: Dataset, tmp_path: Path) -> None:
+    options = QUICK | {"epochs": 2, "batch_size": 1024, "user_features": "colour"}
+    backup = tmp_path / "fit.npz"
+    FAMILIES["two_tower"](**options).fit(coloured, verbose=0, backup=backup)
+    others = replace(coloured, users=names(["odd", "even"] * 30))
+    with pytest.raises(InputError, match="is the backup of a fit with another training data"):
+        FAMILIES["two_tower"](**options).fit(others, verbose=0, backup=backup)
+
+
+def test_cold_users_are_found_by_their_features(trained: Recommender, coloured: Dataset) -> None:
+    with_features, without = (
+        cold_user_scores(FAMILIES["two_tower"], config, coloured)
+        for config in (trained.config, replace(trained.config, user_features=(), segment=""))
+    )
+    for length in (0, 1):
+        assert with_features[length]["ndcg@10"] > without[length]["ndcg@10"] + 0.1
+    told = {}
+    for segment in ("", "colour"):
+        config = FAMILIES["popularity"].config_class(segment=segment)
+        told[segment] = cold_user_scores(FAMILIES["popularity"], config, coloured)
+    assert told["colour"][0]["ndcg@10"] > told[""][0]["ndcg@10"] + 0.1
+    assert with_features[0] == told["colour"][0]
+    assert without[0] == told[""][0]

@@ -1,0 +1,97 @@
+"""What only the content-based family does: decayed means, its options, new items."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec.data import Checkerboard, Dataset
+from tfllmrec.errors import InputError
+from tfllmrec.recommenders import Word2Vec, load, word2vec
+
+NEW = pd.DataFrame({"item_id": ["new even", "new odd"], "title": ["?", "?"], "categories": ["even", "odd"]})
+
+
+@pytest.fixture(scope="module")
+def fitted(board: Checkerboard) -> Word2Vec:
+    return Word2Vec(history_length=4, decay=0.5, dim=16).fit(board.data, verbose=0)
+
+
+def test_scores_are_products_with_the_decayed_mean(fitted: Word2Vec) -> None:
+    vectors = fitted.index.vectors.numpy()
+    assert vectors.shape == (21, 32)  # words beside neighbours
+    histories = np.array([[1, 2, 3, 0], [4, 5, 6, 7], [9, 0, 0, 0]], np.int32)
+    expected = [
+        (0.25 * vectors[1] + 0.5 * vectors[2] + vectors[3]) / 1.75,
+        (0.125 * vectors[4] + 0.25 * vectors[5] + 0.5 * vectors[6] + vectors[7]) / 1.875,
+        vectors[9],
+    ]
+    users = np.array([0, 1, 2], np.int32)
+    query = fitted.query_model({"user": users, "history": histories})
+    np.testing.assert_allclose(query, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(fitted.score(users, histories), np.array(expected) @ vectors.T, rtol=1e-4, atol=1e-5)
+
+
+def test_popularity_after_nothing(fitted: Word2Vec, board: Checkerboard) -> None:
+    scores = fitted.score(np.array([3], np.int32), np.zeros((1, 4), np.int32))
+    np.testing.assert_allclose(scores, [np.log1p(board.data.item_counts)], rtol=1e-6)
+
+
+def test_it_knows_what_is_alike(fitted: Word2Vec, board: Checkerboard) -> None:
+    found = fitted.recommend(list(board.answers), k=1).set_index("user_id")["item_id"]
+    right = [int(item[1:]) % 2 == int(user[1:]) % 2 for user, item in found.items()]
+    assert np.mean(right) == 1
+
+
+def test_new_items_at_once_and_after_loading(fitted: Word2Vec, tmp_path: Path) -> None:
+    grown = fitted.with_items(NEW)
+    histories = [["i00", "i02"], ["i01", "i03"]]
+    scores = grown.recommend(histories=histories, k=99).set_index(["row", "item_id"])["score"]
+    assert scores[0, "new even"] > scores[0, "new odd"]
+    assert scores[1, "new odd"] > scores[1, "new even"]
+    np.testing.assert_array_equal(grown.index.vectors[:21], fitted.index.vectors)
+    fitted.save(tmp_path)
+    again = load(tmp_path).with_items(NEW)
+    np.testing.assert_array_equal(again.index.vectors, grown.index.vectors)
+
+
+def test_options_reach_the_content(board: Checkerboard, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "columns": ("title", "text"), "names": ("genres",), "language": "zh", "dim": 7, "window": 3, "min_count": 4,
+        "epochs": 5, "phrases": False, "subwords": True, "remove_common": False, "seed": 6,
+    }  # fmt: skip
+    told: list[object] = []
+
+    class Given(Exception):  # noqa: N818  # no error: the test has what it came for
+        pass
+
+    def fit(*arguments: object, **options: object) -> None:
+        told.extend([*arguments, options])
+        raise Given
+
+    monkeypatch.setattr(word2vec.Word2VecContent, "fit", fit)
+    for neighbours in (True, False):
+        told.clear()
+        with pytest.raises(Given):
+            Word2Vec(**{**given, "columns": "title, text", "names": "genres"}, neighbours=neighbours).fit(board.data)
+        items, interactions, options, _ = told
+        assert items is board.data.items
+        assert (interactions is board.data.interactions) == neighbours
+        assert options == word2vec.Word2VecOptions(**given)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("decay", 0), ("decay", 1.1), ("language", "ja"), ("dim", 0), ("window", 0), ("epochs", 0), ("columns", 3)],
+)
+def test_bad_options(option: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"^option {option}={value!r}: "):
+        Word2Vec(**{option: value})
+
+
+def test_columns_that_are_not_there(make: Callable[..., Word2Vec], data: Dataset) -> None:
+    recommender = make("word2vec", columns="text", names="genres", neighbours=True)
+    with pytest.raises(InputError, match=r"^items: none of the columns text, genres is there to read"):
+        recommender.fit(data, verbose=0)

@@ -1,0 +1,106 @@
+"""Commands that fit families and compare them."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tfllmrec.cli.app import AsJson, RunFolder, app
+from tfllmrec.errors import InputError
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Folder for the report and the export.")] = Path("quickstart"),
+) -> None:
+    """Fit, compare, export and ask: everything on real film ratings, in ten minutes."""
+    from rich.console import Console
+
+    from tfllmrec.quickstart import quickstart as tell
+
+    tell(out, Console())
+
+
+@app.command()
+def train(
+    family: Annotated[str, typer.Argument(help="popularity, markov_chain, ease, word2vec, two_tower, next_item")],
+    data: Annotated[str, typer.Option(help="demo, ml-100k, ml-1m, ml-latest-small, or a folder of tables.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="A new folder for the run.")],
+    epochs: Annotated[int | None, typer.Option(help="At most; by default the family's choice.")] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the family; repeat it."),
+    ] = None,
+    min_item_interactions: Annotated[
+        int | None, typer.Option(help="Leave out items with fewer; by default 5 for the demo, else 1.")
+    ] = None,
+    refit: Annotated[bool, typer.Option(help="Fit again with the validation items, to be served.")] = False,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard logs.")] = None,
+) -> None:
+    """Fit a family on a data set and keep it as a run. Broken off, the same command goes on after its last epoch."""
+    if out.exists():
+        raise InputError(f"{out} exists already: choose another folder for the run")
+    chosen = _options(options or [])
+    if epochs is not None:
+        chosen["epochs"] = epochs
+
+    from rich.console import Console
+
+    from tfllmrec.training.progress import EpochProgress
+    from tfllmrec.training.runs import Source, tensorboard_logs
+    from tfllmrec.training.runs import train as fit
+
+    console = Console(stderr=True)
+    callbacks = [EpochProgress(console, family), *tensorboard_logs(tensorboard)]
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    source = Source.of(data, min_item_interactions)
+    run = fit(family, source, chosen, refit=refit, callbacks=callbacks, backup=unfinished)
+    run.save(out)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    validation = run.history.get("val_ndcg@10", ())
+    told = (
+        f", validation ndcg@10 {max(validation):.4f} at epoch {validation.index(max(validation)) + 1}"
+        if validation
+        else ""
+    )
+    console.print(f"{family} fitted in {run.seconds:.0f} s{told}: {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    cold: Annotated[
+        bool,
+        typer.Option("--cold", help="On new items and new users too: fits the family twice more, without a tenth."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Metrics of a run on the test targets of its data."""
+    from rich.console import Console
+
+    from tfllmrec.evaluation.report import cold_table, score_table
+    from tfllmrec.training.cold import cold_scores
+    from tfllmrec.training.runs import Run
+
+    loaded = Run.load(run)
+    family, scores = loaded.recommender.family, loaded.evaluate()
+    found: dict[str, Any] = cold_scores(loaded.recommender, loaded.source.split()[0]) if cold else {}
+    if as_json:
+        rounded = {name: round(value, 6) for name, value in scores.items()}
+        told = {row: {name: round(value, 6) for name, value in metrics.items()} for row, metrics in found.items()}
+        print(json.dumps(rounded | ({"cold": told} if cold else {})))
+        return
+    Console().print(score_table({family: scores}))
+    if cold:
+        Console().print(cold_table({family: found}))
+
+
+def _options(assignments: list[str]) -> dict[str, Any]:
+    """`key=value` texts as a dictionary."""
+    pairs = [assignment.partition("=") for assignment in assignments]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise InputError(f"--set {key}: write it as KEY=VALUE")
+    return {key: value for key, _, value in pairs}

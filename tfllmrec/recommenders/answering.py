@@ -1,0 +1,138 @@
+"""What a fitted recommender answers: scores, rankings of targets, recommendations."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from tfllmrec.data.histories import Histories
+from tfllmrec.data.splits import Targets
+from tfllmrec.errors import InputError
+from tfllmrec.evaluation.metrics import summarise
+from tfllmrec.evaluation.ranking import Ranking, rank_targets
+from tfllmrec.models.top_items import top_items
+from tfllmrec.questions import questions
+from tfllmrec.recommenders.catalogue import Catalogue
+
+
+class Answering:
+    """The half of a `Recommender` that asks its scoring model, in string ids or in indices.
+
+    Attributes:
+        config: the configuration the recommender was fitted with.
+        catalogue: ids, titles and stored histories.
+        scorer: the scoring model.
+    """
+
+    family: ClassVar[str]
+
+    config: Any
+    catalogue: Catalogue
+    scorer: keras.Model
+
+    def _answer_with(self, scorer: keras.Model) -> None:
+        """Ask this model from now on."""
+        self.scorer = scorer
+        inputs = {name: tf.TensorSpec(given.shape, given.dtype, name) for name, given in scorer.input.items()}
+        self._score = tf.function(scorer, input_signature=[inputs])
+
+    def require_fitted(self) -> None:
+        """Raise an InputError unless the recommender was fitted or loaded."""
+        if not hasattr(self, "scorer"):
+            raise InputError(f"this {self.family} is not fitted; call fit first")
+
+    @property
+    def history_length(self) -> int:
+        """L, how many of the newest items the scoring model reads."""
+        return self.config.history_length
+
+    def score(self, users: np.ndarray, histories: np.ndarray, features: np.ndarray | None = None) -> tf.Tensor:
+        """Scores of all items: users int32 [B], histories int32 [B, L] -> float32 [B, items + 1].
+
+        Where the model reads users' features there may be others than those stored, int32 [B, F].
+        """
+        inputs = {"user": users, "history": histories}
+        if self.catalogue.features is not None:
+            width = len(self.catalogue.features.columns)
+            inputs["user_features"] = np.zeros((len(users), width), np.int32) if features is None else features
+        return self._score(inputs)
+
+    def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
+        """Rank every target among all items its user has not seen; see `tfllmrec.evaluation.rank_targets`."""
+        self.require_fitted()
+        return rank_targets(self.score, targets, self.history_length, k=k, among=among)
+
+    def evaluate(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> dict[str, float]:
+        """ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
+        return summarise(self.rank(targets, k, among=among), self.catalogue.counts, k)
+
+    def recommend(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        k: int = 10,
+        *,
+        exclude: Sequence[Sequence[str]] | None = None,
+        user_features: Sequence[Sequence[str]] | None = None,
+        exclude_seen: bool = True,
+    ) -> pd.DataFrame:
+        """The k best items for users, for histories given on the spot, or for both row by row.
+
+        A known user without a given history is served from the stored one, anybody with a history from that, and
+        a row with neither from popularity. Unknown ids and "" are nothing.
+
+        Args:
+            users: user ids.
+            histories: item ids, oldest first, one sequence a row.
+            k: items a row; fewer come back where fewer are left.
+            exclude: item ids that must not come back, one sequence a row.
+            user_features: what is told of users, such as "gender=F", instead of what is stored, one sequence a row;
+                for models that read it.
+            exclude_seen: given and stored items do not come back either.
+
+        Returns:
+            Columns row (place of the question), user_id, rank (from 1), item_id, title, score; best first.
+
+        Raises:
+            InputError: none of users, histories and features, rows that do not match, k below 1, a string for a
+                sequence, features for a model that reads none.
+        """
+        if k < 1:
+            raise InputError(f"recommend: k is {k}, and must be at least 1")
+        self.require_fitted()
+        asked = questions(users, histories, exclude, user_features)
+        told = self.catalogue.features
+        if told is None and user_features is not None:
+            raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
+        user_indices = self.catalogue.users.lookup(asked.users)
+        given, excluded = self._known_items(asked.histories), self._known_items(asked.excluded)
+        stored = self.catalogue.histories.take(user_indices)
+        read = Histories.where(given.lengths > 0, given, stored)
+        hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded])
+        features = None if told is None else told.lookup(asked.features)
+        scores = self.score(user_indices, read.newest(self.history_length), features)
+        best, best_scores = top_items(scores, hidden.padded(), min(k, len(self.catalogue.items)))
+        return self._as_table(asked.users, best.numpy(), best_scores.numpy())
+
+    def _known_items(self, rows: Sequence[Sequence[str]]) -> Histories:
+        """The items of every row as indices, without the unknown ones."""
+        found = (self.catalogue.items.lookup(row) for row in rows)
+        return Histories.from_rows(row[row > 0] for row in found)
+
+    def _as_table(self, users: Sequence[str], items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
+        """Items and scores [rows, k] with their names, without the places that were left empty."""
+        rows, k = items.shape
+        table = pd.DataFrame(
+            {
+                "row": np.repeat(np.arange(rows), k),
+                "user_id": np.repeat(np.asarray(users, dtype=object), k),
+                "rank": np.tile(np.arange(1, k + 1), rows),
+                "item_id": self.catalogue.items.ids(items.ravel()),
+                "title": self.catalogue.titles[items.ravel()],
+                "score": scores.ravel(),
+            }
+        )
+        return table[items.ravel() > 0].reset_index(drop=True)

@@ -1,0 +1,127 @@
+"""The content-based family: what is like the things somebody had, by their words and the company they keep."""
+
+import copy
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import keras
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.models.history import DecayedMean, NewestFirst
+from tfllmrec.models.scoring import ItemIndex, scoring_inputs
+from tfllmrec.recommenders.base import Recommender
+from tfllmrec.recommenders.config import STRICT, Config, Names, Positive
+from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+
+_CONTENT = "word2vec"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Word2VecConfig(Config):
+    """Attributes beside those of every `Config`; most are those of `tfllmrec.content.word2vec.Word2VecOptions`.
+
+    decay: weight of an item in a history relative to the one after it.
+    neighbours: whether items are known by their neighbours in histories as well.
+    columns: of the item table, with text.
+    names: columns of the item table with names, `|` between; each name is one word.
+    language: how Chinese characters are cut.
+    dim: width of the vectors of words, and of those of neighbours.
+    window: words before and after that a word is to predict, at most.
+    min_count: words that occur less often are unknown.
+    epochs: passes over texts and over histories.
+    phrases: words that mostly come together become one.
+    subwords: unknown words have the vectors of their parts.
+    remove_common: the direction that all texts share is taken out.
+    """
+
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.9
+    neighbours: bool = True
+    columns: Names = ("title",)
+    names: Names = ("categories",)
+    language: Literal["auto", "zh", "other"] = "auto"
+    dim: Positive = 64
+    window: Positive = 5
+    min_count: Positive = 2
+    epochs: Positive = 20
+    phrases: bool = True
+    subwords: bool = False
+    remove_common: bool = True
+
+
+class Word2Vec(Recommender):
+    """Items by Word2Vec of their texts and of histories; a user is the decayed mean of the vectors of their items.
+
+    It needs no interaction to know an item (see `Word2VecContent`), and learns nothing of users: the family for new
+    shops and new items.
+
+    Example:
+        >>> model = Word2Vec(columns=["title", "text"]).fit(split.train)
+        >>> model.recommend(histories=[["1", "260"]], k=10)
+
+    Attributes:
+        content: what turns item tables into vectors.
+        index: the item vectors, the layer "items" of the model.
+        model: {"user", "history": int32 [B, L]} -> query vectors float32 [B, D]; it does not read the user.
+        query_model: the same.
+    """
+
+    family = "word2vec"
+    config_class = Word2VecConfig
+
+    content: Word2VecContent
+    index: ItemIndex
+    query_model: keras.Model
+
+    def _fit(self, train: Dataset, *_: Any, verbose: int | str, **__: Any) -> None:
+        config = self.config
+        told = config.to_dict()
+        options = Word2VecOptions(**{field.name: told[field.name] for field in fields(Word2VecOptions)})
+        interactions = train.interactions if config.neighbours else None
+        self.content = Word2VecContent.fit(train.items, interactions, options, progress=bool(verbose))
+        self._index_vectors(self.content.transform(train.items))
+
+    def _index_vectors(self, vectors: np.ndarray) -> None:
+        """Make the model of item vectors [items, D]."""
+        index = ItemIndex(*vectors.shape, name="items")
+        index.vectors.assign(np.pad(vectors, [(1, 0), (0, 0)]))
+        inputs = scoring_inputs(self.history_length)
+        newest_first = NewestFirst()(inputs["history"])
+        query = DecayedMean(self.config.decay)(index(newest_first), newest_first > 0)
+        self.model = keras.Model(inputs, query)
+        self._assemble()
+
+    def _build_scorer(self) -> keras.Model:
+        self.index, self.query_model = self.model.get_layer("items"), self.model
+        inputs = self.model.input
+        popular = popularity(self.catalogue, inputs)
+        return keras.Model(inputs, popular_if_empty(self.index.scores(self.model.output), popular, inputs))
+
+    def _with_items(self, new: pd.DataFrame) -> Self:
+        grown = copy.copy(self)
+        grown.catalogue = self.catalogue.with_items(new)
+        grown._index_vectors(np.concatenate([self.index.vectors[1:], self.content.transform(new)]))
+        return grown
+
+    def save(self, folder: str | Path) -> None:
+        """See `Recommender.save`; the content is kept in a folder of its own."""
+        super().save(folder)
+        shutil.rmtree(Path(folder) / _CONTENT, ignore_errors=True)  # that of a save before
+        self.content.save(Path(folder) / _CONTENT)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the folder holds no saved recommender of this family.
+        """
+        recommender = super().load(folder)
+        recommender.content = Word2VecContent.load(Path(folder) / _CONTENT)
+        return recommender

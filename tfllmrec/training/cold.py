@@ -1,0 +1,77 @@
+"""How a family does on items and users that it has never met."""
+
+from dataclasses import replace
+
+import numpy as np
+import tensorflow as tf
+
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.splits import cold_items, cold_users
+from tfllmrec.evaluation.metrics import summarise
+from tfllmrec.evaluation.ranking import rank_targets
+from tfllmrec.recommenders.base import Recommender
+from tfllmrec.recommenders.config import Config
+
+
+def cold_scores(recommender: Recommender, data: Dataset, *, seed: int = 0) -> dict[str, dict[str, float]]:
+    """Both, for a family as it was fitted: what `tfllmrec.evaluation.report.cold_table` shows.
+
+    Args:
+        recommender: fitted; its family is fitted twice more with its settled configuration.
+        data: the whole table.
+        seed: of what is cold.
+
+    Returns:
+        Metrics at 10 of "new items", and of "new users after 0" and so on.
+
+    Raises:
+        InputError: see `Recommender.settled_config`.
+    """
+    family, config = type(recommender), recommender.settled_config()
+    found = {"new items": cold_item_scores(family, config, data, seed=seed)}
+    by_length = cold_user_scores(family, config, data, seed=seed)
+    return found | {f"new users after {length}": metrics for length, metrics in by_length.items()}
+
+
+def cold_item_scores(family: type[Recommender], config: Config, data: Dataset, *, seed: int = 0) -> dict[str, float]:
+    """Metrics at 10 of new items, a seeded tenth, ranked among themselves for those who came to have them.
+
+    Args:
+        family: what to fit.
+        config: with epochs that need no validation to stop; see `Recommender.settled_config`.
+        data: the whole table.
+        seed: of the draw.
+    """
+    cold = cold_items(data, seed=seed)
+    return family(config).fit(cold.train, verbose=0).evaluate(cold.targets, among=cold.items)
+
+
+def cold_user_scores(
+    family: type[Recommender], config: Config, data: Dataset, *, seed: int = 0
+) -> dict[int, dict[str, float]]:
+    """Metrics at 10 of the last items of new users, a seeded tenth, after histories of 0, 1 and 3 items.
+
+    A model that reads users' features is told those of the new users.
+
+    Args:
+        family: what to fit.
+        config: see `cold_item_scores`.
+        data: the whole table.
+        seed: of the draw.
+
+    Returns:
+        Metrics by length of the history.
+    """
+    cold = cold_users(data, seed=seed)
+    fitted = family(config).fit(cold.train, verbose=0)
+    features = fitted.catalogue.features
+
+    def score(users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
+        told = None if features is None else features.stored[users]
+        return fitted.score(np.zeros_like(users), histories, told)
+
+    counts, found = fitted.catalogue.counts, {}
+    for length, targets in cold.targets.items():
+        ranking = rank_targets(score, replace(targets, users=cold.who), fitted.history_length)
+        found[length] = summarise(ranking, counts)
+    return found
