@@ -12,9 +12,10 @@ are not read. Three texts are, with the defaults of `Word2VecContent`:
 For comparison only, because it reads what is asked for: `title, categories`, what the defaults read of such a table.
 
 Of every film the ten nearest by the cosine of the text view; the share of these pairs with a genre in common, with a
-director, with either; over all pairs of films (`chance`); and how often as often. Films without a known word have no
-neighbours and are none; `known` is the share of the others. Asked for: either, at least twice as often as chance. A
-drama and a drama share a genre, so chance is high: `possible` is the ratio if all neighbours shared one.
+genre that not most films have (most are dramas), with a director, with a genre or a director; over all pairs of films
+(`chance`); and the first as a multiple of the second. Films without a known word have no neighbours and are none;
+`known` is the share of the others. Asked for: a genre or a director at least twice as often as chance, where `possible`
+is what it would be if all neighbours shared one.
 
 Prints one JSON line; with it, how long jieba takes to load its dictionary and to cut all titles and reviews.
 """
@@ -47,7 +48,8 @@ def main() -> None:
     jieba = _jieba_seconds([*films["title"], *reviews["text"]])
     films = _with_reviews(films, reviews)
     alike = {"genre": _share_a_name(films["categories"]), "director": _share_a_name(films["directors"])}
-    alike["either"] = alike["genre"] | alike["director"]
+    alike["genre_or_director"] = alike["genre"] | alike["director"]
+    alike["rarer_genre"] = _share_a_name(films["categories"], at_most=0.5)
     sizes = {"films": len(films), "reviews": len(reviews), "nearest": NEAREST}
     texts = {}
     for name, (columns, named) in READ.items():
@@ -66,9 +68,10 @@ def _with_reviews(films: pd.DataFrame, reviews: pd.DataFrame) -> pd.DataFrame:
     return films.assign(reviews=films["item_id"].map(written), actors=actors)
 
 
-def _share_a_name(cells: pd.Series) -> np.ndarray:
-    """Which films have a name in common, bool [films, films]."""
+def _share_a_name(cells: pd.Series, at_most: float = 1.0) -> np.ndarray:
+    """Which films have a name in common that at most such a share of them has, bool [films, films]."""
     has = cells.fillna("").map(names).map("|".join).str.get_dummies().to_numpy()
+    has = has[:, has.mean(axis=0) <= at_most]
     return has @ has.T > 0
 
 
@@ -81,10 +84,10 @@ def _shares(vectors: np.ndarray, alike: dict[str, np.ndarray]) -> dict[str, Any]
     shares: dict[str, Any] = {"known": round(len(known) / len(vectors), 3)}
     for name, pairs in alike.items():
         among = pairs[np.ix_(known, known)]
-        found = np.take_along_axis(among, nearest, axis=1).mean()
-        chance = among[~np.eye(len(known), dtype=bool)].mean()
+        found = float(np.take_along_axis(among, nearest, axis=1).mean())
+        chance = float(among[~np.eye(len(known), dtype=bool)].mean())
         shares[name] = {"share": round(found, 4), "chance": round(chance, 4), "ratio": round(found / chance, 2)}
-    return shares | {"possible": round(1 / shares["either"]["chance"], 2)}
+    return shares | {"possible": round(1 / shares["genre_or_director"]["chance"], 2)}
 
 
 def _jieba_seconds(texts: list[str]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_an_unknown_word_of_known_parts_has_gensims_vector() -> None:
 
 def test_an_unknown_word_of_unknown_parts_has_zeros(sentences: list[list[str]]) -> None:
     with_parts = WordVectors.train(sentences, **SMALL, subwords=True)
-    np.testing.assert_array_equal(with_parts.of_unknown("zzzz"), np.zeros(8))
+    np.testing.assert_array_equal([with_parts.of_unknown(word) for word in ("zzzz", "")], np.zeros((2, 8)))
     np.testing.assert_array_equal(WordVectors.train(sentences, **SMALL).of_unknown("cooks"), np.zeros(8))
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
 from tfllmrec.data import Checkerboard, Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import Word2Vec, load, word2vec
+from tfllmrec.recommenders import Word2Vec, load
 
 NEW = pd.DataFrame({"item_id": ["new even", "new odd"], "title": ["?", "?"], "categories": ["even", "odd"]})
 
@@ -71,7 +72,7 @@ def test_options_reach_the_content(board: Checkerboard, monkeypatch: pytest.Monk
         told.extend([*arguments, options])
         raise Given
 
-    monkeypatch.setattr(word2vec.Word2VecContent, "fit", fit)
+    monkeypatch.setattr(Word2VecContent, "fit", fit)
     for neighbours in (True, False):
         told.clear()
         with pytest.raises(Given):
@@ -79,7 +80,7 @@ def test_options_reach_the_content(board: Checkerboard, monkeypatch: pytest.Monk
         items, interactions, options, _ = told
         assert items is board.data.items
         assert (interactions is board.data.interactions) == neighbours
-        assert options == word2vec.Word2VecOptions(**given)
+        assert options == Word2VecOptions(**given)
 
 
 @pytest.mark.parametrize(

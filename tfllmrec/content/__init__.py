@@ -1,1 +1,1 @@
-"""What an item is: its text and categories as tokens."""
+"""What an item is: tokens, given vectors, and vectors of its words and of the company it keeps."""

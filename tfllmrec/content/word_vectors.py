@@ -18,9 +18,8 @@ from tqdm import tqdm
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 
-_RATE = (
-    0.05  # the learning rate at the start: gensim's 0.025 takes twice the epochs; 0.2 fails where items are frequent
-)
+# The learning rate at the start: gensim's 0.025 takes twice the epochs, 0.2 learns nothing where items are frequent.
+_RATE = 0.05
 _PARTS = {"min_n": 3, "max_n": 6, "bucket": 20_000}  # gensim's own two million buckets are for the whole web
 _PHRASES = {"threshold": 0.5, "scoring": "npmi", "connector_words": ENGLISH_CONNECTOR_WORDS}
 
@@ -101,7 +100,8 @@ class WordVectors:
         """The mean of the vectors of a word's parts, float32 [D]; zeros where they are unknown as well."""
         if self.parts is None:
             return self.vectors[0]
-        return self.parts[ft_ngram_hashes(word, *_PARTS.values())].mean(axis=0)
+        hashes = ft_ngram_hashes(word, *_PARTS.values())
+        return self.parts[hashes].mean(axis=0) if hashes else self.vectors[0]
 
     def weighted_sums(self, sentences: Sequence[Sequence[str]], weights: np.ndarray) -> np.ndarray:
         """The sum of the vectors of each sentence's words, each times its weight: float32 [sentences, D].
@@ -158,7 +158,7 @@ def learn_phrases(sentences: Iterable[Sequence[str]]) -> list[str]:
     By normalised pointwise mutual information (Bouma, 2009). English "of", "the" and their like may stand between.
 
     Example:
-        >>> learn_phrases([["a", "man", "in", "new", "york"], ["a", "woman", "in", "new", "york"], ["new", "man"]] * 5)
+        >>> learn_phrases([["new", "york"], ["new", "man"], ["old", "man"], ["old", "car"], ["new", "car"]] * 5)
         ['new_york']
     """
     return list(Phrases(sentences, min_count=5, **_PHRASES).export_phrases())

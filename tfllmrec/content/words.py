@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 Language = Literal["auto", "zh", "other"]
 
-_HAN = "\u3005\u3007\u3400-\u9fff\U00020000-\U0003ffff"
+_HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
 _KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff"
-_SOUTHEAST = (
-    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u1000-\u103f\u1050-\u109f\u1780-\u17d3"  # Thai, Lao, Burmese, Khmer
-)
+# Thai, Lao, Burmese, Khmer
+_SOUTHEAST = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1050-\u109d\u1780-\u17d3"
 _UNSPACED = _HAN + _KANA + _SOUTHEAST
 _LETTER = rf"[^\W_{_UNSPACED}]"
 # Python's \w lacks them, and without its vowel signs a word of Hindi is several. No emoji selectors (\ufe0f).
@@ -46,7 +45,7 @@ def words(text: str, language: Language = "auto") -> list[str]:
         >>> words("我在重庆看了《疯狂的石头》")
         ['我', '在', '重庆', '看', '了', '疯狂', '的', '石头']
         >>> words("千与千寻 千と千尋の神隠し")
-        ['千与', '千寻', '千と', 'と千', '千尋', '尋の', 'の神', '神隠', '隠し']
+        ['千与千寻', '千と', 'と千', '千尋', '尋の', 'の神', '神隠', '隠し']
     """
     found: list[str] = []
     for run in _WORD.findall(_THOUSANDS.sub("", _plain(text))):

@@ -4,7 +4,7 @@ import copy
 import shutil
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import keras
 import numpy as np
@@ -12,13 +12,15 @@ import pandas as pd
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.models.history import DecayedMean, NewestFirst
 from tfllmrec.models.scoring import ItemIndex, scoring_inputs
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import STRICT, Config, Names, Positive
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+
+if TYPE_CHECKING:
+    from tfllmrec.content.word2vec import Word2VecContent
 
 _CONTENT = "word2vec"
 
@@ -35,10 +37,10 @@ class Word2VecConfig(Config):
     dim: width of the vectors of words, and of those of neighbours.
     window: words before and after that a word is to predict, at most.
     min_count: words that occur less often are unknown.
-    epochs: passes over texts and over histories.
+    epochs: passes over texts and over histories; None chooses by their size.
     phrases: words that mostly come together become one.
     subwords: unknown words have the vectors of their parts.
-    remove_common: the direction that all texts share is taken out.
+    remove_common: what all texts have in common is taken out.
     """
 
     decay: Annotated[float, Field(gt=0, le=1)] = 0.9
@@ -47,9 +49,9 @@ class Word2VecConfig(Config):
     names: Names = ("categories",)
     language: Literal["auto", "zh", "other"] = "auto"
     dim: Positive = 64
-    window: Positive = 5
+    window: Positive = 20
     min_count: Positive = 2
-    epochs: Positive = 20
+    epochs: Positive | None = None
     phrases: bool = True
     subwords: bool = False
     remove_common: bool = True
@@ -75,12 +77,14 @@ class Word2Vec(Recommender):
     family = "word2vec"
     config_class = Word2VecConfig
 
-    content: Word2VecContent
+    content: "Word2VecContent"
     index: ItemIndex
     query_model: keras.Model
 
     def _fit(self, train: Dataset, *_: Any, verbose: int | str, **__: Any) -> None:
         config = self.config
+        from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions  # gensim takes seconds to load
+
         told = config.to_dict()
         options = Word2VecOptions(**{field.name: told[field.name] for field in fields(Word2VecOptions)})
         interactions = train.interactions if config.neighbours else None
@@ -122,6 +126,8 @@ class Word2Vec(Recommender):
         Raises:
             InputError: the folder holds no saved recommender of this family.
         """
+        from tfllmrec.content.word2vec import Word2VecContent
+
         recommender = super().load(folder)
         recommender.content = Word2VecContent.load(Path(folder) / _CONTENT)
         return recommender
