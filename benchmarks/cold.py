@@ -21,7 +21,7 @@ from tfllmrec.quiet import quiet_tensorflow
 quiet_tensorflow()
 
 import numpy as np  # noqa: E402
-from common import progress, report  # noqa: E402
+from common import progress, report, rounded  # noqa: E402
 
 from tfllmrec.content.text_vectors import item_texts, text_vectors  # noqa: E402
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions  # noqa: E402
@@ -42,11 +42,11 @@ def main() -> None:
         config = chosen.config_class.for_data(data, options | {"seed": seed})
         found: dict[str, Any] = {"seed": seed}
         if "items" in arguments.part:
-            found["items"] = _rounded(cold_item_scores(chosen, config, data, seed=arguments.draw))
+            found["items"] = rounded(cold_item_scores(chosen, config, data, seed=arguments.draw))
             progress(f"seed {seed}, new items: {found['items']}")
         if "users" in arguments.part:
             by_length = cold_user_scores(chosen, config, data, seed=arguments.draw)
-            found["users"] = {str(length): _rounded(metrics) for length, metrics in by_length.items()}
+            found["users"] = {str(length): rounded(metrics) for length, metrics in by_length.items()}
             progress(f"seed {seed}, new users: {found['users']}")
         runs.append(found | {"config": config.to_dict()})
     count = len(cold_items(data, seed=arguments.draw).items)
@@ -68,10 +68,6 @@ def _with_vectors(data: Dataset, arguments: argparse.Namespace) -> Dataset:
     if arguments.text:
         items = items.assign(text_vector=list(text_vectors(item_texts(data.items), arguments.text, progress=True)))
     return replace(data, items=items)
-
-
-def _rounded(metrics: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 5) for name, value in metrics.items()}
 
 
 def _arguments() -> argparse.Namespace:

@@ -47,6 +47,11 @@ def report(result: dict[str, Any], record: str | None = None) -> None:
         (RESULTS / f"{record}.json").write_text(json.dumps(json.loads(line), indent=2) + "\n", encoding="utf-8")
 
 
+def rounded(metrics: dict[str, float]) -> dict[str, float]:
+    """Metrics as a result has them."""
+    return {name: round(value, 5) for name, value in metrics.items()}
+
+
 def progress(text: str) -> None:
     """A line on stderr."""
     print(text, file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ quiet_tensorflow()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from common import report  # noqa: E402
+from common import report, rounded  # noqa: E402
 
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, summarise  # noqa: E402
@@ -51,8 +51,8 @@ def _run(name: str, options: dict[str, Any], split: Split, backup: Path | None) 
     gains = ndcg(ranking.ranks, 10)
     return {
         "seed": options["seed"],
-        "validation": _rounded(validation),
-        "test": _rounded(summarise(ranking, split.train.item_counts)),
+        "validation": rounded(validation),
+        "test": rounded(summarise(ranking, split.train.item_counts)),
         "test_standard_error": round(float(gains.std() / np.sqrt(len(gains))), 5),
         "best_epoch": int(np.argmax(epochs)) + 1 if epochs else None,
         "seconds": round(seconds, 1),
@@ -69,11 +69,7 @@ class _EpochLine(keras.callbacks.Callback):
 
 
 def _mean(metrics: list[dict[str, float]]) -> dict[str, float]:
-    return _rounded({name: float(np.mean([each[name] for each in metrics])) for name in metrics[0]})
-
-
-def _rounded(metrics: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 5) for name, value in metrics.items()}
+    return rounded({name: float(np.mean([each[name] for each in metrics])) for name in metrics[0]})
 
 
 def _arguments() -> argparse.Namespace:

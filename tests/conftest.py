@@ -28,3 +28,18 @@ def run(monkeypatch, capsys):
         return stopped.value.code or 0, found.out, found.err
 
     return run
+
+
+@pytest.fixture
+def no_key_around(monkeypatch):
+    """No key of pseudonyms in the environment."""
+    monkeypatch.delenv("TFLLMREC_PSEUDONYM_KEY", raising=False)
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    """A private file with a key of pseudonyms."""
+    path = tmp_path / "secret.key"
+    path.write_bytes(b"correct horse battery")
+    path.chmod(0o600)
+    return path

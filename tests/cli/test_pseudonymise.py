@@ -7,21 +7,10 @@ import pytest
 from tfllmrec.data import Dataset, pseudonymise_folder, pseudonyms
 from tfllmrec.errors import InputError
 
-KEY = b"correct horse battery"
+KEY = b"correct horse battery"  # what `key_file` holds
 VARIABLE = "TFLLMREC_PSEUDONYM_KEY"
 
-
-@pytest.fixture(autouse=True)
-def no_key_around(monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
-
-
-@pytest.fixture
-def key_file(tmp_path):
-    path = tmp_path / "secret.key"
-    path.write_bytes(KEY)
-    path.chmod(0o600)
-    return path
+pytestmark = pytest.mark.usefixtures("no_key_around")
 
 
 def of_users(data):

@@ -80,17 +80,15 @@ def evaluate(
     """Metrics of a run on the test targets of its data."""
     from rich.console import Console
 
-    from tfllmrec.evaluation.report import cold_table, score_table
+    from tfllmrec.evaluation.report import cold_table, plain, score_table
     from tfllmrec.training.cold import cold_scores
     from tfllmrec.training.runs import Run
 
     loaded = Run.load(run)
     family, scores = loaded.recommender.family, loaded.evaluate()
-    found: dict[str, Any] = cold_scores(loaded.recommender, loaded.source.split()[0]) if cold else {}
+    found: dict[str, Any] = cold_scores(loaded.recommender, loaded.source.dataset()) if cold else {}
     if as_json:
-        rounded = {name: round(value, 6) for name, value in scores.items()}
-        told = {row: {name: round(value, 6) for name, value in metrics.items()} for row, metrics in found.items()}
-        print(json.dumps(rounded | ({"cold": told} if cold else {})))
+        print(json.dumps(plain(scores | ({"cold": found} if cold else {}))))
         return
     Console().print(score_table({family: scores}))
     if cold:

@@ -31,13 +31,11 @@ def refresh(
     items: Annotated[Path, typer.Option(metavar="FOLDER", help="Where a table of items is, with new ones.")],
 ) -> None:
     """Add new items to what is served, as a new version and with no training: they are known by their content."""
-    from tfllmrec.data.reading import read_table
+    from tfllmrec.data.reading import read_items
     from tfllmrec.export import refresh as write
     from tfllmrec.training.runs import Run
 
-    table = read_table(items, "items")
-    if table is None:
-        raise InputError(f"{items} has neither items.parquet nor items.csv")
+    table = read_items(items)
     print(write(Run.load(run).recommender, folder, table))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tfllmrec.content.text_vectors import item_texts, text_vectors
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
-from tfllmrec.data.reading import read_table
+from tfllmrec.data.reading import read_items
 from tfllmrec.data.tables import check_items
 from tfllmrec.errors import InputError
 from tfllmrec.files import appearing
@@ -43,10 +43,7 @@ def enrich(
     folder = Path(folder)
     if word2vec is None and text_model is None:
         raise InputError("vectors: give a folder for Word2Vec, a text model, or both")
-    table = read_table(folder, "items")
-    if table is None:
-        raise InputError(f"{folder} has neither items.parquet nor items.csv")
-    items = check_items(table)
+    items = check_items(read_items(folder))
     with appearing(Path(out)) as hidden:
         if word2vec is not None:
             content = _content(items, Path(word2vec), columns, progress=progress)

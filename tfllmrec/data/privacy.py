@@ -1,6 +1,6 @@
 """Tables that name nobody: pseudonyms in place of user ids.
 
-Neither makes the data anonymous: a history is often the only one of its kind (`docs/privacy.md`).
+They do not make the data anonymous: a history is often the only one of its kind (`docs/privacy.md`).
 """
 
 import base64

@@ -23,6 +23,18 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     return None
 
 
+def read_items(folder: Path) -> pd.DataFrame:
+    """The table of items of a folder.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    table = read_table(folder, "items")
+    if table is None:
+        raise InputError(f"{folder} has neither items.parquet nor items.csv")
+    return table
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     """A CSV table whose ids keep leading zeros and may be called "NA"."""
     text = dict.fromkeys(["user_id", "item_id", "title", "text", "categories", "event", "scenario"], str)

@@ -131,7 +131,7 @@ def write_report(
     """
     path = Path(path)
     ordered = {name: models[name] for name in best_first(models)}
-    report = _plain({"data": data, "models": ordered, "cold": cold or {}, "seconds": seconds})
+    report = plain({"data": data, "models": ordered, "cold": cold or {}, "seconds": seconds})
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -142,12 +142,12 @@ def write_report(
         part.unlink(missing_ok=True)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Python numbers instead of NumPy's, floats rounded to 6 digits."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(element) for key, element in value.items()}
+        return {str(key): plain(element) for key, element in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(element) for element in value]
+        return [plain(element) for element in value]
     if isinstance(value, np.generic):
         value = value.item()
     return round(value, 6) if isinstance(value, float) else value

@@ -35,13 +35,21 @@ class Source:
         folder = Path(name_or_folder)
         return cls(str(folder.absolute()) if folder.is_dir() else name_or_folder, min_item_interactions)
 
+    def dataset(self) -> Dataset:
+        """The data set.
+
+        Raises:
+            InputError: the data cannot be had.
+        """
+        return load(self.data, min_item_interactions=self.min_item_interactions)
+
     def split(self) -> tuple[Dataset, Split]:
         """The data set and its leave-one-out split.
 
         Raises:
             InputError: the data cannot be had, or is too small to split.
         """
-        data = load(self.data, min_item_interactions=self.min_item_interactions)
+        data = self.dataset()
         return data, leave_one_out(data)
 
 
