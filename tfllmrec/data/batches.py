@@ -47,7 +47,7 @@ def next_item_batches(
         while True:
             yield generator.permutation(places)
 
-    return _batches(epochs(), (len(places),), batch_size, gather)
+    return batches_of(epochs(), (len(places),), batch_size, gather)
 
 
 def window_batches(
@@ -90,7 +90,7 @@ def window_batches(
             yield generator.permutation(np.stack([first, np.minimum(first + window + 1, ends)], axis=1))
             epoch += 1
 
-    return _batches(epochs(), (len(rows), 2), batch_size, gather)
+    return batches_of(epochs(), (len(rows), 2), batch_size, gather)
 
 
 def _cells(items: "tf.Tensor", first: "tf.Tensor", end: "tf.Tensor", width: int) -> "tf.Tensor":
@@ -101,10 +101,17 @@ def _cells(items: "tf.Tensor", first: "tf.Tensor", end: "tf.Tensor", width: int)
     return tf.where(places < end[:, None], tf.gather(items, tf.minimum(places, len(items) - 1)), 0)
 
 
-def _batches(
+def batches_of(
     epochs: Iterator[np.ndarray], shape: tuple[int, ...], batch_size: int, gather: Callable[..., Any]
 ) -> "tf.data.Dataset":
-    """What `gather` makes of an epoch's examples, of that shape, a batch at a time; then of the next epoch's."""
+    """What `gather` makes of an epoch's examples, a batch at a time; then of the next epoch's.
+
+    Args:
+        epochs: the examples of one epoch after the other, int64.
+        shape: theirs.
+        batch_size: examples a batch; the last one may be smaller.
+        gather: a batch of examples -> what the model is given.
+    """
     import tensorflow as tf
 
     def epoch() -> Iterator[np.ndarray]:

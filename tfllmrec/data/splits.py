@@ -73,6 +73,22 @@ def leave_one_out(data: Dataset) -> Split:
     )
 
 
+def leave_last_out(data: Dataset) -> tuple[Dataset, Targets]:
+    """What comes before every user's last item, and those last items as targets: to train a ranker on.
+
+    A retriever fitted on the first part has not met the targets, so it finds them as it will find those of a report.
+    A user with a single interaction stays in the first part. A repeat of an earlier item is no target.
+
+    Raises:
+        InputError: no user has two interactions.
+    """
+    last = (_interactions_to_come(data) == 0) & (data.histories.lengths[data.user_indices] >= 2)
+    if not last.any():
+        raise InputError("leave-last-out: no user has the two interactions it takes")
+    first_time = _is_first_time(data)
+    return data.keep(~last, *_repeats(last & ~first_time)), _targets(data, last & first_time)
+
+
 def temporal(data: Dataset, validation_from: float, test_from: float) -> Split:
     """Cut the table at two moments: train before `validation_from`, test from `test_from` on.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders.base import Recommender
+from tfllmrec.recommenders.bert_ranker import BertRanker
 from tfllmrec.recommenders.ease import Ease
 from tfllmrec.recommenders.markov_chain import MarkovChain
 from tfllmrec.recommenders.next_item import NextItem
@@ -13,7 +14,7 @@ from tfllmrec.recommenders.two_tower import TwoTower
 from tfllmrec.recommenders.word2vec import Word2Vec
 
 FAMILIES: dict[str, type[Recommender]] = {
-    family.family: family for family in (Popularity, MarkovChain, Ease, Word2Vec, TwoTower, NextItem)
+    family.family: family for family in (Popularity, MarkovChain, Ease, Word2Vec, TwoTower, NextItem, BertRanker)
 }
 """Every family by its name."""
 
@@ -41,6 +42,7 @@ def load(folder: str | Path) -> Recommender:
 
 __all__ = [
     "FAMILIES",
+    "BertRanker",
     "Ease",
     "MarkovChain",
     "NextItem",

@@ -146,6 +146,7 @@ class Recommender(Answering, ABC):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.catalogue.save(folder)
+        self._write(folder)
         self.model.save(folder / "model.keras")
         write_description(folder, self.family, self.config.to_dict())  # last: a folder without it is no run
 
@@ -162,7 +163,14 @@ class Recommender(Answering, ABC):
             raise InputError(f"{folder} holds a {family}, not a {cls.family}")
         recommender = cls(cls.config_class.from_options(config))
         recommender.catalogue = Catalogue.load(folder)
+        recommender._read(folder)
         with reading(folder / "model.keras") as path:
             recommender.model = keras.saving.load_model(path, safe_mode=True)
             recommender._assemble()
         return recommender
+
+    def _write(self, folder: Path) -> None:
+        """Keep what the family has beside its model."""
+
+    def _read(self, folder: Path) -> None:
+        """Read what `_write` kept, before the model is."""

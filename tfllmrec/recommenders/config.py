@@ -1,5 +1,6 @@
 """Configurations: frozen dataclasses whose values are checked and survive JSON."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Self
@@ -21,6 +22,15 @@ def _split(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Any number of names; text is read as names with commas between."""
+
+
+def _parsed(value: Any) -> Any:
+    """Options as a command line has them, in JSON."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+Options = Annotated[dict[str, Any], BeforeValidator(_parsed)]
+"""Options of a part; text is read as JSON."""
 
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -95,23 +95,14 @@ class ContentRecommender(NeuralRecommender):
         grown.index.vectors.assign(np.concatenate([self.index.vectors, grown.index.vectors[rows:]]))
         return grown
 
-    def save(self, folder: str | Path) -> None:
-        """See `Recommender.save`; the names of the tokens are kept as well, so that new items can be read."""
-        super().save(folder)
+    def _write(self, folder: Path) -> None:
+        """The names of the tokens, so that new items can be read."""
         text = json.dumps(self.tokens.tokens[1:].tolist(), ensure_ascii=False)
-        (Path(folder) / _TOKENS).write_text(text + "\n", encoding="utf-8")
+        (folder / _TOKENS).write_text(text + "\n", encoding="utf-8")
 
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: the folder holds no saved recommender of this family.
-        """
-        recommender = super().load(folder)
-        with reading(Path(folder) / _TOKENS) as path:
-            recommender.tokens = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
-        return recommender
+    def _read(self, folder: Path) -> None:
+        with reading(folder / _TOKENS) as path:
+            self.tokens = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _copy_weights(source: keras.Model, target: keras.Model, *, but: keras.layers.Layer) -> None:

@@ -113,21 +113,11 @@ class Word2Vec(Recommender):
         grown._index_vectors(np.concatenate([self.index.vectors[1:], self.content.transform(new)]))
         return grown
 
-    def save(self, folder: str | Path) -> None:
-        """See `Recommender.save`; the content is kept in a folder of its own."""
-        super().save(folder)
-        shutil.rmtree(Path(folder) / _CONTENT, ignore_errors=True)  # that of a save before
-        self.content.save(Path(folder) / _CONTENT)
+    def _write(self, folder: Path) -> None:
+        shutil.rmtree(folder / _CONTENT, ignore_errors=True)  # that of a save before
+        self.content.save(folder / _CONTENT)
 
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: the folder holds no saved recommender of this family.
-        """
+    def _read(self, folder: Path) -> None:
         from tfllmrec.content.word2vec import Word2VecContent
 
-        recommender = super().load(folder)
-        recommender.content = Word2VecContent.load(Path(folder) / _CONTENT)
-        return recommender
+        self.content = Word2VecContent.load(folder / _CONTENT)

@@ -1,0 +1,152 @@
+"""The interaction head of a bi-encoder: a user's vector, their history and candidates, all as vectors, to scores."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tfllmrec.models.history import NewestFirst, recency_biases
+from tfllmrec.models.scoring import ItemIndex, scoring_inputs
+
+
+@keras.saving.register_keras_serializable("tfllmrec")
+class TargetAttention(keras.layers.Layer):
+    """How well a candidate goes with the items of a history that matter to it (after Zhou et al., 2018, KDD).
+
+    A head's weights are a softmax over the history of (a learnt bias for the item's age + how much the item matters to
+    the candidate); what is weighted are the products of the candidate with the items.
+
+    (history float32 [B, L, D] newest first, present bool [B, L], candidates float32 [B, N, D]) -> float32
+    [B, N, heads]; zeros for an empty history.
+
+    Args:
+        heads: weighted means.
+    """
+
+    def __init__(self, heads: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def build(self, history_shape: Any, present_shape: Any, candidates_shape: Any) -> None:
+        """Weights for L ages and D dimensions."""
+        length, dim = history_shape[1:]
+        # Keys are made of the history: it is short, and candidates are many.
+        self.keys = keras.layers.Dense(self.heads * dim, name="keys")
+        self.keys.build(history_shape)
+        self.age_bias = self.add_weight(shape=(self.heads, length), name="age_bias")
+        self.age_bias.assign(recency_biases(self.heads, length))
+
+    def call(self, history: tf.Tensor, present: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        length, dim = history.shape[1:]
+        keys = tf.reshape(self.keys(history), [-1, length, self.heads, dim])
+        fit = tf.einsum("bnd,blhd->bnhl", candidates, keys) / np.sqrt(dim) + self.age_bias
+        weights = tf.nn.softmax(tf.where(present[:, None, None], fit, _HIDDEN), axis=-1)
+        products = tf.matmul(candidates, history, transpose_b=True)  # an absent item is zeros
+        return tf.reduce_sum(weights * products[:, :, None], axis=-1)
+
+    def compute_output_spec(
+        self, history: keras.KerasTensor, present: keras.KerasTensor, candidates: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """[B, N, heads]."""
+        return keras.KerasTensor((*candidates.shape[:2], self.heads), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "heads": self.heads}
+
+
+_HIDDEN = -1e9
+
+
+def interaction_head(
+    *, dim: int, history_length: int, heads: int = 2, hidden: int = 64, dropout: float = 0.2
+) -> keras.Model:
+    """Scores of candidates for a user: the product of both vectors, and what their interactions add.
+
+    What is added is a perceptron over the products of user and candidate, dimension by dimension, and over how well the
+    candidate goes with the history (`TargetAttention`). It starts at nothing, so that an untrained head ranks as the
+    vectors do.
+
+    Args:
+        dim: width D of all vectors.
+        history_length: L.
+        heads: see `TargetAttention`.
+        hidden: units of the perceptron.
+        dropout: on what the perceptron reads, and on its hidden units.
+
+    Returns:
+        {"query": float32 [B, D], "items": float32 [B, L, D] newest first, "present": bool [B, L], "candidates":
+        float32 [B, N, D]} -> scores float32 [B, N].
+    """
+    query = keras.Input((dim,), name="query")
+    items = keras.Input((history_length, dim), name="items")
+    present = keras.Input((history_length,), dtype="bool", name="present")
+    candidates = keras.Input((None, dim), name="candidates")
+    products = query[:, None] * candidates
+    attended = TargetAttention(heads, name="target_attention")(items, present, candidates)
+    read = keras.layers.Dropout(dropout)(keras.layers.Concatenate()([products, attended]))
+    inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu", name="hidden")(read))
+    added = keras.layers.Dense(1, kernel_initializer="zeros", name="added")(inner)
+    scores = ops.sum(products, axis=-1) + ops.squeeze(added, axis=-1)
+    inputs = {"query": query, "items": items, "present": present, "candidates": candidates}
+    return keras.Model(inputs, scores, name="interaction_head")
+
+
+def bi_encoder(items: keras.layers.Layer, encoder: keras.Model, head: keras.Model) -> keras.Model:
+    """A ranker of item indices: {"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, N]} -> [B, N].
+
+    Args:
+        items: what turns item indices into vectors: an `ItemEmbedding`, or a table frozen for serving.
+        encoder: a `tfllmrec.models.two_tower.query_encoder`.
+        head: an `interaction_head`.
+    """
+    inputs = scoring_inputs(encoder.input["items"].shape[1])
+    candidates = keras.Input((None,), dtype="int32", name="candidates")
+    asked = _asked(inputs, items, encoder)
+    return keras.Model({**inputs, "candidates": candidates}, head({**asked, "candidates": items(candidates)}))
+
+
+def scores_of_all(index: ItemIndex, encoder: keras.Model, head: keras.Model) -> keras.Model:
+    """The same of every item: {"user": int32 [B], "history": int32 [B, L]} -> [B, items + 1].
+
+    Args:
+        index: the vectors of all items.
+        encoder: a `tfllmrec.models.two_tower.query_encoder`.
+        head: an `interaction_head`.
+    """
+    inputs = scoring_inputs(encoder.input["items"].shape[1])
+    asked = _asked(inputs, index, encoder)
+    return keras.Model(inputs, _RowByRow(index, head)(asked["query"], asked["items"], asked["present"]))
+
+
+def _asked(inputs: dict[str, Any], items: keras.layers.Layer, encoder: keras.Model) -> dict[str, Any]:
+    """What the head is to know of users; the encoder is as it was trained, and stays so."""
+    newest_first = NewestFirst()(inputs["history"])
+    read = {"user": inputs["user"], "items": items(newest_first), "present": newest_first > 0}
+    return {"query": encoder(read, training=False), "items": read["items"], "present": read["present"]}
+
+
+class _RowByRow(keras.layers.Layer):
+    """A head over all items of an index, a user at a time: attention of all at once would take gigabytes."""
+
+    def __init__(self, index: ItemIndex, head: keras.Model) -> None:
+        super().__init__()
+        self._index, self._head = index, head
+
+    def call(self, query: tf.Tensor, items: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+        everything = tf.convert_to_tensor(self._index.vectors)[None]
+
+        def score(row: dict[str, tf.Tensor]) -> tf.Tensor:
+            asked = {name: part[None] for name, part in row.items()}
+            return self._head({**asked, "candidates": everything}, training=False)[0]
+
+        rows = {"query": query, "items": items, "present": present}
+        return tf.map_fn(score, rows, fn_output_signature=tf.float32)
+
+    def compute_output_spec(
+        self, query: keras.KerasTensor, items: keras.KerasTensor, present: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        return keras.KerasTensor((query.shape[0], self._index.item_count + 1), "float32")

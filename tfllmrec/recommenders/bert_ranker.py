@@ -1,0 +1,153 @@
+"""The BERT ranking family: what is written of items, by a KerasNLP BERT, and how it goes with a user's history."""
+
+import copy
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import keras
+import pandas as pd
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from tfllmrec.content.templates import item_texts
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.splits import Targets
+from tfllmrec.models.bi_encoder import bi_encoder, interaction_head, scores_of_all
+from tfllmrec.models.scoring import ItemIndex
+from tfllmrec.recommenders.config import STRICT, Fraction, Names, Options, Positive
+from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.recommenders.ranker import Ranker, RankerConfig
+from tfllmrec.recommenders.two_tower import TwoTower
+
+if TYPE_CHECKING:
+    from tfllmrec.content.pretrained import Bert
+
+_COLUMN = "bert"
+_TOWERS, _BERT = "towers", "bert"
+
+
+@dataclass(frozen=True, config=STRICT)
+class BertRankerConfig(RankerConfig):
+    """Attributes beside those of every `RankerConfig`.
+
+    backbone: a name for `tfllmrec.content.pretrained.pretrained`, or "small" for a BERT that learns from the items'
+        own texts and nothing else.
+    columns: of the item table, what is read of an item.
+    text_length: tokens of a text that are read.
+    towers: options of the two towers that learn the vectors; the others are chosen from the size of the data.
+    heads: weighted means of the history that a candidate makes for itself.
+    hidden: units of the perceptron of the interaction head.
+    dropout: in it.
+    """
+
+    backbone: str = "small"
+    columns: Names = ("title", "year", "categories", "text")
+    text_length: Positive = 64
+    towers: Options = Field(default_factory=dict)
+    heads: Positive = 2
+    hidden: Positive = 64
+    dropout: Fraction = 0.2
+
+    def of_towers(self) -> dict[str, Any]:
+        """The options of the two towers."""
+        given = {"id_dropout": 0.1, **self.towers}
+        vectors = ",".join(filter(None, [str(given.pop("vectors", "")), _COLUMN]))
+        fixed = {"vectors": vectors, "user_vectors": False, "history_length": self.history_length, "seed": self.seed}
+        return given | fixed
+
+
+class BertRanker(Ranker):
+    """A bi-encoder: item vectors made once of BERT's vectors of their texts, and a head that relates them to a user.
+
+    Texts are encoded by a frozen BERT, every text once. Two towers (`TwoTower`) learn what texts, titles, categories
+    and interactions make of an item and of a history; on their vectors an interaction head with attention from the
+    candidate to the history learns to put lists in order, under `tfrs.tasks.Ranking`.
+
+    Example:
+        >>> model = BertRanker(backbone="all-minilm-l6-v2").fit(split.train, split.validation)
+        >>> model.recommend(users=["42"], k=10)
+
+    Attributes:
+        bert: the backbone and its tokenizer.
+        towers: what learnt the vectors.
+        index: the item vectors.
+        query_model: {"user", "history": int32 [B, L]} -> query vectors, float32 [B, D].
+        model: the interaction head.
+    """
+
+    family = "bert_ranker"
+    config_class = BertRankerConfig
+
+    bert: "Bert"
+    towers: TwoTower
+    index: ItemIndex
+    query_model: keras.Model
+
+    def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, **options: Any) -> None:
+        self.bert = _backbone(self.config, train.items)
+        earlier = replace(earlier, items=self._with_texts(earlier.items))
+        self.towers = TwoTower(**self.config.of_towers()).fit(earlier, validation, **options)
+
+    def _with_texts(self, items: pd.DataFrame) -> pd.DataFrame:
+        """An item table with the vectors of its texts."""
+        from tfllmrec.content.text_vectors import text_vectors
+
+        texts = item_texts(items, self.config.columns)
+        return items.assign(**{_COLUMN: list(text_vectors(texts, self.bert, length=self.config.text_length))})
+
+    def _build(self, train: Dataset) -> keras.Model:
+        config = self.config
+        return interaction_head(
+            dim=self.towers.config.dim,
+            history_length=config.history_length,
+            heads=config.heads,
+            hidden=config.hidden,
+            dropout=config.dropout,
+        )
+
+    def _build_scorer(self) -> keras.Model:
+        self.towers.model.trainable = False
+        self.index, self.query_model = self.towers.index, self.towers.query_model
+        encoder = self.towers.model.get_layer("query_encoder")
+        self._rank_with(bi_encoder(self.index, encoder, self.model))
+        every = scores_of_all(self.index, encoder, self.model)
+        popular = popularity(self.catalogue, every.input)
+        return keras.Model(every.input, popular_if_empty(every.output, popular, every.input))
+
+    def _update_served(self) -> None:
+        """Nothing: the towers' vectors are fixed."""
+
+    def settled_config(self) -> BertRankerConfig:
+        """As many epochs as were best on the validation targets, of the towers and of the head."""
+        settled, towers = super().settled_config(), self.towers.settled_config()
+        return replace(settled, towers={**self.config.towers, "epochs": towers.epochs})
+
+    def _with_items(self, new: pd.DataFrame) -> Self:
+        grown = copy.copy(self)
+        grown.catalogue = self.catalogue.with_items(new)
+        grown.towers = self.towers.with_items(self._with_texts(new))
+        grown._assemble()
+        return grown
+
+    def _write(self, folder: Path) -> None:
+        self.towers.save(folder / _TOWERS)
+        shutil.rmtree(folder / _BERT, ignore_errors=True)  # that of a save before
+        self.bert.save(folder / _BERT)
+
+    def _read(self, folder: Path) -> None:
+        from tfllmrec.content.pretrained import pretrained
+
+        self.towers = TwoTower.load(folder / _TOWERS)
+        self.bert = pretrained(folder / _BERT)
+
+
+def _backbone(config: BertRankerConfig, items: pd.DataFrame) -> "Bert":
+    """The BERT of a configuration."""
+    from tfllmrec.content.pretrained import pretrained
+    from tfllmrec.content.small_bert import small_bert
+
+    if config.backbone != "small":
+        return pretrained(config.backbone)
+    return small_bert(item_texts(items, config.columns), length=config.text_length, seed=config.seed)

@@ -1,0 +1,131 @@
+"""What rankers have in common: scores of given candidates, and training on lists that a retriever found."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.lists import Lists
+from tfllmrec.data.splits import Targets, leave_last_out
+from tfllmrec.evaluation.lists import ListCallback
+from tfllmrec.recommenders.config import STRICT, Positive
+from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
+from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
+
+Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
+"""Fitted on a data set, what it finds for questions."""
+_LISTS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, config=STRICT)
+class RankerConfig(NeuralConfig):
+    """Attributes beside those of every `NeuralConfig`, which are those of the training on lists.
+
+    retriever: the family that finds the candidates to train on, with its own defaults.
+    candidates: how many it finds for a user.
+    drawn: items drawn at random beside them.
+    objective: see `tfllmrec.tasks.ranking.Ranking`.
+    """
+
+    retriever: str = "markov_chain"
+    candidates: Positive = 100
+    drawn: int = Field(default=20, ge=0)
+    objective: Objective = "listwise"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    batch_size: Positive = 128
+    epochs: Positive = 20
+
+
+class Ranker(NeuralRecommender):
+    """A recommender whose model scores given candidates, trained on what a retriever finds.
+
+    Nothing leaks: with n interactions of a user before validation, the retriever of the lists to train on knows the
+    first n - 1, and the n-th is the answer. It is fitted once more, on all n, for the lists to choose by.
+
+    Attributes:
+        ranker: {"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, N]} -> scores float32 [B, N].
+        retrieve: finds the lists; by default with `config.retriever`.
+    """
+
+    ranker: keras.Model
+    retrieve: Retrieve
+
+    def __init__(self, config: Any = None, **options: Any) -> None:
+        super().__init__(config, **options)
+        self.retrieve = self._retrieve
+
+    def _retrieve(self, train: Dataset, questions: Sequence[Targets]) -> list[Lists]:
+        from tfllmrec.recommenders import family  # which knows the rankers
+
+        retriever = family(self.config.retriever)(seed=self.config.seed).fit(train, verbose=0)
+        return [Lists(asked, retriever.rank(asked, self.config.candidates).top) for asked in questions]
+
+    @abstractmethod
+    def _prepare(
+        self,
+        train: Dataset,
+        earlier: Dataset,
+        validation: Targets | None,
+        *,
+        callbacks: list[keras.callbacks.Callback],
+        verbose: int | str,
+        backup: Path | None,
+    ) -> None:
+        """Whatever there is to learn of all items and of the earlier interactions before there are lists."""
+
+    def _fit(
+        self,
+        train: Dataset,
+        validation: Targets | None,
+        *,
+        callbacks: list[keras.callbacks.Callback],
+        verbose: int | str,
+        backup: Path | None,
+    ) -> None:
+        config = self.config
+        earlier, last = leave_last_out(train)
+        options: dict[str, Any] = {"callbacks": callbacks, "verbose": verbose}
+        before = backup and backup.with_name(f"before-lists-{backup.name}")
+        self._prepare(train, earlier, validation, **options, backup=before)
+        known = np.flatnonzero(earlier.item_counts)
+        lists = self.retrieve(earlier, [last])[0].with_targets()
+        self._lists = lists.with_drawn(known, config.drawn, seed=config.seed)
+        self._to_choose_by = None if validation is None else self.retrieve(train, [validation])[0]
+        super()._fit(train, validation, **options, backup=backup)
+
+    def _trainer(self) -> keras.Model:
+        return RankingModel(self.ranker, Ranking(self.config.objective))
+
+    def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
+        config = self.config
+        return self._lists.batches(
+            config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
+        )
+
+    def _ranking(self, validation: Targets) -> keras.callbacks.Callback:
+        assert self._to_choose_by is not None, "made with the validation targets"
+        return ListCallback(self.score_lists, self._to_choose_by)
+
+    def score_candidates(self, users: np.ndarray, histories: np.ndarray, candidates: np.ndarray) -> tf.Tensor:
+        """Scores of given candidates: int32 [B], [B, L], [B, N] -> float32 [B, N]."""
+        return self._rank({"user": users, "history": histories, "candidates": candidates})
+
+    def score_lists(self, lists: Lists) -> np.ndarray:
+        """Scores of lists, float32 [n, N]."""
+        targets, histories = lists.targets, lists.targets.histories.newest(self.history_length)
+        parts = [slice(start, start + _LISTS_AT_ONCE) for start in range(0, len(targets), _LISTS_AT_ONCE)]
+        asked = [(targets.users[part], histories[part], lists.candidates[part]) for part in parts]
+        return np.concatenate([self.score_candidates(*one) for one in asked])
+
+    def _rank_with(self, ranker: keras.Model) -> None:
+        """Score candidates with this model from now on."""
+        self.ranker = ranker
+        inputs = {name: tf.TensorSpec(given.shape, given.dtype, name) for name, given in ranker.input.items()}
+        self._rank = tf.function(ranker, input_signature=[inputs])
