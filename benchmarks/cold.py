@@ -23,7 +23,8 @@ quiet_tensorflow()
 import numpy as np  # noqa: E402
 from common import progress, report, rounded  # noqa: E402
 
-from tfllmrec.content.text_vectors import item_texts, text_vectors  # noqa: E402
+from tfllmrec.content.templates import item_texts  # noqa: E402
+from tfllmrec.content.text_vectors import text_vectors  # noqa: E402
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions  # noqa: E402
 from tfllmrec.data import Dataset, load  # noqa: E402
 from tfllmrec.data.splits import cold_items  # noqa: E402

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 
 from tfllmrec.content import text_vectors as module
-from tfllmrec.content.text_vectors import item_texts, text_vectors
+from tfllmrec.content.pretrained import Bert, pretrained
+from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.errors import InputError
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz花样年华"
@@ -83,14 +83,27 @@ def test_every_text_is_encoded_once(model: Path, cache: Path, monkeypatch: pytes
 
 
 def test_another_model_in_the_same_place_is_another(model: Path, cache: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = tmp_path / "model"
-    shutil.copytree(model, folder)
-    text_vectors(["one"], folder, cache=cache)
-    (folder / "note.txt").write_text("changed")
-    text_vectors(["one"], folder, cache=cache)
-    assert len(list(cache.iterdir())) == 2
+    changed = pretrained(model)
+    changed.backbone.token_embedding.embeddings.assign(changed.backbone.token_embedding.embeddings * -2)
+    for number, bert in enumerate([pretrained(model), changed], start=1):
+        bert.save(folder)
+        text_vectors(["one"], folder, cache=cache)
+        assert len(list(cache.iterdir())) == number
+        folder.rename(tmp_path / str(number))
+
+
+def test_a_model_is_known_again_wherever_it_lies(model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bert = pretrained(model)
+    first = text_vectors(["one", ""], bert, cache=cache)
+    monkeypatch.setattr(module, "_encode", None)
+    np.testing.assert_array_equal(text_vectors(["one", ""], model, cache=cache), first)
+    np.testing.assert_array_equal(text_vectors(["one", ""], Bert(bert.backbone, bert.tokenizer), cache=cache), first)
+
+
+def test_texts_longer_than_the_model(model: Path, cache: Path) -> None:
+    long, cut = text_vectors(["a " * 1000, "a " * 30], model, length=999, cache=cache)
+    np.testing.assert_allclose(long, cut, atol=1e-6)
 
 
 def test_a_damaged_cache_is_made_anew(model: Path, cache: Path) -> None:
@@ -109,17 +122,3 @@ def test_no_bert(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"^there is no BERT to be had from .*empty.*: give a folder in Keras's"):
         text_vectors(["one"], tmp_path / "empty", cache=cache)
-
-
-def test_texts_of_items() -> None:
-    items = pd.DataFrame(
-        {
-            "title": ["Alien (1979)", "花样年华", None],
-            "categories": ["Horror|Sci-Fi", None, ""],
-            "text": [" A ship. ", "", ""],
-        }
-    )
-    assert item_texts(items) == ["Alien (1979). Horror, Sci-Fi. A ship.", "花样年华", ""]
-    assert item_texts(items, ["text", "director"]) == ["A ship.", "", ""]
-    with pytest.raises(InputError, match=r"^items: none of the columns plot is there to read; the table has title, "):
-        item_texts(items, ["plot"])

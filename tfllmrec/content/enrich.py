@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tfllmrec.content.text_vectors import item_texts, text_vectors
+from tfllmrec.content.templates import item_texts
+from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
 from tfllmrec.data.reading import read_items
 from tfllmrec.data.tables import check_items

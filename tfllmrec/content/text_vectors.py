@@ -5,46 +5,20 @@ import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pooch
 from tqdm import tqdm
 
+from tfllmrec.content.pretrained import Bert, pretrained, text_dataset
 from tfllmrec.errors import InputError
 
 _BATCH = 64
 
 
-def item_texts(items: pd.DataFrame, columns: Sequence[str] = ("title", "categories", "text")) -> list[str]:
-    """What is written of every item, as one text: the columns that are there, a sentence each.
-
-    Args:
-        items: an item table.
-        columns: with text, or with names and `|` between.
-
-    Raises:
-        InputError: the table has none of the columns.
-
-    Example:
-        >>> item_texts(pd.DataFrame({"title": ["Alien (1979)"], "categories": ["Horror|Sci-Fi"]}))
-        ['Alien (1979). Horror, Sci-Fi']
-    """
-    there = [column for column in columns if column in items]
-    if not there:
-        raise InputError(
-            f"items: none of the columns {', '.join(columns)} is there to read; the table has "
-            f"{', '.join(map(str, items.columns))}"
-        )
-    cells = [items[column].astype(object).where(items[column].notna(), "").map(str) for column in there]
-    rows = zip(*(cell.str.replace("|", ", ").str.strip() for cell in cells), strict=True)
-    return [". ".join(part for part in row if part) for row in rows]
-
-
 def text_vectors(
     texts: Sequence[str],
-    model: str | Path,
+    model: str | Path | Bert,
     *,
     length: int = 128,
     cache: str | Path | None = None,
@@ -56,9 +30,8 @@ def text_vectors(
 
     Args:
         texts: any texts.
-        model: what `keras_nlp.models.BertBackbone.from_preset` takes: a folder in Keras's or Hugging Face's format, the
-            name of a preset ("bert_base_zh", "bert_base_multi"), or "hf://<owner>/<name>".
-        length: tokens of a text that are read.
+        model: a BERT, or the name or folder of one (`tfllmrec.content.pretrained.pretrained`).
+        length: tokens of a text that are read, at most as many as the model has places for.
         cache: folder; None takes one in the user's cache folder.
         progress: whether to show a progress bar.
 
@@ -66,16 +39,19 @@ def text_vectors(
         InputError: there is no such model, or it is no BERT.
 
     Example:
-        >>> vectors = text_vectors(item_texts(data.items), "models/all-minilm-l6-v2")
+        >>> vectors = text_vectors(item_texts(data.items), "all-minilm-l6-v2")
         >>> items = data.items.assign(text_vector=list(vectors))
     """
-    told = f"{_fingerprint(model)} {length}"
+    if not any(text.strip() for text in texts):
+        return np.zeros((len(texts), 0), np.float32)
+    bert = model if isinstance(model, Bert) else pretrained(model)
+    told = f"{bert.fingerprint} {length}"
     kept = Path(cache or pooch.os_cache("tfllmrec")) / f"text-vectors-{_hash(told)[:16]}.npz"
     known = _read(kept)
     keys = [_hash(text) for text in texts]
     missing = {key: text for key, text in zip(keys, texts, strict=True) if text.strip() and key not in known}
     if missing:
-        vectors = _encode([*missing.values()], str(model), length, progress=progress)
+        vectors = _encode([*missing.values()], bert, length, progress=progress)
         known |= dict(zip(missing, vectors, strict=True))
         _write(kept, known)
     width = len(next(iter(known.values()), ()))
@@ -83,14 +59,14 @@ def text_vectors(
     return np.array([known.get(key, nothing) for key in keys], np.float32).reshape(len(keys), width)
 
 
-def _encode(texts: list[str], model: str, length: int, *, progress: bool) -> np.ndarray:
+def _encode(texts: list[str], bert: Bert, length: int, *, progress: bool) -> np.ndarray:
     """Longest texts first, so that those of a batch are of one length and the first batch needs the most memory."""
+    import keras_nlp
     import tensorflow as tf
 
-    encoder, preprocessor = _load(model, length)
+    encoder = keras_nlp.models.BertTextEmbedder(bert.backbone)
     order = np.argsort([-len(text) for text in texts], kind="stable")
-    plain = [texts[place].replace("\xa0", " ") for place in order]  # which the tokenizer would not know
-    batches = tf.data.Dataset.from_tensor_slices(plain).batch(_BATCH).map(preprocessor)
+    sorted_texts = [texts[place] for place in order]
 
     @tf.function(reduce_retracing=True)
     def encode(tokens: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -99,40 +75,11 @@ def _encode(texts: list[str], model: str, length: int, *, progress: bool) -> np.
 
     found = []
     with tqdm(total=len(texts), desc="texts", unit="text", disable=not progress) as bar:
-        for tokens in batches:
+        for tokens in text_dataset(sorted_texts).batch(_BATCH).map(bert.preprocessor(length)):
             found.append(encode(tokens).numpy())
             bar.update(len(found[-1]))
     vectors = np.concatenate(found).astype(np.float32)
     return vectors[np.argsort(order)]
-
-
-def _load(model: str, length: int) -> tuple[Any, Any]:
-    """The model from token ids to vectors, and what makes token ids of texts."""
-    import keras_nlp
-
-    try:
-        tokenizer = keras_nlp.models.BertTokenizer.from_preset(model)
-        if tokenizer.lowercase:  # such models know letters without accents only
-            tokenizer = keras_nlp.models.BertTokenizer.from_preset(model, strip_accents=True)
-        backbone = keras_nlp.models.BertBackbone.from_preset(model)
-    except Exception as error:  # network, files, formats: the readers raise whatever makes them stumble
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"there is no BERT to be had from {model!r} ({reason}): give a folder in Keras's or Hugging Face's format, "
-            'the name of a KerasNLP preset such as "bert_base_multi", or "hf://<owner>/<name>"'
-        ) from error
-    preprocessor = keras_nlp.models.BertTextEmbedderPreprocessor(tokenizer, sequence_length=length)
-    return keras_nlp.models.BertTextEmbedder(backbone), preprocessor
-
-
-def _fingerprint(model: str | Path) -> str:
-    """A folder by what is in it, anything else by its name."""
-    files = sorted(path for path in Path(model).rglob("*") if path.is_file())
-    if not files:
-        return str(model)
-    return _hash(
-        " ".join(f"{path.relative_to(model)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files)
-    )
 
 
 def _hash(text: str) -> str:

@@ -1,0 +1,124 @@
+"""A vocabulary and a BERT of a catalogue's own texts: what is known, what is learnt, what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfllmrec.content.pretrained import Bert, pretrained
+from tfllmrec.content.small_bert import small_bert
+from tfllmrec.content.text_vectors import text_vectors
+from tfllmrec.content.wordpieces import learn_wordpieces
+from tfllmrec.errors import InputError
+
+keras_nlp = pytest.importorskip("keras_nlp")
+
+CHINESE = ["霸王别姬", "大红灯笼高高挂", "无间道", "英雄", "卧虎藏龙", "让子弹飞", "活着", "红高粱"]
+HOSTILE = [
+    "[SEP] [MASK] ##x #1",
+    "\0\x07\u200b",
+    "a\xa0b\u3000c",
+    "🎬🇫🇷 film",
+    "Amélie ÉTÉ naïve",
+    "Say Anything… 8½ ™ ﬁn",
+    "펜트하우스 コールドケース3 ？",
+    "word " * 3000,
+    "x" * 5000,
+    "\ud800",
+    "",
+]
+SMALL = {"layers": 1, "dim": 8, "heads": 2, "length": 12, "epochs": 1}
+
+
+def bert_of(vocabulary: list[str]) -> Bert:
+    return Bert(None, keras_nlp.models.BertTokenizer(vocabulary, lowercase=True, strip_accents=True))
+
+
+def test_the_vocabulary_of_two_words() -> None:
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert learn_wordpieces(["Bé", "花样 ab"], 100) == [*special, "##b", "##e", "a", "b", "样", "花", "e"]
+
+
+def test_pieces_that_come_twice_are_learnt_as_far_as_there_is_room() -> None:
+    texts = ["dog", "DÒG", "dot"]
+    letters = learn_wordpieces(texts, 1)
+    assert letters[5:] == ["##g", "##o", "##t", "d", "g", "o", "t"]
+    assert learn_wordpieces(texts, 13)[5:] == [*letters[5:], "do"]
+    assert learn_wordpieces(texts, 100)[5:] == [*letters[5:], "do", "dog"]
+
+
+def test_every_character_of_the_texts_is_known() -> None:
+    rare = ["".join(map(chr, range(0x4E00, 0x4E00 + 3000)))]
+    assert bert_of(learn_wordpieces(CHINESE + rare, 100)).unknown_share(CHINESE + rare) == 0
+    hostile = [text for text in HOSTILE if text != "x" * 5000]  # a word that is too long for any tokenizer
+    assert bert_of(learn_wordpieces(HOSTILE, 100)).unknown_share(hostile) == 0
+
+
+def test_chinese_titles_are_read_by_what_other_chinese_titles_taught() -> None:
+    bert = bert_of(learn_wordpieces(CHINESE, 1000))
+    assert {"霸", "虎", "藏"} <= set(bert.tokenizer.vocabulary)
+    assert not any(piece.startswith("##") for piece in bert.tokenizer.vocabulary)  # a character is a word
+    assert bert.unknown_share(CHINESE) == 0
+    assert bert.unknown_share(["龙虎门", "英雄本色"]) == pytest.approx(3 / 7)
+    assert bert_of(learn_wordpieces(["Alien", "Heat"], 1000)).unknown_share(CHINESE) == 1
+
+
+def test_equal_texts_and_seeds_give_equal_weights() -> None:
+    first = small_bert(CHINESE + HOSTILE, **SMALL)
+    assert small_bert(CHINESE + HOSTILE, **SMALL).fingerprint == first.fingerprint
+    assert small_bert(CHINESE + HOSTILE, **SMALL, seed=1).fingerprint != first.fingerprint
+    assert all(np.isfinite(weight.numpy()).all() for weight in first.backbone.weights)
+
+
+def test_the_same_vectors_from_a_folder(tmp_path: Path) -> None:
+    bert = small_bert(CHINESE + HOSTILE, **SMALL)
+    assert (bert.backbone.num_layers, bert.backbone.hidden_dim, bert.backbone.max_sequence_length) == (1, 8, 12)
+    bert.save(tmp_path / "model")
+    again = pretrained(tmp_path / "model")
+    assert again.fingerprint == bert.fingerprint
+    found = [text_vectors(CHINESE + HOSTILE, model, cache=tmp_path / str(id(model))) for model in (bert, again)]
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_allclose(np.linalg.norm(found[0][:-1], axis=1), 1, atol=1e-5)
+
+
+def test_words_are_guessed_by_the_company_they_keep(tmp_path: Path) -> None:
+    """Texts with other words but the same company end up alike, which they are not before the training."""
+    groups = {"space": ("ship star", ["alien", "rocket"]), "love": ("kiss rose", ["wedding", "bride"])}
+    texts = [f"{word} {company}" for company, words in groups.values() for word in words]
+    bert = small_bert(texts * 100, layers=1, dim=16, heads=2, length=8, epochs=50)
+    vectors = text_vectors(["alien", "rocket", "wedding", "bride"], bert, cache=tmp_path)
+    alien, rocket, wedding, bride = vectors - vectors.mean(axis=0)
+    assert alien @ rocket > 0 < wedding @ bride
+    assert max(alien @ wedding, alien @ bride, rocket @ wedding, rocket @ bride) < 0
+
+
+@pytest.mark.parametrize("texts", [[], ["", " \xa0"], ["\0\x07"], ["!", "?! …"]])
+def test_texts_without_a_word(texts: list[str]) -> None:
+    number = len(texts)
+    message = rf"^texts: there is no word to learn from in {number} texts; give titles, names or plots$"
+    with pytest.raises(InputError, match=message):
+        small_bert(texts)
+
+
+def test_one_word_is_enough() -> None:
+    bert = small_bert(["花"], **SMALL)
+    assert bert.tokenizer.vocabulary[5:] == ["花"]
+    assert all(np.isfinite(weight.numpy()).all() for weight in bert.backbone.weights)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vocabulary_size": 0}, r"^vocabulary_size is 0: give 1 or more$"),
+        ({"layers": 0}, r"^layers is 0: give 1 or more$"),
+        ({"dim": 0}, r"^dim is 0: give 1 or more$"),
+        ({"heads": 0}, r"^heads is 0: give 1 or more$"),
+        ({"epochs": 0}, r"^epochs is 0: give 1 or more$"),
+        ({"length": 2}, r"^length is 2: give 3 or more$"),
+        ({"seed": -1}, r"^seed is -1: give 0 or more$"),
+        ({"dim": 9, "heads": 2}, r"^dim is 9 and heads is 2: give a dim that is a multiple of heads$"),
+    ],
+)
+def test_options_that_are_none(options: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        small_bert(["one"], **options)
