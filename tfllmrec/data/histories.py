@@ -39,6 +39,12 @@ class Histories:
         return cls(np.asarray(values, dtype=np.int32), offsets)
 
     @classmethod
+    def from_padded(cls, matrix: np.ndarray) -> "Histories":
+        """Histories from rows with zeros on the right, [rows, any]."""
+        there = matrix > 0
+        return cls.from_lengths(matrix[there], there.sum(axis=1))
+
+    @classmethod
     def where(cls, chosen: np.ndarray, first: "Histories", second: "Histories") -> "Histories":
         """Row by row from `first` where `chosen` (bool [rows]) is true, else from `second`."""
         both = cls(

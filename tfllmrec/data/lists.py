@@ -1,6 +1,6 @@
 """Lists of candidates: what a retriever found for a question, to be put in order by a ranker."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -87,3 +87,17 @@ class Lists:
                 epoch += 1
 
         return batches_of(epochs(), (len(targets),), batch_size, gather)
+
+
+def union(parts: Sequence[Lists]) -> Lists:
+    """The candidates of several retrievers for the same questions, each once: int32 [n, N of all together].
+
+    Args:
+        parts: lists of the same targets; what the first ones have comes first.
+    """
+    candidates = np.concatenate([part.candidates for part in parts], axis=1)
+    for row in candidates:
+        first = np.zeros(len(row), bool)
+        first[np.unique(row, return_index=True)[1]] = True
+        row[~first] = 0
+    return Lists(parts[0].targets, candidates)

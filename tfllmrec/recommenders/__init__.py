@@ -5,6 +5,7 @@ from pathlib import Path
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.bert_ranker import BertRanker
+from tfllmrec.recommenders.cascade import Cascade
 from tfllmrec.recommenders.ease import Ease
 from tfllmrec.recommenders.markov_chain import MarkovChain
 from tfllmrec.recommenders.next_item import NextItem
@@ -14,7 +15,8 @@ from tfllmrec.recommenders.two_tower import TwoTower
 from tfllmrec.recommenders.word2vec import Word2Vec
 
 FAMILIES: dict[str, type[Recommender]] = {
-    family.family: family for family in (Popularity, MarkovChain, Ease, Word2Vec, TwoTower, NextItem, BertRanker)
+    family.family: family
+    for family in (Popularity, MarkovChain, Ease, Word2Vec, TwoTower, NextItem, BertRanker, Cascade)
 }
 """Every family by its name."""
 
@@ -43,6 +45,7 @@ def load(folder: str | Path) -> Recommender:
 __all__ = [
     "FAMILIES",
     "BertRanker",
+    "Cascade",
     "Ease",
     "MarkovChain",
     "NextItem",

@@ -49,12 +49,21 @@ class Answering:
         """L, how many of the newest items the scoring model reads."""
         return self.config.history_length
 
-    def score(self, users: np.ndarray, histories: np.ndarray, features: np.ndarray | None = None) -> tf.Tensor:
+    def score(
+        self,
+        users: np.ndarray,
+        histories: np.ndarray,
+        features: np.ndarray | None = None,
+        exclude: np.ndarray | None = None,
+    ) -> tf.Tensor:
         """Scores of all items: users int32 [B], histories int32 [B, L] -> float32 [B, items + 1].
 
-        Where the model reads users' features there may be others than those stored, int32 [B, F].
+        Where the model reads users' features there may be others than those stored, int32 [B, F]. A cascade looks for
+        candidates among the items that are not to be excluded, int32 [B, any]; other models score those as well.
         """
         inputs = {"user": users, "history": histories}
+        if "exclude" in self.scorer.input:
+            inputs["exclude"] = histories if exclude is None else exclude
         if self.catalogue.features is not None:
             width = len(self.catalogue.features.columns)
             inputs["user_features"] = np.zeros((len(users), width), np.int32) if features is None else features
@@ -113,7 +122,7 @@ class Answering:
         read = Histories.where(given.lengths > 0, given, stored)
         hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded])
         features = None if told is None else told.lookup(asked.features)
-        scores = self.score(user_indices, read.newest(self.history_length), features)
+        scores = self.score(user_indices, read.newest(self.history_length), features, hidden.padded())
         best, best_scores = top_items(scores, hidden.padded(), min(k, len(self.catalogue.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
 

@@ -24,6 +24,10 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Any number of names; text is read as names with commas between."""
 
 
+Numbers = Annotated[tuple[float, ...], BeforeValidator(_split)]
+"""Any number of numbers; text is read as numbers with commas between."""
+
+
 def _parsed(value: Any) -> Any:
     """Options as a command line has them, in JSON."""
     return json.loads(value) if isinstance(value, str) else value

@@ -1,0 +1,246 @@
+"""The cascade: retrievers find candidates, a ranker and they together put them in order."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.histories import Histories
+from tfllmrec.data.lists import Lists, union
+from tfllmrec.data.splits import Targets
+from tfllmrec.errors import InputError
+from tfllmrec.evaluation.ranking import Ranking, rank_targets
+from tfllmrec.models.cascade import Standardise, cascade
+from tfllmrec.recommenders.base import Recommender
+from tfllmrec.recommenders.blend import learn_weights
+from tfllmrec.recommenders.config import STRICT, Config, Names, Numbers, Options, Positive
+from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.recommenders.ranker import Ranker
+
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, config=STRICT)
+class CascadeConfig(Config):
+    """Attributes beside those of every `Config`; of its `history_length` a part reads as much as its own allows.
+
+    retrievers: families that find candidates.
+    ranker: the family that puts them in order, or "" for none.
+    candidates: items that every retriever finds.
+    ranked: items of all those that the ranker scores, the best by the retrievers' weighted sum.
+    weights: of the retrievers and of the ranker, in that order; () learns them on the validation targets.
+    parts: options of the parts by family; what is not said is chosen from the size of the data.
+    """
+
+    history_length: Positive = 100
+    retrievers: Names = ("two_tower", "next_item")
+    ranker: str = "bert_ranker"
+    candidates: Positive = 250
+    ranked: Positive = 100
+    weights: Numbers = ()
+    parts: Options = Field(default_factory=dict)
+
+
+class Cascade(Recommender):
+    """Retrieve, merge, rank: the best of several retrievers, each item once, put in order by a ranker and by them.
+
+    Every part is fitted on the same interactions; the ranker learns from lists of retrievers that did not know the
+    answers (see `Ranker`). An item's score is a weighted sum of the retrievers' scores, standardised, and of the
+    ranker's; the weights are learnt on the validation targets (`learn_weights`).
+
+    Example:
+        >>> model = Cascade(retrievers="two_tower,next_item").fit(split.train, split.validation)
+        >>> model = Cascade.of([two_tower, next_item], ranker, split.validation)  # of parts that are fitted already
+
+    Attributes:
+        retrievers: what finds candidates.
+        ranker: what puts them in order, or None.
+        model: the weighted sum, {scores float32 [B, parts]} -> float32 [B, 1].
+    """
+
+    family = "cascade"
+    config_class = CascadeConfig
+    main_signature: ClassVar[str] = "recommend"
+
+    retrievers: list[Recommender]
+    ranker: Ranker | None
+
+    @classmethod
+    def of(
+        cls,
+        retrievers: Sequence[Recommender],
+        ranker: Ranker | None = None,
+        validation: Targets | None = None,
+        **options: Any,
+    ) -> Self:
+        """The cascade of parts that were fitted on the same training part.
+
+        Args:
+            retrievers: at least one.
+            ranker: or None.
+            validation: targets that the weights are learnt on, where `options` do not have them.
+            options: of the `CascadeConfig`.
+
+        Raises:
+            InputError: the parts do not know the same items.
+        """
+        parts = [*retrievers, *([ranker] if ranker else [])]
+        if any(part.catalogue.items != parts[0].catalogue.items for part in parts):
+            raise InputError("cascade: the parts do not know the same items; fit them on the same training part")
+        names = {"retrievers": [one.family for one in retrievers], "ranker": ranker.family if ranker else ""}
+        made = cls(CascadeConfig.from_options({**options, **names}))
+        made.config, made.catalogue = made._given, parts[0].catalogue
+        made.retrievers, made.ranker = list(retrievers), ranker
+        made._weigh(validation)
+        return made
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How much the retrievers count, and the ranker; float32 [parts]."""
+        return self.model.get_weights()[0][:, 0]
+
+    @property
+    def history_length(self) -> int:
+        """L, how many of the newest items the part that reads the most of them reads."""
+        return max(part.history_length for part in self._parts)
+
+    @property
+    def _parts(self) -> list[Recommender]:
+        return [*self.retrievers, *([self.ranker] if self.ranker else [])]
+
+    def _fit(
+        self,
+        train: Dataset,
+        validation: Targets | None,
+        *,
+        callbacks: list[keras.callbacks.Callback],
+        verbose: int | str,
+        backup: Path | None,
+    ) -> None:
+        config = self.config
+
+        def fitted(part: Recommender) -> Recommender:
+            place = backup and backup.with_name(f"{part.family}-{backup.name}")
+            return part.fit(train, validation, callbacks=callbacks, verbose=verbose, backup=place)
+
+        self.retrievers = [fitted(self._unfitted(name, train)) for name in config.retrievers]
+        self.ranker = None
+        if config.ranker:
+            ranker = self._unfitted(config.ranker, train)
+            if not isinstance(ranker, Ranker):
+                raise InputError(f"cascade: {config.ranker} is no ranker; there is bert_ranker")
+            ranker.retrieve = partial(self._retrieve, train, validation)
+            fitted(ranker)
+            self.ranker = ranker
+        self._weigh(validation)
+
+    def _unfitted(self, name: str, train: Dataset) -> Recommender:
+        """A part with its own options, and a history no longer than the cascade's."""
+        from tfllmrec.recommenders import family  # which knows the cascade
+
+        chosen, options = family(name), {"seed": self.config.seed, **self.config.parts.get(name, {})}
+        config = chosen.config_class.for_data(train, options)
+        return chosen(replace(config, history_length=min(config.history_length, self.config.history_length)))
+
+    def _retrieve(
+        self, train: Dataset, validation: Targets | None, known: Dataset, questions: Sequence[Targets]
+    ) -> list[Lists]:
+        """What the retrievers find, fitted on what is known: all of the training part, or some of it."""
+        retrievers = self.retrievers
+        if known is not train:
+            configs = [one.settled_config() if validation else one.config for one in retrievers]
+            pairs = zip(retrievers, configs, strict=True)
+            retrievers = [type(one)(config).fit(known, verbose=0) for one, config in pairs]
+        return [_found(retrievers, asked, self.config.ranked) for asked in questions]
+
+    def _weigh(self, validation: Targets | None) -> None:
+        """Make the weighted sum, with weights that were given or are learnt."""
+        weights = np.array(self.config.weights or [1.0] * len(self._parts))
+        if len(weights) != len(self._parts):
+            raise InputError(f"cascade: give a weight for each of the {len(self._parts)} parts, not {len(weights)}")
+        if validation is not None and not self.config.weights:
+            lists = _found(self.retrievers, validation, self.config.ranked)
+            weights = learn_weights(self._scores_of(lists), lists.candidates, validation.items)
+        summed = keras.layers.Dense(1, use_bias=False, name="weights")
+        self.model = keras.Sequential([keras.Input((len(weights),)), summed])
+        summed.kernel.assign(weights[:, None])
+        self._assemble()
+
+    def _scores_of(self, lists: Lists) -> np.ndarray:
+        """Every part's scores of lists, as they are summed up: float32 [n, N, parts]."""
+        columns = [_standardised(one, lists) for one in self.retrievers]
+        return np.stack([*columns, *([self.ranker.score_lists(lists)] if self.ranker else [])], axis=2)
+
+    def _build_scorer(self) -> keras.Model:
+        config = self.config
+        merged = cascade(
+            [one.scorer for one in self.retrievers],
+            self.ranker.ranker if self.ranker else None,
+            self.weights.tolist(),
+            history_length=self.history_length,
+            candidates=config.candidates,
+            ranked=config.ranked,
+        )
+        popular = popularity(self.catalogue, merged.input)
+        return keras.Model(merged.input, popular_if_empty(merged.output, popular, merged.input))
+
+    def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
+        """See `Recommender.rank`; whatever a user has seen takes no place among the candidates."""
+        self.require_fitted()
+
+        def score(users: np.ndarray, histories: np.ndarray) -> Any:
+            newest = Histories.from_padded(histories).newest(self.history_length)
+            return self.score(users, newest, exclude=histories)
+
+        longest = max(1, int(targets.histories.lengths.max(initial=1)))
+        return rank_targets(score, targets, longest, k=k, among=among)
+
+    def settled_config(self) -> CascadeConfig:
+        """The parts' own, and the weights as they are."""
+        parts = {one.family: one.settled_config().to_dict() for one in self._parts}
+        return replace(self.config, parts=parts, weights=tuple(self.weights.tolist()))
+
+    def _with_items(self, new: pd.DataFrame) -> Self:
+        grown = copy.copy(self)
+        grown.catalogue = self.catalogue.with_items(new)
+        grown.retrievers = [one.with_items(new) for one in self.retrievers]
+        grown.ranker = self.ranker.with_items(new) if self.ranker else None
+        grown._assemble()
+        return grown
+
+    def _write(self, folder: Path) -> None:
+        for place, part in enumerate(self._parts):
+            part.save(folder / f"part-{place}")
+
+    def _read(self, folder: Path) -> None:
+        from tfllmrec.recommenders import load
+
+        count = len(self.config.retrievers)
+        self.retrievers = [load(folder / f"part-{place}") for place in range(count)]
+        ranker = load(folder / f"part-{count}") if self.config.ranker else None
+        assert ranker is None or isinstance(ranker, Ranker), "as it was saved"
+        self.ranker = ranker
+
+
+def _found(retrievers: Sequence[Recommender], questions: Targets, count: int) -> Lists:
+    """The best items of every retriever, each once."""
+    return union([Lists(questions, one.rank(questions, count).top) for one in retrievers])
+
+
+def _standardised(retriever: Recommender, lists: Lists) -> np.ndarray:
+    """A retriever's scores of lists among those of all items, float32 [n, N]."""
+    histories, users = lists.targets.histories.newest(retriever.history_length), lists.targets.users
+    parts = [slice(start, start + _AT_ONCE) for start in range(0, len(users), _AT_ONCE)]
+    scores = (Standardise()(retriever.score(users[part], histories[part])).numpy() for part in parts)
+    return np.concatenate(
+        [np.take_along_axis(of_all, lists.candidates[part], axis=1) for of_all, part in zip(scores, parts, strict=True)]
+    )
