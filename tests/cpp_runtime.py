@@ -159,6 +159,7 @@ DECLARATIONS = {
     "TF_DeleteStatus": (None, P),
     "TF_GetCode": (INT, P),
     "TF_Message": (CHARS, P),
+    "TF_LoadLibrary": (P, CHARS, P),
     "TF_NewGraph": (P,),
     "TF_NewSessionOptions": (P,),
     "TF_LoadSessionFromSavedModel": (P, P, P, CHARS, ctypes.POINTER(CHARS), INT, P, P, P),
@@ -177,15 +178,26 @@ DECLARATIONS = {
 }
 
 
+TEXT_LIBRARIES = ("_normalize_ops.so", "_regex_split_ops.so", "_fast_wordpiece_tokenizer.so")
+
+
 @functools.cache
 def library():
-    """libtensorflow_cc with XLA off."""
-    folder = importlib.util.find_spec("tensorflow").submodule_search_locations[0]  # found, not imported
+    """libtensorflow_cc with XLA off, and with TensorFlow Text's operations, which TF Serving links."""
+    folder, text = (
+        importlib.util.find_spec(name).submodule_search_locations[0]  # found, not imported
+        for name in ("tensorflow", "tensorflow_text")
+    )
     lib = ctypes.CDLL(os.path.join(folder, "libtensorflow_cc.so.2"))
     lib._ZN10tensorflow21DisableXlaCompilationEv()
     for name, (result, *arguments) in DECLARATIONS.items():
         function = getattr(lib, name)
         function.restype, function.argtypes = result, arguments
+    for name in TEXT_LIBRARIES:
+        status = lib.TF_NewStatus()
+        lib.TF_LoadLibrary(os.path.join(text, "python", "ops", name).encode(), status)
+        assert not lib.TF_GetCode(status), lib.TF_Message(status)
+        lib.TF_DeleteStatus(status)
     return lib
 
 

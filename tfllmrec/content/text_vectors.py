@@ -3,15 +3,19 @@
 import hashlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pooch
 from tqdm import tqdm
 
-from tfllmrec.content.pretrained import Bert, pretrained, text_dataset
+from tfllmrec.content.pretrained import Bert, pretrained, spaced, text_dataset
 from tfllmrec.errors import InputError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _BATCH = 64
 
@@ -22,6 +26,7 @@ def text_vectors(
     *,
     length: int = 128,
     cache: str | Path | None = None,
+    keep: bool = True,
     progress: bool = False,
 ) -> np.ndarray:
     """The mean of the token states of a pretrained BERT for every text, of length 1: float32 [texts, D].
@@ -33,6 +38,7 @@ def text_vectors(
         model: a BERT, or the name or folder of one (`tfllmrec.content.pretrained.pretrained`).
         length: tokens of a text that are read, at most as many as the model has places for.
         cache: folder; None takes one in the user's cache folder.
+        keep: whether to use the cache at all, which a model that will not be met again should not.
         progress: whether to show a progress bar.
 
     Raises:
@@ -45,6 +51,8 @@ def text_vectors(
     if not any(text.strip() for text in texts):
         return np.zeros((len(texts), 0), np.float32)
     bert = model if isinstance(model, Bert) else pretrained(model)
+    if not keep:
+        return _encode([*texts], bert, length, progress=progress)
     told = f"{bert.fingerprint} {length}"
     kept = Path(cache or pooch.os_cache("tfllmrec")) / f"text-vectors-{_hash(told)[:16]}.npz"
     known = _read(kept)
@@ -59,27 +67,48 @@ def text_vectors(
     return np.array([known.get(key, nothing) for key in keys], np.float32).reshape(len(keys), width)
 
 
-def _encode(texts: list[str], bert: Bert, length: int, *, progress: bool) -> np.ndarray:
-    """Longest texts first, so that those of a batch are of one length and the first batch needs the most memory."""
+def text_encoder(bert: Bert, length: int) -> "Callable[[tf.Tensor], tf.Tensor]":
+    """What makes vectors of texts, also in a graph that is served: string [n] -> float32 [n, D].
+
+    A vector is the mean of the states of a text's tokens, of length 1; an empty text has zeros.
+
+    Args:
+        bert: the model.
+        length: tokens of a text that are read, at most as many as the model has places for.
+    """
     import keras_nlp
     import tensorflow as tf
 
-    encoder = keras_nlp.models.BertTextEmbedder(bert.backbone)
-    order = np.argsort([-len(text) for text in texts], kind="stable")
-    sorted_texts = [texts[place] for place in order]
+    preprocess, embedder = bert.preprocessor(length), keras_nlp.models.BertTextEmbedder(bert.backbone)
 
-    @tf.function(reduce_retracing=True)
-    def encode(tokens: dict[str, tf.Tensor]) -> tf.Tensor:
+    def encode(texts: tf.Tensor) -> tf.Tensor:
+        tokens = preprocess(texts)
         longest = tf.reduce_max(tf.reduce_sum(tf.cast(tokens["padding_mask"], tf.int32), axis=1))
-        return encoder({name: part[:, :longest] for name, part in tokens.items()})
+        vectors = embedder({name: part[:, :longest] for name, part in tokens.items()})
+        return tf.where(written(texts)[:, None], tf.cast(vectors, tf.float32), 0.0)
 
+    return encode
+
+
+def written(texts: "tf.Tensor") -> "tf.Tensor":
+    """Where there is more than blanks: string of any shape -> bool."""
+    import tensorflow as tf
+
+    return tf.strings.strip(spaced(texts)) != ""
+
+
+def _encode(texts: list[str], bert: Bert, length: int, *, progress: bool) -> np.ndarray:
+    """Longest texts first, so that those of a batch are of one length and the first batch needs the most memory."""
+    import tensorflow as tf
+
+    encode = tf.function(text_encoder(bert, length), input_signature=[tf.TensorSpec([None], tf.string)])
+    order = np.argsort([-len(text) for text in texts], kind="stable")
     found = []
     with tqdm(total=len(texts), desc="texts", unit="text", disable=not progress) as bar:
-        for tokens in text_dataset(sorted_texts).batch(_BATCH).map(bert.preprocessor(length)):
-            found.append(encode(tokens).numpy())
+        for batch in text_dataset([texts[place] for place in order]).batch(_BATCH):
+            found.append(encode(batch).numpy())
             bar.update(len(found[-1]))
-    vectors = np.concatenate(found).astype(np.float32)
-    return vectors[np.argsort(order)]
+    return np.concatenate(found)[np.argsort(order)]
 
 
 def _hash(text: str) -> str:

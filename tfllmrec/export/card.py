@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tfllmrec.export.ranking import MOST_CANDIDATES
 from tfllmrec.recommenders.base import Recommender
 
 _MEANINGS = {
@@ -20,6 +21,13 @@ _MEANINGS = {
     "retrieve_with_features": "`retrieve` for users of whom something is told, such as `gender=F`, in any order. It "
     "goes before what is stored; unknown features are nothing.",
     "retrieve_with_features_ids": "The int32 core of `retrieve_with_features`.",
+    "recommend": "The best items for a user, a history, or both: found by retrievers, put in order by a ranker.",
+    "recommend_ids": "The int32 core of `recommend`, as `retrieve_ids` is that of `retrieve`.",
+    "rank": "Scores of candidates for a user, a history, or both. Empty and unknown candidates have float32's lowest, "
+    f"and so have those after the {MOST_CANDIDATES:,}th of a row.",
+    "rank_ids": "The int32 core of `rank`, for indices instead of ids, 0 for nothing. Nothing stored is read.",
+    "rank_texts": "The same of raw texts, which no catalogue has to know; a search query is one more text of the "
+    "history, the newest.",
     "embed_query": "The vector that items are matched with: a user's interests.",
     "embed_items": "The items' vectors; zeros for an unknown item. Where there are `biases`, a score is query . item + "
     "bias.",

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card, signatures_of
+from tfllmrec.export.ops import check_ops
 from tfllmrec.export.servable import Servable, without_cudnn
 from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
@@ -55,6 +56,7 @@ def export(
         servable = Servable(recommender, top_k)
         with without_cudnn(recommender.scorer):
             _write(servable, hidden)
+        check_ops(hidden)
         name = name or folder.name
         card = model_card(hidden, recommender, name=name, version=version, top_k=servable.top_k)
         extra = hidden / "assets.extra"

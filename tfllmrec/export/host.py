@@ -90,27 +90,6 @@ def rows(variable: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
     return tf.gather(tf.convert_to_tensor(variable), indices)
 
 
-def newest(items: tf.Tensor, length: int) -> tf.Tensor:
-    """The newest items of every row, oldest first, zeros on the right, wherever the row had its zeros.
-
-    Args:
-        items: int32 [B, any], oldest first; 0 is nothing.
-        length: how many, L.
-
-    Returns:
-        int32 [B, L].
-
-    Example:
-        >>> newest(tf.constant([[0, 5, 0, 7, 8]]), 2).numpy()
-        array([[7, 8]], dtype=int32)
-    """
-    items = tf.pad(items, [[0, 0], [0, length]])
-    there = items > 0
-    order, places = tf.math.top_k(tf.where(there, tf.range(1, tf.shape(items)[1] + 1), 0), length)
-    counts = tf.math.count_nonzero(order, axis=1, dtype=tf.int32)
-    return tf.reverse_sequence(tf.gather(items, places, batch_dims=1), counts, seq_axis=1)
-
-
 def known(indices: tf.Tensor, count: int) -> tf.Tensor:
     """Indices outside 1..count become 0: a gather would fail on them, and with it the whole batch."""
     return tf.where((indices > 0) & (indices <= count), indices, 0)

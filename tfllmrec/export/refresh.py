@@ -12,7 +12,7 @@ from tfllmrec.export.export import export
 from tfllmrec.export.versions import version_folders
 from tfllmrec.recommenders.base import Recommender
 
-_ITEM_IDS = "_items/ids/values/.ATTRIBUTES/VARIABLE_VALUE"  # of a `Servable`, in its checkpoint
+_ITEM_IDS = "_names/items/ids/values/.ATTRIBUTES/VARIABLE_VALUE"  # of a `Servable`, in its checkpoint
 
 
 def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *, name: str | None = None) -> Path:

@@ -7,11 +7,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.export.host import Lookup, StoredHistories, Strings, known, newest, rows, widened
+from tfllmrec.export.host import Lookup, known, rows
+from tfllmrec.export.names import Names, nobody
+from tfllmrec.export.ranking import Ranking, ranker_of
+from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
+from tfllmrec.models.history import newest
 from tfllmrec.models.top_items import LOWEST, top_items
 from tfllmrec.recommenders.base import Recommender
-
-Answer = dict[str, tf.Tensor]
 
 
 class Servable(tf.Module):
@@ -36,17 +38,15 @@ class Servable(tf.Module):
     _features: Lookup | None = None
     _vectors: tf.Variable | None = None
     _biases: tf.Variable | None = None
+    _ranking: Ranking | None = None
 
     def __init__(self, recommender: Recommender, top_k: int = 100, *, jit_compile: bool | None = None) -> None:
         super().__init__(name="servable")
         catalogue = recommender.catalogue
         self.top_k = min(top_k, len(catalogue.items))
         self._main = recommender.main_signature
-        self._user_count, self._item_count = len(catalogue.users), len(catalogue.items)
         self._history_length = recommender.history_length
-        self._users, self._items = Lookup(catalogue.users), Lookup(catalogue.items)
-        self._titles = Strings(catalogue.titles)
-        self._stored = StoredHistories(catalogue.histories)
+        self._names = Names(catalogue, recommender.history_length)
 
         if features := catalogue.features:
             self._features, self._feature_count = Lookup(features.vocabulary), len(features.vocabulary)
@@ -62,38 +62,40 @@ class Servable(tf.Module):
             self._biases = index.biases.value if index.biased else None
             norms = tf.norm(self._vectors, axis=1)
             self._inverse_norms = tf.Variable(tf.math.reciprocal_no_nan(norms), trainable=False)
+        if ranker := ranker_of(recommender):
+            self._ranking = Ranking(ranker, self._names, jit_compile=jit_compile)
+            models += ranker.served_models
         self.weights_ = list({id(v.value): v.value for model in models for v in model.variables}.values())
         self.core = tf.function(self._best, jit_compile=jit_compile, autograph=False)
 
     def signatures(self) -> dict[str, Any]:
         """Every signature by its name, as a `tf.function` with named inputs."""
-        ids, id_rows = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
-        index, index_rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, None], tf.int32)
         history = tf.TensorSpec([None, self._history_length], tf.int32)
+        asked = {"user_id": IDS, "history": ID_ROWS, "exclude_item_ids": ID_ROWS}
+        asked_in_indices = {"user": INDICES, "history": history, "exclude": INDEX_ROWS}
         found = {
-            "retrieve": _signature(self.retrieve, user_id=ids, history=id_rows, exclude_item_ids=id_rows),
-            "retrieve_ids": _signature(self.retrieve_ids, user=index, history=history, exclude=index_rows),
+            "retrieve": signature(self.retrieve, **asked),
+            "retrieve_ids": signature(self.retrieve_ids, **asked_in_indices),
         }
+        if self._main == "recommend":  # a cascade; clients that ask any model for `retrieve` can ask it as well
+            found |= {"recommend": found["retrieve"], "recommend_ids": found["retrieve_ids"]}
         if self._main == "next_items":
-            found["next_items"] = _signature(self.next_items, history=id_rows, exclude_item_ids=id_rows)
-            found["next_items_ids"] = _signature(self.next_items_ids, history=history, exclude=index_rows)
+            found["next_items"] = signature(self.next_items, history=ID_ROWS, exclude_item_ids=ID_ROWS)
+            found["next_items_ids"] = signature(self.next_items_ids, history=history, exclude=INDEX_ROWS)
         if self._features is not None:
-            found["retrieve_with_features"] = _signature(
-                self.retrieve_with_features,
-                user_id=ids,
-                history=id_rows,
-                exclude_item_ids=id_rows,
-                user_features=id_rows,
-            )
+            told = signature(self.retrieve_with_features, **asked, user_features=ID_ROWS)
             given = tf.TensorSpec([None, self._columns], tf.int32)
-            found["retrieve_with_features_ids"] = _signature(
-                self.retrieve_with_features_ids, user=index, history=history, exclude=index_rows, user_features=given
+            found["retrieve_with_features"] = told
+            found["retrieve_with_features_ids"] = signature(
+                self.retrieve_with_features_ids, **asked_in_indices, user_features=given
             )
         if self._queries is not None:
-            found["embed_query"] = _signature(self.embed_query, user_id=ids, history=id_rows)
+            found["embed_query"] = signature(self.embed_query, user_id=IDS, history=ID_ROWS)
         if self._vectors is not None:
-            found["embed_items"] = _signature(self.embed_items, item_ids=ids)
-            found["similar_items"] = _signature(self.similar_items, item_id=ids, exclude_item_ids=id_rows)
+            found["embed_items"] = signature(self.embed_items, item_ids=IDS)
+            found["similar_items"] = signature(self.similar_items, item_id=IDS, exclude_item_ids=ID_ROWS)
+        if self._ranking is not None:
+            found |= self._ranking.signatures()
         return {"serving_default": found[self._main], **found}
 
     def retrieve(self, user_id: tf.Tensor, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
@@ -101,14 +103,14 @@ class Servable(tf.Module):
 
         Given, stored and excluded items do not come back, however long the histories are.
         """
-        return self._named(*self.core(*self._asked(user_id, history, exclude_item_ids)))
+        return self._names.named(*self.core(*self._names.asked(user_id, history, exclude_item_ids)))
 
     def retrieve_ids(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> Answer:
         """The core on its own: int32 [B], [B, L], [B, any] -> items int32 [B, K], scores float32 [B, K].
 
         Nothing is taken from the stored histories, and only `exclude` is excluded.
         """
-        items, scores = self.core(*self._asked_in_indices(user, history, exclude))
+        items, scores = self.core(*self._names.asked_in_indices(user, history, exclude))
         return {"items": items, "scores": scores}
 
     def retrieve_with_features(
@@ -120,42 +122,39 @@ class Servable(tf.Module):
         """
         assert self._features is not None, "this family reads no features"
         told = newest(self._features(user_features), self._columns)
-        return self._named(*self.core(*self._asked(user_id, history, exclude_item_ids), told))
+        return self._names.named(*self.core(*self._names.asked(user_id, history, exclude_item_ids), told))
 
     def retrieve_with_features_ids(
         self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, user_features: tf.Tensor
     ) -> Answer:
         """The same in indices, features int32 [B, F]; see `retrieve_ids`."""
         told = known(user_features, self._feature_count)
-        items, scores = self.core(*self._asked_in_indices(user, history, exclude), told)
+        items, scores = self.core(*self._names.asked_in_indices(user, history, exclude), told)
         return {"items": items, "scores": scores}
 
     def next_items(self, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
         """The best items after a history: string [B, any], [B, any] -> item_ids, titles, scores, each [B, K]."""
-        given = self._items(history)
-        excluded = tf.concat([self._items(exclude_item_ids), given], axis=1)
-        read = newest(given, self._history_length)
-        return self._named(*self.core(_nobody(read), read, widened(excluded)))
+        return self._names.named(*self.core(*self._names.asked_after(history, exclude_item_ids)))
 
     def next_items_ids(self, history: tf.Tensor, exclude: tf.Tensor) -> Answer:
         """The same in indices: int32 [B, L], [B, any] -> items int32 [B, K], scores float32 [B, K].
 
         Only `exclude` is excluded.
         """
-        return self.retrieve_ids(_nobody(history), history, exclude)
+        return self.retrieve_ids(nobody(history), history, exclude)
 
     def embed_query(self, user_id: tf.Tensor, history: tf.Tensor) -> Answer:
         """Query vectors: string [B], [B, any] -> embedding float32 [B, D]."""
         assert self._queries is not None, "this family has no query model"
-        user, given = self._users(user_id), self._items(history)
-        return {"embedding": self._queries(user, self._read(user, given))}
+        user, given = self._names.users(user_id), self._names.items(history)
+        return {"embedding": self._queries(user, self._names.read(user, given))}
 
     def embed_items(self, item_ids: tf.Tensor) -> Answer:
         """Item vectors: string [B] -> embeddings float32 [B, D]; item 0's zeros for unknown items.
 
         Where items have a bias there are biases float32 [B] as well: a score is query . item + bias.
         """
-        items = self._items(item_ids)
+        items = self._names.items(item_ids)
         answer = {"embeddings": rows(self._vectors, items)}
         return answer if self._biases is None else answer | {"biases": rows(self._biases, items)}
 
@@ -165,40 +164,16 @@ class Servable(tf.Module):
         Scores are cosines. The item itself does not come back. An unknown item is like nothing: no items,
         rather than popular ones that would pass for similar.
         """
-        item = self._items(item_id)
+        item = self._names.items(item_id)
         asked = rows(self._vectors, item) * rows(self._inverse_norms, item)[:, None]
         cosines = tf.matmul(asked, self._vectors, transpose_b=True) * self._inverse_norms
-        excluded = tf.concat([self._items(exclude_item_ids), item[:, None]], axis=1)
-        return self._named(*top_items(tf.where(item[:, None] > 0, cosines, LOWEST), excluded, self.top_k))
+        excluded = tf.concat([self._names.items(exclude_item_ids), item[:, None]], axis=1)
+        return self._names.named(*top_items(tf.where(item[:, None] > 0, cosines, LOWEST), excluded, self.top_k))
 
     def _best(
         self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, features: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return top_items(self._scores(user, history, features), exclude, self.top_k)
-
-    def _asked(self, user_id: tf.Tensor, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Users, histories to read and everything to exclude, for the core."""
-        user, given = self._users(user_id), self._items(history)
-        excluded = tf.concat([self._items(exclude_item_ids), given, self._stored(user)], axis=1)
-        return user, self._read(user, given), widened(excluded)
-
-    def _asked_in_indices(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """The same of indices, with those that nobody has as 0."""
-        history = newest(known(history, self._item_count), self._history_length)
-        return known(user, self._user_count), history, widened(known(exclude, self._item_count))
-
-    def _read(self, user: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
-        """The history the model reads, int32 [B, L]: the given one, or the stored one where none is given."""
-        has_given = tf.reduce_any(given > 0, axis=1)
-        stored = self._stored(tf.where(has_given, 0, user))  # nobody's history is empty
-        return newest(tf.concat([stored, given], axis=1), self._history_length)
-
-    def _named(self, items: tf.Tensor, scores: tf.Tensor) -> Answer:
-        return {
-            "item_ids": self._items.ids(items),
-            "titles": self._titles(items),
-            "scores": scores,
-        }
+        return top_items(self._scores(user, history, features, exclude), exclude, self.top_k)
 
 
 @contextmanager
@@ -227,21 +202,14 @@ def _plain(model: keras.Model) -> Callable[..., tf.Tensor]:
     """A model of users, histories and perhaps users' features as a function, which `tf.Module` does not track."""
     width = model.input["user_features"].shape[1] if "user_features" in model.input else None
 
-    def answer(user: tf.Tensor, history: tf.Tensor, features: tf.Tensor | None = None) -> tf.Tensor:
+    def answer(
+        user: tf.Tensor, history: tf.Tensor, features: tf.Tensor | None = None, exclude: tf.Tensor | None = None
+    ) -> tf.Tensor:
         inputs = {"user": user, "history": history}
+        if "exclude" in model.input:
+            inputs["exclude"] = exclude
         if width is not None:
             inputs["user_features"] = tf.zeros([tf.shape(user)[0], width], tf.int32) if features is None else features
         return model(inputs, training=False)
 
     return answer
-
-
-def _nobody(rows: tf.Tensor) -> tf.Tensor:
-    """The unknown user for every row: [B, any] -> int32 [B]."""
-    return tf.zeros(tf.shape(rows)[:1], tf.int32)
-
-
-def _signature(call: Callable[..., Answer], **inputs: tf.TensorSpec) -> Any:
-    """A `tf.function` whose inputs carry their names, in the order of the call's parameters."""
-    specs = [tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in inputs.items()]
-    return tf.function(call, input_signature=specs, autograph=False)

@@ -43,8 +43,8 @@ def _example(key: str, info: Any, rows: int, catalogue: Catalogue) -> np.ndarray
     shape = (rows, *sizes[1:])
     if info.dtype != tf.string.as_datatype_enum:
         return np.ones(shape, tf.as_dtype(info.dtype).as_numpy_dtype)
-    kinds = {"user_id": catalogue.users}
+    kinds = {"user_id": catalogue.users.tokens}
+    kinds |= dict.fromkeys(("history_texts", "candidate_texts"), catalogue.titles)
     if catalogue.features is not None:
-        kinds["user_features"] = catalogue.features.vocabulary
-    vocabulary = kinds.get(key, catalogue.items)
-    return np.resize(vocabulary.tokens[1:].astype(object), shape)
+        kinds["user_features"] = catalogue.features.vocabulary.tokens
+    return np.resize(kinds.get(key, catalogue.items.tokens)[1:].astype(object), shape)

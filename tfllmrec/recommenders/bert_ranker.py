@@ -16,6 +16,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.models.bi_encoder import bi_encoder, interaction_head, scores_of_all
 from tfllmrec.models.scoring import ItemIndex
+from tfllmrec.models.text_ranker import BERT, TextRanker
 from tfllmrec.recommenders.config import STRICT, Fraction, Names, Options, Positive
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 from tfllmrec.recommenders.ranker import Ranker, RankerConfig
@@ -24,7 +25,6 @@ from tfllmrec.recommenders.two_tower import TwoTower
 if TYPE_CHECKING:
     from tfllmrec.content.pretrained import Bert
 
-_COLUMN = "bert"
 _TOWERS, _BERT = "towers", "bert"
 
 
@@ -53,7 +53,7 @@ class BertRankerConfig(RankerConfig):
     def of_towers(self) -> dict[str, Any]:
         """The options of the two towers."""
         given = {"id_dropout": 0.1, **self.towers}
-        vectors = ",".join(filter(None, [str(given.pop("vectors", "")), _COLUMN]))
+        vectors = ",".join(filter(None, [str(given.pop("vectors", "")), BERT]))
         fixed = {"vectors": vectors, "user_vectors": False, "history_length": self.history_length, "seed": self.seed}
         return given | fixed
 
@@ -79,6 +79,7 @@ class BertRanker(Ranker):
 
     family = "bert_ranker"
     config_class = BertRankerConfig
+    main_signature = "rank"
 
     bert: "Bert"
     towers: TwoTower
@@ -95,7 +96,9 @@ class BertRanker(Ranker):
         from tfllmrec.content.text_vectors import text_vectors
 
         texts = item_texts(items, self.config.columns)
-        return items.assign(**{_COLUMN: list(text_vectors(texts, self.bert, length=self.config.text_length))})
+        keep = self.config.backbone != "small"  # another one in every fit
+        vectors = text_vectors(texts, self.bert, length=self.config.text_length, keep=keep)
+        return items.assign(**{BERT: list(vectors)})
 
     def _build(self, train: Dataset) -> keras.Model:
         config = self.config
@@ -116,13 +119,19 @@ class BertRanker(Ranker):
         popular = popularity(self.catalogue, every.input)
         return keras.Model(every.input, popular_if_empty(every.output, popular, every.input))
 
+    def text_ranker(self) -> TextRanker:
+        """See `Ranker.text_ranker`."""
+        model = self.towers.model
+        content, encoder = model.get_layer("items").fusion, model.get_layer("query_encoder")
+        return TextRanker(self.bert, self.config.text_length, content, encoder, self.model)
+
     def _update_served(self) -> None:
         """Nothing: the towers' vectors are fixed."""
 
     def settled_config(self) -> BertRankerConfig:
         """As many epochs as were best on the validation targets, of the towers and of the head."""
-        settled, towers = super().settled_config(), self.towers.settled_config()
-        return replace(settled, towers={**self.config.towers, "epochs": towers.epochs})
+        epochs, of_towers = super().settled_config().epochs, self.towers.settled_config().epochs
+        return replace(self.config, epochs=epochs, towers={**self.config.towers, "epochs": of_towers})
 
     def _with_items(self, new: pd.DataFrame) -> Self:
         grown = copy.copy(self)

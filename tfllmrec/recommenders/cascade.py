@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -69,7 +69,7 @@ class Cascade(Recommender):
 
     family = "cascade"
     config_class = CascadeConfig
-    main_signature: ClassVar[str] = "recommend"
+    main_signature = "recommend"
 
     retrievers: list[Recommender]
     ranker: Ranker | None

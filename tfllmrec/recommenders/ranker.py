@@ -15,6 +15,8 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.evaluation.lists import ListCallback
+from tfllmrec.models.text_ranker import TextRanker
+from tfllmrec.questions import questions
 from tfllmrec.recommenders.config import STRICT, Positive
 from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
 from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
@@ -114,6 +116,34 @@ class Ranker(NeuralRecommender):
     def score_candidates(self, users: np.ndarray, histories: np.ndarray, candidates: np.ndarray) -> tf.Tensor:
         """Scores of given candidates: int32 [B], [B, L], [B, N] -> float32 [B, N]."""
         return self._rank({"user": users, "history": histories, "candidates": candidates})
+
+    @abstractmethod
+    def text_ranker(self) -> TextRanker:
+        """The ranker of raw texts, a function of TensorFlow."""
+
+    def score_texts(self, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Scores of candidates that no catalogue knows, after histories that it does not know either, as raw texts.
+
+        Args:
+            histories: texts, oldest first, one sequence a row; what was searched for may be the last.
+            candidates: texts, one sequence a row.
+
+        Returns:
+            Scores float32 of every row; float32's lowest for blank candidates.
+
+        Raises:
+            InputError: not as many histories as candidates, or a string for a sequence.
+        """
+        self.require_fitted()
+        asked = questions(None, histories, candidates)
+        rows = [tf.ragged.constant(part, dtype=tf.string, ragged_rank=1).to_tensor("") for part in asked[1:3]]
+        scores = self.text_ranker()(*rows).numpy()
+        return [row[: len(texts)] for row, texts in zip(scores, asked.excluded, strict=True)]
+
+    @property
+    def served_models(self) -> list[keras.Model]:
+        """What answers beside the scoring model."""
+        return [self.ranker, *self.text_ranker().models]
 
     def score_lists(self, lists: Lists) -> np.ndarray:
         """Scores of lists, float32 [n, N]."""

@@ -27,6 +27,12 @@ def without_xla() -> None:
     library._ZN10tensorflow21DisableXlaCompilationEv()
 
 
+def _know_text_operations(folder: Path) -> None:
+    """Have TensorFlow Text's operations, which TF Serving links, where a SavedModel needs them: it takes a second."""
+    if b"FastWordpieceTokenize" in (folder / "saved_model.pb").read_bytes():
+        import tensorflow_text  # noqa: F401
+
+
 class ServedModel:
     """A SavedModel loaded into a `tf.compat.v1.Session`, as TF Serving's C++ runtime loads it.
 
@@ -49,6 +55,7 @@ class ServedModel:
         self.folder = Path(folder)
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
+            _know_text_operations(Path(folder))
             with self._session.graph.as_default():
                 loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
         except _CANNOT_LOAD as error:

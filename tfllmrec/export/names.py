@@ -1,0 +1,63 @@
+"""What ids mean to a model: users, items and the histories that are stored with an export."""
+
+import tensorflow as tf
+
+from tfllmrec.export.host import Lookup, StoredHistories, Strings, known, widened
+from tfllmrec.export.signature import Answer
+from tfllmrec.models.history import newest
+from tfllmrec.recommenders.catalogue import Catalogue
+
+
+class Names(tf.Module):
+    """Ids to indices and back, as all signatures of an export read and write them.
+
+    Args:
+        catalogue: the recommender's.
+        history_length: items of a history that the model reads, L.
+    """
+
+    def __init__(self, catalogue: Catalogue, history_length: int) -> None:
+        super().__init__()
+        self._user_count, self._item_count = len(catalogue.users), len(catalogue.items)
+        self._history_length = history_length
+        self.users, self.items = Lookup(catalogue.users), Lookup(catalogue.items)
+        self._titles = Strings(catalogue.titles)
+        self._stored = StoredHistories(catalogue.histories)
+
+    def read(self, user: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+        """The history the model reads, int32 [B, L]: the given one [B, any], or the stored one where none is given."""
+        has_given = tf.reduce_any(given > 0, axis=1)
+        stored = self._stored(tf.where(has_given, 0, user))  # nobody's history is empty
+        return newest(tf.concat([stored, given], axis=1), self._history_length)
+
+    def asked(self, user_id: tf.Tensor, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Users, histories to read and everything to exclude, for a core."""
+        user, given = self.users(user_id), self.items(history)
+        excluded = tf.concat([self.items(exclude_item_ids), given, self._stored(user)], axis=1)
+        return user, self.read(user, given), widened(excluded)
+
+    def asked_after(self, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The same where nothing is known of the users."""
+        given = self.items(history)
+        excluded = tf.concat([self.items(exclude_item_ids), given], axis=1)
+        read = newest(given, self._history_length)
+        return nobody(read), read, widened(excluded)
+
+    def asked_in_indices(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The same of indices; nothing stored is added."""
+        user, history, excluded = self.in_indices(user, history, exclude)
+        return user, history, widened(excluded)
+
+    def in_indices(self, user: tf.Tensor, history: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Users, histories to read and other items, with indices that nobody has as 0."""
+        history = newest(known(history, self._item_count), self._history_length)
+        return known(user, self._user_count), history, known(items, self._item_count)
+
+    def named(self, items: tf.Tensor, scores: tf.Tensor) -> Answer:
+        """Items int32 [B, K] and their scores, with ids and titles."""
+        return {"item_ids": self.items.ids(items), "titles": self._titles(items), "scores": scores}
+
+
+def nobody(rows: tf.Tensor) -> tf.Tensor:
+    """The unknown user for every row: [B, any] -> int32 [B]."""
+    return tf.zeros(tf.shape(rows)[:1], tf.int32)

@@ -1,0 +1,81 @@
+"""The signatures of a ranker: scores of candidates that were given, by id or as raw texts."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfllmrec.export.names import Names
+from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
+from tfllmrec.models.history import newest
+from tfllmrec.models.top_items import LOWEST
+from tfllmrec.recommenders.base import Recommender
+from tfllmrec.recommenders.ranker import Ranker
+
+MOST_CANDIDATES = 1000
+"""Candidates of a row that are scored; those after them have the lowest score."""
+
+
+def ranker_of(recommender: Recommender) -> Ranker | None:
+    """The recommender itself, or that of a cascade; None where nothing ranks."""
+    return recommender if isinstance(recommender, Ranker) else getattr(recommender, "ranker", None)
+
+
+class Ranking(tf.Module):
+    """What is exported of a ranker beside what every recommender has.
+
+    Args:
+        ranker: fitted.
+        names: what ids mean.
+        jit_compile: compile the core with XLA.
+
+    Attributes:
+        core: users [B], histories [B, L], candidates [B, N], all int32 -> scores float32 [B, N].
+    """
+
+    def __init__(self, ranker: Ranker, names: Names, *, jit_compile: bool | None = None) -> None:
+        super().__init__()
+        self._names, self._history_length = names, ranker.history_length
+        model, self._texts = ranker.ranker, ranker.text_ranker()  # no attribute is a Keras model; see `Servable`
+
+        def scores(user: tf.Tensor, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+            found = model({"user": user, "history": history, "candidates": candidates}, training=False)
+            return tf.where(candidates > 0, found, LOWEST)
+
+        self.core = tf.function(scores, jit_compile=jit_compile, autograph=False)
+
+    def signatures(self) -> dict[str, Any]:
+        """Every signature by its name."""
+        history = tf.TensorSpec([None, self._history_length], tf.int32)
+        return {
+            "rank": signature(self.rank, user_id=IDS, history=ID_ROWS, candidate_item_ids=ID_ROWS),
+            "rank_ids": signature(self.rank_ids, user=INDICES, history=history, candidates=INDEX_ROWS),
+            "rank_texts": signature(self.rank_texts, history_texts=ID_ROWS, candidate_texts=ID_ROWS),
+        }
+
+    def rank(self, user_id: tf.Tensor, history: tf.Tensor, candidate_item_ids: tf.Tensor) -> Answer:
+        """Scores of candidates: string [B], [B, any], [B, N] -> scores float32 [B, N].
+
+        "" and unknown candidates have float32's lowest score.
+        """
+        user, given = self._names.users(user_id), self._names.items(history)
+        read = newest(self._names.read(user, given), self._history_length)
+        return self._scores(user, read, self._names.items(candidate_item_ids))
+
+    def rank_ids(self, user: tf.Tensor, history: tf.Tensor, candidates: tf.Tensor) -> Answer:
+        """The same in indices: int32 [B], [B, L], [B, N]; nothing stored is read."""
+        user, history, candidates = self._names.in_indices(user, history, candidates)
+        return self._scores(user, newest(history, self._history_length), candidates)
+
+    def rank_texts(self, history_texts: tf.Tensor, candidate_texts: tf.Tensor) -> Answer:
+        """Scores of what nobody has in a catalogue: string [B, any] oldest first, [B, N] -> scores float32 [B, N]."""
+        scores = self._texts(history_texts, candidate_texts[:, :MOST_CANDIDATES])
+        return {"scores": _filled(scores, candidate_texts)}
+
+    def _scores(self, user: tf.Tensor, history: tf.Tensor, candidates: tf.Tensor) -> Answer:
+        return {"scores": _filled(self.core(user, history, candidates[:, :MOST_CANDIDATES]), candidates)}
+
+
+def _filled(scores: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+    """Scores as wide as the candidates; the lowest where none was computed."""
+    missing = tf.shape(candidates)[1] - tf.shape(scores)[1]
+    return tf.pad(scores, [[0, 0], [0, missing]], constant_values=LOWEST)
