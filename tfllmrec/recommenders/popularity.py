@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
@@ -72,4 +73,20 @@ def popular_if_empty(
     scores: keras.KerasTensor, popular: keras.KerasTensor, inputs: Mapping[str, keras.KerasTensor]
 ) -> keras.KerasTensor:
     """Scores [B, items + 1], and what is popular instead where the history is empty."""
+    return UnlessEmpty()(scores, popular, inputs["history"])
+
+
+def popular_candidates_if_empty(
+    scores: keras.KerasTensor, catalogue: Catalogue, inputs: Mapping[str, keras.KerasTensor]
+) -> keras.KerasTensor:
+    """Scores of candidates [B, N], and how popular they are instead where the history is empty.
+
+    Args:
+        scores: of the candidates.
+        catalogue: whose interactions count.
+        inputs: of a ranker.
+    """
+    table = keras.layers.Embedding(len(catalogue.counts), 1, trainable=False)
+    popular = keras.ops.squeeze(table(inputs["candidates"]), axis=-1)
+    table.embeddings.assign(np.log1p(catalogue.counts)[:, None])
     return UnlessEmpty()(scores, popular, inputs["history"])

@@ -19,6 +19,7 @@ from tfllmrec.models.text_ranker import TextRanker
 from tfllmrec.questions import questions
 from tfllmrec.recommenders.config import STRICT, Positive
 from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
+from tfllmrec.recommenders.popularity import popular_candidates_if_empty
 from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
 
 Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
@@ -153,7 +154,8 @@ class Ranker(NeuralRecommender):
         return np.concatenate([self.score_candidates(*one) for one in asked])
 
     def _rank_with(self, ranker: keras.Model) -> None:
-        """Score candidates with this model from now on."""
+        """Score candidates with this model from now on, and by their popularity after an empty history."""
+        ranker = keras.Model(ranker.input, popular_candidates_if_empty(ranker.output, self.catalogue, ranker.input))
         self.ranker = ranker
         inputs = {name: tf.TensorSpec(given.shape, given.dtype, name) for name, given in ranker.input.items()}
         self._rank = tf.function(ranker, input_signature=[inputs])
