@@ -68,6 +68,16 @@ class Bert:
 
         return preprocess
 
+    def token_ids(self, texts: Any, length: int) -> Any:
+        """The bare tokens of texts, without [CLS] and [SEP]: string [n] -> int32 [n, length], 0 on the right.
+
+        Example:
+            >>> pretrained("bert_base_zh").token_ids(tf.constant(["花样年华", ""]), 6)
+        """
+        import tensorflow as tf
+
+        return tf.cast(self.tokenizer(spaced(texts)).to_tensor(0, shape=[None, length]), tf.int32)
+
     def unknown_share(self, texts: Sequence[str]) -> float:
         """Which share of the texts' tokens the vocabulary does not know ([UNK]); 0 where there is no token.
 

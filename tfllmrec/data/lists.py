@@ -51,23 +51,25 @@ class Lists:
         return replace(self, candidates=np.concatenate([self.candidates, drawn], axis=1))
 
     def batches(
-        self, history_length: int, batch_size: int, *, seed: int = 0, first_epoch: int = 0
+        self, history_length: int, batch_size: int, *, size: int | None = None, seed: int = 0, first_epoch: int = 0
     ) -> "tf.data.Dataset":
         """The lists to train on, in an order of its own in every epoch.
 
         Args:
             history_length: L, how many of the newest items of a history are kept.
             batch_size: lists a batch; the last one may be smaller.
-            seed: of the shuffling.
+            size: candidates of a list, S: in every epoch its answer and others drawn anew; None for all, S = N.
+            seed: of the shuffling and of what is drawn.
             first_epoch: which epoch's order comes first, from 0.
 
         Returns:
             Batches of ({"user": int32 [B], "history": int32 [B, L] oldest first, zeros on the right, "candidates":
-            int32 [B, N]}, labels float32 [B, N], 1 for the answer and 0 for others).
+            int32 [B, S]}, labels float32 [B, S], 1 for the answer and 0 for others).
         """
         import tensorflow as tf
 
-        targets = self.targets
+        targets, width = self.targets, self.candidates.shape[1]
+        size = min(size or width, width)
         columns = {
             "user": tf.constant(targets.users),
             "history": tf.constant(targets.histories.newest(history_length)),
@@ -75,18 +77,31 @@ class Lists:
         }
         answers = tf.constant(targets.items)
 
-        def gather(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        def gather(examples: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+            rows = examples[:, 0]
             features = {name: tf.gather(column, rows) for name, column in columns.items()}
+            features["candidates"] = tf.gather(features["candidates"], examples[:, 1:], batch_dims=1)
             labels = features["candidates"] == tf.gather(answers, rows)[:, None]
             return features, tf.cast(labels, tf.float32)
 
         def epochs() -> Iterator[np.ndarray]:
             epoch = first_epoch
             while True:
-                yield np.random.default_rng([seed, epoch]).permutation(len(targets))
+                random = np.random.default_rng([seed, epoch])
+                rows = random.permutation(len(targets))
+                yield np.concatenate([rows[:, None], self._drawn(size, random)[rows]], axis=1)
                 epoch += 1
 
-        return batches_of(epochs(), (len(targets),), batch_size, gather)
+        return batches_of(epochs(), (len(targets), 1 + size), batch_size, gather)
+
+    def _drawn(self, size: int, random: np.random.Generator) -> np.ndarray:
+        """Places of that many candidates in every list, its answer's first: int64 [n, size]."""
+        rows, width = self.candidates.shape
+        if size == width:
+            return np.tile(np.arange(width), (rows, 1))
+        keys = random.random((rows, width)) + (self.candidates == 0)  # empty places last
+        keys[self.candidates == self.targets.items[:, None]] = -1
+        return np.argsort(keys, axis=1)[:, :size]
 
 
 def union(parts: Sequence[Lists]) -> Lists:

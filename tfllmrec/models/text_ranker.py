@@ -1,9 +1,10 @@
-"""A bi-encoder asked in raw texts: histories and candidates that no catalogue knows."""
+"""Rankers asked in raw texts: histories and candidates that no catalogue knows."""
 
 import keras
 import tensorflow as tf
 
 from tfllmrec.content.pretrained import Bert
+from tfllmrec.content.templates import BETWEEN_ITEMS
 from tfllmrec.content.text_vectors import text_encoder, written
 from tfllmrec.models.history import NewestFirst, newest
 from tfllmrec.models.top_items import LOWEST
@@ -13,7 +14,7 @@ BERT = "bert"
 
 
 class TextRanker:
-    """Scores candidates for a history, both as texts: string [B, any] oldest first, [B, N] -> float32 [B, N].
+    """A bi-encoder for texts: histories string [B, any] oldest first, candidates string [B, N] -> float32 [B, N].
 
     A text is what an item would be that is known by this text alone. What a user searches for is one more text of the
     history, the newest. Blank texts are nothing: as a candidate one has float32's lowest score.
@@ -44,7 +45,7 @@ class TextRanker:
 
     def __call__(self, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        read = self._newest_first(history)
+        read = _newest_first(history, self._history_length)
         there, asked = written(read), written(candidates)
         texts = tf.concat([read, candidates], axis=1)
         vectors = self._item_vectors(self._encode(tf.reshape(texts, [-1])))
@@ -57,14 +58,43 @@ class TextRanker:
         known = {"query": query, "items": items, "present": there}
         return tf.where(asked, self._head({**known, "candidates": candidate_vectors}, training=False), LOWEST)
 
-    def _newest_first(self, history: tf.Tensor) -> tf.Tensor:
-        """The newest texts of every row that are not blank: string [B, L], "" on the right."""
-        places = tf.where(written(history), tf.range(1, tf.shape(history)[1] + 1), 0)
-        chosen = NewestFirst()(newest(places, self._history_length))
-        return tf.gather(tf.pad(history, [[0, 0], [1, 0]], constant_values=""), chosen, batch_dims=1)
-
     def _item_vectors(self, of_texts: tf.Tensor) -> tf.Tensor:
         """Of items that have this one modality."""
         inputs = self._content.input
         missing = {name: tf.zeros([tf.shape(of_texts)[0], given.shape[1]]) for name, given in inputs.items()}
         return self._content({**missing, BERT: of_texts}, training=False)
+
+
+class PairTextRanker:
+    """The same with a cross-encoder.
+
+    Args:
+        bert: its backbone and tokenizer.
+        scorer: a `tfllmrec.models.cross_encoder.pair_scorer`.
+
+    Attributes:
+        models: all that it asks.
+    """
+
+    def __init__(self, bert: Bert, scorer: keras.Model) -> None:
+        self._tokens, self._scorer = bert.token_ids, scorer
+        self._titles, self._length = scorer.input["history"].shape[1:], scorer.input["candidates"].shape[2]
+        self.models = [scorer]
+
+    def __call__(self, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        """See `TextRanker`."""
+        count, width = self._titles
+        read = _newest_first(history, count)
+        read = tf.where(written(read), read + BETWEEN_ITEMS, "")
+        titles = tf.reshape(self._tokens(tf.reshape(read, [-1]), width), [-1, count, width])
+        texts = self._tokens(tf.reshape(candidates, [-1]), self._length)
+        texts = tf.reshape(texts, [tf.shape(candidates)[0], tf.shape(candidates)[1], self._length])
+        scores = self._scorer({"history": titles, "candidates": texts}, training=False)
+        return tf.where(written(candidates), scores, LOWEST)
+
+
+def _newest_first(texts: tf.Tensor, count: int) -> tf.Tensor:
+    """The newest texts of every row that are not blank: string [B, count], "" on the right."""
+    places = tf.where(written(texts), tf.range(1, tf.shape(texts)[1] + 1), 0)
+    chosen = NewestFirst()(newest(places, count))
+    return tf.gather(tf.pad(texts, [[0, 0], [1, 0]], constant_values=""), chosen, batch_dims=1)

@@ -6,6 +6,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.bert_ranker import BertRanker
 from tfllmrec.recommenders.cascade import Cascade
+from tfllmrec.recommenders.cross_encoder import CrossEncoder
 from tfllmrec.recommenders.ease import Ease
 from tfllmrec.recommenders.markov_chain import MarkovChain
 from tfllmrec.recommenders.next_item import NextItem
@@ -16,7 +17,7 @@ from tfllmrec.recommenders.word2vec import Word2Vec
 
 FAMILIES: dict[str, type[Recommender]] = {
     family.family: family
-    for family in (Popularity, MarkovChain, Ease, Word2Vec, TwoTower, NextItem, BertRanker, Cascade)
+    for family in (Popularity, MarkovChain, Ease, Word2Vec, TwoTower, NextItem, BertRanker, CrossEncoder, Cascade)
 }
 """Every family by its name."""
 
@@ -46,6 +47,7 @@ __all__ = [
     "FAMILIES",
     "BertRanker",
     "Cascade",
+    "CrossEncoder",
     "Ease",
     "MarkovChain",
     "NextItem",

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from tfllmrec.content.backbone import SMALL, backbone
 from tfllmrec.content.templates import item_texts
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
@@ -87,16 +88,18 @@ class BertRanker(Ranker):
     query_model: keras.Model
 
     def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, **options: Any) -> None:
-        self.bert = _backbone(self.config, train.items)
+        config = self.config
+        texts = item_texts(train.items, config.columns)
+        self.bert = backbone(config.backbone, texts, length=config.text_length, seed=config.seed)
         earlier = replace(earlier, items=self._with_texts(earlier.items))
-        self.towers = TwoTower(**self.config.of_towers()).fit(earlier, validation, **options)
+        self.towers = TwoTower(**config.of_towers()).fit(earlier, validation, **options)
 
     def _with_texts(self, items: pd.DataFrame) -> pd.DataFrame:
         """An item table with the vectors of its texts."""
         from tfllmrec.content.text_vectors import text_vectors
 
         texts = item_texts(items, self.config.columns)
-        keep = self.config.backbone != "small"  # another one in every fit
+        keep = self.config.backbone != SMALL  # another one in every fit
         vectors = text_vectors(texts, self.bert, length=self.config.text_length, keep=keep)
         return items.assign(**{BERT: list(vectors)})
 
@@ -150,13 +153,3 @@ class BertRanker(Ranker):
 
         self.towers = TwoTower.load(folder / _TOWERS)
         self.bert = pretrained(folder / _BERT)
-
-
-def _backbone(config: BertRankerConfig, items: pd.DataFrame) -> "Bert":
-    """The BERT of a configuration."""
-    from tfllmrec.content.pretrained import pretrained
-    from tfllmrec.content.small_bert import small_bert
-
-    if config.backbone != "small":
-        return pretrained(config.backbone)
-    return small_bert(item_texts(items, config.columns), length=config.text_length, seed=config.seed)

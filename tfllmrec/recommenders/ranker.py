@@ -15,7 +15,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.evaluation.lists import ListCallback
-from tfllmrec.models.text_ranker import TextRanker
+from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.questions import questions
 from tfllmrec.recommenders.config import STRICT, Positive
 from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
@@ -34,12 +34,14 @@ class RankerConfig(NeuralConfig):
     retriever: the family that finds the candidates to train on, with its own defaults.
     candidates: how many it finds for a user.
     drawn: items drawn at random beside them.
+    list_size: candidates of a list in training, the answer and others drawn anew in every epoch; None for all.
     objective: see `tfllmrec.tasks.ranking.Ranking`.
     """
 
     retriever: str = "markov_chain"
     candidates: Positive = 100
     drawn: int = Field(default=20, ge=0)
+    list_size: Positive | None = None
     objective: Objective = "listwise"
     learning_rate: float = Field(default=1e-3, gt=0)
     batch_size: Positive = 128
@@ -119,7 +121,7 @@ class Ranker(NeuralRecommender):
         return self._rank({"user": users, "history": histories, "candidates": candidates})
 
     @abstractmethod
-    def text_ranker(self) -> TextRanker:
+    def text_ranker(self) -> TextRanker | PairTextRanker:
         """The ranker of raw texts, a function of TensorFlow."""
 
     def score_texts(self, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -138,7 +140,7 @@ class Ranker(NeuralRecommender):
         self.require_fitted()
         asked = questions(None, histories, candidates)
         rows = [tf.ragged.constant(part, dtype=tf.string, ragged_rank=1).to_tensor("") for part in asked[1:3]]
-        scores = self.text_ranker()(*rows).numpy()
+        scores = self._rank_texts(*rows).numpy()
         return [row[: len(texts)] for row, texts in zip(scores, asked.excluded, strict=True)]
 
     @property
@@ -159,3 +161,5 @@ class Ranker(NeuralRecommender):
         self.ranker = ranker
         inputs = {name: tf.TensorSpec(given.shape, given.dtype, name) for name, given in ranker.input.items()}
         self._rank = tf.function(ranker, input_signature=[inputs])
+        texts = tf.TensorSpec([None, None], tf.string)
+        self._rank_texts = tf.function(self.text_ranker(), input_signature=[texts, texts])

@@ -1,0 +1,145 @@
+"""The cross-encoder family: one BERT reads history and candidate together; the precise ranker of a short list."""
+
+import copy
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import keras
+import pandas as pd
+import tensorflow as tf
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from tfllmrec.content.backbone import backbone
+from tfllmrec.content.pretrained import Bert
+from tfllmrec.content.templates import BETWEEN_ITEMS, item_texts
+from tfllmrec.content.tokenizers import read_tokenizer, write_tokenizer
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.models.cross_encoder import (
+    BACKBONE,
+    FRAME,
+    Special,
+    TokenTable,
+    cross_encoder,
+    pair_scorer,
+    scores_of_all,
+)
+from tfllmrec.models.text_ranker import PairTextRanker
+from tfllmrec.recommenders.config import STRICT, Names, Positive
+from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.recommenders.ranker import Ranker, RankerConfig
+from tfllmrec.recommenders.saved import reading
+
+_TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True, config=STRICT)
+class CrossEncoderConfig(RankerConfig):
+    """Attributes beside those of every `RankerConfig`.
+
+    backbone: a name for `tfllmrec.content.pretrained.pretrained`, or "small" for a BERT that learns from the items'
+        own texts before.
+    columns: of the item table, what is read of a candidate; of the items of a history it is the title.
+    text_length: tokens of a candidate that are read.
+    title_length: tokens of a title that are read.
+    history_tokens: tokens of a history that are read, the newest.
+    tuning: what is trained of BERT: all of it ("full"), low-rank additions ("lora"; Hu et al., 2022, ICLR), or nothing.
+    lora_rank: of the additions.
+    """
+
+    backbone: str = "small"
+    columns: Names = ("title", "year", "categories", "text")
+    text_length: Positive = 32
+    title_length: Positive = 12
+    history_tokens: Positive = 60
+    history_length: Positive = 10
+    tuning: Literal["full", "lora", "frozen"] = "full"
+    lora_rank: Positive = 4
+    list_size: Positive | None = 8
+    learning_rate: float = Field(default=5e-5, gt=0)
+    batch_size: Positive = 8
+    epochs: Positive = 3
+
+
+class CrossEncoder(Ranker):
+    """A BERT that reads "history text [SEP] item text" (Nogueira and Cho, 2019), fine-tuned on lists.
+
+    A candidate costs a pass through BERT, so it is for short lists: `score_candidates`, and as the ranker of a
+    `Cascade`. `recommend` and `evaluate` ask it for every item of the catalogue.
+
+    Example:
+        >>> model = CrossEncoder(backbone="all-minilm-l6-v2", tuning="lora").fit(split.train, split.validation)
+        >>> cascade = Cascade.of([next_item], model, split.validation)
+
+    Attributes:
+        bert: the backbone and its tokenizer.
+        model: {"user", "history", "candidates"} -> scores, with the tokens of all items in it.
+    """
+
+    family = "cross_encoder"
+    config_class = CrossEncoderConfig
+    main_signature = "rank"
+
+    bert: Bert
+
+    def _prepare(self, train: Dataset, *_: Any, **__: Any) -> None:
+        config = self.config
+        texts, places = item_texts(train.items, config.columns), config.history_tokens + config.text_length + FRAME
+        self.bert = backbone(config.backbone, texts, length=places, seed=config.seed)
+        self._tokenizer = self.bert.tokenizer
+
+    def _build(self, train: Dataset) -> keras.Model:
+        config, tokenizer = self.config, self.bert.tokenizer
+        match config.tuning:
+            case "lora":
+                self.bert.backbone.enable_lora(config.lora_rank)
+            case "frozen":
+                self.bert.backbone.trainable = False
+        scorer = pair_scorer(
+            self.bert.backbone,
+            Special(tokenizer.cls_token_id, tokenizer.sep_token_id),
+            history=(config.history_length, config.title_length),
+            history_tokens=config.history_tokens,
+            length=config.text_length,
+        )
+        return cross_encoder(scorer, *self._tables(train.items), config.history_length)
+
+    def _tables(self, items: pd.DataFrame) -> tuple[TokenTable, TokenTable]:
+        """The tokens of titles, as a history has them, and of whole texts."""
+        config = self.config
+        titles = [f"{title}{BETWEEN_ITEMS}" for title in items["title"]]
+        both = ((titles, config.title_length), (item_texts(items, config.columns), config.text_length))
+        tokens = tf.function(self.bert.token_ids)  # KerasNLP's tokenizers are slow outside a graph
+        titles_, texts_ = (tokens(tf.constant(["", *texts]), length).numpy() for texts, length in both)
+        return TokenTable.of(titles_, name="titles"), TokenTable.of(texts_, name="texts")
+
+    def _build_scorer(self) -> keras.Model:
+        self.bert = Bert(self.model.get_layer("pair_scorer").get_layer(BACKBONE), self._tokenizer)
+        self._rank_with(self.model)
+        every = scores_of_all(self.model, len(self.catalogue.items))
+        popular = popularity(self.catalogue, every.input)
+        return keras.Model(every.input, popular_if_empty(every.output, popular, every.input))
+
+    def text_ranker(self) -> PairTextRanker:
+        """See `Ranker.text_ranker`."""
+        return PairTextRanker(self.bert, self.model.get_layer("pair_scorer"))
+
+    def _with_items(self, new: pd.DataFrame) -> Self:
+        grown = copy.copy(self)
+        grown.catalogue = self.catalogue.with_items(new)
+        before = (self.model.get_layer(name) for name in ("titles", "texts"))
+        titles, texts = (table.with_more(more) for table, more in zip(before, self._tables(new), strict=True))
+        grown.model = cross_encoder(self.model.get_layer("pair_scorer"), titles, texts, self.history_length)
+        grown._assemble()
+        return grown
+
+    def _write(self, folder: Path) -> None:
+        """The tokenizer; the backbone is in the model."""
+        write_tokenizer(self.bert.tokenizer, folder / _TOKENIZER)
+
+    def _read(self, folder: Path) -> None:
+        with reading(folder / _TOKENIZER) as path:
+            self._tokenizer = read_tokenizer(path)
+
+    def _update_served(self) -> None:
+        """Nothing: what is trained is what is asked."""
