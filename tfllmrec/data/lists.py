@@ -25,6 +25,12 @@ class Lists:
     targets: Targets
     candidates: np.ndarray
 
+    def take(self, rows: np.ndarray) -> Self:
+        """Some of the questions, in this order."""
+        asked = self.targets
+        targets = replace(asked, users=asked.users[rows], histories=asked.histories.take(rows), items=asked.items[rows])
+        return replace(self, targets=targets, candidates=self.candidates[rows])
+
     def with_targets(self) -> Self:
         """The same for training: a list without its answer has it in the last place.
 

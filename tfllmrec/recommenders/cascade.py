@@ -177,7 +177,7 @@ class Cascade(Recommender):
 
     def _scores_of(self, lists: Lists) -> np.ndarray:
         """Every part's scores of lists, as they are summed up: float32 [n, N, parts]."""
-        columns = [_standardised(one, lists) for one in self.retrievers]
+        columns = [standardised(one, lists) for one in self.retrievers]
         return np.stack([*columns, *([self.ranker.score_lists(lists)] if self.ranker else [])], axis=2)
 
     def _build_scorer(self) -> keras.Model:
@@ -236,7 +236,7 @@ def _found(retrievers: Sequence[Recommender], questions: Targets, count: int) ->
     return union([Lists(questions, one.rank(questions, count).top) for one in retrievers])
 
 
-def _standardised(retriever: Recommender, lists: Lists) -> np.ndarray:
+def standardised(retriever: Recommender, lists: Lists) -> np.ndarray:
     """A retriever's scores of lists among those of all items, float32 [n, N]."""
     histories, users = lists.targets.histories.newest(retriever.history_length), lists.targets.users
     parts = [slice(start, start + _AT_ONCE) for start in range(0, len(users), _AT_ONCE)]

@@ -56,6 +56,7 @@ class CrossEncoderConfig(RankerConfig):
     tuning: Literal["full", "lora", "frozen"] = "full"
     lora_rank: Positive = 4
     list_size: Positive | None = 8
+    chosen_by: Positive | None = 200
     learning_rate: float = Field(default=5e-5, gt=0)
     batch_size: Positive = 8
     epochs: Positive = 3

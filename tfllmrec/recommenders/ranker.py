@@ -35,6 +35,7 @@ class RankerConfig(NeuralConfig):
     candidates: how many it finds for a user.
     drawn: items drawn at random beside them.
     list_size: candidates of a list in training, the answer and others drawn anew in every epoch; None for all.
+    chosen_by: validation lists that decide when to stop, a seeded sample of them; None for all.
     objective: see `tfllmrec.tasks.ranking.Ranking`.
     """
 
@@ -42,6 +43,7 @@ class RankerConfig(NeuralConfig):
     candidates: Positive = 100
     drawn: int = Field(default=20, ge=0)
     list_size: Positive | None = None
+    chosen_by: Positive | None = None
     objective: Objective = "listwise"
     learning_rate: float = Field(default=1e-3, gt=0)
     batch_size: Positive = 128
@@ -102,8 +104,12 @@ class Ranker(NeuralRecommender):
         known = np.flatnonzero(earlier.item_counts)
         lists = self.retrieve(earlier, [last])[0].with_targets()
         self._lists = lists.with_drawn(known, config.drawn, seed=config.seed)
-        self._to_choose_by = None if validation is None else self.retrieve(train, [validation])[0]
+        self._to_choose_by = None if validation is None else self._sample(self.retrieve(train, [validation])[0])
         super()._fit(train, validation, **options, backup=backup)
+
+    def _sample(self, lists: Lists) -> Lists:
+        count, config = len(lists.targets), self.config
+        return lists.take(np.random.default_rng(config.seed).permutation(count)[: config.chosen_by])
 
     def _trainer(self) -> keras.Model:
         return RankingModel(self.ranker, Ranking(self.config.objective))

@@ -1,0 +1,128 @@
+"""How much better than its retriever does a ranker put candidates in order?
+
+    tfllmrec train next_item --data FOLDER --out RUN
+    python benchmarks/ranking.py --retriever RUN --lists LISTS --ranker bert_ranker --set backbone=all-minilm-l6-v2
+
+A ranker is trained on what the retriever, fitted once more without every user's last item, finds for those items, and
+chosen by the validation targets. Then it orders the 100 candidates that RUN finds for the test targets of a seeded
+sample of 1,000 users; an answer that is not among them counts 0. Prints one JSON line: ndcg@10 of the retriever's own
+order, of the ranker's, and of both blended with weights learnt on the validation lists of 500 other users; the gains over the
+retriever with a bootstrap interval over users; milliseconds for 100 candidates. LISTS is a file that keeps what the
+retriever finds, so that every ranker gets the same.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfllmrec.quiet import quiet_tensorflow
+
+quiet_tensorflow()
+
+import numpy as np  # noqa: E402
+from common import progress, report  # noqa: E402
+
+from tfllmrec.data import Dataset, Split, Targets  # noqa: E402
+from tfllmrec.data.lists import Lists  # noqa: E402
+from tfllmrec.data.splits import leave_last_out  # noqa: E402
+from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
+from tfllmrec.evaluation.lists import list_ranks  # noqa: E402
+from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
+from tfllmrec.recommenders import family  # noqa: E402
+from tfllmrec.recommenders.blend import learn_weights  # noqa: E402
+from tfllmrec.recommenders.cascade import standardised  # noqa: E402
+from tfllmrec.recommenders.ranker import Ranker  # noqa: E402
+from tfllmrec.training.runs import Run, timed_fit  # noqa: E402
+
+CANDIDATES, TEST_USERS, BLEND_USERS = 100, 1000, 500
+
+
+def main() -> None:
+    arguments = _arguments()
+    run = Run.load(arguments.retriever)
+    data, split = run.source.split()
+    found = _lists(run, split, arguments.lists)
+    options = dict(assignment.split("=", 1) for assignment in arguments.set)
+    ranker = family(arguments.ranker)(**options)
+    assert isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
+    ranker.retrieve = _from_file(split, found)
+    seconds = timed_fit(ranker, split.train, split.validation)
+    progress(f"fitted in {seconds:.0f} s: {ranker.history}")
+
+    random = np.random.default_rng(arguments.draw)
+    tested, others = np.split(random.permutation(len(split.test))[: TEST_USERS + BLEND_USERS], [TEST_USERS])
+    test = Lists(split.test, found["test"]).take(tested)
+    known = np.isin(split.validation.users, split.test.users[others])
+    blended_by = Lists(split.validation, found["validation"]).take(np.flatnonzero(known))
+    weights = learn_weights(_scores(run, ranker, blended_by), blended_by.candidates, blended_by.targets.items)
+    scores = _scores(run, ranker, test)
+    orders = {"retriever": scores[:, :, 0], "ranker": scores[:, :, 1], "blend": scores @ weights}
+    gains = {name: ndcg(list_ranks(order, test), 10) for name, order in orders.items()}
+
+    name = Path(run.source.data).name
+    result = {"benchmark": "ranking", "data": name} | data.summary()
+    result |= {"retriever": run.recommender.family, "ranker": arguments.ranker, "draw": arguments.draw}
+    result |= {"ndcg@10": {order: round(float(values.mean()), 5) for order, values in gains.items()}}
+    for order in ("ranker", "blend"):
+        gain = difference(gains[order], gains["retriever"])
+        result[f"gain_of_{order}"] = {"mean": gain.mean, "low": gain.low, "high": gain.high}
+    result |= {"weights": weights.round(4).tolist(), "seconds": round(seconds, 1), "ms": _milliseconds(ranker, test)}
+    result |= {"history": dict(ranker.history), "config": ranker.config.to_dict()}
+    report(result, f"ranking-{name}-{arguments.tag or arguments.ranker}" if arguments.record else None)
+
+
+def _lists(run: Run, split: Split, path: Path) -> dict[str, np.ndarray]:
+    """What the retriever finds for the answers to train on, for validation and for test."""
+    if not path.exists():
+        retriever = run.recommender
+        earlier, last = leave_last_out(split.train)
+        progress("the retriever is fitted without every user's last item")
+        before = type(retriever)(retriever.settled_config()).fit(earlier, verbose=0)
+        asked = {"train": (before, last), "validation": (retriever, split.validation), "test": (retriever, split.test)}
+        np.savez(path, **{name: one.rank(targets, CANDIDATES).top for name, (one, targets) in asked.items()})
+    with np.load(path) as file:
+        return dict(file)
+
+
+def _from_file(split: Split, found: dict[str, np.ndarray]) -> Callable[[Dataset, Sequence[Targets]], list[Lists]]:
+    """A ranker's `retrieve`."""
+
+    def retrieve(known: Dataset, questions: Sequence[Targets]) -> list[Lists]:
+        part = "validation" if known is split.train else "train"
+        return [Lists(asked, found[part]) for asked in questions]
+
+    return retrieve
+
+
+def _scores(run: Run, ranker: Ranker, lists: Lists) -> np.ndarray:
+    """Of the retriever and the ranker, [n, N, 2]."""
+    return np.stack([standardised(run.recommender, lists), ranker.score_lists(lists)], axis=2)
+
+
+def _milliseconds(ranker: Ranker, lists: Lists, count: int = 30) -> float:
+    """The median time of scoring one list."""
+    histories, times = lists.targets.histories.newest(ranker.history_length), []
+    for row in range(count):
+        asked = (lists.targets.users[[row]], histories[[row]], lists.candidates[[row]])
+        started = time.perf_counter()
+        ranker.score_candidates(*asked).numpy()
+        times.append(time.perf_counter() - started)
+    return round(float(np.median(times[3:])) * 1000, 2)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--retriever", type=Path, required=True, help="a run of tfllmrec train")
+    parser.add_argument("--lists", type=Path, required=True, help="where its candidates are kept, a .npz file")
+    parser.add_argument("--ranker", required=True, help="bert_ranker, cross_encoder")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the ranker")
+    parser.add_argument("--draw", type=int, default=0, help="seed of the sample of users")
+    parser.add_argument("--tag", default="", help="ends the name of the result file")
+    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
