@@ -6,9 +6,9 @@
 A ranker is trained on what the retriever, fitted once more without every user's last item, finds for those items, and
 chosen by the validation targets. Then it orders the 100 candidates that RUN finds for the test targets of a seeded
 sample of 1,000 users; an answer that is not among them counts 0. Prints one JSON line: ndcg@10 of the retriever's own
-order, of the ranker's, and of both blended with weights learnt on the validation lists of 500 other users; the gains over the
-retriever with a bootstrap interval over users; milliseconds for 100 candidates. LISTS is a file that keeps what the
-retriever finds, so that every ranker gets the same.
+order, of the ranker's, and of both blended with weights learnt on the validation lists of 500 other users; the gains
+over the retriever with a bootstrap interval over users; milliseconds for 100 candidates. LISTS is a file that keeps
+what the retriever finds, so that every ranker gets the same.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
     gains = {name: ndcg(list_ranks(order, test), 10) for name, order in orders.items()}
 
     name = Path(run.source.data).name
-    result = {"benchmark": "ranking", "data": name} | data.summary()
+    result: dict[str, Any] = {"benchmark": "ranking", "data": name} | data.summary()
     result |= {"retriever": run.recommender.family, "ranker": arguments.ranker, "draw": arguments.draw}
     result |= {"ndcg@10": {order: round(float(values.mean()), 5) for order, values in gains.items()}}
     for order in ("ranker", "blend"):
@@ -81,7 +81,8 @@ def _lists(run: Run, split: Split, path: Path) -> dict[str, np.ndarray]:
         progress("the retriever is fitted without every user's last item")
         before = type(retriever)(retriever.settled_config()).fit(earlier, verbose=0)
         asked = {"train": (before, last), "validation": (retriever, split.validation), "test": (retriever, split.test)}
-        np.savez(path, **{name: one.rank(targets, CANDIDATES).top for name, (one, targets) in asked.items()})
+        kept: dict[str, Any] = {part: one.rank(targets, CANDIDATES).top for part, (one, targets) in asked.items()}
+        np.savez(path, **kept)
     with np.load(path) as file:
         return dict(file)
 

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tfllmrec import cli
+from tfllmrec.content.pretrained import Bert
 from tfllmrec.data import Checkerboard, checkerboard
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
@@ -14,6 +15,32 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is impor
 def board() -> Checkerboard:
     """40 users, 20 items, and the one right answer for every user."""
     return checkerboard()
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory):
+    """The folder of a BERT that has learnt nothing; vectors of texts are kept beside it, and not in the user's cache."""
+    import keras
+    import keras_nlp
+
+    folder, letters = tmp_path_factory.mktemp("bert"), "abcdefghijklmnopqrstuvwxyz0123456789花样年华电影"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    keras.utils.set_random_seed(0)
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 16}
+    tokenizer = keras_nlp.models.BertTokenizer(words, lowercase=True, strip_accents=True)
+    Bert(keras_nlp.models.BertBackbone(len(words), **sizes), tokenizer).save(folder / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pooch.os_cache", lambda _: folder)
+        yield folder / "tiny"
+
+
+@pytest.fixture(scope="session")
+def quick_ranking(tiny_bert):
+    """Options with which the families that rank are fitted in seconds."""
+    towers = {"dim": 8, "hidden": 8, "epochs": 1}
+    ranker = {"backbone": str(tiny_bert), "candidates": 5, "drawn": 2, "hidden": 8, "epochs": 2, "towers": towers}
+    merged = {"retrievers": "markov_chain,ease", "candidates": 3, "ranked": 4, "parts": {"bert_ranker": ranker}}
+    return {"bert_ranker": ranker, "cascade": merged}
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ OPTIONS = {
     "two_tower": {"dim": 8, "hidden": 8, "user_vectors": True, "epochs": 1},
     "next_item": {"dim": 8, "units": 6, "heads": 2, "hidden": 4, "epochs": 1},
 }
-"""What a family needs to be fitted in seconds; a new family may do without."""
+"""What a family needs to be fitted in seconds, beside `quick_ranking`; a new family may do without."""
 
 
 @dataclass
@@ -36,9 +36,9 @@ def data(runtime):  # the runtime starts in the background meanwhile
 
 
 @pytest.fixture(scope="session")
-def exports(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    options = {name: {"history_length": 4} | OPTIONS.get(name, {}) for name in FAMILIES}
+def exports(data, quick_ranking, tmp_path_factory):
+    folder, quick = tmp_path_factory.mktemp("models"), OPTIONS | quick_ranking
+    options = {name: {"history_length": 4} | quick.get(name, {}) for name in FAMILIES}
     fitted = {name: family(**options[name]).fit(data, verbose=0) for name, family in FAMILIES.items()}
     return {name: Exported(one, export(one, folder / name)) for name, one in fitted.items()}
 
@@ -61,3 +61,13 @@ def two_tower(exports):
 @pytest.fixture(scope="session")
 def next_item(exports):
     return exports["next_item"]
+
+
+@pytest.fixture(scope="session")
+def bert_ranker(exports):
+    return exports["bert_ranker"]
+
+
+@pytest.fixture(scope="session")
+def cascade(exports):
+    return exports["cascade"]

@@ -15,7 +15,7 @@ NEW = pd.DataFrame({"item_id": ["新电影", "item0", "new"], "title": ["Title o
 QUESTION = {"user_id": [GREEDY, "nobody", "用户3"], "history": [[""], ["item1"], [""]], "exclude_item_ids": [[""]] * 3}
 
 
-@pytest.fixture(params=["word2vec", "two_tower", "next_item"])
+@pytest.fixture(params=["word2vec", "two_tower", "next_item", "bert_ranker"])
 def served(request, exports, tmp_path):
     """A family that knows items by their content, and a copy of its export."""
     shutil.copytree(exports[request.param].path, tmp_path / "models" / "1")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_data import GREEDY, ITEMS
 
+from tfllmrec.export.card import signatures_of
 from tfllmrec.recommenders import FAMILIES
 
 LOWEST = np.finfo(np.float32).min
@@ -36,8 +37,22 @@ QUESTIONS = {
     "none left after a history": ("", ITEMS[::-1], []),
 }
 VECTORS = {"embed_query", "embed_items", "similar_items"}
-MORE_SIGNATURES = {"word2vec": VECTORS, "two_tower": VECTORS, "next_item": VECTORS | {"next_items", "next_items_ids"}}
-WAYS = [*((family, "retrieve") for family in FAMILIES), ("next_item", "next_items")]
+RANKING = {"rank", "rank_ids", "rank_texts"}
+MORE_SIGNATURES = {
+    "word2vec": VECTORS,
+    "two_tower": VECTORS,
+    "next_item": VECTORS | {"next_items", "next_items_ids"},
+    "bert_ranker": VECTORS | RANKING,
+    "cascade": RANKING | {"recommend", "recommend_ids"},
+}
+MAIN = {"next_item": "next_items", "bert_ranker": "rank", "cascade": "recommend"}
+WAYS = [*((family, "retrieve") for family in FAMILIES), ("next_item", "next_items"), ("cascade", "recommend")]
+INPUTS = {
+    "user_id": ["用户3"],
+    "history": [["item1"]],
+    "exclude_item_ids": [["item2"]],
+    "candidate_item_ids": [["item3", "item4", "unheard of"]],
+}
 
 
 def padded(rows, width=None):
@@ -53,9 +68,13 @@ class Way:
     exported: object
     signature: str
 
+    @property
+    def asks_for_user(self):
+        return self.signature != "next_items"
+
     def ask(self, questions, **widths):
         users, histories, exclusions = zip(*questions, strict=True)
-        with_user = {"user_id": users} if self.signature == "retrieve" else {}
+        with_user = {"user_id": users} if self.asks_for_user else {}
         history, exclude = padded(histories, widths.get("history")), padded(exclusions, widths.get("exclude"))
         return self.runtime.run(
             self.exported.path, self.signature, **with_user, history=history, exclude_item_ids=exclude
@@ -63,7 +82,7 @@ class Way:
 
     def recommended(self, questions):
         users, histories, exclusions = zip(*questions, strict=True)
-        known = users if self.signature == "retrieve" else None
+        known = users if self.asks_for_user else None
         return self.exported.recommender.recommend(known, histories, k=100, exclude=exclusions)
 
 
@@ -73,7 +92,7 @@ def way(request, runtime, exports):
     return Way(runtime, exports[family], signature)
 
 
-@pytest.fixture(params=["word2vec", "two_tower", "next_item"])
+@pytest.fixture(params=[family for family, more in MORE_SIGNATURES.items() if VECTORS <= more])
 def with_vectors(request, exports):
     return exports[request.param]
 
@@ -150,18 +169,18 @@ def test_padding_changes_nothing(way, width):
 
 def test_the_default_is_the_main_signature(runtime, exported):
     main = exported.recommender.main_signature
-    assert main == ("next_items" if exported.recommender.family == "next_item" else "retrieve")
-    inputs = {"history": [["item1"]], "exclude_item_ids": [["item2"]]}
-    if main == "retrieve":
-        inputs["user_id"] = ["用户3"]
-    default = runtime.run(exported.path, "serving_default", **inputs)
-    assert_same(default, runtime.run(exported.path, main, **inputs))
+    assert main == MAIN.get(exported.recommender.family, "retrieve")
+    inputs = {name: INPUTS[name] for name in signatures_of(exported.path)[main].inputs}
+    default, named = (runtime.run(exported.path, name, **inputs) for name in ("serving_default", main))
+    assert default.keys() == named.keys()
+    for name, values in named.items():
+        np.testing.assert_array_equal(default[name], values)
 
 
 def test_an_empty_batch(way):
     empty = np.empty((0, 0), object)
     inputs = {"history": empty, "exclude_item_ids": empty}
-    if way.signature == "retrieve":
+    if way.asks_for_user:
         inputs["user_id"] = []
     answer = way.runtime.run(way.exported.path, way.signature, **inputs)
     assert answer["item_ids"].shape == answer["scores"].shape == (0, len(ITEMS))
@@ -170,14 +189,16 @@ def test_an_empty_batch(way):
 def test_the_core_alone(way):
     """It reads nothing stored, and indices that do not exist are nothing."""
     users, histories = [1, -7, 10**6], [[0, 0, 0, 0], [3, 0, 10**6, 5], [-1, 3, 5, 0]]
-    with_user = {"user": users} if way.signature == "retrieve" else {}
+    with_user = {"user": users} if way.asks_for_user else {}
     exclude = [[0, 0, 0], [1, -1, 10**6], [1, 0, 0]]
     answer = way.runtime.run(way.exported.path, f"{way.signature}_ids", **with_user, history=histories, exclude=exclude)
     popular = np.argsort(-way.exported.recommender.catalogue.counts[1:], kind="stable") + 1
     assert answer["items"][0].tolist() == popular.tolist()
 
     read = np.array([[0, 0, 0, 0], [3, 5, 0, 0], [3, 5, 0, 0]], np.int32)
-    expected = way.exported.recommender.score(np.array([int("user" in with_user), 0, 0], np.int32), read).numpy()
+    known = np.array([int("user" in with_user), 0, 0], np.int32)
+    hidden = np.array([[0], [1], [1]], np.int32)
+    expected = way.exported.recommender.score(known, read, exclude=hidden).numpy()
     expected[:, 0] = expected[1:, 1] = LOWEST
     order = np.argsort(-expected, axis=1, kind="stable")[:, : len(ITEMS)]
     left = np.take_along_axis(expected, order, axis=1)
@@ -209,11 +230,12 @@ def test_embeddings(runtime, with_vectors):
         np.testing.assert_array_equal(answer[name], values)
 
 
-def test_a_query_times_the_items_is_the_score(runtime, with_vectors):
-    inputs = {"user_id": ["用户3"], "history": [["item1"]]}
-    best = runtime.run(with_vectors.path, "retrieve", **inputs, exclude_item_ids=[[""]])
-    query = runtime.run(with_vectors.path, "embed_query", **inputs)["embedding"][0]
-    items = runtime.run(with_vectors.path, "embed_items", item_ids=best["item_ids"][0])
+@pytest.mark.parametrize("family", ["word2vec", "two_tower", "next_item"])
+def test_a_query_times_the_items_is_the_score(runtime, exports, family):
+    inputs, path = {"user_id": ["用户3"], "history": [["item1"]]}, exports[family].path
+    best = runtime.run(path, "retrieve", **inputs, exclude_item_ids=[[""]])
+    query = runtime.run(path, "embed_query", **inputs)["embedding"][0]
+    items = runtime.run(path, "embed_items", item_ids=best["item_ids"][0])
     scores = items["embeddings"] @ query + items.get("biases", 0)
     left = best["item_ids"][0] != ""
     np.testing.assert_allclose(scores[left], best["scores"][0][left], rtol=1e-4, atol=1e-5)

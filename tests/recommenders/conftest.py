@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ QUICK = {
     "two_tower": {"epochs": 2, "dim": 8, "hidden": 8, "user_vectors": True},
     "next_item": {"epochs": 2, "dim": 8, "units": 8},
 }
-"""What a family needs to be fitted in seconds; a new family may do without."""
+"""What a family needs to be fitted in seconds, beside `quick_ranking`; a new family may do without."""
 
 ITEMS = ["花样年华", "🎬", "a b", "x|y", *"0123456789"]
 USERS = ["小明", "👩‍🚀", "née", *(f"u{number}" for number in range(9))]
@@ -40,9 +41,10 @@ def data() -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def make() -> Callable[..., Recommender]:
+def make(quick_ranking: dict[str, dict[str, Any]]) -> Callable[..., Recommender]:
     """A family by name, quick to fit; histories are cut to 4 items, fewer than most users have."""
-    return lambda name, **options: FAMILIES[name](**{"history_length": 4, **QUICK.get(name, {}), **options})
+    quick = QUICK | quick_ranking
+    return lambda name, **options: FAMILIES[name](**{"history_length": 4, **quick.get(name, {}), **options})
 
 
 @pytest.fixture(scope="session", params=FAMILIES)
