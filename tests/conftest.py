@@ -26,7 +26,7 @@ def tiny_bert(tmp_path_factory):
     folder, letters = tmp_path_factory.mktemp("bert"), "abcdefghijklmnopqrstuvwxyz0123456789花样年华电影"
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
     keras.utils.set_random_seed(0)
-    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 16}
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 40}
     tokenizer = keras_nlp.models.BertTokenizer(words, lowercase=True, strip_accents=True)
     Bert(keras_nlp.models.BertBackbone(len(words), **sizes), tokenizer).save(folder / "tiny")
     with pytest.MonkeyPatch.context() as patch:
@@ -38,9 +38,11 @@ def tiny_bert(tmp_path_factory):
 def quick_ranking(tiny_bert):
     """Options with which the families that rank are fitted in seconds."""
     towers = {"dim": 8, "hidden": 8, "epochs": 1}
-    ranker = {"backbone": str(tiny_bert), "candidates": 5, "drawn": 2, "hidden": 8, "epochs": 2, "towers": towers}
+    lists = {"backbone": str(tiny_bert), "candidates": 5, "drawn": 2}
+    ranker = {**lists, "hidden": 8, "epochs": 2, "towers": towers}
+    pairs = {**lists, "list_size": 4, "text_length": 12, "title_length": 6, "history_tokens": 20, "epochs": 1}
     merged = {"retrievers": "markov_chain,ease", "candidates": 3, "ranked": 4, "parts": {"bert_ranker": ranker}}
-    return {"bert_ranker": ranker, "cascade": merged}
+    return {"bert_ranker": ranker, "cross_encoder": pairs, "cascade": merged}
 
 
 @pytest.fixture

@@ -43,9 +43,10 @@ MORE_SIGNATURES = {
     "two_tower": VECTORS,
     "next_item": VECTORS | {"next_items", "next_items_ids"},
     "bert_ranker": VECTORS | RANKING,
+    "cross_encoder": RANKING,
     "cascade": RANKING | {"recommend", "recommend_ids"},
 }
-MAIN = {"next_item": "next_items", "bert_ranker": "rank", "cascade": "recommend"}
+MAIN = {"next_item": "next_items", "bert_ranker": "rank", "cross_encoder": "rank", "cascade": "recommend"}
 WAYS = [*((family, "retrieve") for family in FAMILIES), ("next_item", "next_items"), ("cascade", "recommend")]
 INPUTS = {
     "user_id": ["用户3"],

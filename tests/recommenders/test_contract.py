@@ -19,6 +19,7 @@ BERT = {"config.json", "metadata.json", "model.weights.h5", "tokenizer.json", "v
 MORE_FILES = {
     **dict.fromkeys(("two_tower", "next_item"), {"tokens.json"}),
     **dict.fromkeys(("bert_ranker", "cascade"), {"tokens.json"} | BERT),
+    "cross_encoder": {"tokenizer.json"},
     "word2vec": {"word2vec.npz", "word2vec.json"},
 }
 
