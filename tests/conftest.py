@@ -19,7 +19,7 @@ def board() -> Checkerboard:
 
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory):
-    """The folder of a BERT that has learnt nothing; vectors of texts are kept beside it, and not in the user's cache."""
+    """A BERT that has learnt nothing, as a folder; vectors of texts are kept beside it, not in the user's cache."""
     import keras
     import keras_nlp
 

@@ -39,6 +39,16 @@ def test_the_newest_items_of_every_row(rows, length):
 
 
 @modest
+@given(rows=ROWS, width=st.integers(0, 3))
+def test_rows_with_zeros_on_the_right(rows, width):
+    longest = max(map(len, rows), default=0) + width
+    matrix = np.array(right_padded(rows, longest), np.int32).reshape(len(rows), longest)
+    histories = Histories.from_padded(matrix)
+    assert rows_of(histories) == rows
+    assert (histories.values.dtype, histories.offsets.dtype) == (np.int32, np.int64)
+
+
+@modest
 @given(rows=ROWS)
 def test_whole_rows_padded(rows):
     longest = max(map(len, rows), default=0)

@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tfllmrec.data import Dataset, cold_items, cold_users, leave_one_out, load, temporal
+from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 
 modest = settings(max_examples=40, deadline=None)
@@ -106,6 +107,37 @@ def test_leave_one_out_never_sees_the_future(data):
     for targets in (split.validation, split.test):
         times = data.interactions["timestamp"].to_numpy()[places(data, targets)]
         assert (times >= latest[data.user_vocabulary.ids(targets.users)].to_numpy()).all()
+
+
+def test_leave_last_out():
+    data = data_of({"u": "abcd", "v": "ba", "w": "d", "x": "aba", "y": "bcc"})
+    earlier, last = leave_last_out(data)
+    assert kept(earlier) == {"u": "abc", "v": "b", "w": "d", "x": "ab", "y": "bc"}
+    assert asked(data, last) == {"u": ("abc", "d"), "v": ("b", "a")}
+    assert earlier.notes == ("2 held-out interactions repeat an earlier item and are no targets",)
+
+
+@pytest.mark.parametrize("histories", [{"u": "a", "v": "b"}, {"u": "a"}])
+def test_leave_last_out_needs_two_interactions(histories):
+    with pytest.raises(InputError, match=r"^leave-last-out: no user has the two interactions it takes$"):
+        leave_last_out(data_of(histories))
+
+
+@modest
+@given(data=data_sets())
+def test_leave_last_out_never_sees_the_future(data):
+    assume(data.histories.lengths.max() >= 2)
+    earlier, last = leave_last_out(data)
+    check_histories_are_all_and_only_the_past(data, last)
+    assert earlier.item_vocabulary == data.item_vocabulary
+    for user in range(1, len(data.user_vocabulary) + 1):
+        whole, known = data.histories.row(user).tolist(), earlier.histories.row(user).tolist()
+        assert known == (whole[:-1] if len(whole) > 1 else whole)  # so the targets are in none of it
+        asked_for = last.items[last.users == user].tolist()
+        assert asked_for == (whole[-1:] if len(whole) > 1 and whole[-1] not in known else [])
+        assert [last.histories.row(place).tolist() for place in np.flatnonzero(last.users == user)] == (
+            [known] if asked_for else []
+        )
 
 
 def test_temporal():

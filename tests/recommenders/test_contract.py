@@ -17,8 +17,10 @@ USERS = ["小明", "👩‍🚀", "u3", "newcomer", "nobody"]
 FILES = {"recommender.json", "items.parquet", "users.parquet", "model.keras"}
 BERT = {"config.json", "metadata.json", "model.weights.h5", "tokenizer.json", "vocabulary.txt"}
 MORE_FILES = {
-    **dict.fromkeys(("two_tower", "next_item"), {"tokens.json"}),
-    **dict.fromkeys(("bert_ranker", "cascade"), {"tokens.json"} | BERT),
+    "two_tower": {"tokens.json"},
+    "next_item": {"tokens.json"},
+    "bert_ranker": {"tokens.json"} | BERT,
+    "cascade": {"tokens.json"} | BERT,
     "cross_encoder": {"tokenizer.json"},
     "word2vec": {"word2vec.npz", "word2vec.json"},
 }
