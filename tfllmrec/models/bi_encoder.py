@@ -125,8 +125,24 @@ def scores_of_all(index: ItemIndex, encoder: keras.Model, head: keras.Model) -> 
 def _asked(inputs: dict[str, Any], items: keras.layers.Layer, encoder: keras.Model) -> dict[str, Any]:
     """What the head is to know of users; the encoder is as it was trained, and stays so."""
     newest_first = NewestFirst()(inputs["history"])
-    read = {"user": inputs["user"], "items": items(newest_first), "present": newest_first > 0}
-    return {"query": encoder(read, training=False), "items": read["items"], "present": read["present"]}
+    vectors, present = items(newest_first), newest_first > 0
+    return {"query": _AsTrained(encoder)(inputs["user"], vectors, present), "items": vectors, "present": present}
+
+
+class _AsTrained(keras.layers.Layer):
+    """An encoder without dropout, also in training: a functional model would hand `training` on to it."""
+
+    def __init__(self, encoder: keras.Model) -> None:
+        super().__init__()
+        self._encoder = encoder
+
+    def call(self, user: tf.Tensor, items: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+        return self._encoder({"user": user, "items": items, "present": present}, training=False)
+
+    def compute_output_spec(
+        self, user: keras.KerasTensor, items: keras.KerasTensor, present: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        return keras.KerasTensor((user.shape[0], items.shape[2]), "float32")
 
 
 class _RowByRow(keras.layers.Layer):
