@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tfllmrec.models import fusion, history, items, next_item, scoring, two_tower, users
+from tfllmrec.models import (
+    bi_encoder,
+    cascade,
+    cross_encoder,
+    fusion,
+    history,
+    items,
+    next_item,
+    scoring,
+    two_tower,
+    users,
+)
 
 ITEMS, LENGTH, DIM = 5, 4, 3
 RANDOM = np.random.default_rng(0)
@@ -41,7 +52,21 @@ def gated(past: keras.KerasTensor) -> keras.KerasTensor:
     return fusion.Gate(0.2, seed=3)(vectors_of(past), past > 0)
 
 
+def attended(past: keras.KerasTensor) -> keras.KerasTensor:
+    vectors = vectors_of(past) * keras.ops.cast(past > 0, "float32")[..., None]
+    return bi_encoder.TargetAttention(2)(vectors, past > 0, vectors_of(past))
+
+
+def paired(past: keras.KerasTensor) -> keras.KerasTensor:
+    return cross_encoder.Pairs(6, 8, 9)(past[:, None], past[:, None])["token_ids"]
+
+
 MODELS = {
+    bi_encoder.TargetAttention: attended,
+    cascade.Standardise: lambda past: cascade.Standardise()(weights_of(past)),
+    cross_encoder.TokenTable: cross_encoder.TokenTable(ITEMS, 3),
+    cross_encoder.Pairs: paired,
+    cross_encoder._Reshaped: lambda past: cross_encoder._Reshaped()(past[:, :1] * 1.0, past[:, :1]),
     fusion.Gate: gated,
     history.DecayedMean: lambda past: history.DecayedMean(0.8)(vectors_of(past), past > 0),
     history.NewestFirst: history.NewestFirst(),

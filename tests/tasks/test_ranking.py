@@ -132,7 +132,7 @@ def test_lists_are_learnt() -> None:
     scores = keras.layers.Reshape((4,))(keras.layers.Embedding(10, 1)(candidates))
     model = RankingModel(keras.Model({"candidates": candidates}, scores), Ranking("listwise"))
     model.compile(keras.optimizers.Adam(0.1), jit_compile=False)
-    labels = (CANDIDATES == CANDIDATES.max(axis=1, keepdims=True)).astype(np.float32)
+    labels = (CANDIDATES.max(axis=1, keepdims=True) == CANDIDATES).astype(np.float32)
     batches = tf.data.Dataset.from_tensors(({"candidates": CANDIDATES}, labels)).repeat(50)
     losses = model.fit(batches, epochs=2, verbose=0).history["loss"]
     assert losses[1] < losses[0]
