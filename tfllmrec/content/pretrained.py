@@ -43,6 +43,13 @@ class Bert:
             told.update(f"{weight.shape} {weight.dtype}".encode() + weight.numpy().tobytes())
         return told.hexdigest()
 
+    def computing_in(self, precision: str) -> "Bert":
+        """The same BERT, with float32 weights, whose layers compute in "float32" or "bfloat16"."""
+        policy = "float32" if precision == "float32" else f"mixed_{precision}"
+        backbone = type(self.backbone).from_config({**self.backbone.get_config(), "dtype": policy})
+        backbone.set_weights(self.backbone.get_weights())
+        return Bert(backbone, self.tokenizer)
+
     def preprocessor(self, length: int) -> Callable[..., Any]:
         """What makes a model's input of texts, also inside `tf.data.Dataset.map` and a graph that is served.
 

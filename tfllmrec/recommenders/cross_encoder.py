@@ -45,6 +45,7 @@ class CrossEncoderConfig(RankerConfig):
     history_tokens: tokens of a history that are read, the newest.
     tuning: what is trained of BERT: all of it ("full"), low-rank additions ("lora"; Hu et al., 2022, ICLR), or nothing.
     lora_rank: of the additions.
+    precision: what BERT computes in, in training and when it is asked; bfloat16 is faster on processors that have it.
     """
 
     backbone: str = "small"
@@ -55,6 +56,7 @@ class CrossEncoderConfig(RankerConfig):
     history_length: Positive = 10
     tuning: Literal["full", "lora", "frozen"] = "full"
     lora_rank: Positive = 4
+    precision: Literal["float32", "bfloat16"] = "float32"
     list_size: Positive | None = 8
     chosen_by: Positive | None = 200
     learning_rate: float = Field(default=5e-5, gt=0)
@@ -86,7 +88,8 @@ class CrossEncoder(Ranker):
     def _prepare(self, train: Dataset, *_: Any, **__: Any) -> None:
         config = self.config
         texts, places = item_texts(train.items, config.columns), config.history_tokens + config.text_length + FRAME
-        self.bert = backbone(config.backbone, texts, length=places, seed=config.seed)
+        bert = backbone(config.backbone, texts, length=places, seed=config.seed)
+        self.bert = bert if config.precision == "float32" else bert.computing_in(config.precision)
         self._tokenizer = self.bert.tokenizer
 
     def _build(self, train: Dataset) -> keras.Model:

@@ -116,7 +116,9 @@ class Ranker(NeuralRecommender):
 
     def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
         config = self.config
-        return self._lists.batches(config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch)
+        return self._lists.batches(
+            config.history_length, config.batch_size, size=config.list_size, seed=config.seed, first_epoch=first_epoch
+        )
 
     def _ranking(self, validation: Targets) -> keras.callbacks.Callback:
         assert self._to_choose_by is not None, "made with the validation targets"
