@@ -12,7 +12,7 @@ from tfllmrec.evaluation import metrics
 ListScorer = Callable[[Lists], np.ndarray]
 """Lists of n questions with N candidates -> scores float32 [n, N]."""
 
-NOT_FOUND = np.iinfo(np.int64).max
+NOT_FOUND = np.iinfo(np.int32).max
 """The rank of an answer that is not in its list."""
 
 
