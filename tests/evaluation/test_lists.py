@@ -1,0 +1,89 @@
+"""Ranks of answers in lists of candidates: ties, answers that are not there, and what cannot be ranked."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfllmrec.data.histories import Histories
+from tfllmrec.data.lists import Lists
+from tfllmrec.data.splits import Targets
+from tfllmrec.errors import InputError
+from tfllmrec.evaluation import metrics
+from tfllmrec.evaluation.lists import NOT_FOUND, ListCallback, list_ranks
+
+
+def lists_of(candidates: list[list[int]], answers: list[int]) -> Lists:
+    count = len(answers)
+    users, histories = np.arange(count, dtype=np.int32), Histories.from_rows([[]] * count)
+    return Lists(Targets(users, histories, np.array(answers, np.int32)), np.array(candidates, np.int32))
+
+
+LISTS = lists_of([[7, 8, 9], [7, 8, 9], [7, 8, 9], [7, 8, 0], [9, 0, 0], [0, 7, 8]], [8, 8, 5, 8, 9, 7])
+
+
+def test_ranks() -> None:
+    scores = np.array([[1, 3, 2], [1, 1, 1], [1, 2, 3], [1, 2, 99], [-5, 99, 99], [9, 1, 2]], np.float32)
+    ranks = list_ranks(scores, LISTS)
+    assert ranks.tolist() == [1, 3, NOT_FOUND, 1, 1, 2]  # all that ties with an answer stands before it
+    assert ranks.dtype == np.int64
+
+
+def test_an_answer_that_is_not_found_is_worth_nothing() -> None:
+    ranks = np.array([NOT_FOUND, 1])
+    np.testing.assert_array_equal(metrics.ndcg(ranks, 10), [0, 1])
+    np.testing.assert_array_equal(metrics.recall(ranks, 10), [0, 1])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_scores_must_be_finite(bad: float) -> None:
+    scores = np.zeros((6, 3))
+    scores[3, 2] = scores[0, 0] = bad
+    with pytest.raises(
+        InputError, match=r"^lists: there must be one finite score a candidate, \(6, 3\); got \(6, 3\), 2 "
+    ):
+        list_ranks(scores, LISTS)
+
+
+@pytest.mark.parametrize("shape", [(6, 2), (5, 3), (6,), (6, 3, 1)])
+def test_scores_must_be_one_a_candidate(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"one finite score a candidate, \(6, 3\); got \(") as error:
+        list_ranks(np.zeros(shape), LISTS)
+    assert "\n" not in str(error.value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.permutations(range(5)), st.lists(st.integers(-2, 2), min_size=5, max_size=5), st.integers(1, 6)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_against_sorting(rows: list[tuple[list[int], list[int], int]]) -> None:
+    """Candidates 1 to 4 and an empty place in any order, scores with ties, answers of which some are not there."""
+    candidates, scores, answers = ([*part] for part in zip(*rows, strict=True))
+    found = list_ranks(np.array(scores, np.float32), lists_of(candidates, answers))
+    for rank, items, values, answer in zip(found, candidates, scores, answers, strict=True):
+        told = {item: value for item, value in zip(items, values, strict=True) if item}
+        worst_first = sorted(told, key=lambda item: (-told[item], item == answer))
+        assert rank == (worst_first.index(answer) + 1 if answer in told else NOT_FOUND)
+
+
+def test_the_callback_tells_every_epoch() -> None:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    told = iter([[[1, 2, 0]], [[2, 1, 0]], [[0, 0, 1]]])
+    lists = lists_of([[7, 8, 9]], [8])
+    asked: list[Lists] = []
+
+    def score(given: Lists) -> np.ndarray:
+        asked.append(given)
+        return np.array(next(told), np.float32)
+
+    logs = model.fit(
+        np.ones((2, 1)), np.ones(2), epochs=3, verbose=0, callbacks=[ListCallback(score, lists, 2)]
+    ).history
+    assert logs["val_ndcg@2"] == pytest.approx([1, 1 / np.log2(3), 0])
+    assert asked == [lists] * 3
