@@ -50,6 +50,8 @@ def main() -> None:
     ranker.retrieve = _from_file(split, found)
     seconds = timed_fit(ranker, split.train, split.validation)
     progress(f"fitted in {seconds:.0f} s: {ranker.history}")
+    if arguments.out:
+        Run(ranker, run.source, seconds=seconds, history=ranker.history).save(arguments.out)
 
     random = np.random.default_rng(arguments.draw)
     tested, others = np.split(random.permutation(len(split.test))[: TEST_USERS + BLEND_USERS], [TEST_USERS])
@@ -119,6 +121,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lists", type=Path, required=True, help="where its candidates are kept, a .npz file")
     parser.add_argument("--ranker", required=True, help="bert_ranker, cross_encoder")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the ranker")
+    parser.add_argument("--out", type=Path, help="a new folder for the fitted ranker")
     parser.add_argument("--draw", type=int, default=0, help="seed of the sample of users")
     parser.add_argument("--tag", default="", help="ends the name of the result file")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")

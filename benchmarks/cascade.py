@@ -1,0 +1,62 @@
+"""How much better is a cascade than the best of its retrievers?
+
+    tfllmrec train two_tower --data FOLDER --out TWO_TOWER
+    tfllmrec train next_item --data FOLDER --out NEXT_ITEM
+    python benchmarks/cascade.py --retrievers TWO_TOWER NEXT_ITEM --ranker RANKER
+
+RANKER is what `benchmarks/ranking.py --out` wrote, or left out. All parts were fitted on the same training part; the
+weights are learnt on the validation targets. Leave-one-out by time, all users, all items ranked, seen ones filtered;
+test targets are read once. Prints one JSON line: ndcg@10 and recall@10 of every part and of the cascade, and its gain over
+the retriever that is best on the validation targets, with a bootstrap interval over users.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tfllmrec.quiet import quiet_tensorflow
+
+quiet_tensorflow()
+
+from common import report, rounded  # noqa: E402
+
+from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
+from tfllmrec.evaluation.metrics import ndcg, recall  # noqa: E402
+from tfllmrec.recommenders import Cascade  # noqa: E402
+from tfllmrec.recommenders.ranker import Ranker  # noqa: E402
+from tfllmrec.training.runs import Run  # noqa: E402
+
+
+def main() -> None:
+    arguments = _arguments()
+    runs = [Run.load(folder) for folder in arguments.retrievers]
+    ranker = Run.load(arguments.ranker).recommender if arguments.ranker else None
+    assert ranker is None or isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
+    data, split = runs[0].source.split()
+    options = dict(assignment.split("=", 1) for assignment in arguments.set)
+    cascade = Cascade.of([run.recommender for run in runs], ranker, split.validation, **options)
+
+    best = max(cascade.retrievers, key=lambda one: one.evaluate(split.validation)["ndcg@10"])
+    ranks = {one.family: one.rank(split.test).ranks for one in [*cascade.retrievers, cascade]}
+    gain = difference(*(ndcg(ranks[one.family], 10) for one in (cascade, best)))
+    name = Path(runs[0].source.data).name
+    result: dict[str, Any] = {"benchmark": "cascade", "data": name} | data.summary()
+    for one, found in ranks.items():
+        result[one] = rounded({"ndcg@10": ndcg(found, 10).mean(), "recall@10": recall(found, 10).mean()})
+    result |= {"best": best.family, "gain": rounded({"mean": gain.mean, "low": gain.low, "high": gain.high})}
+    result |= {"relative_gain": round(gain.mean / result[best.family]["ndcg@10"], 4)}
+    result |= {"weights": cascade.weights.round(4).tolist(), "config": cascade.config.to_dict()}
+    report(result, f"cascade-{name}" if arguments.record else None)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--retrievers", type=Path, nargs="+", required=True, help="runs of tfllmrec train")
+    parser.add_argument("--ranker", type=Path, help="a run of benchmarks/ranking.py --out")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the cascade")
+    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
