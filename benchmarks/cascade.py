@@ -6,8 +6,8 @@
 
 RANKER is what `benchmarks/ranking.py --out` wrote, or left out. All parts were fitted on the same training part; the
 weights are learnt on the validation targets. Leave-one-out by time, all users, all items ranked, seen ones filtered;
-test targets are read once. Prints one JSON line: ndcg@10 and recall@10 of every part and of the cascade, and its gain over
-the retriever that is best on the validation targets, with a bootstrap interval over users.
+test targets are read once. Prints one JSON line: ndcg@10 and recall@10 of every part and of the cascade, and its gain
+over the retriever that is best on the validation targets, with a bootstrap interval over users.
 """
 
 import argparse

@@ -21,7 +21,8 @@ from tfllmrec.evaluation.plots import plot_report
 from tfllmrec.evaluation.report import Scores, cold_table, score_table, write_report
 from tfllmrec.export import export
 from tfllmrec.quiet import silent_stderr
-from tfllmrec.recommenders import FAMILIES, Recommender
+from tfllmrec.recommenders import FAMILIES, Cascade, Recommender
+from tfllmrec.recommenders.ranker import Ranker
 from tfllmrec.serving import Client, ServerProcess
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.training.cold import cold_scores
@@ -32,12 +33,14 @@ _SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "coverage@10")  # what 80 co
 _FILMS_READ, _FILMS_RECOMMENDED = 5, 10
 _VISITOR_READ, _VISITOR_RECOMMENDED = 3, 5
 _TASTES = ("Children", "Horror")  # categories of the demo data
+_FITTED = [name for name in FAMILIES if name not in ("cross_encoder", "cascade")]  # all that can rank all films
+_PARTS, _RANKER = ("two_tower", "next_item"), "bert_ranker"  # of the cascade
 _EXPORTED = ("two_tower", "next_item")
 _COLD = ("popularity", "word2vec", "two_tower")
 
 
 def quickstart(out: Path, console: Console) -> None:
-    """Fit every family on the demo data, compare them, export the two that read histories best, and ask those.
+    """Fit the families on the demo data, join three of them to a cascade, compare all, export the two that read histories best, and ask those.
 
     The two-tower model is asked for a user, through a model server; the next-item model for two visitors. Writes
     `report.json`, `report.png`, `export/two_tower/<version>/` and `export/next_item/<version>/` to a folder.
@@ -85,15 +88,24 @@ def _tell_data(console: Console, data: Dataset, split: Split) -> None:
 
 
 def _fit_all(split: Split, seconds: dict[str, float], console: Console) -> dict[str, Recommender]:
-    fitted = {}
-    for name, family in FAMILIES.items():
+    fitted: dict[str, Recommender] = {}
+    for name in _FITTED:
         with _timed(seconds, name):
             progress = EpochProgress(console, name)
-            fitted[name] = family().fit(split.train, split.validation, callbacks=[progress], verbose=0)
-        epochs = len(fitted[name].history.get("loss", ()))
-        told = f", {epochs} epochs" if epochs else ""
-        console.print(f"  [green]✓[/green] {name:<14}[dim]{seconds[name]:6.1f} s{told}[/dim]")
+            fitted[name] = FAMILIES[name]().fit(split.train, split.validation, callbacks=[progress], verbose=0)
+        _tell_fit(console, fitted[name], seconds[name])
+    with _timed(seconds, "cascade"):
+        ranker = fitted[_RANKER]
+        assert isinstance(ranker, Ranker), "what the cascade's last step is"
+        fitted["cascade"] = Cascade.of([fitted[name] for name in _PARTS], ranker, split.validation)
+    _tell_fit(console, fitted["cascade"], seconds["cascade"])
     return fitted
+
+
+def _tell_fit(console: Console, fitted: Recommender, seconds: float) -> None:
+    epochs = len(fitted.history.get("loss", ()))
+    told = f", {epochs} epochs" if epochs else ""
+    console.print(f"  [green]✓[/green] {fitted.family:<14}[dim]{seconds:6.1f} s{told}[/dim]")
 
 
 def _compare(fitted: dict[str, Recommender], split: Split) -> tuple[dict, dict]:
