@@ -1,4 +1,4 @@
-"""What `recommend` was asked, brought to one list of rows."""
+"""What `recommend` and `rank` were asked, brought to one list of rows."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -16,13 +16,21 @@ class Questions(NamedTuple):
     features: list[Sequence[str]]
 
 
+class RankQuestions(NamedTuple):
+    """As many users as histories and candidates."""
+
+    users: list[str]
+    histories: list[Sequence[str]]
+    candidates: list[Sequence[str]]
+
+
 def questions(
     users: Sequence[str] | None,
     histories: Sequence[Sequence[str]] | None,
     exclude: Sequence[Sequence[str]] | None,
     user_features: Sequence[Sequence[str]] | None = None,
 ) -> Questions:
-    """Fill in what was not given.
+    """Fill in what was not given to `recommend`.
 
     Raises:
         InputError: neither users nor histories nor features, rows that do not match, a string for a sequence, an id
@@ -31,23 +39,46 @@ def questions(
     if users is None and histories is None and user_features is None:
         raise InputError("recommend: give users, histories, or both")
     asked = {"users": users, "histories": histories, "exclude": exclude, "user_features": user_features}
-    given = {name: _rows(name, rows, of_ids=name == "users") for name, rows in asked.items() if rows is not None}
+    return Questions(*_filled("recommend", asked))
+
+
+def rank_questions(
+    candidates: Sequence[Sequence[str]],
+    users: Sequence[str] | None = None,
+    histories: Sequence[Sequence[str]] | None = None,
+) -> RankQuestions:
+    """Fill in what was not given to `rank`.
+
+    Raises:
+        InputError: neither users nor histories, rows that do not match, a string for a sequence, an id or a text that
+            is no string.
+    """
+    if users is None and histories is None:
+        raise InputError("rank: give users, histories, or both")
+    return RankQuestions(*_filled("rank", {"users": users, "histories": histories, "candidates": candidates}))
+
+
+def _filled(call: str, asked: Mapping[str, Sequence[Any] | None]) -> list[list[Any]]:
+    """Every part with as many rows, checked; "" and () for what was not given."""
+    given = {name: _rows(call, name, rows) for name, rows in asked.items() if rows is not None}
     counts = {name: len(rows) for name, rows in given.items()}
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise InputError(f"recommend: the rows do not match ({told})")
+        raise InputError(f"{call}: the rows do not match ({told})")
     count = next(iter(counts.values()))
-    nothing: list[Any] = [()] * count
-    others = (given.get(name, nothing) for name in ("histories", "exclude", "user_features"))
-    return Questions(given.get("users", [""] * count), *others)
+    return [given.get(name, [_NOTHING.get(name, ())] * count) for name in asked]
 
 
-def _rows(name: str, rows: Sequence[Any], *, of_ids: bool) -> list[Any]:
+_NOTHING: dict[str, Any] = {"users": ""}
+
+
+def _rows(call: str, name: str, rows: Sequence[Any]) -> list[Any]:
+    of_ids = name == "users"
     if isinstance(rows, str) or (not of_ids and any(isinstance(row, str) for row in rows)):
-        raise InputError(f"recommend: {name} is a sequence with one entry a row, not a single string")
+        raise InputError(f"{call}: {name} is a sequence with one entry a row, not a single string")
     if not of_ids and any(isinstance(row, Mapping) for row in rows):
-        raise InputError(f"recommend: {name} has a dictionary; write a row as texts, ['gender=F', 'age=25'] say")
+        raise InputError(f"{call}: {name} has a dictionary; write a row as texts, ['gender=F', 'age=25'] say")
     for one in rows if of_ids else chain.from_iterable(rows):
         if not isinstance(one, str):
-            raise InputError(f"recommend: {name} has {one!r}, which is no string: ids are strings everywhere")
+            raise InputError(f"{call}: {name} has {one!r}, which is no string: ids are strings everywhere")
     return list(rows)

@@ -42,8 +42,9 @@ _COLD = ("popularity", "word2vec", "two_tower")
 def quickstart(out: Path, console: Console) -> None:
     """Fit the families on the demo data, compare them, export the two that read histories best, and ask those.
 
-    Three of them are joined to a cascade. The two-tower model is asked for a user, through a model server; the next-item model for two visitors. Writes
-    `report.json`, `report.png`, `export/two_tower/<version>/` and `export/next_item/<version>/` to a folder.
+    Three of them are joined to a cascade. The two-tower model is asked for a user, through a model server; the
+    next-item model for two visitors. Writes `report.json`, `report.png`, `export/two_tower/<version>/` and
+    `export/next_item/<version>/` to a folder.
 
     Args:
         out: the folder.

@@ -11,7 +11,7 @@ from tfllmrec.models.top_items import LOWEST
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.ranker import Ranker
 
-MOST_CANDIDATES = 1000
+MOST_CANDIDATES = 1024
 """Candidates of a row that are scored; those after them have the lowest score."""
 
 

@@ -91,15 +91,17 @@ class Cascade(Recommender):
             options: of the `CascadeConfig`.
 
         Raises:
-            InputError: the parts do not know the same items.
+            InputError: the parts are not fitted, or do not know the same items; there are not as many weights as parts.
         """
-        parts = [*retrievers, *([ranker] if ranker else [])]
-        if any(part.catalogue.items != parts[0].catalogue.items for part in parts):
-            raise InputError("cascade: the parts do not know the same items; fit them on the same training part")
         names = {"retrievers": [one.family for one in retrievers], "ranker": ranker.family if ranker else ""}
         made = cls(CascadeConfig.from_options({**options, **names}))
-        made.config, made.catalogue = made._given, parts[0].catalogue
-        made.retrievers, made.ranker = list(retrievers), ranker
+        made.config, made.retrievers, made.ranker = made._given, list(retrievers), ranker
+        made._check_parts()
+        for part in made._parts:
+            part.require_fitted()
+            if part.catalogue.items != made._parts[0].catalogue.items:
+                raise InputError("cascade: the parts do not know the same items; fit them on the same training part")
+        made.catalogue = made._parts[0].catalogue
         made._weigh(validation)
         return made
 
@@ -126,22 +128,27 @@ class Cascade(Recommender):
         verbose: int | str,
         backup: Path | None,
     ) -> None:
-        config = self.config
-
         def fitted(part: Recommender) -> Recommender:
             place = backup and backup.with_name(f"{part.family}-{backup.name}")
             return part.fit(train, validation, callbacks=callbacks, verbose=verbose, backup=place)
 
-        self.retrievers = [fitted(self._unfitted(name, train)) for name in config.retrievers]
-        self.ranker = None
-        if config.ranker:
-            ranker = self._unfitted(config.ranker, train)
-            if not isinstance(ranker, Ranker):
-                raise InputError(f"cascade: {config.ranker} is no ranker; there is bert_ranker")
-            ranker.retrieve = partial(self._retrieve, train, validation)
-            fitted(ranker)
-            self.ranker = ranker
+        # What is wrong with a part fails here, before any is fitted.
+        self.retrievers = [self._unfitted(name, train) for name in self.config.retrievers]
+        self.ranker = self._unfitted_ranker(self.config.ranker, train) if self.config.ranker else None
+        self._check_parts()
+        self.retrievers = [fitted(one) for one in self.retrievers]
+        if self.ranker:
+            self.ranker.retrieve = partial(self._retrieve, train, validation)
+            fitted(self.ranker)
         self._weigh(validation)
+
+    def _check_parts(self) -> None:
+        """Raise an InputError where nothing is retrieved, or where the weights are not those of the parts."""
+        weights, parts = len(self.config.weights), len(self._parts)
+        if not self.retrievers:
+            raise InputError("cascade: give at least one retriever")
+        if weights not in (0, parts):
+            raise InputError(f"cascade: give a weight for each of the {parts} parts, not {weights}")
 
     def _unfitted(self, name: str, train: Dataset) -> Recommender:
         """A part with its own options, and a history no longer than the cascade's."""
@@ -150,6 +157,15 @@ class Cascade(Recommender):
         chosen, options = family(name), {"seed": self.config.seed, **self.config.parts.get(name, {})}
         config = chosen.config_class.for_data(train, options)
         return chosen(replace(config, history_length=min(config.history_length, self.config.history_length)))
+
+    def _unfitted_ranker(self, name: str, train: Dataset) -> Ranker:
+        from tfllmrec.recommenders import FAMILIES
+
+        ranker = self._unfitted(name, train)
+        if not isinstance(ranker, Ranker):
+            rankers = [one for one, chosen in FAMILIES.items() if issubclass(chosen, Ranker)]
+            raise InputError(f"cascade: {name} is no ranker; there are {', '.join(rankers)}")
+        return ranker
 
     def _retrieve(
         self, train: Dataset, validation: Targets | None, known: Dataset, questions: Sequence[Targets]
@@ -165,8 +181,6 @@ class Cascade(Recommender):
     def _weigh(self, validation: Targets | None) -> None:
         """Make the weighted sum, with weights that were given or are learnt."""
         weights = np.array(self.config.weights or [1.0] * len(self._parts))
-        if len(weights) != len(self._parts):
-            raise InputError(f"cascade: give a weight for each of the {len(self._parts)} parts, not {len(weights)}")
         if validation is not None and not self.config.weights:
             lists = _found(self.retrievers, validation, self.config.ranked)
             weights = learn_weights(self._scores_of(lists), lists.candidates, validation.items)

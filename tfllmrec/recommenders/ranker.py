@@ -16,7 +16,7 @@ from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.evaluation.lists import ListCallback
 from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
-from tfllmrec.questions import questions
+from tfllmrec.questions import rank_questions
 from tfllmrec.recommenders.config import STRICT, Positive
 from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
 from tfllmrec.recommenders.popularity import popular_candidates_if_empty
@@ -146,10 +146,11 @@ class Ranker(NeuralRecommender):
             InputError: not as many histories as candidates, or a string for a sequence.
         """
         self.require_fitted()
-        asked = questions(None, histories, candidates)
-        rows = [tf.ragged.constant(part, dtype=tf.string, ragged_rank=1).to_tensor("") for part in asked[1:3]]
+        asked = rank_questions(candidates, histories=histories)
+        utf8 = ([[text.encode("utf-8", "replace") for text in row] for row in part] for part in asked[1:3])
+        rows = [tf.ragged.constant(part, dtype=tf.string, ragged_rank=1).to_tensor("") for part in utf8]
         scores = self._rank_texts(*rows).numpy()
-        return [row[: len(texts)] for row, texts in zip(scores, asked.excluded, strict=True)]
+        return [row[: len(texts)] for row, texts in zip(scores, asked.candidates, strict=True)]
 
     @property
     def served_models(self) -> list[keras.Model]:

@@ -7,7 +7,7 @@ import grpc
 import numpy as np
 
 from tfllmrec.errors import InputError
-from tfllmrec.questions import questions
+from tfllmrec.questions import RankQuestions, questions, rank_questions
 from tfllmrec.serving import messages
 from tfllmrec.serving.status import RequestError, invalid
 from tfllmrec.serving.tensors import decoded, read, write
@@ -145,6 +145,54 @@ class Client:
             {"item_id": np.array(asked.users, object), "exclude_item_ids": _rows_of_ids(asked.excluded)},
         )
 
+    def rank(
+        self,
+        candidates: Sequence[Sequence[str]],
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> list[list[float]]:
+        """Scores of candidates for users, for histories given on the spot, or for both row by row.
+
+        For models that have `rank`; histories are read as in `recommend`. "" and unknown candidates have the lowest
+        float32 there is.
+
+        Args:
+            candidates: item ids, one sequence a row.
+            users: user ids.
+            histories: item ids, oldest first, one sequence a row.
+            timeout: seconds, instead of the client's.
+
+        Returns:
+            As many scores in a row as it has candidates; only their order means something.
+
+        Raises:
+            InputError, RequestError: as `recommend`.
+        """
+        asked = rank_questions(candidates, users, histories)
+        inputs = {
+            "user_id": np.array(asked.users, object),
+            "history": _rows_of_ids(asked.histories),
+            "candidate_item_ids": _rows_of_ids(asked.candidates),
+        }
+        return self._scores("rank", asked, timeout, inputs)
+
+    def rank_texts(
+        self,
+        candidates: Sequence[Sequence[str]],
+        histories: Sequence[Sequence[str]],
+        *,
+        timeout: float | None = None,
+    ) -> list[list[float]]:
+        """The same of raw texts, for models that have `rank_texts`; a search query may be a history's last text."""
+        asked = rank_questions(candidates, histories=histories)
+        texts = {
+            "history_texts": _rows_of_ids(asked.histories),
+            "candidate_texts": _rows_of_ids(asked.candidates),
+        }
+        return self._scores("rank_texts", asked, timeout, texts)
+
     def predict(self, signature: str, /, timeout: float | None = None, **inputs: Any) -> dict[str, np.ndarray]:
         """The outputs of any signature by name, from arrays or nested lists; strings come back as `str`.
 
@@ -205,6 +253,13 @@ class Client:
                 return f"{self.server} is no model server: give the host and port of its gRPC interface"
             case _:
                 return f"{self.server} refuses: {error.details()}"
+
+    def _scores(
+        self, signature: str, asked: RankQuestions, timeout: float | None, inputs: dict[str, Any]
+    ) -> list[list[float]]:
+        """Without the column that stands first, and without the padding."""
+        rows = self.predict(signature, timeout, **inputs)["scores"][:, 1:].tolist()
+        return [row[: len(given)] for row, given in zip(rows, asked.candidates, strict=True)]
 
     def _items(
         self, signature: str, k: int, timeout: float | None, inputs: dict[str, Any]
