@@ -1,0 +1,255 @@
+"""Retrievers and a ranker as one recommender: whose parts go together, how they are weighed, what they answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec.data import Checkerboard, Split, Targets, leave_one_out
+from tfllmrec.data.lists import Lists, union
+from tfllmrec.errors import InputError
+from tfllmrec.recommenders import FAMILIES, Cascade, Recommender, Word2Vec
+from tfllmrec.recommenders.blend import learn_weights
+from tfllmrec.recommenders.ranker import Ranker
+
+Make = Callable[..., Any]
+SIZES = {"candidates": 4, "ranked": 6}
+
+
+@pytest.fixture(scope="module")
+def split(board: Checkerboard) -> Split:
+    return leave_one_out(board.data)
+
+
+@pytest.fixture(scope="module")
+def popular(make: Make, split: Split) -> Recommender:
+    return make("popularity").fit(split.train)
+
+
+@pytest.fixture(scope="module")
+def chain(make: Make, split: Split) -> Recommender:
+    """Reads more of a history than the others."""
+    return make("markov_chain", history_length=6).fit(split.train)
+
+
+@pytest.fixture(scope="module")
+def words(split: Split) -> Recommender:
+    return Word2Vec(history_length=4).fit(split.train, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def ranker(make: Make, split: Split) -> Ranker:
+    return make("bert_ranker").fit(split.train, split.validation, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def whole(chain: Recommender, words: Recommender, ranker: Ranker, split: Split) -> Cascade:
+    return Cascade.of([chain, words], ranker, split.validation, **SIZES)
+
+
+def standard(scores: np.ndarray) -> np.ndarray:
+    """Of all items, but the padding, with mean 0 and deviation 1."""
+    mean, deviation = scores[:, 1:].mean(axis=1, keepdims=True), scores[:, 1:].std(axis=1, keepdims=True)
+    return (scores - mean) / np.maximum(deviation, 1e-6)
+
+
+def test_it_is_of_parts(whole: Cascade, chain: Recommender, words: Recommender, ranker: Ranker) -> None:
+    assert (whole.retrievers, whole.ranker) == ([chain, words], ranker)
+    assert (whole.config.retrievers, whole.config.ranker) == (("markov_chain", "word2vec"), "bert_ranker")
+    assert whole.history_length == 6
+    assert whole.weights.shape == (3,)
+    assert (whole.weights >= 0).all()
+
+
+def test_weights_are_learnt_on_the_lists_of_the_validation_targets(
+    whole: Cascade, chain: Recommender, words: Recommender, ranker: Ranker, split: Split
+) -> None:
+    asked = split.validation
+    lists = union([Lists(asked, one.rank(asked, 6).top) for one in (chain, words)])
+    columns = []
+    for one in (chain, words):
+        scores = standard(one.score(asked.users, asked.histories.newest(one.history_length)).numpy())
+        columns.append(np.take_along_axis(scores, lists.candidates, axis=1))
+    columns.append(ranker.score_candidates(asked.users, asked.histories.newest(4), lists.candidates).numpy())
+    expected = learn_weights(np.stack(columns, axis=2), lists.candidates, asked.items)
+    np.testing.assert_allclose(whole.weights, expected, rtol=1e-2, atol=1e-3)
+
+
+def test_who_knows_nothing_counts_for_little(popular: Recommender, chain: Recommender, split: Split) -> None:
+    weights = Cascade.of([popular, chain], None, split.validation, **SIZES).weights
+    assert weights[1] > 5 * weights[0]
+
+
+def test_given_weights_are_not_learnt(popular: Recommender, chain: Recommender, split: Split) -> None:
+    for weights in ((3, 0.5), "3,0.5"):
+        made = Cascade.of([popular, chain], None, split.validation, weights=weights, **SIZES)
+        np.testing.assert_array_equal(made.weights, [3, 0.5])
+    np.testing.assert_array_equal(Cascade.of([popular, chain], **SIZES).weights, [1, 1])
+
+
+def test_scores_are_the_weighted_sum_of_the_parts(
+    whole: Cascade, chain: Recommender, words: Recommender, ranker: Ranker, split: Split
+) -> None:
+    users, histories = np.array([0, 3], np.int32), split.validation.histories.take(np.array([0, 5]))
+    found = whole.score(users, histories.newest(6), exclude=histories.padded()).numpy()
+    of_chain = chain.score(users, histories.newest(6)).numpy()
+    of_words = words.score(users, histories.newest(4)).numpy()
+    blended = whole.weights[0] * standard(of_chain) + whole.weights[1] * standard(of_words)
+    every = np.tile(np.arange(21, dtype=np.int32), (2, 1))
+    added = blended + whole.weights[2] * ranker.score_candidates(users, histories.newest(4), every).numpy()
+    for row in range(2):
+        had = histories.row(row).tolist()
+        left = [item for item in range(1, 21) if item not in had]
+        best = [sorted(left, key=lambda item: -one[row, item])[:4] for one in (of_chain, of_words)]
+        candidates = sorted({*best[0], *best[1]}, key=lambda item: -blended[row, item])[:6]
+        np.testing.assert_allclose(found[row, candidates], added[row, candidates], rtol=1e-3, atol=1e-3)
+        others = [item for item in range(1, 21) if item not in candidates]
+        assert found[row, others].max() < found[row, candidates].min()
+
+
+def test_evaluation_looks_for_candidates_among_what_was_not_seen(whole: Cascade, split: Split) -> None:
+    """The whole of a history takes no place, also what is older than any part reads."""
+    asked = split.test
+    assert asked.histories.lengths.min() > whole.history_length
+    found = whole.rank(asked)
+    for place in range(0, len(asked), 7):
+        user, had = asked.users[place : place + 1], asked.histories.row(place)
+        scores = whole.score(user, asked.histories.take([place]).newest(6), exclude=had[None]).numpy()[0]
+        scores[[0, *had]] = -np.inf
+        assert found.ranks[place] == np.sum(scores >= scores[asked.items[place]])
+        order = np.argsort(-scores, kind="stable")[:10]
+        np.testing.assert_array_equal(found.top[place][: 20 - len(had)], order[: 20 - len(had)])
+
+
+def test_among_some_items(whole: Cascade, split: Split) -> None:
+    among = np.unique(split.test.items)[:9]
+    chosen = np.isin(split.test.items, among)
+    targets = Targets(
+        split.test.users[chosen], split.test.histories.take(np.flatnonzero(chosen)), split.test.items[chosen]
+    )
+    top = whole.rank(targets, among=among).top
+    assert np.isin(top[top > 0], among).all()
+
+
+def test_parts_of_other_items(chain: Recommender, make: Make, board: Checkerboard, split: Split) -> None:
+    other = make("popularity").fit(board.data.keep(board.data.item_indices > 0))
+    assert Cascade.of([chain, other], **SIZES)  # the same items of other interactions
+    smaller = split.train.interactions.query("item_id != 'i00'")
+    other = make("popularity").fit(type(board.data).from_frames(smaller))
+    for parts in ([chain, other], [other, chain]):
+        with pytest.raises(InputError, match=r"^cascade: the parts do not know the same items; fit them on the same"):
+            Cascade.of(parts, **SIZES)
+
+
+def test_parts_that_are_none(chain: Recommender, make: Make) -> None:
+    with pytest.raises(InputError, match=r"^cascade: give at least one retriever$"):
+        Cascade.of([])
+    with pytest.raises(InputError, match=r"^this popularity is not fitted; call fit first$"):
+        Cascade.of([chain, make("popularity")])
+    with pytest.raises(InputError, match=r"^cascade: give a weight for each of the 1 parts, not 2$"):
+        Cascade.of([chain], weights=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"ranker": "ease"}, r"^cascade: ease is no ranker; there are bert_ranker, cross_encoder$"),
+        ({"ranker": "nobody"}, r"^there is no family 'nobody'"),
+        ({"retrievers": "markov_chain,nobody"}, r"^there is no family 'nobody'"),
+        ({"retrievers": ""}, r"^cascade: give at least one retriever$"),
+        ({"weights": "1,2"}, r"^cascade: give a weight for each of the 3 parts, not 2$"),
+        ({"parts": {"ease": {"l3": 1}}}, r"^option l3 is unknown"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_fitted(
+    make: Make, split: Split, options: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for family in ("markov_chain", "ease", "bert_ranker"):
+        monkeypatch.setattr(FAMILIES[family], "fit", lambda *_, **__: pytest.fail("nothing is to be fitted"))
+    with pytest.raises(InputError, match=sentence) as error:
+        make("cascade", **options).fit(split.train)
+    assert "\n" not in str(error.value)
+
+
+def test_options_of_the_parts(make: Make, split: Split) -> None:
+    parts = {"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}
+    made = make("cascade", parts='{"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}', ranker="", seed=3)
+    made.fit(split.train)
+    assert made.config.parts == parts
+    chain, ease = made.retrievers
+    assert (ease.config.l2, ease.history_length, chain.history_length) == (7.0, 4, 2)
+    assert (chain.config.seed, ease.config.seed) == (3, 3)
+    assert made.ranker is None
+    assert made.history_length == 4
+
+
+@pytest.fixture(scope="module")
+def fits(make: Make, split: Split) -> tuple[Cascade, list[tuple[Any, ...]]]:
+    """A cascade that was fitted with validation targets, and what its retrievers were fitted on: (family, rows)."""
+    told, fit = [], Recommender.fit
+
+    def spied(self: Recommender, train: Any, *arguments: Any, **options: Any) -> Recommender:
+        told.append((self.family, len(train.interactions)))
+        return fit(self, train, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recommender, "fit", spied)
+        made = make("cascade").fit(split.train, split.validation, verbose=0)
+    return made, told
+
+
+def test_the_ranker_learns_from_retrievers_that_did_not_know_the_answers(
+    fits: tuple[Cascade, list[tuple[Any, ...]]], split: Split
+) -> None:
+    made, told = fits
+    rows, users = len(split.train.interactions), len(split.train.user_vocabulary)
+    assert told == [
+        ("cascade", rows),
+        ("markov_chain", rows),
+        ("ease", rows),
+        ("bert_ranker", rows),
+        ("two_tower", rows - users),
+        ("markov_chain", rows - users),
+        ("ease", rows - users),
+    ]
+    assert made.ranker is not None
+    chosen = made.ranker._to_choose_by
+    expected = union([Lists(split.validation, one.rank(split.validation, 4).top) for one in made.retrievers])
+    assert chosen.candidates.shape == expected.candidates.shape
+    for user, candidates in zip(chosen.targets.users, chosen.candidates, strict=True):
+        np.testing.assert_array_equal(candidates, expected.candidates[split.validation.users == user][0])
+
+
+def test_settled_for_more_data(fits: tuple[Cascade, list[tuple[Any, ...]]], split: Split) -> None:
+    """The weights as they were, and the epochs that were best."""
+    made, _ = fits
+    settled = made.settled_config()
+    again = Cascade(settled).fit(split.train, verbose=0)
+    np.testing.assert_allclose(again.weights, made.weights, rtol=1e-6)
+    assert made.ranker is not None
+    assert again.ranker is not None
+    assert again.ranker.config == made.ranker.settled_config()
+    assert [one.config for one in again.retrievers] == [one.config for one in made.retrievers]
+    assert Cascade.config_class.from_options(settled.to_dict()) == settled
+
+
+def test_new_items(words: Recommender, ranker: Ranker, split: Split) -> None:
+    made = Cascade.of([words], ranker, split.validation, **SIZES)
+    new = pd.DataFrame({"item_id": ["new", "i00"], "title": ["even item 20", "known"], "categories": ["even", "even"]})
+    grown = made.with_items(new)
+    assert grown.catalogue.items.tokens[21:].tolist() == ["new"]
+    assert [len(one.catalogue.items) for one in (*grown.retrievers, grown.ranker)] == [21, 21]
+    table = grown.recommend(histories=[["i02", "i04"]], k=99).set_index("item_id")
+    assert np.isfinite(table["score"]).all()
+    assert "new" in table.index
+    np.testing.assert_array_equal(grown.weights, made.weights)
+    assert len(made.recommend(histories=[["i02"]], k=99)) == 19
+    assert made.catalogue.items != grown.catalogue.items
+
+
+def test_new_items_that_a_part_cannot_know(whole: Cascade) -> None:
+    new = pd.DataFrame({"item_id": ["new"], "title": ["even item 20"]})
+    with pytest.raises(InputError, match=r"^a markov_chain knows items by their interactions alone"):
+        whole.with_items(new)

@@ -1,0 +1,231 @@
+"""What rankers share: lists to learn from that leak nothing, scores of given candidates and of raw texts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tfllmrec.data import Checkerboard, Dataset, Split, Targets, leave_one_out
+from tfllmrec.data.lists import Lists
+from tfllmrec.errors import InputError
+from tfllmrec.recommenders import FAMILIES, load, ranker
+from tfllmrec.recommenders.ranker import Ranker
+from tfllmrec.tasks.ranking import RankingModel
+
+Make = Callable[..., Ranker]
+LOWEST = np.finfo(np.float32).min
+RANKERS = ["bert_ranker", "cross_encoder"]
+EVERYBODY = np.array([1, 0, 7, 2], np.int32)
+HISTORIES = np.array([[1, 3, 5, 7], [2, 4, 0, 0], [9, 0, 0, 0], [0, 0, 0, 0]], np.int32)
+
+
+@pytest.fixture(scope="module")
+def split(board: Checkerboard) -> Split:
+    return leave_one_out(board.data)
+
+
+@dataclass
+class Spy:
+    """Finds lists of the first items for every question, and never the answer of the second user."""
+
+    calls: list[tuple[Dataset, list[Targets]]] = field(default_factory=list)
+    found: list[Lists] = field(default_factory=list)
+
+    def __call__(self, known: Dataset, questions: Sequence[Targets]) -> list[Lists]:
+        self.calls.append((known, [*questions]))
+        for asked in questions:
+            candidates = np.tile(np.arange(1, 11, dtype=np.int32), (len(asked), 1))
+            candidates[(candidates == asked.items[:, None]) & (asked.users[:, None] == 2)] = 0
+            self.found.append(Lists(asked, candidates))
+        return self.found[-len(questions) :]
+
+
+@pytest.fixture(scope="module", params=RANKERS)
+def spied(request: pytest.FixtureRequest, make: Make, split: Split) -> tuple[Ranker, Spy]:
+    made, spy = make(request.param), Spy()
+    made.retrieve = spy
+    return made.fit(split.train, split.validation, verbose=0), spy
+
+
+@pytest.fixture(scope="module")
+def trained(spied: tuple[Ranker, Spy]) -> Ranker:
+    return spied[0]
+
+
+def test_the_lists_to_learn_from_are_of_who_did_not_know_the_answers(spied: tuple[Ranker, Spy], split: Split) -> None:
+    known, [asked] = spied[1].calls[0]
+    assert len(asked) == len(split.train.user_vocabulary)
+    for user, history, answer in zip(asked.users, asked.histories.padded(), asked.items, strict=True):
+        whole = split.train.histories.row(user).tolist()
+        assert known.histories.row(user).tolist() == history[history > 0].tolist() == whole[:-1]
+        assert answer == whole[-1]
+
+
+def test_the_lists_to_choose_by_never_get_the_answer(spied: tuple[Ranker, Spy], split: Split) -> None:
+    made, spy = spied
+    [(_, _), (known, [asked])] = spy.calls
+    assert known is split.train
+    assert asked is split.validation
+    chosen, found = made._to_choose_by, spy.found[1]
+    assert sorted(chosen.targets.users) == sorted(found.targets.users)
+    for user, candidates in zip(chosen.targets.users, chosen.candidates, strict=True):
+        np.testing.assert_array_equal(candidates, found.candidates[found.targets.users == user][0])
+    missing = ~(chosen.candidates == chosen.targets.items[:, None]).any(axis=1)
+    assert missing.any()
+    assert chosen.targets.users[missing].tolist().count(2) == 1
+    assert len(made.history["val_ndcg@10"]) == made.config.epochs
+
+
+def test_what_is_learnt_from_has_every_answer_once_and_easy_candidates(spied: tuple[Ranker, Spy]) -> None:
+    made, spy = spied
+    lists, found = made._lists, spy.found[0]
+    assert ((lists.candidates == lists.targets.items[:, None]).sum(axis=1) == 1).all()
+    assert lists.candidates.shape[1] == 10 + made.config.drawn
+    np.testing.assert_array_equal(lists.candidates[:, :9], found.candidates[:, :9])
+    known = spy.calls[0][0]
+    drawn = lists.candidates[:, 10:]
+    assert np.isin(drawn[drawn > 0], np.flatnonzero(known.item_counts)).all()
+    assert (drawn > 0).any()
+
+
+def test_lists_come_from_the_family_that_is_named(make: Make, split: Split) -> None:
+    made = make("bert_ranker", retriever="ease", candidates=7, seed=3)
+    made.config = made.config_class.from_options(made._options)
+    [found] = made.retrieve(split.train, [split.validation])
+    expected = FAMILIES["ease"](seed=3).fit(split.train, verbose=0).rank(split.validation, 7).top
+    np.testing.assert_array_equal(found.candidates, expected)
+    assert found.targets is split.validation
+
+
+def test_scores_of_candidates_are_columns_of_all_scores(trained: Ranker) -> None:
+    candidates = np.array([[1, 20, 4], [5, 5, 2], [20, 1, 3], [3, 2, 1]], np.int32)
+    found = trained.score_candidates(EVERYBODY, HISTORIES, candidates).numpy()
+    every = trained.score(EVERYBODY, HISTORIES).numpy()
+    np.testing.assert_allclose(found, np.take_along_axis(every, candidates, axis=1), rtol=1e-4, atol=1e-5)
+    assert found[1, 0] == found[1, 1] != found[1, 2]
+    np.testing.assert_allclose(found[3], np.log1p(trained.catalogue.counts[[3, 2, 1]]), rtol=1e-5)
+
+
+def test_candidates_do_not_see_each_other(trained: Ranker) -> None:
+    candidates = np.array([[1, 20, 4, 0, 0]] * 4, np.int32)
+    found = trained.score_candidates(EVERYBODY, HISTORIES, candidates).numpy()
+    assert np.isfinite(found).all()
+    for place in range(3):
+        alone = trained.score_candidates(EVERYBODY, HISTORIES, candidates[:, place : place + 1])
+        np.testing.assert_allclose(alone[:, 0], found[:, place], rtol=1e-4, atol=1e-5)
+    assert trained.score_candidates(EVERYBODY, HISTORIES, candidates[:, :0]).shape == (4, 0)
+    assert trained.score_candidates(EVERYBODY[:0], HISTORIES[:0], candidates[:0]).shape == (0, 5)
+
+
+def test_lists_are_scored_some_at_a_time(
+    spied: tuple[Ranker, Spy], split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, spy = spied
+    lists = spy.found[1]
+    histories = lists.targets.histories.newest(4)
+    expected = made.score_candidates(lists.targets.users, histories, lists.candidates)
+    monkeypatch.setattr(ranker, "_LISTS_AT_ONCE", 7)
+    assert len(lists.targets) % 7
+    np.testing.assert_allclose(made.score_lists(lists), expected, rtol=1e-4, atol=1e-5)
+
+
+TEXTS = [
+    "even item",
+    "odd item",
+    "花样年华 2",
+    "[SEP] [CLS] [MASK]",
+    "🎬🇫🇷",
+    "x" * 5000,
+    "word " * 3000,
+    "\ud800",
+    "a\0b\x07",
+]
+
+
+def test_texts_of_every_kind_are_scored(trained: Ranker) -> None:
+    histories = [["even item 2", "even"], [], ["", " \xa0\u3000", "even item 2", "even", ""], TEXTS]
+    candidates = [TEXTS, TEXTS[:2], [*TEXTS[:2], "", " \t\u3000"], []]
+    scores = trained.score_texts(histories, candidates)
+    assert [len(row) for row in scores] == [len(row) for row in candidates]
+    assert all(np.isfinite(row).all() and row.dtype == np.float32 for row in scores)
+    assert (scores[0] > LOWEST).all()
+    assert np.ptp(scores[0]) > 1e-6
+    np.testing.assert_allclose(scores[2][:2], scores[0][:2], rtol=1e-4, atol=1e-5)
+    assert (scores[2][2:] == LOWEST).all()
+    for history, asked, expected in zip(histories, candidates, scores, strict=True):
+        np.testing.assert_allclose(trained.score_texts([history], [asked])[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_newest_texts_are_read(trained: Ranker) -> None:
+    """As many as of items."""
+    old, newest = ["odd 9", "odd 8"], ["even 2", "", "even 4", "even 6", "even 8"]
+    found = trained.score_texts([old + newest, newest, newest[::-1]], [TEXTS[:3]] * 3)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-6)
+    assert not np.allclose(found[2], found[1], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("histories", "candidates"), [([], []), ([[]], [[]]), ([[], ["a"]], [[], []])])
+def test_no_texts(trained: Ranker, histories: list[list[str]], candidates: list[list[str]]) -> None:
+    assert [row.shape for row in trained.score_texts(histories, candidates)] == [(0,)] * len(candidates)
+
+
+@pytest.mark.parametrize(
+    ("histories", "candidates", "sentence"),
+    [
+        ([["a"]], [["b"], ["c"]], r"the rows do not match \(1 histories, 2 "),
+        (["a"], [["b"]], "histories is a sequence with one entry a row, not a single string"),
+        ([["a"]], "b", "is a sequence with one entry a row, not a single string"),
+        ([["a", 3]], [["b"]], "histories has 3, which is no string"),
+    ],
+)
+def test_bad_texts(trained: Ranker, histories: Any, candidates: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        trained.score_texts(histories, candidates)
+
+
+def test_nothing_is_scored_before_fit(make: Make) -> None:
+    with pytest.raises(InputError, match="call fit first"):
+        make("bert_ranker").score_texts([["a"]], [["b"]])
+
+
+def test_what_is_saved_scores_alike(trained: Ranker, tmp_path: Path) -> None:
+    trained.save(tmp_path / "run")
+    again = load(tmp_path / "run")
+    assert isinstance(again, Ranker)
+    candidates = np.array([[1, 20, 4]] * 4, np.int32)
+    found, expected = (one.score_candidates(EVERYBODY, HISTORIES, candidates) for one in (again, trained))
+    np.testing.assert_array_equal(found, expected)
+    texts = ([["even item 2"], []], [TEXTS, TEXTS[:1]])
+    for one, other in zip(again.score_texts(*texts), trained.score_texts(*texts), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Broken(Exception):  # noqa: N818  # no error: it stands for a power cut
+    """Breaks a fit off."""
+
+
+class Break(keras.callbacks.Callback):
+    """While a family learns from lists, after its first epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if isinstance(self.model, RankingModel) and epoch == 1:
+            raise Broken
+
+
+@pytest.mark.parametrize("name", RANKERS)
+def test_a_fit_that_was_broken_off_ends_as_an_unbroken_one(name: str, make: Make, split: Split, tmp_path: Path) -> None:
+    def fit(*callbacks: keras.callbacks.Callback, **options: Any) -> Ranker:
+        made = make(name, epochs=3, learning_rate=1e-2)
+        return made.fit(split.train, callbacks=callbacks, verbose=0, **options)
+
+    with pytest.raises(Broken):
+        fit(Break(), backup=tmp_path / "fit")
+    resumed, unbroken = fit(backup=tmp_path / "fit"), fit()
+    assert len(resumed.history["loss"]) == len(unbroken.history["loss"]) == 3
+    np.testing.assert_allclose(resumed.history["loss"], unbroken.history["loss"], rtol=1e-4)
+    for one, other in zip(resumed.model.weights, unbroken.model.weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=other.path)
