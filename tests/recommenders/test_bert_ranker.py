@@ -1,0 +1,133 @@
+"""The ranker that reads texts: where its BERT comes from, and items that are known by their text alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec.content import backbone
+from tfllmrec.content.pretrained import Bert, pretrained
+from tfllmrec.content.templates import item_texts
+from tfllmrec.content.text_vectors import text_vectors
+from tfllmrec.data import Checkerboard, Split, leave_one_out
+from tfllmrec.errors import InputError
+from tfllmrec.recommenders import BertRanker, load
+
+Make = Callable[..., Any]
+NEW = pd.DataFrame({"item_id": ["n1", "n2", "n3"], "title": ["odd film 7", "even song", "花样年华"]})
+CANDIDATES = np.array([[1, 20, 4], [5, 6, 2]], np.int32)
+HISTORIES = np.array([[1, 3, 5, 7], [2, 4, 0, 0]], np.int32)
+
+
+@pytest.fixture(scope="module")
+def split(board: Checkerboard) -> Split:
+    return leave_one_out(board.data)
+
+
+@pytest.fixture(scope="module")
+def trained(make: Make, split: Split) -> BertRanker:
+    """Of items that have nothing but a text and what it learnt of their own."""
+    towers = {"dim": 8, "hidden": 8, "epochs": 2, "content": False}
+    return make("bert_ranker", towers=towers, learning_rate=1e-2).fit(split.train, split.validation, verbose=0)
+
+
+def scores_of(ranker: BertRanker) -> np.ndarray:
+    return ranker.score_candidates(np.array([0, 3], np.int32), HISTORIES, CANDIDATES).numpy()
+
+
+def test_an_item_is_what_its_text_is(trained: BertRanker) -> None:
+    """New items by their indices, and the same texts that nobody has: histories of them and candidates."""
+    grown = trained.with_items(NEW)
+    histories, candidates = [["n1"], ["n3", "n1"]], [["n2", "n3", "n1"]] * 2
+    texts = NEW.set_index("item_id")["title"].to_dict()
+    found = grown.score_texts(*([[texts[item] for item in row] for row in rows] for rows in (histories, candidates)))
+    lookup = grown.catalogue.items.lookup
+    read = np.array([[*lookup(row), *[0] * (4 - len(row))] for row in histories], np.int32)
+    asked = np.array([lookup(row) for row in candidates], np.int32)
+    expected = grown.score_candidates(np.zeros(2, np.int32), read, asked)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    assert np.ptp(expected, axis=1).min() > 1e-3
+    assert np.abs(expected[0] - expected[1]).min() > 1e-4
+
+
+def test_new_items_leave_the_others_as_they_were(trained: BertRanker) -> None:
+    grown = trained.with_items(NEW)
+    np.testing.assert_array_equal(scores_of(grown), scores_of(trained))
+    assert (len(trained.catalogue.items), len(grown.catalogue.items)) == (20, 23)
+    known_by_nothing = trained.with_items(NEW.assign(title=""))
+    assert np.isfinite(known_by_nothing.score(np.zeros(2, np.int32), HISTORIES)).all()
+
+
+def test_the_vectors_of_the_texts_reach_the_towers(trained: BertRanker, split: Split, tiny_bert: Path) -> None:
+    found = trained.towers.model.get_layer("items").vectors["bert"]
+    texts = item_texts(split.train.items, trained.config.columns)
+    assert texts[0].startswith("even item 0. even")
+    expected = text_vectors(texts, pretrained(tiny_bert), length=64, keep=False)
+    np.testing.assert_allclose(found[1:], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found[0], 0)
+
+
+def test_the_towers_are_not_trained_on_lists(make: Make, split: Split) -> None:
+    """More epochs of the head change the head alone."""
+    one, other = (make("bert_ranker", epochs=epochs).fit(split.train, verbose=0) for epochs in (1, 3))
+    for first, second in zip(one.towers.model.weights, other.towers.model.weights, strict=True):
+        np.testing.assert_array_equal(first, second, err_msg=first.path)
+    np.testing.assert_array_equal(one.index.vectors, other.index.vectors)
+    assert any((a.numpy() != b.numpy()).any() for a, b in zip(one.model.weights, other.model.weights, strict=True))
+
+
+def test_options_reach_the_towers(trained: BertRanker) -> None:
+    config = trained.towers.config
+    assert (config.dim, config.epochs, config.content, config.vectors) == (8, 2, False, ("bert",))
+    assert (config.history_length, config.user_vectors, config.id_dropout) == (4, False, 0.1)
+    config = BertRanker.config_class(towers={"vectors": "image", "user_vectors": True, "seed": 9}, seed=2)
+    assert config.of_towers()["vectors"] == "image,bert"
+    assert (config.of_towers()["user_vectors"], config.of_towers()["seed"]) == (False, 2)
+    assert BertRanker.config_class.from_options({"towers": '{"dim": 4}'}).of_towers()["dim"] == 4
+
+
+def test_wrong_options_of_the_towers(make: Make, split: Split) -> None:
+    with pytest.raises(InputError, match=r"^option dims is unknown; there are"):
+        make("bert_ranker", towers={"dims": 4}).fit(split.train, verbose=0)
+
+
+def test_settled_for_more_data(trained: BertRanker) -> None:
+    """The epochs that were best, of the towers and of the head."""
+    settled = trained.settled_config()
+    best = [1 + int(np.argmax(one.history["val_ndcg@10"])) for one in (trained, trained.towers)]
+    assert [settled.epochs, settled.towers["epochs"]] == best
+    assert settled.towers == {**trained.config.towers, "epochs": best[1]}
+
+
+def test_a_small_bert_learns_from_the_items_own_texts(
+    make: Make, split: Split, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[Any] = []
+
+    def small(texts: list[str], **options: Any) -> Bert:
+        told.extend((texts, options))
+        return pretrained(tiny_bert)
+
+    monkeypatch.setattr(backbone, "small_bert", small)
+    monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
+    made = make("bert_ranker", backbone="small", text_length=20, seed=4, epochs=1).fit(split.train, verbose=0)
+    texts, options = told
+    assert texts == item_texts(split.train.items, made.config.columns)
+    assert options == {"length": 20, "seed": 4}
+    assert not (tmp_path / "cache").exists()  # nobody will meet this BERT again
+    made.save(tmp_path / "run")
+    np.testing.assert_array_equal(scores_of(load(tmp_path / "run")), scores_of(made))
+
+
+def test_a_backbone_that_is_none(make: Make, split: Split, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"^there is no BERT to be had from "):
+        make("bert_ranker", backbone=str(tmp_path / "empty")).fit(split.train, verbose=0)
+
+
+def test_columns_that_are_not_there(make: Make, split: Split) -> None:
+    with pytest.raises(InputError, match=r"^items: none of the columns plot, cast is there to read; the table has "):
+        make("bert_ranker", columns="plot,cast").fit(split.train, verbose=0)
