@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tfllmrec.content.nlp import import_keras_nlp
 from tfllmrec.errors import InputError
 from tfllmrec.files import appearing
 
@@ -62,7 +63,7 @@ class Bert:
         Example:
             >>> tokens = pretrained("bert_base_zh").preprocessor(32)(tf.constant(["花样年华"]))
         """
-        import keras_nlp
+        keras_nlp = import_keras_nlp()
 
         places = min(length, self.backbone.max_sequence_length)
         # TF Serving up to 2.19 lacks an operation that the other way to truncate needs.
@@ -83,7 +84,11 @@ class Bert:
         """
         import tensorflow as tf
 
-        return tf.cast(self.tokenizer(spaced(texts)).to_tensor(0, shape=[None, length]), tf.int32)
+        @tf.function(autograph=False)  # outside a graph KerasNLP answers in lists
+        def tokenize(texts: tf.Tensor) -> tf.Tensor:
+            return self.tokenizer(spaced(texts)).to_tensor(0, shape=[None, length])
+
+        return tf.cast(tokenize(texts), tf.int32)
 
     def unknown_share(self, texts: Sequence[str]) -> float:
         """Which share of the texts' tokens the vocabulary does not know ([UNK]); 0 where there is no token.
@@ -151,7 +156,7 @@ def _source(name: str) -> str:
 
 
 def _read(source: str) -> Bert:
-    import keras_nlp
+    keras_nlp = import_keras_nlp()
 
     tokenizer = keras_nlp.models.BertTokenizer.from_preset(source)
     if not isinstance(tokenizer, keras_nlp.models.BertTokenizer):

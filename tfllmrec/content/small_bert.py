@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tfllmrec.content.nlp import import_keras_nlp
 from tfllmrec.content.pretrained import Bert, text_dataset
 from tfllmrec.content.wordpieces import learn_wordpieces
 from tfllmrec.errors import InputError
@@ -51,7 +52,8 @@ def small_bert(
         >>> bert.save("models/our-films")
     """
     import keras
-    import keras_nlp
+
+    keras_nlp = import_keras_nlp()
 
     sizes = {"vocabulary_size": vocabulary_size, "layers": layers, "dim": dim, "heads": heads, "epochs": epochs}
     for option, value, least in [*((*size, 1) for size in sizes.items()), ("length", length, 3), ("seed", seed, 0)]:
@@ -73,7 +75,8 @@ def small_bert(
 def _train(bert: Bert, texts: list[str], epochs: int, seed: int, *, verbose: bool) -> None:
     """Masked-language-model training."""
     import keras
-    import keras_nlp
+
+    keras_nlp = import_keras_nlp()
     import tensorflow as tf
 
     read = bert.preprocessor(bert.backbone.max_sequence_length)
@@ -99,7 +102,7 @@ def _masked(ids: np.ndarray, bert: Bert, seed: int) -> Iterator[tuple[dict[str, 
 
     The masks are drawn outside `tf.data`, where the same generator draws the rows of a batch at once, in any order.
     """
-    import keras_nlp
+    keras_nlp = import_keras_nlp()
 
     generator = keras_nlp.layers.MaskedLMMaskGenerator(
         vocabulary_size=bert.tokenizer.vocabulary_size(),

@@ -11,6 +11,7 @@ import numpy as np
 import pooch
 from tqdm import tqdm
 
+from tfllmrec.content.nlp import import_keras_nlp
 from tfllmrec.content.pretrained import Bert, pretrained, spaced, text_dataset
 from tfllmrec.errors import InputError
 
@@ -76,7 +77,7 @@ def text_encoder(bert: Bert, length: int) -> "Callable[[tf.Tensor], tf.Tensor]":
         bert: the model.
         length: tokens of a text that are read, at most as many as the model has places for.
     """
-    import keras_nlp
+    keras_nlp = import_keras_nlp()
     import tensorflow as tf
 
     preprocess, embedder = bert.preprocessor(length), keras_nlp.models.BertTextEmbedder(bert.backbone)

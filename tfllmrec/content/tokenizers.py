@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tfllmrec.content.nlp import import_keras_nlp
+
 _OPTIONS = ("lowercase", "strip_accents")
 
 
@@ -15,7 +17,7 @@ def write_tokenizer(tokenizer: Any, path: Path) -> None:
 
 def read_tokenizer(path: Path) -> Any:
     """Read what `write_tokenizer` wrote."""
-    import keras_nlp
+    keras_nlp = import_keras_nlp()
 
     told = json.loads(path.read_text(encoding="utf-8"))
     return keras_nlp.models.BertTokenizer(told["vocabulary"], **{name: told[name] for name in _OPTIONS})

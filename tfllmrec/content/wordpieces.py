@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from unicodedata import category, normalize
 
+from tfllmrec.content.nlp import import_keras_nlp
 from tfllmrec.content.pretrained import spaced, text_dataset
 from tfllmrec.errors import InputError
 
@@ -47,7 +48,7 @@ def learn_wordpieces(texts: Sequence[str], size: int) -> list[str]:
 
 def _spell(texts: Sequence[str]) -> list[list[str]]:
     """All words of the texts, each letter by letter ("d", "##i", "##e")."""
-    import keras_nlp
+    keras_nlp = import_keras_nlp()
 
     letters = _letters(texts)
     vocabulary = [*_SPECIAL, *letters, *(f"##{letter}" for letter in letters)]

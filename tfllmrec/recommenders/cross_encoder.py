@@ -113,8 +113,7 @@ class CrossEncoder(Ranker):
         config = self.config
         titles = [f"{title}{BETWEEN_ITEMS}" for title in items["title"]]
         both = ((titles, config.title_length), (item_texts(items, config.columns), config.text_length))
-        tokens = tf.function(self.bert.token_ids)  # KerasNLP's tokenizers are slow outside a graph
-        titles_, texts_ = (tokens(tf.constant(["", *texts]), length).numpy() for texts, length in both)
+        titles_, texts_ = (self.bert.token_ids(tf.constant(["", *texts]), length).numpy() for texts, length in both)
         return TokenTable.of(titles_, name="titles"), TokenTable.of(texts_, name="texts")
 
     def _build_scorer(self) -> keras.Model:
