@@ -246,7 +246,7 @@ def test_the_card_and_the_warm_up_know_what_is_ranked(ranking):
     section = card.split("### rank\n")[1].split("##")[0]
     assert "| in | `candidate_item_ids` | string | [B, ?] |" in section
     assert "| out | `scores` | float32 | [B, ?] |" in section
-    assert "those after the 1,000th of a row" in section
+    assert f"those after the {module.MOST_CANDIDATES:,}th of a row" in section
     assert "| in | `candidate_texts` | string | [B, ?] |" in card.split("### rank_texts\n")[1].split("##")[0]
     logs = [PredictionLog.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(ranking.path / WARMUP_FILE))]
     requests = [log.predict_log.request for log in logs]

@@ -14,7 +14,18 @@ import pytest
 
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import FAMILIES, Ease, MarkovChain, Popularity, Recommender, TwoTower, family, load
+from tfllmrec.recommenders import (
+    FAMILIES,
+    BertRanker,
+    Cascade,
+    Ease,
+    MarkovChain,
+    Popularity,
+    Recommender,
+    TwoTower,
+    family,
+    load,
+)
 from tfllmrec.recommenders.config import Config
 
 
@@ -120,6 +131,21 @@ def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: 
         (TwoTower, "user_vectors", "perhaps"),
         (TwoTower, "hard_negatives", 0),
         (TwoTower, "learning_rate", float("inf")),
+        (BertRanker, "objective", "pairwise"),
+        (BertRanker, "drawn", -1),
+        (BertRanker, "list_size", 0),
+        (BertRanker, "chosen_by", 0),
+        (BertRanker, "heads", 0),
+        (BertRanker, "columns", 3),
+        (BertRanker, "towers", "{"),
+        (BertRanker, "towers", "[1]"),
+        (BertRanker, "towers", 7),
+        (Cascade, "candidates", 0),
+        (Cascade, "ranked", "many"),
+        (Cascade, "weights", "1,heavy"),
+        (Cascade, "weights", [float("nan")]),
+        (Cascade, "parts", "two_tower"),
+        (Cascade, "parts", '{"ease": 3} more'),
     ],
 )
 def test_bad_values(cls: type[Recommender], option: str, value: Any, data: Dataset) -> None:
@@ -131,6 +157,9 @@ def test_bad_values(cls: type[Recommender], option: str, value: Any, data: Datas
 def test_text_is_read_as_the_options_type() -> None:
     config = TwoTower.config_class.from_options({"epochs": "7", "dropout": "0.5", "content": "false"})
     assert (config.epochs, config.dropout, config.content) == (7, 0.5, False)
+    told = {"retrievers": "ease, two_tower,", "weights": "1, 0.5", "parts": '{"ease": {"l2": 3}}'}
+    config = Cascade.config_class.from_options(told)
+    assert (config.retrievers, config.weights, config.parts) == (("ease", "two_tower"), (1, 0.5), {"ease": {"l2": 3}})
 
 
 def test_configs_are_frozen() -> None:

@@ -1,5 +1,6 @@
 """A SavedModel asked by signature name, against what `tf.saved_model.load` says of the same."""
 
+import json
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from tfllmrec.content.pretrained import pretrained
 from tfllmrec.errors import InputError
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.signature import Signature
@@ -34,6 +36,15 @@ except RequestError as error:
     print(error.code.name, error)
 else:
     raise SystemExit("the compiled signature runs without XLA")
+"""
+TEXTS = """
+import sys
+from tfllmrec.serving.session import ServedModel
+
+assert ServedModel(sys.argv[1])("serving_default", x=[1, 2])["y"].tolist() == [2, 4]
+assert "tensorflow_text" not in sys.modules  # which takes a second
+print(ServedModel(sys.argv[2])("serving_default", texts=["ab 花", "", "a a a a a"])["token_ids"].tolist())
+assert "keras_nlp" not in sys.modules
 """
 X = {"x": np.float32([1, 2])}
 JOIN = {"a": [b"x", b"\xff"], "n": [[1, 2], [3, 4]]}
@@ -215,3 +226,21 @@ def test_xla_can_be_switched_off(path):
     assert found.returncode == 0, found.stderr
     assert "compiled failed: " in found.stdout
     assert "XLA" in found.stdout
+
+
+def test_tokenizers_run_in_a_process_that_knows_none(path, tiny_bert, tmp_path):
+    """TensorFlow Text's operations come when a SavedModel needs them, and not before."""
+    bert, module = pretrained(tiny_bert), tf.Module()
+    tokens = bert.preprocessor(6)
+    texts = tf.TensorSpec([None], tf.string, "texts")
+    module.call = tf.function(lambda texts: {"token_ids": tokens(texts)["token_ids"]}, input_signature=[texts])
+    tf.saved_model.save(module, str(tmp_path), signatures=module.call.get_concrete_function())
+    found = subprocess.run([sys.executable, "-c", TEXTS, path, tmp_path], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    ids = {piece: bert.tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]", "a", "##b", "花")}
+    start, end, a, b, flower = ids.values()
+    assert json.loads(found.stdout.splitlines()[-1]) == [
+        [start, a, b, flower, end, 0],
+        [start, end, 0, 0, 0, 0],
+        [start, a, a, a, a, end],
+    ]
