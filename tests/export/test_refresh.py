@@ -58,6 +58,26 @@ def test_a_new_item_is_understood_in_a_history(runtime, served):
     assert list(known["scores"][0][:3]) != list(unknown["scores"][0][:3])
 
 
+def test_a_ranker_ranks_new_items_by_their_texts_and_the_others_as_before(runtime, exports, tmp_path):
+    ranker = exports["bert_ranker"].recommender
+    export(ranker, tmp_path)
+    version = refresh(ranker, tmp_path, NEW)
+    candidates = [["新电影", "item2", "new", "电影一"]] * 3
+    asked = {"user_id": QUESTION["user_id"], "history": QUESTION["history"], "candidate_item_ids": candidates}
+    before, after = (runtime.run(path, "rank", **asked)["scores"] for path in (tmp_path / "1", version))
+    np.testing.assert_array_equal(after[:, [1, 3]], before[:, [1, 3]])
+    assert (before[:, [0, 2]] == np.finfo(np.float32).min).all()
+    grown, users = ranker.with_items(NEW), ranker.catalogue.users.lookup(QUESTION["user_id"])
+    histories = ranker.catalogue.histories.take(users).newest(4)
+    histories[1, 0] = ranker.catalogue.items.lookup(["item1"])[0]
+    expected = grown.score_candidates(users, histories, grown.catalogue.items.lookup(candidates[0])[None].repeat(3, 0))
+    np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-6)
+    assert len(np.unique(after[0])) == 4
+    texts = {"history_texts": [["a film"]], "candidate_texts": [["Title of item9"]]}
+    one, other = (runtime.run(path, "rank_texts", **texts)["scores"] for path in (tmp_path / "1", version))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_answers_have_as_many_places_as_before(exports, tmp_path):
     recommender = exports["word2vec"].recommender
     export(recommender, tmp_path, top_k=5)
