@@ -32,7 +32,7 @@ from tfllmrec.evaluation.lists import list_ranks  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
 from tfllmrec.recommenders import family  # noqa: E402
 from tfllmrec.recommenders.blend import learn_weights  # noqa: E402
-from tfllmrec.recommenders.cascade import standardised  # noqa: E402
+from tfllmrec.recommenders.lists import scores_of  # noqa: E402
 from tfllmrec.recommenders.ranker import Ranker  # noqa: E402
 from tfllmrec.training.runs import Run, timed_fit  # noqa: E402
 
@@ -101,7 +101,7 @@ def _from_file(split: Split, found: dict[str, np.ndarray]) -> Callable[[Dataset,
 
 def _scores(run: Run, ranker: Ranker, lists: Lists) -> np.ndarray:
     """Of the retriever and the ranker, [n, N, 2]."""
-    return np.stack([standardised(run.recommender, lists), ranker.score_lists(lists)], axis=2)
+    return np.stack([scores_of(run.recommender, lists), ranker.score_lists(lists)], axis=2)
 
 
 def _milliseconds(ranker: Ranker, lists: Lists, count: int = 30) -> float:

@@ -14,6 +14,7 @@ from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer,
 from tfllmrec.models.history import newest
 from tfllmrec.models.top_items import LOWEST, top_items
 from tfllmrec.recommenders.base import Recommender
+from tfllmrec.recommenders.cascade import Cascade
 
 
 class Servable(tf.Module):
@@ -39,6 +40,7 @@ class Servable(tf.Module):
     _vectors: tf.Variable | None = None
     _biases: tf.Variable | None = None
     _ranking: Ranking | None = None
+    _lists: Callable[..., dict[str, tf.Tensor]] | None = None
 
     def __init__(self, recommender: Recommender, top_k: int = 100, *, jit_compile: bool | None = None) -> None:
         super().__init__(name="servable")
@@ -62,6 +64,9 @@ class Servable(tf.Module):
             self._biases = index.biases.value if index.biased else None
             norms = tf.norm(self._vectors, axis=1)
             self._inverse_norms = tf.Variable(tf.math.reciprocal_no_nan(norms), trainable=False)
+        if isinstance(recommender, Cascade) and self.top_k <= recommender.config.candidates:
+            models.append(recommender.lister)  # whose candidates are all that can come back
+            self._lists = _plain(recommender.lister)
         if ranker := ranker_of(recommender):
             self._ranking = Ranking(ranker, self._names, jit_compile=jit_compile)
             models += ranker.served_models
@@ -173,7 +178,11 @@ class Servable(tf.Module):
     def _best(
         self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, features: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return top_items(self._scores(user, history, features, exclude), exclude, self.top_k)
+        if self._lists is None:
+            return top_items(self._scores(user, history, features, exclude), exclude, self.top_k)
+        found = self._lists(user, history, features, exclude)
+        scores, places = tf.math.top_k(found["scores"], self.top_k)
+        return tf.gather(found["items"], places, batch_dims=1), scores
 
 
 @contextmanager

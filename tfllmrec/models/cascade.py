@@ -4,77 +4,73 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfllmrec.models.history import NewestFirst
 from tfllmrec.models.scoring import scoring_inputs
-from tfllmrec.models.top_items import LOWEST, exclude_items
-
-
-@keras.saving.register_keras_serializable("tfllmrec")
-class Standardise(keras.layers.Layer):
-    """Scores of all items with mean 0 and deviation 1 in a row, so that those of several models can be added.
-
-    float32 [B, items + 1] -> the same; the padding's column does not count.
-    """
-
-    def call(self, scores: tf.Tensor) -> tf.Tensor:
-        """See the class."""
-        mean, variance = tf.nn.moments(scores[:, 1:], axes=[1], keepdims=True)
-        return (scores - mean) * tf.math.rsqrt(variance + 1e-12)
-
-    def compute_output_spec(self, scores: keras.KerasTensor) -> keras.KerasTensor:
-        """The scores' own shape."""
-        return keras.KerasTensor(scores.shape, "float32")
+from tfllmrec.models.top_items import LOWEST, top_items
 
 
 class _Merge(keras.layers.Layer):
-    """The best of what any retriever finds: scores [B, items + 1] of each, their weighted sum -> int32 [B, ranked].
+    """The best of what any retriever finds, each item once, best first by the weighted sum of their scores.
+
+    (scores float32 [B, items + 1] of every retriever, exclude int32 [B, any]) -> items int32 [B, U], sums float32
+    [B, U]; U is all their candidates together, and where there are fewer there is item 0 with float32's lowest.
 
     Args:
-        candidates: how many of the best items of every retriever.
-        ranked: how many of them all by the weighted sum; 0 where there are fewer.
+        weights: of the retrievers.
+        candidates: how many of the best items of each.
     """
 
-    def __init__(self, candidates: int, ranked: int) -> None:
+    def __init__(self, weights: Sequence[float], candidates: int) -> None:
         super().__init__()
-        self._candidates, self._ranked = candidates, ranked
+        self._weights, self._candidates = weights, candidates
 
-    def call(self, found: Sequence[tf.Tensor], blended: tf.Tensor, exclude: tf.Tensor) -> tf.Tensor:
-        count = min(self._candidates, blended.shape[1])
-        there = tf.zeros_like(blended, tf.bool)
-        for scores in found:
-            available = exclude_items(scores, exclude)
-            least = tf.math.top_k(available, count).values[:, -1:]
-            there |= (available >= least) & (available > LOWEST)
-        values, items = tf.math.top_k(tf.where(there, blended, LOWEST), min(self._ranked, blended.shape[1]))
-        return tf.where(values > LOWEST, items, 0)
+    def call(self, found: Sequence[tf.Tensor], exclude: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        items = _without_repeats(tf.concat([self._best(scores, exclude) for scores in found], axis=1))
+        pairs = zip(self._weights, found, strict=True)
+        sums = tf.add_n([weight * tf.gather(scores, items, batch_dims=1) for weight, scores in pairs])
+        sums, order = tf.math.top_k(tf.where(items > 0, sums, LOWEST), items.shape[1])
+        return tf.gather(items, order, batch_dims=1), sums
 
-    def compute_output_spec(
-        self, found: Any, blended: keras.KerasTensor, exclude: keras.KerasTensor
-    ) -> keras.KerasTensor:
-        return keras.KerasTensor((blended.shape[0], min(self._ranked, blended.shape[1])), "int32")
+    def _best(self, scores: tf.Tensor, exclude: tf.Tensor) -> tf.Tensor:
+        return top_items(scores, exclude, self._count(scores))[0]
+
+    def _count(self, scores: Any) -> int:
+        return min(self._candidates, scores.shape[1])
+
+    def compute_output_spec(self, found: Any, exclude: keras.KerasTensor) -> tuple[keras.KerasTensor, ...]:
+        shape = (found[0].shape[0], sum(map(self._count, found)))
+        return keras.KerasTensor(shape, "int32"), keras.KerasTensor(shape, "float32")
+
+
+def _without_repeats(items: tf.Tensor) -> tf.Tensor:
+    """Rows of items in which all but the first of equal ones are 0."""
+    same = items[:, :, None] == items[:, None, :]
+    before = tf.constant(np.tri(items.shape[1], k=-1, dtype=bool))
+    return tf.where(tf.reduce_any(same & before, axis=2), 0, items)
 
 
 class _OnTop(keras.layers.Layer):
-    """Ranked items above all others: scores of all [B, items + 1], items [B, N], what a ranker adds to them [B, N]."""
+    """What a ranker adds to the first sums, and all other items below: sums [B, U], added [B, R] -> [B, U]."""
 
-    def call(self, scores: tf.Tensor, items: tf.Tensor, added: tf.Tensor) -> tf.Tensor:
-        there = items > 0
-        ranked = tf.gather(scores, items, batch_dims=1) + added
-        rows = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, None], tf.shape(items))
-        places = tf.stack([rows, items], axis=-1)
-        others = tf.tensor_scatter_nd_update(scores, places, tf.fill(tf.shape(items), LOWEST))
-        least = tf.reduce_min(tf.where(there, ranked, tf.float32.max), axis=1, keepdims=True)
-        highest = tf.reduce_max(others[:, 1:], axis=1, keepdims=True)
-        below = tf.where((highest > LOWEST) & (least < tf.float32.max), least - 1 - highest, 0.0)
-        lower = tf.where(others > LOWEST, others + below, 0.0)
-        return tf.tensor_scatter_nd_update(lower, places, tf.where(there, ranked, 0.0))
+    def call(self, sums: tf.Tensor, added: tf.Tensor) -> tf.Tensor:
+        count = added.shape[1]
+        first, others = sums[:, :count], sums[:, count:]
+        first = tf.where(first > LOWEST, first + added, LOWEST)
+        return tf.concat([first, _below(first, others, others)], axis=1)
 
-    def compute_output_spec(
-        self, scores: keras.KerasTensor, items: keras.KerasTensor, added: keras.KerasTensor
-    ) -> keras.KerasTensor:
-        return keras.KerasTensor(scores.shape, "float32")
+    def compute_output_spec(self, sums: keras.KerasTensor, added: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(sums.shape, "float32")
+
+
+def _below(first: tf.Tensor, others: tf.Tensor, all_others: tf.Tensor) -> tf.Tensor:
+    """Scores [B, any] in their order, the highest of `others` 1 below the least of `first`; LOWEST is nothing."""
+    least = tf.reduce_min(tf.where(first > LOWEST, first, tf.float32.max), axis=1, keepdims=True)
+    highest = tf.reduce_max(tf.pad(others, [[0, 0], [0, 1]], constant_values=LOWEST), axis=1, keepdims=True)
+    shift = tf.where((least < tf.float32.max) & (highest > LOWEST), least - 1 - highest, 0.0)
+    return tf.where(all_others > LOWEST, all_others + shift, LOWEST)
 
 
 def cascade(
@@ -86,10 +82,10 @@ def cascade(
     candidates: int,
     ranked: int,
 ) -> keras.Model:
-    """One scoring model: the best items of every retriever, merged, the best of them put in order by all together.
+    """One model: the best items of every retriever, each once, the best of them put in order by all together.
 
-    A ranked item's score is the weighted sum of the retrievers' scores, `Standardise`d, and of the ranker's; all
-    others stand below them in the order of the retrievers' sum.
+    A ranked item's score is the weighted sum of the retrievers' scores and the ranker's; the other candidates stand
+    below them in the order of the retrievers' sum.
 
     Args:
         retrievers: scoring models of the same items.
@@ -100,17 +96,42 @@ def cascade(
         ranked: items that the ranker scores.
 
     Returns:
-        {"user": int32 [B], "history": int32 [B, L], "exclude": int32 [B, any]} -> float32 [B, items + 1]; excluded
-        items take no place among the candidates.
+        {"user": int32 [B], "history": int32 [B, L], "exclude": int32 [B, any]} -> {"items": int32 [B, U], "scores":
+        float32 [B, U], "sums": float32 [B, items + 1]}: the candidates of all retrievers, no excluded items among
+        them, item 0 with float32's lowest score where there are fewer; and the retrievers' sums for all items.
     """
     inputs = scoring_inputs(history_length) | {"exclude": keras.Input((None,), dtype="int32", name="exclude")}
-    found = [Standardise()(_answer(model, inputs)) for model in retrievers]
-    blended = sum(weight * scores for weight, scores in zip(weights, found, strict=False))
-    items = _Merge(candidates, ranked)(found, blended, inputs["exclude"])
-    added = keras.ops.zeros_like(items, "float32")
+    found = [_answer(model, inputs) for model in retrievers]
+    items, sums = _Merge(weights[: len(found)], candidates)(found, inputs["exclude"])
+    scores = sums
     if ranker is not None:
-        added = weights[-1] * _answer(ranker, {**inputs, "candidates": items})
-    return keras.Model(inputs, _OnTop()(blended, items, added))
+        first = items[:, :ranked]
+        added = weights[-1] * _answer(ranker, {**inputs, "candidates": first})
+        scores = _OnTop()(sums, added)
+    of_all = keras.ops.sum(keras.ops.stack([w * one for w, one in zip(weights, found, strict=False)]), axis=0)
+    return keras.Model(inputs, {"items": items, "scores": scores, "sums": of_all}, name="cascade")
+
+
+@keras.saving.register_keras_serializable("tfllmrec")
+class ScoresOfAll(keras.layers.Layer):
+    """A cascade's answer as scores of all items, those that are no candidates below: float32 [B, items + 1].
+
+    (items int32 [B, U], scores float32 [B, U], sums float32 [B, items + 1]) -> float32 [B, items + 1]; all finite.
+    """
+
+    def call(self, items: tf.Tensor, scores: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        rows = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, None], tf.shape(items))
+        places = tf.stack([rows, items], axis=-1)
+        others = tf.tensor_scatter_nd_update(sums, places, tf.fill(tf.shape(items), LOWEST))
+        lower = _below(scores, others[:, 1:], others)
+        return tf.tensor_scatter_nd_update(lower, places, tf.where(items > 0, scores, LOWEST))
+
+    def compute_output_spec(
+        self, items: keras.KerasTensor, scores: keras.KerasTensor, sums: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """[B, items + 1]."""
+        return keras.KerasTensor(sums.shape, "float32")
 
 
 def _answer(model: keras.Model, inputs: dict[str, Any]) -> keras.KerasTensor:

@@ -32,7 +32,8 @@ def learn_weights(scores: np.ndarray, candidates: np.ndarray, answers: np.ndarra
     if not found.any():
         raise InputError("blend: no answer is among its candidates; retrieve more of them, or give the weights")
     features, there, place = scores[found].astype(np.float64), candidates[found] > 0, is_answer[found].argmax(axis=1)
-    rows = np.arange(len(features))
+    scale = np.maximum(features[there].std(axis=0), 1e-12)  # so that all weights are of one size for the search
+    features, rows = np.where(there[..., None], features, 0) / scale, np.arange(len(features))
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         logits = np.where(there, features @ weights, -np.inf)
@@ -44,7 +45,7 @@ def learn_weights(scores: np.ndarray, candidates: np.ndarray, answers: np.ndarra
 
     start = np.ones(features.shape[2])
     result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start))
-    return result.x
+    return result.x / scale
 
 
 _RIDGE = 1e-4  # so that there is one best answer where a model's scores tell everything, or nothing

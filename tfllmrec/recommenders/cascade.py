@@ -15,18 +15,16 @@ from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
-from tfllmrec.data.lists import Lists, union
+from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ranking import Ranking, rank_targets
-from tfllmrec.models.cascade import Standardise, cascade
+from tfllmrec.models.cascade import ScoresOfAll, cascade
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.blend import learn_weights
 from tfllmrec.recommenders.config import STRICT, Config, Names, Numbers, Options, Positive
-from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.recommenders.lists import AT_ONCE, found_by, scores_of
 from tfllmrec.recommenders.ranker import Ranker
-
-_AT_ONCE = 256
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -37,7 +35,8 @@ class CascadeConfig(Config):
     ranker: the family that puts them in order, or "" for none.
     candidates: items that every retriever finds.
     ranked: items of all those that the ranker scores, the best by the retrievers' weighted sum.
-    weights: of the retrievers and of the ranker, in that order; () learns them on the validation targets.
+    weights: of the scores of the retrievers and of the ranker, in that order; () learns them on the validation targets,
+        or makes the parts count alike where there are none.
     parts: options of the parts by family; what is not said is chosen from the size of the data.
     """
 
@@ -54,8 +53,8 @@ class Cascade(Recommender):
     """Retrieve, merge, rank: the best of several retrievers, each item once, put in order by a ranker and by them.
 
     Every part is fitted on the same interactions; the ranker learns from lists of retrievers that did not know the
-    answers (see `Ranker`). An item's score is a weighted sum of the retrievers' scores, standardised, and of the
-    ranker's; the weights are learnt on the validation targets (`learn_weights`).
+    answers (see `Ranker`). An item's score is a weighted sum of the retrievers' scores and the ranker's; the weights
+    are learnt on the validation targets (`learn_weights`).
 
     Example:
         >>> model = Cascade(retrievers="two_tower,next_item").fit(split.train, split.validation)
@@ -64,6 +63,7 @@ class Cascade(Recommender):
     Attributes:
         retrievers: what finds candidates.
         ranker: what puts them in order, or None.
+        lister: {"user", "history", "exclude"} -> candidates and their scores; see `tfllmrec.models.cascade.cascade`.
         model: the weighted sum, {scores float32 [B, parts]} -> float32 [B, 1].
     """
 
@@ -73,6 +73,7 @@ class Cascade(Recommender):
 
     retrievers: list[Recommender]
     ranker: Ranker | None
+    lister: keras.Model
 
     @classmethod
     def of(
@@ -176,23 +177,35 @@ class Cascade(Recommender):
             configs = [one.settled_config() if validation else one.config for one in retrievers]
             pairs = zip(retrievers, configs, strict=True)
             retrievers = [type(one)(config).fit(known, verbose=0) for one, config in pairs]
-        return [_found(retrievers, asked, self.config.ranked) for asked in questions]
+        return [found_by(retrievers, asked, self.config.ranked) for asked in questions]
 
     def _weigh(self, validation: Targets | None) -> None:
         """Make the weighted sum, with weights that were given or are learnt."""
-        weights = np.array(self.config.weights or [1.0] * len(self._parts))
-        if validation is not None and not self.config.weights:
-            lists = _found(self.retrievers, validation, self.config.ranked)
-            weights = learn_weights(self._scores_of(lists), lists.candidates, validation.items)
+        given = self.config.weights
+        if given and len(given) != len(self._parts):
+            raise InputError(f"cascade: give a weight for each of the {len(self._parts)} parts, not {len(given)}")
+        weights = np.array(given)
+        if not given:
+            lists = found_by(self.retrievers, validation or self._sample(), self.config.ranked)
+            scores = self._scores_of(lists)
+            if validation is None:
+                weights = 1 / np.maximum(scores[lists.candidates > 0].std(axis=0), 1e-12)
+            else:
+                weights = learn_weights(scores, lists.candidates, validation.items)
         summed = keras.layers.Dense(1, use_bias=False, name="weights")
         self.model = keras.Sequential([keras.Input((len(weights),)), summed])
         summed.kernel.assign(weights[:, None])
         self._assemble()
 
     def _scores_of(self, lists: Lists) -> np.ndarray:
-        """Every part's scores of lists, as they are summed up: float32 [n, N, parts]."""
-        columns = [standardised(one, lists) for one in self.retrievers]
+        """Every part's scores of lists, float32 [n, N, parts]."""
+        columns = [scores_of(one, lists) for one in self.retrievers]
         return np.stack([*columns, *([self.ranker.score_lists(lists)] if self.ranker else [])], axis=2)
+
+    def _sample(self) -> Targets:
+        """Some users and what is stored of them, where there is nothing to learn weights from."""
+        users = np.flatnonzero(self.catalogue.histories.lengths)[:AT_ONCE].astype(np.int32)
+        return Targets(users, self.catalogue.histories.take(users), np.zeros_like(users))
 
     def _build_scorer(self) -> keras.Model:
         config = self.config
@@ -204,8 +217,9 @@ class Cascade(Recommender):
             candidates=config.candidates,
             ranked=config.ranked,
         )
-        popular = popularity(self.catalogue, merged.input)
-        return keras.Model(merged.input, popular_if_empty(merged.output, popular, merged.input))
+        self.lister = merged
+        scores = ScoresOfAll()(*(merged.output[name] for name in ("items", "scores", "sums")))
+        return keras.Model(merged.input, scores)  # where nothing is known, every part says what is popular
 
     def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
         """See `Recommender.rank`; whatever a user has seen takes no place among the candidates."""
@@ -243,18 +257,3 @@ class Cascade(Recommender):
         ranker = load(folder / f"part-{count}") if self.config.ranker else None
         assert ranker is None or isinstance(ranker, Ranker), "as it was saved"
         self.ranker = ranker
-
-
-def _found(retrievers: Sequence[Recommender], questions: Targets, count: int) -> Lists:
-    """The best items of every retriever, each once."""
-    return union([Lists(questions, one.rank(questions, count).top) for one in retrievers])
-
-
-def standardised(retriever: Recommender, lists: Lists) -> np.ndarray:
-    """A retriever's scores of lists among those of all items, float32 [n, N]."""
-    histories, users = lists.targets.histories.newest(retriever.history_length), lists.targets.users
-    parts = [slice(start, start + _AT_ONCE) for start in range(0, len(users), _AT_ONCE)]
-    scores = (Standardise()(retriever.score(users[part], histories[part])).numpy() for part in parts)
-    return np.concatenate(
-        [np.take_along_axis(of_all, lists.candidates[part], axis=1) for of_all, part in zip(scores, parts, strict=True)]
-    )

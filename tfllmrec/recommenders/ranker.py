@@ -18,13 +18,13 @@ from tfllmrec.evaluation.lists import ListCallback
 from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.questions import rank_questions
 from tfllmrec.recommenders.config import STRICT, Positive
+from tfllmrec.recommenders.lists import AT_ONCE, found_by
 from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
 from tfllmrec.recommenders.popularity import popular_candidates_if_empty
 from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
 
 Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
 """Fitted on a data set, what it finds for questions."""
-_LISTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -72,7 +72,7 @@ class Ranker(NeuralRecommender):
         from tfllmrec.recommenders import family  # which knows the rankers
 
         retriever = family(self.config.retriever)(seed=self.config.seed).fit(train, verbose=0)
-        return [Lists(asked, retriever.rank(asked, self.config.candidates).top) for asked in questions]
+        return [found_by([retriever], asked, self.config.candidates) for asked in questions]
 
     @abstractmethod
     def _prepare(
@@ -160,7 +160,7 @@ class Ranker(NeuralRecommender):
     def score_lists(self, lists: Lists) -> np.ndarray:
         """Scores of lists, float32 [n, N]."""
         targets, histories = lists.targets, lists.targets.histories.newest(self.history_length)
-        parts = [slice(start, start + _LISTS_AT_ONCE) for start in range(0, len(targets), _LISTS_AT_ONCE)]
+        parts = [slice(start, start + AT_ONCE) for start in range(0, len(targets), AT_ONCE)]
         asked = [(targets.users[part], histories[part], lists.candidates[part]) for part in parts]
         return np.concatenate([self.score_candidates(*one) for one in asked])
 

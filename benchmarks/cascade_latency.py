@@ -1,0 +1,145 @@
+"""How long does a whole cascade take to answer one user, and what of it?
+
+    python benchmarks/cascade_latency.py [--record]
+
+50,000 made items; `two_tower` and `next_item` find 250 candidates each, `bert_ranker` scores the best 100 of the union,
+top-100; one request at a time, in a TensorFlow session of this process as TF Serving has it:
+
+- `recommend`: the exported signature, from string ids to ids, titles and scores;
+- `recommend_ids`: its int32 core;
+- `two_tower`, `next_item`: their scores of all items; `bert_ranker`: its scores of 100 candidates.
+
+They take turns, so that other work on the machine meets all of them. Prints one JSON line: p50 of each, and which
+shares of `recommend` are the models, strings (`recommend` beyond its core) and merging (the core beyond the models).
+Asked for: neither strings nor merging above a fifth.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tfllmrec.quiet import quiet_tensorflow, silent_stderr
+
+quiet_tensorflow()
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from common import progress, report  # noqa: E402
+from load import one_by_one, rounded, take_turns  # noqa: E402
+
+from tfllmrec import Dataset, NextItem, TwoTower  # noqa: E402
+from tfllmrec.export import export  # noqa: E402
+from tfllmrec.recommenders import BertRanker, Cascade  # noqa: E402
+from tfllmrec.serving.session import ServedModel  # noqa: E402
+
+USERS, TOP_K, CANDIDATES, RANKED = 2_000, 100, 250, 100
+
+
+def made_cascade(items: int) -> Cascade:
+    """Parts that were fitted for one epoch."""
+    random = np.random.default_rng(0)
+    names = [f"item-{number}" for number in range(items)]
+    words = random.choice([f"word{number}" for number in range(500)], (items, 4))
+    users = np.arange(items) % USERS
+    data = Dataset.from_frames(
+        pd.DataFrame({"user_id": [f"user-{user}" for user in users], "item_id": names, "timestamp": np.arange(items)}),
+        pd.DataFrame({"item_id": names, "title": [" ".join(title) for title in words]}),
+    )
+    towers: dict[str, Any] = {"dim": 64, "epochs": 1, "loss": "sampled", "history_length": 50}
+    parts = {
+        "two_tower": TwoTower(**towers),
+        "next_item": NextItem(dim=64, units=64, history_length=50, loss="sampled", epochs=1),
+        "ranker": BertRanker(towers=towers, epochs=1, drawn=0),
+    }
+    for name, part in parts.items():
+        progress(f"{name} is fitted")
+        part.fit(data, verbose=0)
+    retrievers = [parts["two_tower"], parts["next_item"]]
+    ranker = parts["ranker"]
+    assert isinstance(ranker, BertRanker), "made above"
+    return Cascade.of(retrievers, ranker, candidates=CANDIDATES, ranked=RANKED, weights=(1, 1, 1))
+
+
+def bare_export(folder: Path, models: dict[str, keras.Model]) -> Path:
+    """Models and nothing around them."""
+
+    class Bare(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights_ = [variable.value for model in models.values() for variable in model.variables]
+
+        def function(self, model: keras.Model) -> Any:
+            specs = [tf.TensorSpec(given.shape, given.dtype, name) for name, given in model.input.items()]
+            names = list(model.input)
+
+            def answer(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+                return {"scores": model(dict(zip(names, inputs, strict=True)), training=False)}
+
+            return tf.function(answer, input_signature=specs, autograph=False)
+
+    module, path = Bare(), folder / "bare" / "1"
+    tf.saved_model.save(module, str(path), signatures={name: module.function(one) for name, one in models.items()})
+    return path
+
+
+def measure(folder: Path, items: int, turns: int, count: int) -> dict[str, Any]:
+    cascade = made_cascade(items)
+    assert cascade.ranker is not None, "made with one"
+    models = {one.family: one.scorer for one in cascade.retrievers} | {"bert_ranker": cascade.ranker.ranker}
+    with silent_stderr():
+        whole = ServedModel(export(cascade, folder / "made", top_k=TOP_K))
+        bare = ServedModel(bare_export(folder, models))
+    random, length = np.random.default_rng(1), cascade.history_length
+    histories = random.integers(1, items + 1, (100, 1, length)).astype(np.int32)
+    candidates = random.integers(1, items + 1, (100, 1, RANKED)).astype(np.int32)
+    nobody = np.zeros(1, np.int32)
+    indices = [{"user": nobody, "history": history} for history in histories]
+    asked: dict[str, list[dict[str, np.ndarray]]] = {
+        "recommend": [
+            {
+                "user_id": np.array([b""], object),
+                "history": np.array([[b"item-%d" % (item - 1) for item in history[0]]], object),
+                "exclude_item_ids": np.array([[b""]], object),
+            }
+            for history in histories
+        ],
+        "recommend_ids": [one | {"exclude": history} for one, history in zip(indices, histories, strict=True)],
+        "two_tower": indices,
+        "next_item": indices,
+        "bert_ranker": [one | {"candidates": row} for one, row in zip(indices, candidates, strict=True)],
+    }
+
+    def task(name: str) -> Callable[[], Any]:
+        model = whole if name.startswith("recommend") else bare
+        return lambda: one_by_one(lambda inputs: model.run(name, inputs), asked[name], count)
+
+    found = take_turns({name: task(name) for name in asked}, turns)
+    p50 = {name: found[name]["p50_ms"] for name in asked}
+    compute = sum(p50[name] for name in models)
+    shares = {
+        "models": compute / p50["recommend"],
+        "strings": 1 - p50["recommend_ids"] / p50["recommend"],
+        "merging": (p50["recommend_ids"] - compute) / p50["recommend"],
+    }
+    sizes = {"items": items, "top_k": TOP_K, "candidates": 2 * CANDIDATES, "ranked": RANKED, "history": length}
+    return {"benchmark": "cascade_latency"} | sizes | {"measured": found, "shares": shares}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--record", action="store_true", help="keep the result in results/")
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--count", type=int, default=50, help="requests a turn")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(Path(folder), options.items, options.turns, options.count)
+    report(rounded(result), "cascade_latency" if options.record else None)
+
+
+if __name__ == "__main__":
+    main()
