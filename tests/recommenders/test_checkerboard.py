@@ -1,11 +1,12 @@
 """On the board with one right answer: who learns from histories finds it, and popularity cannot."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tfllmrec.data import Checkerboard
+from tfllmrec.data import Checkerboard, leave_one_out
 from tfllmrec.recommenders import FAMILIES, Recommender
 
 QUICK_TWO_TOWER = {
@@ -85,3 +86,33 @@ def test_next_item_finds_the_answer(board: Checkerboard, options: dict[str, Any]
     assert share_of_answers(recommender, board) > 0.9
     weights = {weight.path.split("/")[-1] for weight in recommender.model.weights}
     assert ("token_vectors" in weights) == options["content"]
+
+
+def test_a_ranker_finds_the_answer(board: Checkerboard, tiny_bert: Path) -> None:
+    """Also where the vectors alone have not learnt enough to."""
+    quick = {"dim": 8, "hidden": 16, "learning_rate": 0.02, "ema": 0.5}
+    options = {
+        "retriever": "popularity",
+        "backbone": str(tiny_bert),
+        "candidates": 15,
+        "drawn": 5,
+        "batch_size": 8,
+        "learning_rate": 0.02,
+        "ema": 0.5,
+        "epochs": 8,
+        "towers": {**quick, "epochs": 4, "batch_size": 64},
+    }
+    recommender = FAMILIES["bert_ranker"](history_length=10, **options).fit(board.data, verbose=0)
+    losses = recommender.history["loss"]
+    assert losses[-1] < losses[0]
+    assert share_of_answers(recommender, board) > 0.9
+    assert share_of_answers(recommender.towers, board) < 0.9
+
+
+def test_a_cascade_finds_the_answer(board: Checkerboard) -> None:
+    options = {"retrievers": "popularity,ease", "ranker": "", "candidates": 10, "ranked": 15}
+    split = leave_one_out(board.data)
+    recommender = FAMILIES["cascade"](**options).fit(split.train, split.validation)
+    assert recommender.weights[1] > recommender.weights[0]
+    settled = FAMILIES["cascade"](recommender.settled_config()).fit(board.data)
+    assert share_of_answers(settled, board) > 0.9
