@@ -50,7 +50,7 @@ def _gains(name: str, options: dict[str, Any], split: Split) -> np.ndarray:
 def _compared(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
     """Means and the intervals of their difference, from gains [seeds, users] of both sides."""
     by_seed = (one - other).mean(axis=1)
-    half = stats.t.ppf(0.975, len(by_seed) - 1) * stats.sem(by_seed) if len(by_seed) > 1 else np.nan
+    half = stats.t.ppf(0.975, len(by_seed) - 1) * stats.sem(by_seed)
     users = difference(one.mean(axis=0), other.mean(axis=0))
     return {
         "ndcg@10": {
@@ -73,10 +73,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="name of a data set, or a folder")
     parser.add_argument("--without", nargs="+", required=True, metavar="KEY=VALUE", help="options that take it away")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of both sides")
-    parser.add_argument("--seed", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--seed", nargs="*", type=int, default=[0, 1, 2], help="two or more")
     parser.add_argument("--min-item-interactions", type=int, help="by default 5 for the demo, else 1")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if len(arguments.seed) < 2:
+        parser.error("--seed: an interval takes two seeds or more")
+    return arguments
 
 
 if __name__ == "__main__":
