@@ -29,16 +29,48 @@ def next_item_batches(
     Returns:
         Batches of ({"user": int32 [B], "history": int32 [B, L] oldest first, zeros on the right}, item int32 [B]).
     """
+    return _interaction_batches(
+        data, history_length, batch_size, seed, first_epoch, lambda features, item, _: (features, item)
+    )
+
+
+def rating_batches(
+    data: Dataset, history_length: int, batch_size: int, *, seed: int = 0, first_epoch: int = 0
+) -> "tf.data.Dataset":
+    """The same, and how the item was rated, for a ranker of one candidate.
+
+    Returns:
+        Batches of ({"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, 1]}, rating float32 [B, 1]).
+
+    Raises:
+        InputError: the interactions have no ratings.
+    """
+    import tensorflow as tf
+
+    ratings = tf.constant(data.ratings)
+
+    def rated(
+        features: dict[str, tf.Tensor], item: tf.Tensor, place: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        return features | {"candidates": item[:, None]}, tf.gather(ratings, place)[:, None]
+
+    return _interaction_batches(data, history_length, batch_size, seed, first_epoch, rated)
+
+
+def _interaction_batches(
+    data: Dataset, history_length: int, batch_size: int, seed: int, first_epoch: int, example: Callable[..., Any]
+) -> "tf.data.Dataset":
+    """Batches of interactions that have an earlier one; `example` has users and histories, items, and places."""
     import tensorflow as tf
 
     users, items = tf.constant(data.user_indices), tf.constant(data.item_indices)
     starts = tf.constant(data.histories.offsets[data.user_indices])
     places = np.flatnonzero(np.arange(len(data.interactions)) > starts.numpy())
 
-    def gather(place: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def gather(place: tf.Tensor) -> Any:
         first = tf.maximum(tf.gather(starts, place), place - history_length)
-        history = _cells(items, first, place, history_length)
-        return {"user": tf.gather(users, place), "history": history}, tf.gather(items, place)
+        features = {"user": tf.gather(users, place), "history": _cells(items, first, place, history_length)}
+        return example(features, tf.gather(items, place), place)
 
     def epochs() -> Iterator[np.ndarray]:
         generator = np.random.default_rng(seed)

@@ -138,6 +138,17 @@ class Dataset:
         return self.user_vocabulary.lookup(self.interactions["user_id"])
 
     @cached_property
+    def ratings(self) -> np.ndarray:
+        """The rating of every interaction, float32 [n].
+
+        Raises:
+            InputError: the interactions have none.
+        """
+        if "rating" not in self.interactions:
+            raise InputError("interactions: column rating is missing; there is nothing to learn ratings from")
+        return self.interactions["rating"].to_numpy(np.float32)
+
+    @cached_property
     def histories(self) -> Histories:
         """The items of every user of the vocabulary, by user index; row 0, the unknown user's, is empty."""
         lengths = np.bincount(self.user_indices, minlength=len(self.user_vocabulary) + 1)

@@ -27,9 +27,7 @@ class Lists:
 
     def take(self, rows: np.ndarray) -> Self:
         """Some of the questions, in this order."""
-        asked = self.targets
-        targets = replace(asked, users=asked.users[rows], histories=asked.histories.take(rows), items=asked.items[rows])
-        return replace(self, targets=targets, candidates=self.candidates[rows])
+        return replace(self, targets=self.targets.take(rows), candidates=self.candidates[rows])
 
     def with_targets(self) -> Self:
         """The same for training: a list without its answer has it in the last place.

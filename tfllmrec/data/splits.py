@@ -19,14 +19,21 @@ class Targets:
         histories: everything the user had before the target, oldest first (n rows); also what is filtered as
             seen.
         items: the item that came, int32 [n].
+        ratings: what the user gave it, float32 [n], where the table has ratings.
     """
 
     users: np.ndarray
     histories: Histories
     items: np.ndarray
+    ratings: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def take(self, rows: np.ndarray) -> "Targets":
+        """Some of the questions, in this order."""
+        ratings = None if self.ratings is None else self.ratings[rows]
+        return Targets(self.users[rows], self.histories.take(rows), self.items[rows], ratings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +201,7 @@ def cold_users(
     note = f"{len(chosen):,} cold users ({int(is_cold.sum()):,} interactions) taken out"
     return ColdUsers(
         data.keep(~is_cold, note, *_repeats(is_last & ~first_time)),
-        {length: Targets(nobody, last.histories.cut(length), last.items) for length in history_lengths},
+        {length: replace(last, users=nobody, histories=last.histories.cut(length)) for length in history_lengths},
         last.users,
         chosen,
     )
@@ -204,7 +211,9 @@ def _targets(data: Dataset, rows: np.ndarray) -> Targets:
     """The interactions where `rows` is true as targets, with all that their users did before."""
     places = np.flatnonzero(rows)
     users = data.user_indices[places]
-    return Targets(users, data.histories.between(data.histories.offsets[users], places), data.item_indices[places])
+    before = data.histories.between(data.histories.offsets[users], places)
+    ratings = data.ratings[places] if "rating" in data.interactions else None
+    return Targets(users, before, data.item_indices[places], ratings)
 
 
 def _interactions_to_come(data: Dataset) -> np.ndarray:

@@ -62,7 +62,13 @@ _HIDDEN = -1e9
 
 
 def interaction_head(
-    *, dim: int, history_length: int, heads: int = 2, hidden: int = 64, dropout: float = 0.2
+    *,
+    dim: int,
+    history_length: int,
+    heads: int = 2,
+    hidden: int = 64,
+    dropout: float = 0.2,
+    mean_rating: float | None = None,
 ) -> keras.Model:
     """Scores of candidates for a user: the product of both vectors, and what their interactions add.
 
@@ -76,6 +82,8 @@ def interaction_head(
         heads: see `TargetAttention`.
         hidden: units of the perceptron.
         dropout: on what the perceptron reads, and on its hidden units.
+        mean_rating: for scores that are ratings, which start there: the perceptron's alone, for who will have an item
+            may not like it. None for scores that order.
 
     Returns:
         {"query": float32 [B, D], "items": float32 [B, L, D] newest first, "present": bool [B, L], "candidates":
@@ -89,8 +97,11 @@ def interaction_head(
     attended = TargetAttention(heads, name="target_attention")(items, present, candidates)
     read = keras.layers.Dropout(dropout)(keras.layers.Concatenate()([products, attended]))
     inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu", name="hidden")(read))
-    added = keras.layers.Dense(1, kernel_initializer="zeros", name="added")(inner)
-    scores = ops.sum(products, axis=-1) + ops.squeeze(added, axis=-1)
+    start = keras.initializers.Constant(mean_rating or 0.0)
+    added = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer=start, name="added")(inner)
+    scores = ops.squeeze(added, axis=-1)
+    if mean_rating is None:
+        scores += ops.sum(products, axis=-1)
     inputs = {"query": query, "items": items, "present": present, "candidates": candidates}
     return keras.Model(inputs, scores, name="interaction_head")
 

@@ -117,7 +117,13 @@ def _packed(tokens: tf.Tensor, width: int) -> tf.Tensor:
 
 
 def pair_scorer(
-    backbone: keras.Model, special: Special, *, history: tuple[int, int], history_tokens: int, length: int
+    backbone: keras.Model,
+    special: Special,
+    *,
+    history: tuple[int, int],
+    history_tokens: int,
+    length: int,
+    start: float = 0.0,
 ) -> keras.Model:
     """Scores of pairs of texts, as tokens: {"history", "candidates"} -> float32 [B, N].
 
@@ -129,6 +135,7 @@ def pair_scorer(
         history: texts of a history, L, and tokens of each, S.
         history_tokens: see `Pairs`.
         length: tokens of a candidate, T.
+        start: about what scores are at first; a mean rating, say.
 
     Returns:
         {"history": int32 [B, L, S] newest first, "candidates": int32 [B, N, T]} -> float32 [B, N].
@@ -139,7 +146,8 @@ def pair_scorer(
     backbone.name = BACKBONE
     states = backbone(pairs)["sequence_output"]
     pooled = keras.layers.GlobalAveragePooling1D(dtype="float32")(states, mask=pairs["padding_mask"])
-    scores = keras.layers.Dense(1, name="score", dtype="float32")(pooled)
+    bias = keras.initializers.Constant(start)
+    scores = keras.layers.Dense(1, bias_initializer=bias, name="score", dtype="float32")(pooled)
     shaped = _Reshaped(name="scores")(scores, candidates)
     return keras.Model({"history": read, "candidates": candidates}, shaped, name="pair_scorer")
 

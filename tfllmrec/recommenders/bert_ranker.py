@@ -111,6 +111,7 @@ class BertRanker(Ranker):
             heads=config.heads,
             hidden=config.hidden,
             dropout=config.dropout,
+            mean_rating=float(train.ratings.mean()) if config.objective == "rating" else None,
         )
 
     def _build_scorer(self) -> keras.Model:

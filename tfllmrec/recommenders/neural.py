@@ -54,6 +54,8 @@ class NeuralRecommender(Recommender):
     """
 
     config: Any
+    _chosen_by: str = "val_ndcg@10"  # what decides on the validation targets when to stop
+    _better: Literal["max", "min"] = "max"
 
     @abstractmethod
     def _build(self, train: Dataset) -> keras.Model:
@@ -87,7 +89,7 @@ class NeuralRecommender(Recommender):
         trainer = self._trainer()
         trainer.draws = self._draws  # so that a backup has it
         stopping = keras.callbacks.EarlyStopping(
-            "val_ndcg@10", mode="max", patience=config.patience, restore_best_weights=True
+            self._chosen_by, mode=self._better, patience=config.patience, restore_best_weights=True
         )
         validating = [] if validation is None else [self._ranking(validation), stopping]
         kept = None if backup is None else Backup(backup, self._settings(train, validation), stopping)
@@ -116,10 +118,10 @@ class NeuralRecommender(Recommender):
         Raises:
             InputError: there were none.
         """
-        if "val_ndcg@10" not in self.history:
+        if self._chosen_by not in self.history:
             raise InputError(f"{self.family}: only a fit with validation targets tells how many epochs are best")
-        best = int(np.argmax(self.history["val_ndcg@10"])) + 1
-        return replace(self.config, epochs=best)
+        best = np.argmax if self._better == "max" else np.argmin
+        return replace(self.config, epochs=int(best(self.history[self._chosen_by])) + 1)
 
     def _optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         config = self.config

@@ -11,10 +11,12 @@ import tensorflow as tf
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from tfllmrec.data.batches import rating_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.evaluation.lists import ListCallback
+from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.questions import rank_questions
 from tfllmrec.recommenders.config import STRICT, Positive
@@ -36,7 +38,8 @@ class RankerConfig(NeuralConfig):
     drawn: items drawn at random beside them.
     list_size: candidates of a list in training, the answer and others drawn anew in every epoch; None for all.
     chosen_by: validation lists that decide when to stop, a seeded sample of them; None for all.
-    objective: see `tfllmrec.tasks.ranking.Ranking`.
+    objective: see `tfllmrec.tasks.ranking.Ranking`; "rating" learns from the ratings of all interactions instead of
+        from lists, and is chosen by the error on the validation targets' ratings.
     """
 
     retriever: str = "markov_chain"
@@ -63,6 +66,8 @@ class Ranker(NeuralRecommender):
 
     ranker: keras.Model
     retrieve: Retrieve
+    _lists: Lists
+    _to_choose_by: Lists
 
     def __init__(self, config: Any = None, **options: Any) -> None:
         super().__init__(config, **options)
@@ -96,33 +101,46 @@ class Ranker(NeuralRecommender):
         verbose: int | str,
         backup: Path | None,
     ) -> None:
-        config = self.config
-        earlier, last = leave_last_out(train)
         options: dict[str, Any] = {"callbacks": callbacks, "verbose": verbose}
         before = backup and backup.with_name(f"before-lists-{backup.name}")
-        self._prepare(train, earlier, validation, **options, backup=before)
+        if self.config.objective == "rating":
+            self._chosen_by, self._better = "val_rmse", "min"
+            self._prepare(train, train, validation, **options, backup=before)
+        else:
+            earlier, last = leave_last_out(train)
+            self._prepare(train, earlier, validation, **options, backup=before)
+            self._make_lists(train, earlier, last, validation)
+        super()._fit(train, validation, **options, backup=backup)
+
+    def _make_lists(self, train: Dataset, earlier: Dataset, last: Targets, validation: Targets | None) -> None:
+        """Lists to train on, and to choose by."""
+        config = self.config
         known = np.flatnonzero(earlier.item_counts)
         lists = self.retrieve(earlier, [last])[0].with_targets()
         self._lists = lists.with_drawn(known, config.drawn, seed=config.seed)
-        self._to_choose_by = None if validation is None else self._sample(self.retrieve(train, [validation])[0])
-        super()._fit(train, validation, **options, backup=backup)
-
-    def _sample(self, lists: Lists) -> Lists:
-        count, config = len(lists.targets), self.config
-        return lists.take(np.random.default_rng(config.seed).permutation(count)[: config.chosen_by])
+        if validation is not None:
+            found = self.retrieve(train, [validation])[0]
+            chosen = np.random.default_rng(config.seed).permutation(len(validation))[: config.chosen_by]
+            self._to_choose_by = found.take(chosen)
 
     def _trainer(self) -> keras.Model:
         return RankingModel(self.ranker, Ranking(self.config.objective))
 
     def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
         config = self.config
-        return self._lists.batches(
-            config.history_length, config.batch_size, size=config.list_size, seed=config.seed, first_epoch=first_epoch
-        )
+        order = {"seed": config.seed, "first_epoch": first_epoch}
+        if config.objective == "rating":
+            return rating_batches(train, config.history_length, config.batch_size, **order)
+        return self._lists.batches(config.history_length, config.batch_size, size=config.list_size, **order)
 
     def _ranking(self, validation: Targets) -> keras.callbacks.Callback:
-        assert self._to_choose_by is not None, "made with the validation targets"
+        if self.config.objective == "rating":
+            return RatingCallback(self.expected_ratings, validation)
         return ListCallback(self.score_lists, self._to_choose_by)
+
+    def expected_ratings(self, targets: Targets) -> np.ndarray:
+        """What users will rate the targets' items, float32 [n], of a ranker whose objective was "rating"."""
+        return self.score_lists(Lists(targets, targets.items[:, None]))[:, 0]
 
     def score_candidates(self, users: np.ndarray, histories: np.ndarray, candidates: np.ndarray) -> tf.Tensor:
         """Scores of given candidates: int32 [B], [B, L], [B, N] -> float32 [B, N]."""
@@ -166,7 +184,9 @@ class Ranker(NeuralRecommender):
 
     def _rank_with(self, ranker: keras.Model) -> None:
         """Score candidates with this model from now on, and by their popularity after an empty history."""
-        ranker = keras.Model(ranker.input, popular_candidates_if_empty(ranker.output, self.catalogue, ranker.input))
+        if self.config.objective != "rating":  # which popularity is not
+            scores = popular_candidates_if_empty(ranker.output, self.catalogue, ranker.input)
+            ranker = keras.Model(ranker.input, scores)
         self.ranker = ranker
         inputs = {name: tf.TensorSpec(given.shape, given.dtype, name) for name, given in ranker.input.items()}
         self._rank = tf.function(ranker, input_signature=[inputs])
