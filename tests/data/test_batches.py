@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfllmrec.data import Dataset
-from tfllmrec.data.batches import next_item_batches, window_batches
+from tfllmrec.data.batches import next_item_batches, rating_batches, window_batches
+from tfllmrec.errors import InputError
 
 Example = tuple[int, tuple[int, ...], int]
 Row = tuple[tuple[int, ...], tuple[int, ...]]
@@ -242,3 +243,19 @@ def test_an_epoch_broken_off_costs_the_next_one_nothing() -> None:
 @pytest.mark.parametrize("users", [[[1], [2]], [[1]]])
 def test_no_windows_where_nobody_has_two_interactions(users: list[list[int]]) -> None:
     assert rows_of(window_batches(dataset_of(users), 3, 4)) == []
+
+
+def test_ratings_stand_beside_the_items_that_got_them() -> None:
+    table = pd.DataFrame({"user_id": list("aaab"), "item_id": list("xyzx"), "timestamp": [1, 2, 3, 4]})
+    data = Dataset.from_frames(table.assign(rating=[5.0, 1.5, 3.0, 2.0]))
+    ((features, ratings),) = rating_batches(data, 2, 8)
+    found = {
+        int(item): (history.tolist(), float(rating))
+        for item, history, rating in zip(
+            features["candidates"][:, 0], features["history"].numpy(), ratings[:, 0], strict=True
+        )
+    }
+    assert found == {2: ([1, 0], 1.5), 3: ([1, 2], 3.0)}
+    assert features["candidates"].shape == ratings.shape == (2, 1)
+    with pytest.raises(InputError, match="column rating is missing"):
+        rating_batches(dataset_of([[1, 2]]), 2, 8)

@@ -83,7 +83,7 @@ def interaction_head(
         hidden: units of the perceptron.
         dropout: on what the perceptron reads, and on its hidden units.
         mean_rating: for scores that are ratings, which start there: the perceptron's alone, for who will have an item
-            may not like it. None for scores that order.
+            may not like it; it reads the candidate's vector as well. None for scores that order.
 
     Returns:
         {"query": float32 [B, D], "items": float32 [B, L, D] newest first, "present": bool [B, L], "candidates":
@@ -95,7 +95,8 @@ def interaction_head(
     candidates = keras.Input((None, dim), name="candidates")
     products = query[:, None] * candidates
     attended = TargetAttention(heads, name="target_attention")(items, present, candidates)
-    read = keras.layers.Dropout(dropout)(keras.layers.Concatenate()([products, attended]))
+    parts = [products, attended] if mean_rating is None else [products, attended, candidates]
+    read = keras.layers.Dropout(dropout)(keras.layers.Concatenate()(parts))
     inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu", name="hidden")(read))
     start = keras.initializers.Constant(mean_rating or 0.0)
     added = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer=start, name="added")(inner)

@@ -144,6 +144,7 @@ def pair_scorer(
     candidates = keras.Input((None, length), dtype="int32", name="candidates")
     pairs = Pairs(history_tokens, *special, name="pairs")(read, candidates)
     backbone.name = BACKBONE
+    backbone.get_layer("pooled_dense").trainable = False  # makes an output that is not read
     states = backbone(pairs)["sequence_output"]
     pooled = keras.layers.GlobalAveragePooling1D(dtype="float32")(states, mask=pairs["padding_mask"])
     bias = keras.initializers.Constant(start)

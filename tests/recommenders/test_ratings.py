@@ -1,0 +1,65 @@
+"""Rankers whose scores are ratings: what they learn from, and how well they tell them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec.data import Dataset, leave_one_out
+from tfllmrec.errors import InputError
+from tfllmrec.evaluation.ratings import rmse
+from tfllmrec.recommenders import FAMILIES, load
+
+USERS, ITEMS = 60, 12
+TOWERS = {"dim": 8, "hidden": 8, "epochs": 1}
+OPTIONS = {
+    "bert_ranker": {"towers": TOWERS, "hidden": 16, "dropout": 0.0, "learning_rate": 2e-2},
+    "cross_encoder": {"history_tokens": 6, "text_length": 6, "learning_rate": 3e-3, "batch_size": 32},
+}
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """Everybody rates good films 5 and bad ones 1, and says so in no other way."""
+    random = np.random.default_rng(0)
+    rows = [
+        (f"u{user}", item, time) for user in range(USERS) for time, item in enumerate(random.permutation(ITEMS)[:8])
+    ]
+    table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).astype({"item_id": str})
+    good = table["item_id"].astype(int) % 2 == 0
+    ids = [str(number) for number in range(ITEMS)]
+    titles = [f"{'good' if number % 2 == 0 else 'bad'} film" for number in range(ITEMS)]
+    return Dataset.from_frames(
+        table.assign(rating=np.where(good, 5.0, 1.0)), pd.DataFrame({"item_id": ids, "title": titles})
+    )
+
+
+@pytest.mark.parametrize("family", OPTIONS)
+def test_ratings_are_learnt_and_survive_saving(family, data, tiny_bert, tmp_path):
+    split = leave_one_out(data)
+    options = {
+        "objective": "rating",
+        "history_length": 4,
+        "epochs": 10,
+        "patience": 10,
+        "ema": 0.5,
+        "backbone": str(tiny_bert),
+    }
+    ranker = FAMILIES[family](**options, **OPTIONS[family]).fit(split.train, split.validation, verbose=0)
+    expected = ranker.expected_ratings(split.test)
+    assert expected.shape == (len(split.test),)
+    blind = rmse(np.full(len(split.test), data.ratings.mean()), split.test.ratings)
+    assert rmse(expected, split.test.ratings) < blind / 2
+    best = int(np.argmin(ranker.history["val_rmse"])) + 1
+    assert ranker.settled_config().epochs == best
+    assert min(ranker.history["val_rmse"]) == pytest.approx(
+        rmse(ranker.expected_ratings(split.validation), split.validation.ratings), rel=1e-4
+    )
+    ranker.save(tmp_path / "saved")
+    np.testing.assert_allclose(load(tmp_path / "saved").expected_ratings(split.test), expected, rtol=1e-5)
+
+
+def test_no_ratings_to_learn_from(data, tiny_bert):
+    unrated = Dataset.from_frames(data.interactions.drop(columns="rating"), data.items)
+    ranker = FAMILIES["bert_ranker"](objective="rating", backbone=str(tiny_bert), history_length=4, towers=TOWERS)
+    with pytest.raises(InputError, match="column rating is missing"):
+        ranker.fit(unrated, verbose=0)
