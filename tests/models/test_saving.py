@@ -63,7 +63,7 @@ def paired(past: keras.KerasTensor) -> keras.KerasTensor:
 
 MODELS = {
     bi_encoder.TargetAttention: attended,
-    cascade.Standardise: lambda past: cascade.Standardise()(weights_of(past)),
+    cascade.ScoresOfAll: lambda past: cascade.ScoresOfAll()(past, past * 1.0, weights_of(past)),
     cross_encoder.TokenTable: cross_encoder.TokenTable(ITEMS, 3),
     cross_encoder.Pairs: paired,
     cross_encoder._Reshaped: lambda past: cross_encoder._Reshaped()(past[:, :1] * 1.0, past[:, :1]),
