@@ -205,7 +205,7 @@ class Cascade(Recommender):
     def _sample(self) -> Targets:
         """Some users and what is stored of them, where there is nothing to learn weights from."""
         users = np.flatnonzero(self.catalogue.histories.lengths)[:AT_ONCE].astype(np.int32)
-        return Targets(users, self.catalogue.histories.take(users), np.zeros_like(users))
+        return Targets(users, self.catalogue.histories.take(users), np.ones_like(users))  # any answers will do
 
     def _build_scorer(self) -> keras.Model:
         config = self.config
