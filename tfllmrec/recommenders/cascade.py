@@ -181,11 +181,8 @@ class Cascade(Recommender):
 
     def _weigh(self, validation: Targets | None) -> None:
         """Make the weighted sum, with weights that were given or are learnt."""
-        given = self.config.weights
-        if given and len(given) != len(self._parts):
-            raise InputError(f"cascade: give a weight for each of the {len(self._parts)} parts, not {len(given)}")
-        weights = np.array(given)
-        if not given:
+        weights = np.array(self.config.weights)
+        if not len(weights):
             lists = found_by(self.retrievers, validation or self._sample(), self.config.ranked)
             scores = self._scores_of(lists)
             if validation is None:
