@@ -19,6 +19,14 @@ def quiet_tensorflow() -> None:
 
 
 @contextmanager
+def without_widget_warnings() -> Iterator[None]:
+    """Inside the block packages that import `tqdm.auto` may be imported: it complains of missing notebook widgets."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        yield
+
+
+@contextmanager
 def silent_stderr() -> Iterator[None]:
     """Nothing written to file descriptor 2 inside the block is seen; exceptions are raised as ever.
 

@@ -128,7 +128,7 @@ def test_lists_are_scored_some_at_a_time(
     lists = spy.found[1]
     histories = lists.targets.histories.newest(4)
     expected = made.score_candidates(lists.targets.users, histories, lists.candidates)
-    monkeypatch.setattr(ranker, "_LISTS_AT_ONCE", 7)
+    monkeypatch.setattr(ranker, "AT_ONCE", 7)
     assert len(lists.targets) % 7
     np.testing.assert_allclose(made.score_lists(lists), expected, rtol=1e-4, atol=1e-5)
 

@@ -1,12 +1,12 @@
 """The door to KerasNLP."""
 
-import warnings
 from types import ModuleType
+
+from tfllmrec.quiet import without_widget_warnings
 
 
 def import_keras_nlp() -> ModuleType:
-    """`keras_nlp`, which takes seconds to import, without the warning of a progress bar it would not show here."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="IProgress not found")
+    """`keras_nlp`, which takes seconds to import."""
+    with without_widget_warnings():
         import keras_nlp
     return keras_nlp

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pooch
 from tqdm import tqdm
 
 from tfllmrec.content.nlp import import_keras_nlp
 from tfllmrec.content.pretrained import Bert, pretrained, spaced, text_dataset
 from tfllmrec.errors import InputError
+from tfllmrec.quiet import without_widget_warnings
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -55,7 +55,7 @@ def text_vectors(
     if not keep:
         return _encode([*texts], bert, length, progress=progress)
     told = f"{bert.fingerprint} {length}"
-    kept = Path(cache or pooch.os_cache("tfllmrec")) / f"text-vectors-{_hash(told)[:16]}.npz"
+    kept = Path(cache or _users_cache()) / f"text-vectors-{_hash(told)[:16]}.npz"
     known = _read(kept)
     keys = [_hash(text) for text in texts]
     missing = {key: text for key, text in zip(keys, texts, strict=True) if text.strip() and key not in known}
@@ -110,6 +110,12 @@ def _encode(texts: list[str], bert: Bert, length: int, *, progress: bool) -> np.
             found.append(encode(batch).numpy())
             bar.update(len(found[-1]))
     return np.concatenate(found)[np.argsort(order)]
+
+
+def _users_cache() -> Path:
+    with without_widget_warnings():
+        import pooch
+    return Path(pooch.os_cache("tfllmrec"))
 
 
 def _hash(text: str) -> str:

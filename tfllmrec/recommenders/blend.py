@@ -32,7 +32,8 @@ def learn_weights(scores: np.ndarray, candidates: np.ndarray, answers: np.ndarra
     if not found.any():
         raise InputError("blend: no answer is among its candidates; retrieve more of them, or give the weights")
     features, there, place = scores[found].astype(np.float64), candidates[found] > 0, is_answer[found].argmax(axis=1)
-    scale = np.maximum(features[there].std(axis=0), 1e-12)  # so that all weights are of one size for the search
+    spread = features[there].std(axis=0)
+    scale = np.where(spread > 1e-9, spread, 1.0)  # so that all weights are of one size for the search
     features, rows = np.where(there[..., None], features, 0) / scale, np.arange(len(features))
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
