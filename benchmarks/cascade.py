@@ -7,7 +7,8 @@
 RANKER is what `benchmarks/ranking.py --out` wrote, or left out. All parts were fitted on the same training part; the
 weights are learnt on the validation targets. Leave-one-out by time, all users, all items ranked, seen ones filtered;
 test targets are read once. Prints one JSON line: ndcg@10 and recall@10 of every part and of the cascade, and its gain
-over the retriever that is best on the validation targets, with a bootstrap interval over users.
+over the retriever that is best on the validation targets, with a bootstrap interval over users. `--part validation`
+learns the weights on half of the validation targets and asks the other half instead, to choose between cascades by.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from tfllmrec.quiet import quiet_tensorflow
 
 quiet_tensorflow()
 
+import numpy as np  # noqa: E402
 from common import report, rounded  # noqa: E402
 
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
@@ -34,13 +36,17 @@ def main() -> None:
     assert ranker is None or isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
     data, split = runs[0].source.split()
     options = dict(assignment.split("=", 1) for assignment in arguments.set)
-    cascade = Cascade.of([run.recommender for run in runs], ranker, split.validation, **options)
+    learnt_by, asked = split.validation, split.test
+    if arguments.part == "validation":
+        half = np.random.default_rng(0).permutation(len(split.validation)) % 2 == 0
+        learnt_by, asked = (split.validation.take(np.flatnonzero(rows)) for rows in (half, ~half))
+    cascade = Cascade.of([run.recommender for run in runs], ranker, learnt_by, **options)
 
-    best = max(cascade.retrievers, key=lambda one: one.evaluate(split.validation)["ndcg@10"])
-    ranks = {one.family: one.rank(split.test).ranks for one in [*cascade.retrievers, cascade]}
+    best = max(cascade.retrievers, key=lambda one: one.evaluate(learnt_by)["ndcg@10"])
+    ranks = {one.family: one.rank(asked).ranks for one in [*cascade.retrievers, cascade]}
     gain = difference(*(ndcg(ranks[one.family], 10) for one in (cascade, best)))
     name = Path(runs[0].source.data).name
-    result: dict[str, Any] = {"benchmark": "cascade", "data": name} | data.summary()
+    result: dict[str, Any] = {"benchmark": "cascade", "data": name, "part": arguments.part} | data.summary()
     for one, found in ranks.items():
         result[one] = rounded({"ndcg@10": ndcg(found, 10).mean(), "recall@10": recall(found, 10).mean()})
     result |= {"best": best.family, "gain": rounded({"mean": gain.mean, "low": gain.low, "high": gain.high})}
@@ -53,6 +59,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--retrievers", type=Path, nargs="+", required=True, help="runs of tfllmrec train")
     parser.add_argument("--ranker", type=Path, help="a run of benchmarks/ranking.py --out")
+    parser.add_argument("--part", choices=["validation", "test"], default="test", help="validation, to choose by")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the cascade")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     return parser.parse_args()

@@ -8,7 +8,8 @@ chosen by the validation targets. Then it orders the 100 candidates that RUN fin
 sample of 1,000 users; an answer that is not among them counts 0. Prints one JSON line: ndcg@10 of the retriever's own
 order, of the ranker's, and of both blended with weights learnt on the validation lists of 500 other users; the gains
 over the retriever with a bootstrap interval over users; milliseconds for 100 candidates. LISTS is a file that keeps
-what the retriever finds, so that every ranker gets the same.
+what the retriever finds, so that every ranker gets the same. `--part validation` asks validation targets instead, to
+choose between rankers by.
 """
 
 import argparse
@@ -54,9 +55,10 @@ def main() -> None:
         Run(ranker, run.source, seconds=seconds, history=ranker.history).save(arguments.out)
 
     random = np.random.default_rng(arguments.draw)
-    tested, others = np.split(random.permutation(len(split.test))[: TEST_USERS + BLEND_USERS], [TEST_USERS])
-    test = Lists(split.test, found["test"]).take(tested)
-    known = np.isin(split.validation.users, split.test.users[others])
+    asked = {"validation": split.validation, "test": split.test}[arguments.part]
+    tested, others = np.split(random.permutation(len(asked))[: TEST_USERS + BLEND_USERS], [TEST_USERS])
+    test = Lists(asked, found[arguments.part]).take(tested)
+    known = np.isin(split.validation.users, asked.users[others])
     blended_by = Lists(split.validation, found["validation"]).take(np.flatnonzero(known))
     weights = learn_weights(_scores(run, ranker, blended_by), blended_by.candidates, blended_by.targets.items)
     scores = _scores(run, ranker, test)
@@ -66,6 +68,7 @@ def main() -> None:
     name = Path(run.source.data).name
     result: dict[str, Any] = {"benchmark": "ranking", "data": name} | data.summary()
     result |= {"retriever": run.recommender.family, "ranker": arguments.ranker, "draw": arguments.draw}
+    result |= {"part": arguments.part}
     result |= {"ndcg@10": {order: round(float(values.mean()), 5) for order, values in gains.items()}}
     for order in ("ranker", "blend"):
         gain = difference(gains[order], gains["retriever"])
@@ -122,6 +125,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ranker", required=True, help="bert_ranker, cross_encoder")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the ranker")
     parser.add_argument("--out", type=Path, help="a new folder for the fitted ranker")
+    parser.add_argument("--part", choices=["validation", "test"], default="test", help="validation, to choose by")
     parser.add_argument("--draw", type=int, default=0, help="seed of the sample of users")
     parser.add_argument("--tag", default="", help="ends the name of the result file")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
