@@ -120,10 +120,10 @@ class Answering:
         given, excluded = self._known_items(asked.histories), self._known_items(asked.excluded)
         stored = self.catalogue.histories.take(user_indices)
         read = Histories.where(given.lengths > 0, given, stored)
-        hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded])
+        hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded]).padded()
         features = None if told is None else told.lookup(asked.features)
-        scores = self.score(user_indices, read.newest(self.history_length), features, hidden.padded())
-        best, best_scores = top_items(scores, hidden.padded(), min(k, len(self.catalogue.items)))
+        scores = self.score(user_indices, read.newest(self.history_length), features, hidden)
+        best, best_scores = top_items(scores, hidden, min(k, len(self.catalogue.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
 
     def _known_items(self, rows: Sequence[Sequence[str]]) -> Histories:
