@@ -42,6 +42,7 @@ def batches(users: np.ndarray) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices((users, ITEMS)).batch(BATCH)
 
 
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
 def test_metrics_are_in_the_logs_and_start_afresh(retrieval: RetrievalModel) -> None:
     right, wrong = batches(ITEMS), batches(NEIGHBOURS)
     logs = retrieval.fit(right, epochs=3, validation_data=wrong, verbose=0).history
