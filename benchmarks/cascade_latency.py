@@ -53,7 +53,7 @@ def made_cascade(items: int) -> Cascade:
     parts = {
         "two_tower": TwoTower(**towers),
         "next_item": NextItem(dim=64, units=64, history_length=50, loss="sampled", epochs=1),
-        "ranker": BertRanker(towers=towers, epochs=1, drawn=0),
+        "ranker": BertRanker(towers=towers, epochs=1),
     }
     for name, part in parts.items():
         progress(f"{name} is fitted")

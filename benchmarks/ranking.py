@@ -59,16 +59,20 @@ def main() -> None:
     tested, others = np.split(random.permutation(len(asked))[: TEST_USERS + BLEND_USERS], [TEST_USERS])
     test = Lists(asked, found[arguments.part]).take(tested)
     known = np.isin(split.validation.users, asked.users[others])
-    blended_by = Lists(split.validation, found["validation"]).take(np.flatnonzero(known))
+    blended_by = Lists(split.validation, found["validation"])
+    blended_by = blended_by.take(np.flatnonzero(known & blended_by.answered))
     weights = learn_weights(_scores(run, ranker, blended_by), blended_by.candidates, blended_by.targets.items)
-    scores = _scores(run, ranker, test)
+    answered = np.flatnonzero(test.answered)  # other lists count 0 in whatever order
+    scores = _scores(run, ranker, test.take(answered))
     orders = {"retriever": scores[:, :, 0], "ranker": scores[:, :, 1], "blend": scores @ weights}
-    gains = {name: ndcg(list_ranks(order, test), 10) for name, order in orders.items()}
+    gains = {name: np.zeros(len(tested)) for name in orders}
+    for name, order in orders.items():
+        gains[name][answered] = ndcg(list_ranks(order, test.take(answered)), 10)
 
     name = Path(run.source.data).name
     result: dict[str, Any] = {"benchmark": "ranking", "data": name} | data.summary()
     result |= {"retriever": run.recommender.family, "ranker": arguments.ranker, "draw": arguments.draw}
-    result |= {"part": arguments.part}
+    result |= {"part": arguments.part, "answered": round(len(answered) / len(tested), 4)}
     result |= {"ndcg@10": {order: round(float(values.mean()), 5) for order, values in gains.items()}}
     for order in ("ranker", "blend"):
         gain = difference(gains[order], gains["retriever"])

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tfllmrec.content.templates import history_text, item_texts
+from tfllmrec.content.templates import item_texts
 from tfllmrec.errors import InputError
 
 
@@ -30,8 +30,3 @@ def test_no_column_to_read() -> None:
         InputError, match=r"^items: none of the columns plot is there to read; the table has title, year$"
     ):
         item_texts(pd.DataFrame({"title": ["Alien"], "year": [1979]}), ["plot"])
-
-
-def test_a_history_is_newest_first_and_padding_leaves_no_trace() -> None:
-    assert history_text(["Alien (1979)", "花样年华", "Heat (1995)", "", ""]) == "Heat (1995); 花样年华; Alien (1979)"
-    assert history_text([]) == history_text([""]) == ""

@@ -27,52 +27,10 @@ def row(width: int) -> st.SearchStrategy[list[int]]:
     return items.map(lambda found: [*found, *[0] * (width - len(found))])
 
 
-@st.composite
-def many_lists(draw: Any) -> Lists:
-    width = draw(st.integers(1, 4))
-    candidates = draw(st.lists(row(width), min_size=1, max_size=5))
-    answers = draw(st.lists(st.integers(1, 6), min_size=len(candidates), max_size=len(candidates)))
-    return lists_of(candidates, answers)
-
-
-def test_the_answer_comes_last_where_it_is_missing() -> None:
-    lists = lists_of([[3, 1, 2], [3, 1, 2], [3, 0, 0], [0, 0, 0]], [1, 7, 7, 4])
-    before = lists.candidates.copy()
-    found = lists.with_targets()
-    assert found.candidates.tolist() == [[3, 1, 2], [3, 1, 7], [3, 0, 7], [0, 0, 4]]
-    assert found.candidates.dtype == np.int32
-    assert found.targets is lists.targets
-    np.testing.assert_array_equal(lists.candidates, before)
-
-
-@modest
-@given(lists=many_lists())
-def test_every_answer_is_there_once(lists: Lists) -> None:
-    found = lists.with_targets()
-    answers = lists.targets.items[:, None]
-    assert ((found.candidates == answers).sum(axis=1) == 1).all()
-    had = (lists.candidates == answers).any(axis=1)
-    np.testing.assert_array_equal(found.candidates[had], lists.candidates[had])
-    np.testing.assert_array_equal(found.candidates[~had, :-1], lists.candidates[~had, :-1])
-
-
-def test_drawn_items_are_none_that_are_known() -> None:
-    histories = [[1, 2], [], [6]]
-    lists = lists_of([[3, 4], [5, 0], [0, 0]], [7, 3, 1], histories)
-    items = np.array([1, 2, 3, 4, 5, 6, 7], np.int32)
-    found = lists.with_drawn(items, 300, seed=1)
-    assert (found.candidates.shape, found.candidates.dtype) == ((3, 302), np.int32)
-    np.testing.assert_array_equal(found.candidates[:, :2], lists.candidates)
-    drawn = [set(row.tolist()) for row in found.candidates[:, 2:]]
-    assert drawn == [{0, 5, 6}, {0, 1, 2, 4, 6, 7}, {0, 2, 3, 4, 5, 7}]
-
-
-def test_a_seed_decides_what_is_drawn() -> None:
-    lists, items = lists_of([[1], [2]], [3, 4]), np.arange(5, 50, dtype=np.int32)
-    drawn = {seed: lists.with_drawn(items, 8, seed=seed).candidates.tolist() for seed in (0, 1)}
-    assert lists.with_drawn(items, 8).candidates.tolist() == drawn[0] != drawn[1]
-    assert drawn[0][0][1:] != drawn[0][1][1:]
-    assert lists.with_drawn(items, 0).candidates.tolist() == [[1], [2]]
+def test_which_have_their_answer() -> None:
+    lists = lists_of([[3, 1, 2], [3, 1, 2], [3, 0, 0], [0, 0, 0]], [1, 7, 3, 4])
+    assert lists.answered.tolist() == [True, False, True, False]
+    assert lists.take(np.flatnonzero(lists.answered)).targets.users.tolist() == [1, 3]
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_the_callback_tells_every_epoch() -> None:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     told = iter([[[1, 2, 0]], [[2, 1, 0]], [[0, 0, 1]]])
-    lists = lists_of([[7, 8, 9]], [8])
+    lists = lists_of([[1, 2, 3], [7, 8, 9]], [5, 8])  # the first has not its answer
     asked: list[Lists] = []
 
     def score(given: Lists) -> np.ndarray:
@@ -86,5 +86,5 @@ def test_the_callback_tells_every_epoch() -> None:
     logs = model.fit(
         np.ones((2, 1)), np.ones(2), epochs=3, verbose=0, callbacks=[ListCallback(score, lists, 2)]
     ).history
-    assert logs["val_ndcg@2"] == pytest.approx([1, 1 / np.log2(3), 0])
-    assert asked == [lists] * 3
+    assert logs["val_ndcg@2"] == pytest.approx([1 / 2, 1 / np.log2(3) / 2, 0])
+    assert [given.candidates.tolist() for given in asked] == [[[7, 8, 9]]] * 3

@@ -132,7 +132,6 @@ def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: 
         (TwoTower, "hard_negatives", 0),
         (TwoTower, "learning_rate", float("inf")),
         (BertRanker, "objective", "pairwise"),
-        (BertRanker, "drawn", -1),
         (BertRanker, "list_size", 0),
         (BertRanker, "chosen_by", 0),
         (BertRanker, "heads", 0),

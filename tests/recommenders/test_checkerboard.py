@@ -95,7 +95,6 @@ def test_a_ranker_finds_the_answer(board: Checkerboard, tiny_bert: Path) -> None
         "retriever": "popularity",
         "backbone": str(tiny_bert),
         "candidates": 15,
-        "drawn": 5,
         "batch_size": 8,
         "learning_rate": 0.02,
         "ema": 0.5,

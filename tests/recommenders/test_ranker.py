@@ -12,7 +12,7 @@ import pytest
 from tfllmrec.data import Checkerboard, Dataset, Split, Targets, leave_one_out
 from tfllmrec.data.lists import Lists
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import FAMILIES, load, ranker
+from tfllmrec.recommenders import FAMILIES, load
 from tfllmrec.recommenders.ranker import Ranker
 from tfllmrec.tasks.ranking import RankingModel
 
@@ -80,16 +80,20 @@ def test_the_lists_to_choose_by_never_get_the_answer(spied: tuple[Ranker, Spy], 
     assert len(made.history["val_ndcg@10"]) == made.config.epochs
 
 
-def test_what_is_learnt_from_has_every_answer_once_and_easy_candidates(spied: tuple[Ranker, Spy]) -> None:
+def test_what_is_learnt_from_are_the_lists_with_their_answer_as_they_were_found(spied: tuple[Ranker, Spy]) -> None:
     made, spy = spied
     lists, found = made._lists, spy.found[0]
-    assert ((lists.candidates == lists.targets.items[:, None]).sum(axis=1) == 1).all()
-    assert lists.candidates.shape[1] == 10 + made.config.drawn
-    np.testing.assert_array_equal(lists.candidates[:, :9], found.candidates[:, :9])
-    known = spy.calls[0][0]
-    drawn = lists.candidates[:, 10:]
-    assert np.isin(drawn[drawn > 0], np.flatnonzero(known.item_counts)).all()
-    assert (drawn > 0).any()
+    assert 0 < len(lists.targets) < len(found.targets)
+    for user, candidates, answer in zip(found.targets.users, found.candidates, found.targets.items, strict=True):
+        learnt_from = lists.candidates[lists.targets.users == user]
+        assert learnt_from.tolist() == ([candidates.tolist()] if answer in candidates else [])
+
+
+def test_nothing_to_learn_from(make: Make, split: Split) -> None:
+    made = make("bert_ranker", candidates=3)
+    made.retrieve = lambda _, questions: [Lists(asked, np.zeros((len(asked), 3), np.int32)) for asked in questions]
+    with pytest.raises(InputError, match="bert_ranker: its retriever finds none of the items to learn from; give it"):
+        made.fit(split.train, split.validation, verbose=0)
 
 
 def test_lists_come_from_the_family_that_is_named(make: Make, split: Split) -> None:
@@ -128,7 +132,7 @@ def test_lists_are_scored_some_at_a_time(
     lists = spy.found[1]
     histories = lists.targets.histories.newest(4)
     expected = made.score_candidates(lists.targets.users, histories, lists.candidates)
-    monkeypatch.setattr(ranker, "AT_ONCE", 7)
+    monkeypatch.setattr("tfllmrec.recommenders.lists.AT_ONCE", 7)
     assert len(lists.targets) % 7
     np.testing.assert_allclose(made.score_lists(lists), expected, rtol=1e-4, atol=1e-5)
 

@@ -7,6 +7,7 @@ import pandas as pd
 from tfllmrec.errors import InputError
 
 BETWEEN_ITEMS = "; "
+"""What stands after every item of a history that a cross-encoder reads."""
 
 
 def item_texts(items: pd.DataFrame, columns: Sequence[str] = ("title", "year", "categories", "text")) -> list[str]:
@@ -37,17 +38,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float) and value.is_integer():  # a column of years where some are missing
         value = int(value)
     return str(value).replace("|", ", ").strip()
-
-
-def history_text(texts: Sequence[str]) -> str:
-    """What is written of a history, as one text: newest first, so that what a model has no place for is the oldest.
-
-    Args:
-        texts: of the items, oldest first as in every history here; "" leaves no trace. Titles alone are often enough:
-            `item_texts(items, ["title"])`.
-
-    Example:
-        >>> history_text(["Alien (1979)", "", "Heat (1995)"])
-        'Heat (1995); Alien (1979)'
-    """
-    return BETWEEN_ITEMS.join(text for text in reversed(texts) if text)

@@ -29,35 +29,15 @@ class Lists:
         """Some of the questions, in this order."""
         return replace(self, targets=self.targets.take(rows), candidates=self.candidates[rows])
 
-    def with_targets(self) -> Self:
-        """The same for training: a list without its answer has it in the last place.
-
-        Never to be done to lists that something is chosen or reported by: a retriever does not know the answer.
-        """
-        candidates, answers = self.candidates.copy(), self.targets.items
-        missing = ~(candidates == answers[:, None]).any(axis=1)
-        candidates[missing, -1] = answers[missing]
-        return replace(self, candidates=candidates)
-
-    def with_drawn(self, items: np.ndarray, count: int, *, seed: int = 0) -> Self:
-        """Longer lists, with items drawn at random, so that a ranker meets easy candidates as well.
-
-        Args:
-            items: to draw from, int32.
-            count: how many for every list; one that is in the list already, in its history, or its answer, becomes 0.
-            seed: of the draw.
-        """
-        rows = len(self.targets)
-        drawn = np.random.default_rng(seed).choice(items, (rows, count)).astype(np.int32)
-        known = np.concatenate([self.candidates, self.targets.histories.padded(), self.targets.items[:, None]], axis=1)
-        for row in range(rows):
-            drawn[row, np.isin(drawn[row], known[row])] = 0
-        return replace(self, candidates=np.concatenate([self.candidates, drawn], axis=1))
+    @property
+    def answered(self) -> np.ndarray:
+        """Which questions have their answer among the candidates, bool [n]."""
+        return (self.candidates == self.targets.items[:, None]).any(axis=1)
 
     def batches(
         self, history_length: int, batch_size: int, *, size: int | None = None, seed: int = 0, first_epoch: int = 0
     ) -> "tf.data.Dataset":
-        """The lists to train on, in an order of its own in every epoch.
+        """The lists to train on, which all have their answer, in an order of its own in every epoch.
 
         Args:
             history_length: L, how many of the newest items of a history are kept.

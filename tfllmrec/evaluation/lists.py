@@ -44,7 +44,9 @@ def list_ranks(scores: np.ndarray, lists: Lists) -> np.ndarray:
 
 
 class ListCallback(keras.callbacks.Callback):
-    """Adds `val_ndcg@k` of ordered lists to the logs of every epoch; an answer that is not in its list counts 0.
+    """Adds `val_ndcg@k` of ordered lists to the logs of every epoch.
+
+    An answer that is not in its list counts 0, in whatever order the list is; the scorer is not asked for it.
 
     Args:
         score: asked at the end of each epoch.
@@ -54,10 +56,11 @@ class ListCallback(keras.callbacks.Callback):
 
     def __init__(self, score: ListScorer, lists: Lists, k: int = 10) -> None:
         super().__init__()
-        self.score, self.lists, self.k = score, lists, k
+        self.score, self.k = score, k
+        self._answered, self._count = lists.take(np.flatnonzero(lists.answered)), max(len(lists.targets), 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Put the lists in order with the weights of this epoch."""
         if logs is not None:
-            ranks = list_ranks(self.score(self.lists), self.lists)
-            logs[f"val_ndcg@{self.k}"] = float(metrics.ndcg(ranks, self.k).mean())
+            ranks = list_ranks(self.score(self._answered), self._answered)
+            logs[f"val_ndcg@{self.k}"] = float(metrics.ndcg(ranks, self.k).sum() / self._count)

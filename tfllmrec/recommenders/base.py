@@ -15,6 +15,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.recommenders.answering import Answering
 from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.config import Config
+from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.saved import read_description, reading, write_description
 
 
@@ -84,7 +85,7 @@ class Recommender(Answering, ABC):
         self.catalogue = Catalogue.from_dataset(train, self._user_columns)
         keras.utils.set_random_seed(self.config.seed)
         place = None if backup is None else Path(backup)
-        self._fit(train, validation, callbacks=list(callbacks), verbose=verbose, backup=place)
+        self._fit(train, validation, Fitting(list(callbacks), verbose, place))
         return self
 
     @property
@@ -97,15 +98,7 @@ class Recommender(Answering, ABC):
         return self.config
 
     @abstractmethod
-    def _fit(
-        self,
-        train: Dataset,
-        validation: Targets | None,
-        *,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int | str,
-        backup: Path | None,
-    ) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         """Set `self.model` from the catalogue and the configuration, and `_assemble`."""
 
     def _build_scorer(self) -> keras.Model:

@@ -19,6 +19,7 @@ from tfllmrec.models.bi_encoder import bi_encoder, interaction_head, scores_of_a
 from tfllmrec.models.scoring import ItemIndex
 from tfllmrec.models.text_ranker import BERT, TextRanker
 from tfllmrec.recommenders.config import STRICT, Fraction, Names, Options, Positive
+from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 from tfllmrec.recommenders.ranker import Ranker, RankerConfig
 from tfllmrec.recommenders.two_tower import TwoTower
@@ -87,12 +88,12 @@ class BertRanker(Ranker):
     index: ItemIndex
     query_model: keras.Model
 
-    def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, **options: Any) -> None:
+    def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         config = self.config
         texts = item_texts(train.items, config.columns)
         self.bert = backbone(config.backbone, texts, length=config.text_length, seed=config.seed)
         earlier = replace(earlier, items=self._with_texts(earlier.items))
-        self.towers = TwoTower(**config.of_towers()).fit(earlier, validation, **options)
+        self.towers = TwoTower(**config.of_towers()).fit(earlier, validation, **fitting.of_part(_TOWERS))
 
     def _with_texts(self, items: pd.DataFrame) -> pd.DataFrame:
         """An item table with the vectors of its texts."""

@@ -23,6 +23,7 @@ from tfllmrec.models.cascade import ScoresOfAll, cascade
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.blend import learn_weights
 from tfllmrec.recommenders.config import STRICT, Config, Names, Numbers, Options, Positive
+from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.lists import AT_ONCE, found_by, scores_of
 from tfllmrec.recommenders.ranker import Ranker
 
@@ -120,18 +121,9 @@ class Cascade(Recommender):
     def _parts(self) -> list[Recommender]:
         return [*self.retrievers, *([self.ranker] if self.ranker else [])]
 
-    def _fit(
-        self,
-        train: Dataset,
-        validation: Targets | None,
-        *,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int | str,
-        backup: Path | None,
-    ) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         def fitted(part: Recommender) -> Recommender:
-            place = backup and backup.with_name(f"{part.family}-{backup.name}")
-            return part.fit(train, validation, callbacks=callbacks, verbose=verbose, backup=place)
+            return part.fit(train, validation, **fitting.of_part(part.family))
 
         # What is wrong with a part fails here, before any is fitted.
         self.retrievers = [self._unfitted(name, train) for name in self.config.retrievers]
@@ -184,11 +176,11 @@ class Cascade(Recommender):
         weights = np.array(self.config.weights)
         if not len(weights):
             lists = found_by(self.retrievers, validation or self._sample(), self.config.ranked)
-            scores = self._scores_of(lists)
             if validation is None:
-                weights = 1 / np.maximum(scores[lists.candidates > 0].std(axis=0), 1e-12)
+                weights = 1 / np.maximum(self._scores_of(lists)[lists.candidates > 0].std(axis=0), 1e-12)
             else:
-                weights = learn_weights(scores, lists.candidates, validation.items)
+                answered = lists.take(np.flatnonzero(lists.answered))  # the others say nothing
+                weights = learn_weights(self._scores_of(answered), answered.candidates, answered.targets.items)
         summed = keras.layers.Dense(1, use_bias=False, name="weights")
         self.model = keras.Sequential([keras.Input((len(weights),)), summed])
         summed.kernel.assign(weights[:, None])

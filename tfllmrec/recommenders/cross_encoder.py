@@ -85,7 +85,7 @@ class CrossEncoder(Ranker):
 
     bert: Bert
 
-    def _prepare(self, train: Dataset, *_: Any, **__: Any) -> None:
+    def _prepare(self, train: Dataset, *_: Any) -> None:
         config = self.config
         texts, places = item_texts(train.items, config.columns), config.history_tokens + config.text_length + FRAME
         bert = backbone(config.backbone, texts, length=places, seed=config.seed)

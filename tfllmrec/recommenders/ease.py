@@ -46,7 +46,7 @@ class Ease(Recommender):
     family = "ease"
     config_class = EaseConfig
 
-    def _fit(self, train: Dataset, *_: Any, **__: Any) -> None:
+    def _fit(self, train: Dataset, *_: Any) -> None:
         counts = self.catalogue.counts
         if len(counts) - 1 > _MOST_ITEMS:
             raise InputError(

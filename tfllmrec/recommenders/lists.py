@@ -1,8 +1,9 @@
 """Lists of candidates as retrievers find and score them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfllmrec.data.lists import Lists, union
 from tfllmrec.data.splits import Targets
@@ -25,9 +26,23 @@ def found_by(retrievers: Sequence[Recommender], questions: Targets, count: int) 
 
 def scores_of(retriever: Recommender, lists: Lists) -> np.ndarray:
     """A retriever's scores of lists, float32 [n, N]."""
-    histories, users = lists.targets.histories.newest(retriever.history_length), lists.targets.users
-    parts = [slice(start, start + AT_ONCE) for start in range(0, len(users), AT_ONCE)]
-    scores = (retriever.score(users[part], histories[part]).numpy() for part in parts)
-    return np.concatenate(
-        [np.take_along_axis(of_all, lists.candidates[part], axis=1) for of_all, part in zip(scores, parts, strict=True)]
-    )
+
+    def score(users: np.ndarray, histories: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(retriever.score(users, histories).numpy(), candidates, axis=1)
+
+    return scored_by(score, lists, retriever.history_length)
+
+
+def scored_by(score: Callable[..., ArrayLike], lists: Lists, history_length: int) -> np.ndarray:
+    """Scores of lists, float32 [n, N], some of them at a time.
+
+    Args:
+        score: users int32 [B], histories int32 [B, L], candidates int32 [B, N] -> [B, N].
+        lists: n questions.
+        history_length: L, how many of the newest items of a history are read.
+    """
+    histories, scores = lists.targets.histories.newest(history_length), np.zeros(lists.candidates.shape, np.float32)
+    for start in range(0, len(scores), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        scores[part] = score(lists.targets.users[part], histories[part], lists.candidates[part])
+    return scores

@@ -41,7 +41,7 @@ class MarkovChain(Recommender):
     family = "markov_chain"
     config_class = MarkovChainConfig
 
-    def _fit(self, train: Dataset, *_: Any, **__: Any) -> None:
+    def _fit(self, train: Dataset, *_: Any) -> None:
         counts = self.catalogue.counts
         transitions = count_transitions(train.histories, len(counts), self.config.transition_weights)
         matrix = scipy.sparse.diags_array(1 / (1 + counts)) @ transitions

@@ -4,7 +4,6 @@ import zlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import keras
@@ -20,6 +19,7 @@ from tfllmrec.evaluation.callback import RankingCallback
 from tfllmrec.recommenders.backup import Backup
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
+from tfllmrec.recommenders.fitting import Fitting
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -73,15 +73,7 @@ class NeuralRecommender(Recommender):
     def _update_served(self) -> None:
         """Bring what is served beside the model, such as item vectors, up to date with it."""
 
-    def _fit(
-        self,
-        train: Dataset,
-        validation: Targets | None,
-        *,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int | str,
-        backup: Path | None,
-    ) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         config = self.config
         self._draws = keras.random.SeedGenerator(config.seed)
         self.model = self._build(train)
@@ -92,7 +84,7 @@ class NeuralRecommender(Recommender):
             self._chosen_by, mode=self._better, patience=config.patience, restore_best_weights=True
         )
         validating = [] if validation is None else [self._ranking(validation), stopping]
-        kept = None if backup is None else Backup(backup, self._settings(train, validation), stopping)
+        kept = None if fitting.backup is None else Backup(fitting.backup, self._settings(train, validation), stopping)
         done = kept.epoch if kept else 0
         batches = self._batches(train, done)
         trainer.compile(self._optimizer(len(batches)), jit_compile=False)
@@ -100,12 +92,12 @@ class NeuralRecommender(Recommender):
             batches,
             epochs=config.epochs,
             initial_epoch=done,
-            verbose=verbose,
+            verbose=fitting.verbose,
             shuffle=False,  # the batches are
             callbacks=[
                 keras.callbacks.SwapEMAWeights(swap_on_epoch=True),  # first, so that all others see the average
                 *validating,
-                *callbacks,
+                *fitting.callbacks,
                 *([kept] if kept else []),
             ],
         ).history

@@ -40,7 +40,7 @@ class Popularity(Recommender):
     def _user_columns(self) -> tuple[str, ...]:
         return (self.config.segment,) if self.config.segment else ()
 
-    def _fit(self, train: Dataset, *_: Any, **__: Any) -> None:
+    def _fit(self, train: Dataset, *_: Any) -> None:
         features = self.catalogue.features
         inputs = scoring_inputs(self.history_length, 0 if features is None else 1)
         stored = None if features is None else StoredFeatures.of(features.stored)

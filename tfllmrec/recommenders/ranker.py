@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,12 +14,14 @@ from tfllmrec.data.batches import rating_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets, leave_last_out
+from tfllmrec.errors import InputError
 from tfllmrec.evaluation.lists import ListCallback
 from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.questions import rank_questions
-from tfllmrec.recommenders.config import STRICT, Positive
-from tfllmrec.recommenders.lists import AT_ONCE, found_by
+from tfllmrec.recommenders.config import STRICT, Fraction, Positive
+from tfllmrec.recommenders.fitting import Fitting
+from tfllmrec.recommenders.lists import found_by, scored_by
 from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
 from tfllmrec.recommenders.popularity import popular_candidates_if_empty
 from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
@@ -35,7 +36,6 @@ class RankerConfig(NeuralConfig):
 
     retriever: the family that finds the candidates to train on, with its own defaults.
     candidates: how many it finds for a user.
-    drawn: items drawn at random beside them.
     list_size: candidates of a list in training, the answer and others drawn anew in every epoch; None for all.
     chosen_by: validation lists that decide when to stop, a seeded sample of them; None for all.
     objective: see `tfllmrec.tasks.ranking.Ranking`; "rating" learns from the ratings of all interactions instead of
@@ -44,20 +44,23 @@ class RankerConfig(NeuralConfig):
 
     retriever: str = "markov_chain"
     candidates: Positive = 100
-    drawn: int = Field(default=20, ge=0)
     list_size: Positive | None = None
     chosen_by: Positive | None = None
     objective: Objective = "listwise"
-    learning_rate: float = Field(default=1e-3, gt=0)
-    batch_size: Positive = 128
-    epochs: Positive = 20
+    learning_rate: float = Field(default=3e-3, gt=0)
+    ema: Fraction = 0.9
+    batch_size: Positive = 32
+    epochs: Positive = 40
+    patience: Positive = 6
 
 
 class Ranker(NeuralRecommender):
     """A recommender whose model scores given candidates, trained on what a retriever finds.
 
-    Nothing leaks: with n interactions of a user before validation, the retriever of the lists to train on knows the
-    first n - 1, and the n-th is the answer. It is fitted once more, on all n, for the lists to choose by.
+    It learns from the lists that have their answer, as they were found: an answer put into a list by hand would look
+    like nothing that was retrieved, and be told by that. Nothing leaks: with n interactions of a user before
+    validation, the retriever of the lists to train on knows the first n - 1, and the n-th is the answer. It is fitted
+    once more, on all n, for the lists to choose by.
 
     Attributes:
         ranker: {"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, N]} -> scores float32 [B, N].
@@ -80,44 +83,28 @@ class Ranker(NeuralRecommender):
         return [found_by([retriever], asked, self.config.candidates) for asked in questions]
 
     @abstractmethod
-    def _prepare(
-        self,
-        train: Dataset,
-        earlier: Dataset,
-        validation: Targets | None,
-        *,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int | str,
-        backup: Path | None,
-    ) -> None:
+    def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         """Whatever there is to learn of all items and of the earlier interactions before there are lists."""
 
-    def _fit(
-        self,
-        train: Dataset,
-        validation: Targets | None,
-        *,
-        callbacks: list[keras.callbacks.Callback],
-        verbose: int | str,
-        backup: Path | None,
-    ) -> None:
-        options: dict[str, Any] = {"callbacks": callbacks, "verbose": verbose}
-        before = backup and backup.with_name(f"before-lists-{backup.name}")
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         if self.config.objective == "rating":
             self._chosen_by, self._better = "val_rmse", "min"
-            self._prepare(train, train, validation, **options, backup=before)
+            self._prepare(train, train, validation, fitting)
         else:
             earlier, last = leave_last_out(train)
-            self._prepare(train, earlier, validation, **options, backup=before)
+            self._prepare(train, earlier, validation, fitting)
             self._make_lists(train, earlier, last, validation)
-        super()._fit(train, validation, **options, backup=backup)
+        super()._fit(train, validation, fitting)
 
     def _make_lists(self, train: Dataset, earlier: Dataset, last: Targets, validation: Targets | None) -> None:
         """Lists to train on, and to choose by."""
-        config = self.config
-        known = np.flatnonzero(earlier.item_counts)
-        lists = self.retrieve(earlier, [last])[0].with_targets()
-        self._lists = lists.with_drawn(known, config.drawn, seed=config.seed)
+        config, lists = self.config, self.retrieve(earlier, [last])[0]
+        self._lists = lists.take(np.flatnonzero(lists.answered))
+        if not len(self._lists.targets):
+            raise InputError(
+                f"{self.family}: its retriever finds none of the items to learn from; give it more than "
+                f"{config.candidates} candidates, or another retriever"
+            )
         if validation is not None:
             found = self.retrieve(train, [validation])[0]
             chosen = np.random.default_rng(config.seed).permutation(len(validation))[: config.chosen_by]
@@ -177,10 +164,7 @@ class Ranker(NeuralRecommender):
 
     def score_lists(self, lists: Lists) -> np.ndarray:
         """Scores of lists, float32 [n, N]."""
-        targets, histories = lists.targets, lists.targets.histories.newest(self.history_length)
-        parts = [slice(start, start + AT_ONCE) for start in range(0, len(targets), AT_ONCE)]
-        asked = [(targets.users[part], histories[part], lists.candidates[part]) for part in parts]
-        return np.concatenate([self.score_candidates(*one) for one in asked])
+        return scored_by(self.score_candidates, lists, self.history_length)
 
     def _rank_with(self, ranker: keras.Model) -> None:
         """Score candidates with this model from now on, and by their popularity after an empty history."""

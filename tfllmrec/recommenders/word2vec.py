@@ -4,7 +4,7 @@ import copy
 import shutil
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import keras
 import numpy as np
@@ -13,10 +13,12 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.splits import Targets
 from tfllmrec.models.history import DecayedMean, NewestFirst
 from tfllmrec.models.scoring import ItemIndex, scoring_inputs
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import STRICT, Config, Names, Positive
+from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 
 if TYPE_CHECKING:
@@ -81,14 +83,14 @@ class Word2Vec(Recommender):
     index: ItemIndex
     query_model: keras.Model
 
-    def _fit(self, train: Dataset, *_: Any, verbose: int | str, **__: Any) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         config = self.config
         from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions  # gensim takes seconds to load
 
         told = config.to_dict()
         options = Word2VecOptions(**{field.name: told[field.name] for field in fields(Word2VecOptions)})
         interactions = train.interactions if config.neighbours else None
-        self.content = Word2VecContent.fit(train.items, interactions, options, progress=bool(verbose))
+        self.content = Word2VecContent.fit(train.items, interactions, options, progress=bool(fitting.verbose))
         self._index_vectors(self.content.transform(train.items))
 
     def _index_vectors(self, vectors: np.ndarray) -> None:
