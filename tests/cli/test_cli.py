@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import pandas as pd
@@ -44,6 +45,17 @@ def test_from_tables_to_answers_and_an_export(run, trained, tmp_path):
     assert status == 2
     assert "version 1 already" in told
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["1"]
+
+
+def test_the_precision_of_an_export(run, trained, tmp_path):
+    status, printed, _ = run("export", trained, "--out", tmp_path / "model", "--precision", "bfloat16")
+    assert status == 0
+    card = Path(printed.strip()) / "assets.extra" / "model_card.md"
+    assert "| precision | bfloat16 |" in card.read_text(encoding="utf-8")
+    status, printed, told = run("export", trained, "--out", tmp_path / "other", "--precision", "int8")
+    assert (status, printed) == (2, "")
+    assert told == "tfllmrec: export: precision is 'int8', and must be float32 or bfloat16\n"
+    assert not (tmp_path / "other").exists()
 
 
 def test_tables_are_printed_for_people(run, trained):

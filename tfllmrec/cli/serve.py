@@ -16,12 +16,15 @@ def export(
     out: Annotated[Path, typer.Option(metavar="EXPORT", help="TF Serving's model base path.")],
     version: Annotated[int | None, typer.Option(help="By default the next one.")] = None,
     top_k: Annotated[int, typer.Option(help="Items in an answer.")] = 100,
+    precision: Annotated[
+        str, typer.Option(help="bfloat16 stores large matrices in half the room, and has BERT compute in it.")
+    ] = "float32",
 ) -> None:
     """Write a run as a SavedModel for TF Serving."""
     from tfllmrec.export import export as write
     from tfllmrec.training.runs import Run
 
-    print(write(Run.load(run).recommender, out, version=version, top_k=top_k))
+    print(write(Run.load(run).recommender, out, version=version, top_k=top_k, precision=precision))
 
 
 @app.command()

@@ -44,10 +44,10 @@ class Bert:
             told.update(f"{weight.shape} {weight.dtype}".encode() + weight.numpy().tobytes())
         return told.hexdigest()
 
-    def computing_in(self, precision: str) -> "Bert":
-        """The same BERT, with float32 weights, whose layers compute in "float32" or "bfloat16"."""
-        policy = "float32" if precision == "float32" else f"mixed_{precision}"
-        backbone = type(self.backbone).from_config({**self.backbone.get_config(), "dtype": policy})
+    def computing_in_bfloat16(self) -> "Bert":
+        """The same BERT, with float32 weights, whose layers compute in bfloat16."""
+        config = {**self.backbone.get_config(), "dtype": "mixed_bfloat16"}
+        backbone = type(self.backbone).from_config(config)
         backbone.set_weights(self.backbone.get_weights())
         return Bert(backbone, self.tokenizer)
 

@@ -57,7 +57,9 @@ def signatures_of(saved_model: Path) -> dict[str, Any]:
     return {name: found[name] for name in sorted(names, key=list(_MEANINGS).index)}
 
 
-def model_card(saved_model: Path, recommender: Recommender, *, name: str, version: int, top_k: int) -> str:
+def model_card(
+    saved_model: Path, recommender: Recommender, *, name: str, version: int, top_k: int, precision: str
+) -> str:
     """The card of an exported recommender, in Markdown.
 
     Args:
@@ -66,6 +68,7 @@ def model_card(saved_model: Path, recommender: Recommender, *, name: str, versio
         name: what the model is called in TF Serving.
         version: its version.
         top_k: items in an answer.
+        precision: of the export.
     """
     catalogue = recommender.catalogue
     facts = {
@@ -74,6 +77,7 @@ def model_card(saved_model: Path, recommender: Recommender, *, name: str, versio
         "users": f"{len(catalogue.users):,}",
         "stored interactions": f"{len(catalogue.histories.values):,}",
         "TensorFlow": tf.__version__,
+        "precision": precision,
         "main signature": f"`{recommender.main_signature}`",
         **{f"config: {option}": value for option, value in recommender.config.to_dict().items()},
     }

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card, signatures_of
 from tfllmrec.export.ops import check_ops
+from tfllmrec.export.precision import check_precision
 from tfllmrec.export.servable import Servable, without_cudnn
 from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
@@ -23,6 +24,7 @@ def export(
     version: int | None = None,
     top_k: int = 100,
     name: str | None = None,
+    precision: str = "float32",
 ) -> Path:
     """Write a recommender as `<folder>/<version>/`, a SavedModel with a model card and warm-up requests.
 
@@ -34,13 +36,16 @@ def export(
         version: a positive number; None takes the one after the highest there is, or 1.
         top_k: items in an answer; at most the number of items.
         name: what the model is called in TF Serving; by default the folder's name.
+        precision: "bfloat16" stores large matrices in half the room and has BERT compute in it; all else is computed in
+            float32, and so are all answers. The recommender stays as it is.
 
     Returns:
         The version's folder.
 
     Raises:
         InputError: the recommender is not fitted, or its weights are not finite; the version exists or is
-            below 1; top_k is below 1; the folder cannot be written to. No error leaves anything behind.
+            below 1; top_k is below 1; there is no such precision; the folder cannot be written to. No error leaves
+            anything behind.
 
     Example:
         >>> export(recommender, "models/films")
@@ -49,16 +54,17 @@ def export(
     folder = Path(folder).absolute()
     if top_k < 1:
         raise InputError(f"export: top_k is {top_k}, and must be at least 1")
+    check_precision(precision)
     _check_fitted(recommender)
     version = free_version(folder, version)
     target = folder / str(version)
     with appearing(target) as hidden:
-        servable = Servable(recommender, top_k)
-        with without_cudnn(recommender.scorer):
+        servable = Servable(recommender, top_k, precision=precision)
+        with without_cudnn(recommender.scorer), servable.stored.in_use():
             _write(servable, hidden)
         check_ops(hidden)
         name = name or folder.name
-        card = model_card(hidden, recommender, name=name, version=version, top_k=servable.top_k)
+        card = model_card(hidden, recommender, name=name, version=version, top_k=servable.top_k, precision=precision)
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")

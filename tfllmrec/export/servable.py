@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfllmrec.export.host import Lookup, known, rows
 from tfllmrec.export.names import Names, nobody
+from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import Ranking, ranker_of
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
 from tfllmrec.models.history import newest
@@ -27,12 +28,14 @@ class Servable(tf.Module):
         recommender: a fitted recommender.
         top_k: items in an answer, K; at most the number of items.
         jit_compile: compile the core with XLA, for a server that has XLA on (stock TF Serving has it off).
+        precision: see `export`; its functions are to be traced with `stored.in_use()`.
 
     Attributes:
         top_k: K.
         core: the int32 core as a `tf.function`: users [B], histories [B, L], exclusions [B, any], and for models that
             read them users' features [B, F] -> items int32 [B, K], scores float32 [B, K]. No strings, no look-ups.
-        weights_: all variables of the models, each once.
+        stored: the models' weights as they are stored.
+        weights_: their variables.
     """
 
     _queries: Callable[..., tf.Tensor] | None = None
@@ -42,7 +45,14 @@ class Servable(tf.Module):
     _ranking: Ranking | None = None
     _lists: Callable[..., dict[str, tf.Tensor]] | None = None
 
-    def __init__(self, recommender: Recommender, top_k: int = 100, *, jit_compile: bool | None = None) -> None:
+    def __init__(
+        self,
+        recommender: Recommender,
+        top_k: int = 100,
+        *,
+        jit_compile: bool | None = None,
+        precision: str = "float32",
+    ) -> None:
         super().__init__(name="servable")
         catalogue = recommender.catalogue
         self.top_k = min(top_k, len(catalogue.items))
@@ -59,18 +69,19 @@ class Servable(tf.Module):
         if query_model := getattr(recommender, "query_model", None):
             models.append(query_model)
             self._queries = _plain(query_model)
-        if index := getattr(recommender, "index", None):
-            self._vectors = index.vectors.value
-            self._biases = index.biases.value if index.biased else None
-            norms = tf.norm(self._vectors, axis=1)
-            self._inverse_norms = tf.Variable(tf.math.reciprocal_no_nan(norms), trainable=False)
         if isinstance(recommender, Cascade) and self.top_k <= recommender.config.candidates:
             models.append(recommender.lister)  # whose candidates are all that can come back
             self._lists = _plain(recommender.lister)
         if ranker := ranker_of(recommender):
             self._ranking = Ranking(ranker, self._names, jit_compile=jit_compile)
             models += ranker.served_models
-        self.weights_ = list({id(v.value): v.value for model in models for v in model.variables}.values())
+        self.stored = StoredWeights(models, precision, ranker.bert.backbone if ranker else None)
+        self.weights_ = self.stored.variables
+        if index := getattr(recommender, "index", None):
+            self._vectors = self.stored.of(index.vectors)
+            self._biases = self.stored.of(index.biases) if index.biased else None
+            norms = tf.norm(tf.cast(self._vectors, tf.float32), axis=1)
+            self._inverse_norms = tf.Variable(tf.math.reciprocal_no_nan(norms), trainable=False)
         self.core = tf.function(self._best, jit_compile=jit_compile, autograph=False)
 
     def signatures(self) -> dict[str, Any]:
@@ -160,7 +171,7 @@ class Servable(tf.Module):
         Where items have a bias there are biases float32 [B] as well: a score is query . item + bias.
         """
         items = self._names.items(item_ids)
-        answer = {"embeddings": rows(self._vectors, items)}
+        answer = {"embeddings": self._vectors_of(items)}
         return answer if self._biases is None else answer | {"biases": rows(self._biases, items)}
 
     def similar_items(self, item_id: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
@@ -170,10 +181,13 @@ class Servable(tf.Module):
         rather than popular ones that would pass for similar.
         """
         item = self._names.items(item_id)
-        asked = rows(self._vectors, item) * rows(self._inverse_norms, item)[:, None]
-        cosines = tf.matmul(asked, self._vectors, transpose_b=True) * self._inverse_norms
+        asked = self._vectors_of(item) * rows(self._inverse_norms, item)[:, None]
+        cosines = tf.matmul(asked, tf.cast(self._vectors, tf.float32), transpose_b=True) * self._inverse_norms
         excluded = tf.concat([self._names.items(exclude_item_ids), item[:, None]], axis=1)
         return self._names.named(*top_items(tf.where(item[:, None] > 0, cosines, LOWEST), excluded, self.top_k))
+
+    def _vectors_of(self, items: tf.Tensor) -> tf.Tensor:
+        return tf.cast(rows(self._vectors, items), tf.float32)
 
     def _best(
         self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, features: tf.Tensor | None = None

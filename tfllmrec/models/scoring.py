@@ -87,7 +87,8 @@ class ItemIndex(keras.layers.Layer):
 
     def call(self, items: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        return tf.gather(self.vectors, items)
+        # An export may store them in bfloat16, and the rows are fewer to cast than the table.
+        return tf.cast(tf.gather(self.vectors, items), self.compute_dtype)
 
     def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
         """[..., D]."""
@@ -110,7 +111,7 @@ class _IndexScores(keras.layers.Layer):
         self._index = index
 
     def call(self, query: tf.Tensor) -> tf.Tensor:
-        scores = tf.matmul(query, self._index.vectors, transpose_b=True)
+        scores = tf.matmul(query, tf.cast(self._index.vectors, query.dtype), transpose_b=True)
         return scores if self._index.biases is None else scores + self._index.biases
 
     def compute_output_spec(self, query: keras.KerasTensor) -> keras.KerasTensor:
@@ -135,7 +136,11 @@ class DenseItemToItem(keras.layers.Layer):
 
     def call(self, weights: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        return tf.sparse.sparse_dense_matmul(tf.sparse.from_dense(weights), tf.convert_to_tensor(self.matrix))
+        matrix = tf.convert_to_tensor(self.matrix)
+        if matrix.dtype != weights.dtype:  # as an export may store it; few rows are to be cast
+            asked = tf.where(tf.reduce_any(weights != 0.0, axis=0))[:, 0]
+            matrix, weights = tf.cast(tf.gather(matrix, asked), weights.dtype), tf.gather(weights, asked, axis=1)
+        return tf.sparse.sparse_dense_matmul(tf.sparse.from_dense(weights), matrix)
 
     def compute_output_spec(self, weights: keras.KerasTensor) -> keras.KerasTensor:
         """[B, items + 1]."""

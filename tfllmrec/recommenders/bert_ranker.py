@@ -4,7 +4,7 @@ import copy
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import keras
 import pandas as pd
@@ -23,9 +23,6 @@ from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 from tfllmrec.recommenders.ranker import Ranker, RankerConfig
 from tfllmrec.recommenders.two_tower import TwoTower
-
-if TYPE_CHECKING:
-    from tfllmrec.content.pretrained import Bert
 
 _TOWERS, _BERT = "towers", "bert"
 
@@ -72,7 +69,6 @@ class BertRanker(Ranker):
         >>> model.recommend(users=["42"], k=10)
 
     Attributes:
-        bert: the backbone and its tokenizer.
         towers: what learnt the vectors.
         index: the item vectors.
         query_model: {"user", "history": int32 [B, L]} -> query vectors, float32 [B, D].
@@ -83,7 +79,6 @@ class BertRanker(Ranker):
     config_class = BertRankerConfig
     main_signature = "rank"
 
-    bert: "Bert"
     towers: TwoTower
     index: ItemIndex
     query_model: keras.Model

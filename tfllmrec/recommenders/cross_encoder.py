@@ -75,7 +75,6 @@ class CrossEncoder(Ranker):
         >>> cascade = Cascade.of([next_item], model, split.validation)
 
     Attributes:
-        bert: the backbone and its tokenizer.
         model: {"user", "history", "candidates"} -> scores, with the tokens of all items in it.
     """
 
@@ -83,13 +82,11 @@ class CrossEncoder(Ranker):
     config_class = CrossEncoderConfig
     main_signature = "rank"
 
-    bert: Bert
-
     def _prepare(self, train: Dataset, *_: Any) -> None:
         config = self.config
         texts, places = item_texts(train.items, config.columns), config.history_tokens + config.text_length + FRAME
         bert = backbone(config.backbone, texts, length=places, seed=config.seed)
-        self.bert = bert if config.precision == "float32" else bert.computing_in(config.precision)
+        self.bert = bert.computing_in_bfloat16() if config.precision == "bfloat16" else bert
         self._tokenizer = self.bert.tokenizer
 
     def _build(self, train: Dataset) -> keras.Model:

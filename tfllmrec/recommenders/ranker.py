@@ -10,6 +10,7 @@ import tensorflow as tf
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from tfllmrec.content.pretrained import Bert
 from tfllmrec.data.batches import rating_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.lists import Lists
@@ -63,10 +64,12 @@ class Ranker(NeuralRecommender):
     once more, on all n, for the lists to choose by.
 
     Attributes:
+        bert: the backbone and its tokenizer.
         ranker: {"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, N]} -> scores float32 [B, N].
         retrieve: finds the lists; by default with `config.retriever`.
     """
 
+    bert: Bert
     ranker: keras.Model
     retrieve: Retrieve
     _lists: Lists

@@ -1,0 +1,113 @@
+"""The precision of an export: bfloat16 halves what large matrices take, and is what BERT computes in then."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tfllmrec.errors import InputError
+from tfllmrec.models.scoring import DenseItemToItem, ItemIndex
+
+PRECISIONS = ("float32", "bfloat16")
+
+_LARGE = 4096  # elements; smaller matrices are not worth their rounding
+_LOOK_ROWS_UP = (ItemIndex, DenseItemToItem, keras.layers.Embedding)  # and cast these, which are fewer than the table's
+
+
+def check_precision(precision: str) -> None:
+    """Raise an InputError for a precision that there is not."""
+    if precision not in PRECISIONS:
+        raise InputError(f"export: precision is {precision!r}, and must be {' or '.join(PRECISIONS)}")
+
+
+def precision_of(saved_model: Path) -> str:
+    """The precision of what was exported, by what its weights are stored in."""
+    dtypes = tf.train.load_checkpoint(str(saved_model / "variables" / "variables")).get_variable_to_dtype_map()
+    return "bfloat16" if tf.bfloat16 in dtypes.values() else "float32"
+
+
+class StoredWeights:
+    """The weights of models as an export stores them, each once.
+
+    In bfloat16 are large float32 matrices: tables, kernels. Biases, counts and norms are small and stay as they are; so
+    do the weights of recurrent layers, which would be cast at every step.
+
+    Args:
+        models: that are served.
+        precision: one of `PRECISIONS`; "float32" leaves every weight as it is.
+        backbone: the BERT in them, if any.
+    """
+
+    def __init__(self, models: Sequence[keras.Model], precision: str, backbone: keras.Model | None = None) -> None:
+        self._rounded, self._backbone = precision == "bfloat16", backbone
+        self._layers = [layer for model in models for layer in model._flatten_layers()]
+        kept = self._weights_of(keras.layers.RNN)
+        self._stored = {
+            id(weight): _in_bfloat16(weight) if self._rounded and id(weight) not in kept else weight.value
+            for model in models
+            for weight in model.variables
+        }
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What is stored."""
+        return [*self._stored.values()]
+
+    def of(self, weight: keras.Variable) -> tf.Variable:
+        """What is stored of a weight."""
+        return self._stored[id(weight)]
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Inside the block the models are traced as they are served, after it they are as before."""
+        with ExitStack() as changes:
+            if self._rounded:
+                changes.enter_context(_Reading(self._stored, self._weights_of(*_LOOK_ROWS_UP)))
+                if self._backbone:
+                    changes.enter_context(_computing_in_bfloat16(self._backbone))
+            yield
+
+    def _weights_of(self, *kinds: type[keras.layers.Layer]) -> set[int]:
+        return {id(weight) for layer in self._layers if isinstance(layer, kinds) for weight in layer.variables}
+
+
+class _Reading(keras.StatelessScope):
+    """Inside it a weight has its stored value, in the type that the layer that reads it computes in.
+
+    Args:
+        stored: what is stored, by the id of the weight.
+        tables: the weights that their layers cast themselves, row by row.
+    """
+
+    def __init__(self, stored: dict[int, tf.Variable], tables: set[int]) -> None:
+        super().__init__()
+        self._stored, self._tables = stored, tables
+
+    def get_current_value(self, variable: keras.Variable) -> tf.Tensor | None:
+        if id(variable) not in self._stored:
+            return super().get_current_value(variable)
+        value = tf.convert_to_tensor(self._stored[id(variable)])
+        return value if id(variable) in self._tables else tf.cast(value, variable.dtype)
+
+
+@contextmanager
+def _computing_in_bfloat16(backbone: keras.Model) -> Iterator[None]:
+    """Inside the block all layers of a model compute in bfloat16, but for what Keras keeps in float32."""
+    before = [(layer, layer.dtype_policy) for layer in backbone._flatten_layers()]
+    try:
+        for layer, _ in before:
+            layer.dtype_policy = "mixed_bfloat16"
+        yield
+    finally:
+        for layer, policy in before:
+            layer.dtype_policy = policy
+
+
+def _in_bfloat16(weight: keras.Variable) -> tf.Variable:
+    """A large float32 matrix as a variable of bfloat16; the variable itself of what is none."""
+    value = weight.value
+    if value.dtype != tf.float32 or len(value.shape) < 2 or value.shape.num_elements() < _LARGE:
+        return value
+    return tf.Variable(tf.cast(value, tf.bfloat16), trainable=False, name=weight.name)
