@@ -39,7 +39,7 @@ def quick_ranking(tiny_bert):
     """Options with which the families that rank are fitted in seconds."""
     towers = {"dim": 8, "hidden": 8, "epochs": 1}
     lists = {"backbone": str(tiny_bert), "candidates": 10}
-    ranker = {**lists, "hidden": 8, "epochs": 2, "towers": towers}
+    ranker = {**lists, "hidden": 8, "epochs": 2, "further": 1, "towers": towers}
     pairs = {**lists, "list_size": 4, "text_length": 12, "title_length": 6, "history_tokens": 20, "epochs": 1}
     merged = {"retrievers": "markov_chain,ease", "candidates": 3, "ranked": 4, "parts": {"bert_ranker": ranker}}
     return {"bert_ranker": ranker, "cross_encoder": pairs, "cascade": merged}

@@ -14,7 +14,7 @@ from tfllmrec.content.templates import item_texts
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import BertRanker, load
+from tfllmrec.recommenders import BertRanker, TwoTower, load
 
 Make = Callable[..., Any]
 NEW = pd.DataFrame({"item_id": ["n1", "n2", "n3"], "title": ["odd film 7", "even song", "花样年华"]})
@@ -31,7 +31,9 @@ def split(board: Checkerboard) -> Split:
 def trained(make: Make, split: Split) -> BertRanker:
     """Of items that have nothing but a text and what it learnt of their own."""
     towers = {"dim": 8, "hidden": 8, "epochs": 2, "content": False}
-    return make("bert_ranker", towers=towers, learning_rate=1e-2).fit(split.train, split.validation, verbose=0)
+    return make("bert_ranker", towers=towers, further=3, learning_rate=1e-2).fit(
+        split.train, split.validation, verbose=0
+    )
 
 
 def scores_of(ranker: BertRanker) -> np.ndarray:
@@ -79,9 +81,26 @@ def test_the_towers_are_not_trained_on_lists(make: Make, split: Split) -> None:
     assert any((a.numpy() != b.numpy()).any() for a, b in zip(one.model.weights, other.model.weights, strict=True))
 
 
+def test_the_towers_go_on_with_what_the_lists_asked_for(
+    make: Make, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head stays, the vectors move, and what is asked is made of the vectors that moved."""
+    went_on = make("bert_ranker").fit(split.train, verbose=0)
+    monkeypatch.setattr(TwoTower, "go_on", lambda *_: None)
+    stayed = make("bert_ranker").fit(split.train, verbose=0)
+    for one, other in zip(went_on.model.weights, stayed.model.weights, strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
+    assert stayed.towers.catalogue.histories.row(5).tolist() == split.train.histories.row(5).tolist()[:-1]
+    assert went_on.towers.catalogue.histories.row(5).tolist() == split.train.histories.row(5).tolist()
+    moved = np.abs(went_on.index.vectors - stayed.index.vectors)[1:].max(axis=1)
+    assert (moved > 0).all()
+    assert went_on.index is went_on.towers.index
+    assert (scores_of(went_on) != scores_of(stayed)).all()
+
+
 def test_options_reach_the_towers(trained: BertRanker) -> None:
     config = trained.towers.config
-    assert (config.dim, config.epochs, config.content, config.vectors) == (8, 2, False, ("bert",))
+    assert (config.dim, config.content, config.vectors) == (8, False, ("bert",))
     assert (config.history_length, config.user_vectors, config.id_dropout) == (4, False, 0.1)
     config = BertRanker.config_class(towers={"vectors": "image", "user_vectors": True, "seed": 9}, seed=2)
     assert config.of_towers()["vectors"] == "image,bert"
@@ -95,10 +114,12 @@ def test_wrong_options_of_the_towers(make: Make, split: Split) -> None:
 
 
 def test_settled_for_more_data(trained: BertRanker) -> None:
-    """The epochs that were best, of the towers and of the head."""
+    """The epochs that were best, of the head and of the towers, before the lists and after."""
     settled = trained.settled_config()
-    best = [1 + int(np.argmax(one.history["val_ndcg@10"])) for one in (trained, trained.towers)]
-    assert [settled.epochs, settled.towers["epochs"]] == best
+    logs = (trained.history, trained.before_lists, trained.towers.history)
+    assert [len(log["val_ndcg@10"]) for log in logs] == [2, 2, 3]
+    best = [1 + int(np.argmax(log["val_ndcg@10"])) for log in logs]
+    assert [settled.epochs, settled.towers["epochs"], settled.further] == best
     assert settled.towers == {**trained.config.towers, "epochs": best[1]}
 
 

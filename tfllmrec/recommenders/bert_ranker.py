@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +37,7 @@ class BertRankerConfig(RankerConfig):
     columns: of the item table, what is read of an item.
     text_length: tokens of a text that are read.
     towers: options of the two towers that learn the vectors; the others are chosen from the size of the data.
+    further: epochs, at most, in which the towers go on with the interactions that were answers of lists.
     heads: weighted means of the history that a candidate makes for itself.
     hidden: units of the perceptron of the interaction head.
     dropout: in it.
@@ -45,6 +47,7 @@ class BertRankerConfig(RankerConfig):
     columns: Names = ("title", "year", "categories", "text")
     text_length: Positive = 64
     towers: Options = Field(default_factory=dict)
+    further: Positive = 10
     heads: Positive = 2
     hidden: Positive = 64
     dropout: Fraction = 0.2
@@ -62,7 +65,8 @@ class BertRanker(Ranker):
 
     Texts are encoded by a frozen BERT, every text once. Two towers (`TwoTower`) learn what texts, titles, categories
     and interactions make of an item and of a history; on their vectors an interaction head with attention from the
-    candidate to the history learns to put lists in order, under `tfrs.tasks.Ranking`.
+    candidate to the history learns to put lists in order, under `tfrs.tasks.Ranking`. Then the towers go on with what
+    they were not to know before: the newest interactions say most of what comes next.
 
     Example:
         >>> model = BertRanker(backbone="all-minilm-l6-v2").fit(split.train, split.validation)
@@ -70,6 +74,7 @@ class BertRanker(Ranker):
 
     Attributes:
         towers: what learnt the vectors.
+        before_lists: what was logged of their first fit, that on the interactions before the lists' answers.
         index: the item vectors.
         query_model: {"user", "history": int32 [B, L]} -> query vectors, float32 [B, D].
         model: the interaction head.
@@ -80,6 +85,7 @@ class BertRanker(Ranker):
     main_signature = "rank"
 
     towers: TwoTower
+    before_lists: Mapping[str, list[float]]
     index: ItemIndex
     query_model: keras.Model
 
@@ -89,6 +95,14 @@ class BertRanker(Ranker):
         self.bert = backbone(config.backbone, texts, length=config.text_length, seed=config.seed)
         earlier = replace(earlier, items=self._with_texts(earlier.items))
         self.towers = TwoTower(**config.of_towers()).fit(earlier, validation, **fitting.of_part(_TOWERS))
+        self.before_lists = self.towers.history
+
+    def _finish(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+        if self.config.objective == "rating":
+            return  # for which they knew everything
+        self.towers.config = replace(self.towers.config, epochs=self.config.further)
+        self.towers.go_on(train, validation, Fitting(**fitting.of_part(f"further-{_TOWERS}")))
+        self._assemble()
 
     def _with_texts(self, items: pd.DataFrame) -> pd.DataFrame:
         """An item table with the vectors of its texts."""
@@ -129,9 +143,10 @@ class BertRanker(Ranker):
         """Nothing: the towers' vectors are fixed."""
 
     def settled_config(self) -> BertRankerConfig:
-        """As many epochs as were best on the validation targets, of the towers and of the head."""
-        epochs, of_towers = super().settled_config().epochs, self.towers.settled_config().epochs
-        return replace(self.config, epochs=epochs, towers={**self.config.towers, "epochs": of_towers})
+        """As many epochs as were best on the validation targets, of the head and of the towers, before and after."""
+        of_towers = {**self.config.towers, "epochs": self.towers.best_epochs(self.before_lists)}
+        further = self.towers.best_epochs(self.towers.history)
+        return replace(self.config, epochs=self.best_epochs(self.history), towers=of_towers, further=further)
 
     def _with_items(self, new: pd.DataFrame) -> Self:
         grown = copy.copy(self)

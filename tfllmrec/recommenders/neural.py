@@ -18,6 +18,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.callback import RankingCallback
 from tfllmrec.recommenders.backup import Backup
 from tfllmrec.recommenders.base import Recommender
+from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
 from tfllmrec.recommenders.fitting import Fitting
 
@@ -74,9 +75,21 @@ class NeuralRecommender(Recommender):
         """Bring what is served beside the model, such as item vectors, up to date with it."""
 
     def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+        self.model = self._build(train)
+        self._train(train, validation, fitting)
+
+    def go_on(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+        """Train what was fitted further, on a training part of the same users and items with more interactions.
+
+        The vectors move as little as they need to: what was learnt on them goes on to fit.
+        """
+        self.catalogue = Catalogue.from_dataset(train, self._user_columns)
+        self.model.trainable = True
+        self._train(train, validation, fitting)
+
+    def _train(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         config = self.config
         self._draws = keras.random.SeedGenerator(config.seed)
-        self.model = self._build(train)
         self._assemble()
         trainer = self._trainer()
         trainer.draws = self._draws  # so that a backup has it
@@ -110,10 +123,18 @@ class NeuralRecommender(Recommender):
         Raises:
             InputError: there were none.
         """
-        if self._chosen_by not in self.history:
+        return replace(self.config, epochs=self.best_epochs(self.history))
+
+    def best_epochs(self, history: Mapping[str, list[float]]) -> int:
+        """How many epochs of a fit of this family were best on the validation targets, from what it logged.
+
+        Raises:
+            InputError: there were none.
+        """
+        if self._chosen_by not in history:
             raise InputError(f"{self.family}: only a fit with validation targets tells how many epochs are best")
         best = np.argmax if self._better == "max" else np.argmin
-        return replace(self.config, epochs=int(best(self.history[self._chosen_by])) + 1)
+        return int(best(history[self._chosen_by])) + 1
 
     def _optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         config = self.config

@@ -89,6 +89,9 @@ class Ranker(NeuralRecommender):
     def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         """Whatever there is to learn of all items and of the earlier interactions before there are lists."""
 
+    def _finish(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+        """Whatever there is to learn of the interactions that were answers, once the lists are done with."""
+
     def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         if self.config.objective == "rating":
             self._chosen_by, self._better = "val_rmse", "min"
@@ -98,6 +101,7 @@ class Ranker(NeuralRecommender):
             self._prepare(train, earlier, validation, fitting)
             self._make_lists(train, earlier, last, validation)
         super()._fit(train, validation, fitting)
+        self._finish(train, validation, fitting)
 
     def _make_lists(self, train: Dataset, earlier: Dataset, last: Targets, validation: Targets | None) -> None:
         """Lists to train on, and to choose by."""
