@@ -73,7 +73,8 @@ def quickstart(out: Path, console: Console) -> None:
         with _timed(seconds, "what_if"):
             _ask_what_if(versions["next_item"], data, console)
     write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds, cold)
-    curves = {name: model.history for name, model in fitted.items() if model.history}
+    # A ranker's curve is of lists, which the others' of all items are not to be compared with.
+    curves = {name: model.history for name, model in fitted.items() if model.history and not isinstance(model, Ranker)}
     plot_report(out / "report.png", curves, models)
     _tell_files(console, out, list(versions.values()), seconds["total"])
 
