@@ -8,8 +8,8 @@ chosen by the validation targets. Then it orders the 100 candidates that RUN fin
 sample of 1,000 users; an answer that is not among them counts 0. Prints one JSON line: ndcg@10 of the retriever's own
 order, of the ranker's, and of both blended with weights learnt on the validation lists of 500 other users; the gains
 over the retriever with a bootstrap interval over users; milliseconds for 100 candidates. LISTS is a file that keeps
-what the retriever finds, so that every ranker gets the same. `--part validation` asks validation targets instead, to
-choose between rankers by.
+what the retriever finds, so that every ranker gets the same; `--out RANKER` keeps the ranker. `--part validation` asks
+validation targets instead, to choose between rankers by.
 """
 
 import argparse
@@ -45,14 +45,9 @@ def main() -> None:
     run = Run.load(arguments.retriever)
     data, split = run.source.split()
     found = _lists(run, split, arguments.lists)
-    options = dict(assignment.split("=", 1) for assignment in arguments.set)
-    ranker = family(arguments.ranker)(**options)
-    assert isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
-    ranker.retrieve = _from_file(split, found)
-    seconds = timed_fit(ranker, split.train, split.validation)
-    progress(f"fitted in {seconds:.0f} s: {ranker.history}")
-    if arguments.out:
-        Run(ranker, run.source, seconds=seconds, history=ranker.history).save(arguments.out)
+    fitted = Run.load(arguments.out) if arguments.out and arguments.out.exists() else _fit(arguments, run, split, found)
+    ranker = fitted.recommender
+    assert isinstance(ranker, Ranker), f"{ranker.family} is no ranker"
 
     random = np.random.default_rng(arguments.draw)
     asked = {"validation": split.validation, "test": split.test}[arguments.part]
@@ -71,15 +66,31 @@ def main() -> None:
 
     name = Path(run.source.data).name
     result: dict[str, Any] = {"benchmark": "ranking", "data": name} | data.summary()
-    result |= {"retriever": run.recommender.family, "ranker": arguments.ranker, "draw": arguments.draw}
+    result |= {"retriever": run.recommender.family, "ranker": ranker.family, "draw": arguments.draw}
     result |= {"part": arguments.part, "answered": round(len(answered) / len(tested), 4)}
     result |= {"ndcg@10": {order: round(float(values.mean()), 5) for order, values in gains.items()}}
     for order in ("ranker", "blend"):
         gain = difference(gains[order], gains["retriever"])
         result[f"gain_of_{order}"] = {"mean": gain.mean, "low": gain.low, "high": gain.high}
-    result |= {"weights": weights.round(4).tolist(), "seconds": round(seconds, 1), "ms": _milliseconds(ranker, test)}
-    result |= {"history": dict(ranker.history), "config": ranker.config.to_dict()}
+    result |= {
+        "weights": weights.round(4).tolist(),
+        "seconds": round(fitted.seconds, 1),
+        "ms": _milliseconds(ranker, test),
+    }
+    result |= {"history": dict(fitted.history), "config": ranker.config.to_dict()}
     report(result, f"ranking-{name}-{arguments.tag or arguments.ranker}" if arguments.record else None)
+
+
+def _fit(arguments: argparse.Namespace, run: Run, split: Split, found: dict[str, np.ndarray]) -> Run:
+    ranker = family(arguments.ranker)(**dict(assignment.split("=", 1) for assignment in arguments.set))
+    assert isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
+    ranker.retrieve = _from_file(split, found)
+    seconds = timed_fit(ranker, split.train, split.validation)
+    progress(f"fitted in {seconds:.0f} s")
+    fitted = Run(ranker, run.source, seconds=seconds, history=ranker.history)
+    if arguments.out:
+        fitted.save(arguments.out)
+    return fitted
 
 
 def _lists(run: Run, split: Split, path: Path) -> dict[str, np.ndarray]:
@@ -128,7 +139,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lists", type=Path, required=True, help="where its candidates are kept, a .npz file")
     parser.add_argument("--ranker", required=True, help="bert_ranker, cross_encoder")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the ranker")
-    parser.add_argument("--out", type=Path, help="a new folder for the fitted ranker")
+    parser.add_argument("--out", type=Path, help="where the fitted ranker is kept; one that is there is asked")
     parser.add_argument("--part", choices=["validation", "test"], default="test", help="validation, to choose by")
     parser.add_argument("--draw", type=int, default=0, help="seed of the sample of users")
     parser.add_argument("--tag", default="", help="ends the name of the result file")
