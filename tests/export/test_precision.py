@@ -54,7 +54,7 @@ def wide(tiny_bert, tmp_path_factory):
     tokenizer, folder = pretrained(tiny_bert).tokenizer, tmp_path_factory.mktemp("bert") / "wide"
     sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 64, "intermediate_dim": 128, "max_sequence_length": 40}
     Bert(keras_nlp.models.BertBackbone(tokenizer.vocabulary_size(), **sizes), tokenizer).save(folder)
-    lists = {"backbone": str(folder), "candidates": 5, "drawn": 2, "epochs": 1}
+    lists = {"backbone": str(folder), "candidates": 10, "epochs": 1}
     towers = {"dim": 384, "hidden": 16, "epochs": 1}
     ranker = {**lists, "hidden": 16, "towers": towers}
     return {
