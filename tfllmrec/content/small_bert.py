@@ -23,7 +23,7 @@ def small_bert(
     dim: int = 128,
     heads: int = 2,
     length: int = 64,
-    epochs: int = 6,
+    epochs: int = 10,
     seed: int = 0,
     verbose: bool = False,
 ) -> Bert:

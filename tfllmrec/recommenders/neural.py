@@ -81,7 +81,7 @@ class NeuralRecommender(Recommender):
     def go_on(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         """Train what was fitted further, on a training part of the same users and items with more interactions.
 
-        The vectors move as little as they need to: what was learnt on them goes on to fit.
+        It starts from the weights there are, so that what was learnt on its vectors still fits them afterwards.
         """
         self.catalogue = Catalogue.from_dataset(train, self._user_columns)
         self.model.trainable = True
