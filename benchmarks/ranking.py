@@ -55,7 +55,7 @@ def main() -> None:
     test = Lists(asked, found[arguments.part]).take(tested)
     known = np.isin(split.validation.users, asked.users[others])
     blended_by = Lists(split.validation, found["validation"])
-    blended_by = blended_by.take(np.flatnonzero(known & blended_by.answered))
+    blended_by = blended_by.take(np.flatnonzero(known)).only_answered()
     weights = learn_weights(_scores(run, ranker, blended_by), blended_by.candidates, blended_by.targets.items)
     answered = np.flatnonzero(test.answered)  # other lists count 0 in whatever order
     scores = _scores(run, ranker, test.take(answered))
@@ -78,7 +78,7 @@ def main() -> None:
         "ms": _milliseconds(ranker, test),
     }
     result |= {"history": dict(fitted.history), "config": ranker.config.to_dict()}
-    report(result, f"ranking-{name}-{arguments.tag or arguments.ranker}" if arguments.record else None)
+    report(result, f"ranking-{name}-{arguments.tag or ranker.family}" if arguments.record else None)
 
 
 def _fit(arguments: argparse.Namespace, run: Run, split: Split, found: dict[str, np.ndarray]) -> Run:

@@ -30,7 +30,8 @@ def row(width: int) -> st.SearchStrategy[list[int]]:
 def test_which_have_their_answer() -> None:
     lists = lists_of([[3, 1, 2], [3, 1, 2], [3, 0, 0], [0, 0, 0]], [1, 7, 3, 4])
     assert lists.answered.tolist() == [True, False, True, False]
-    assert lists.take(np.flatnonzero(lists.answered)).targets.users.tolist() == [1, 3]
+    assert lists.only_answered().targets.users.tolist() == [1, 3]
+    assert lists.only_answered().candidates.tolist() == [[3, 1, 2], [3, 0, 0]]
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def wide(tiny_bert, tmp_path_factory):
     Bert(keras_nlp.models.BertBackbone(tokenizer.vocabulary_size(), **sizes), tokenizer).save(folder)
     lists = {"backbone": str(folder), "candidates": 10, "epochs": 1}
     towers = {"dim": 384, "hidden": 16, "epochs": 1}
-    ranker = {**lists, "hidden": 16, "towers": towers}
+    ranker = {**lists, "hidden": 16, "further": 1, "towers": towers}
     return {
         "two_tower": {**towers, "user_vectors": True},
         "next_item": {"dim": 384, "units": 8, "epochs": 1},

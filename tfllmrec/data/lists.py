@@ -34,6 +34,10 @@ class Lists:
         """Which questions have their answer among the candidates, bool [n]."""
         return (self.candidates == self.targets.items[:, None]).any(axis=1)
 
+    def only_answered(self) -> Self:
+        """The questions that have their answer among the candidates."""
+        return self.take(np.flatnonzero(self.answered))
+
     def batches(
         self, history_length: int, batch_size: int, *, size: int | None = None, seed: int = 0, first_epoch: int = 0
     ) -> "tf.data.Dataset":

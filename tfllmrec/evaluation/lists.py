@@ -57,7 +57,7 @@ class ListCallback(keras.callbacks.Callback):
     def __init__(self, score: ListScorer, lists: Lists, k: int = 10) -> None:
         super().__init__()
         self.score, self.k = score, k
-        self._answered, self._count = lists.take(np.flatnonzero(lists.answered)), max(len(lists.targets), 1)
+        self._answered, self._count = lists.only_answered(), max(len(lists.targets), 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Put the lists in order with the weights of this epoch."""

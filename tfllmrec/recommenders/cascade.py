@@ -179,7 +179,7 @@ class Cascade(Recommender):
             if validation is None:
                 weights = 1 / np.maximum(self._scores_of(lists)[lists.candidates > 0].std(axis=0), 1e-12)
             else:
-                answered = lists.take(np.flatnonzero(lists.answered))  # the others say nothing
+                answered = lists.only_answered()  # the others say nothing
                 weights = learn_weights(self._scores_of(answered), answered.candidates, answered.targets.items)
         summed = keras.layers.Dense(1, use_bias=False, name="weights")
         self.model = keras.Sequential([keras.Input((len(weights),)), summed])

@@ -82,6 +82,11 @@ class NeuralRecommender(Recommender):
         """Train what was fitted further, on a training part of the same users and items with more interactions.
 
         It starts from the weights there are, so that what was learnt on its vectors still fits them afterwards.
+
+        Args:
+            train: with the interactions that were there before, too.
+            validation: decides when to stop, after `config.epochs` at most.
+            fitting: with a backup of its own; that of the first fit is another's.
         """
         self.catalogue = Catalogue.from_dataset(train, self._user_columns)
         self.model.trainable = True

@@ -105,8 +105,8 @@ class Ranker(NeuralRecommender):
 
     def _make_lists(self, train: Dataset, earlier: Dataset, last: Targets, validation: Targets | None) -> None:
         """Lists to train on, and to choose by."""
-        config, lists = self.config, self.retrieve(earlier, [last])[0]
-        self._lists = lists.take(np.flatnonzero(lists.answered))
+        config = self.config
+        self._lists = self.retrieve(earlier, [last])[0].only_answered()
         if not len(self._lists.targets):
             raise InputError(
                 f"{self.family}: its retriever finds none of the items to learn from; give it more than "

@@ -65,7 +65,14 @@ class EpochSeconds(keras.callbacks.Callback):
 
     A fit that goes on from a backup has the seconds of all its epochs there, whoever trained them. What earlier
     callbacks did at the epoch's end (validation) is in them.
+
+    Attributes:
+        total: of all epochs it was there for, those of a family's parts as well.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock."""
@@ -74,3 +81,4 @@ class EpochSeconds(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Stop it."""
         logs["seconds"] = time.perf_counter() - self._started
+        self.total += logs["seconds"]

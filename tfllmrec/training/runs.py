@@ -159,10 +159,14 @@ def timed_fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     backup: Path | None = None,
 ) -> float:
-    """Fit on the parts, in silence, and say how many seconds it took: of the epochs all, where a backup has some."""
-    started = time.perf_counter()
-    recommender.fit(*parts, callbacks=[EpochSeconds(), *callbacks], backup=backup, verbose=0)
-    return max(time.perf_counter() - started, sum(recommender.history.get("seconds", ())))
+    """Fit on the parts, in silence, and say how many seconds its epochs took: all of them, where a backup has some.
+
+    A family without epochs is timed as a whole; the epochs of a family's parts count.
+    """
+    started, epochs = time.perf_counter(), EpochSeconds()
+    recommender.fit(*parts, callbacks=[epochs, *callbacks], backup=backup, verbose=0)
+    told = recommender.history.get("seconds")
+    return time.perf_counter() - started if told is None else max(epochs.total, sum(told))
 
 
 def tensorboard_logs(folder: Path | None) -> list[keras.callbacks.Callback]:
