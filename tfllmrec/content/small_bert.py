@@ -98,7 +98,7 @@ def _train(bert: Bert, texts: list[str], epochs: int, seed: int, *, verbose: boo
 
 
 def _masked(ids: np.ndarray, bert: Bert, seed: int) -> Iterator[tuple[dict[str, Any], Any, Any]]:
-    """Batches without end: every text once an epoch, with other masks each time.
+    """Batches without end: every text once an epoch, beside others of its length, with other masks each time.
 
     The masks are drawn outside `tf.data`, where the same generator draws the rows of a batch at once, in any order.
     """
@@ -111,14 +111,18 @@ def _masked(ids: np.ndarray, bert: Bert, seed: int) -> Iterator[tuple[dict[str, 
         mask_token_id=bert.tokenizer.mask_token_id,
         unselectable_token_ids=bert.tokenizer.special_token_ids,
     )
-    draw = np.random.default_rng(seed)
+    draw, lengths = np.random.default_rng(seed), (ids != 0).sum(axis=1)
+    ends = range(_BATCH, len(ids), _BATCH)
     while True:
-        for rows in np.split(draw.permutation(len(ids)), range(_BATCH, len(ids), _BATCH)):
-            drawn = generator(ids[rows])
+        of_one_length = np.split(np.lexsort((draw.random(len(ids)), lengths)), ends)
+        for batch in draw.permutation(len(of_one_length)):
+            rows = of_one_length[batch]
+            texts = ids[rows, : lengths[rows].max()]
+            drawn = generator(texts)
             given = {
                 "token_ids": drawn["token_ids"],
-                "segment_ids": np.zeros_like(ids[rows]),
-                "padding_mask": (ids[rows] != 0).astype(np.int32),
+                "segment_ids": np.zeros_like(texts),
+                "padding_mask": (texts != 0).astype(np.int32),
                 "mask_positions": drawn["mask_positions"],
             }
             yield given, drawn["mask_ids"], drawn["mask_weights"]
