@@ -8,11 +8,12 @@ chosen by the validation targets. Then it orders the 100 candidates that RUN fin
 sample of 1,000 users; an answer that is not among them counts 0. Prints one JSON line: ndcg@10 of the retriever's own
 order, of the ranker's, and of both blended with weights learnt on the validation lists of 500 other users; the gains
 over the retriever with a bootstrap interval over users; milliseconds for 100 candidates. LISTS is a file that keeps
-what the retriever finds, so that every ranker gets the same; `--out RANKER` keeps the ranker. `--part validation` asks
-validation targets instead, to choose between rankers by.
+what the retriever finds, so that every ranker gets the same; `--out RANKER` keeps the ranker, and a fit that is broken
+off goes on with the same command. `--part validation` asks validation targets instead, to choose between rankers by.
 """
 
 import argparse
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from tfllmrec.quiet import quiet_tensorflow
 
 quiet_tensorflow()
 
+import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from common import progress, report  # noqa: E402
 
@@ -85,12 +87,25 @@ def _fit(arguments: argparse.Namespace, run: Run, split: Split, found: dict[str,
     ranker = family(arguments.ranker)(**dict(assignment.split("=", 1) for assignment in arguments.set))
     assert isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
     ranker.retrieve = _from_file(split, found)
-    seconds = timed_fit(ranker, split.train, split.validation)
+    unfinished = arguments.out and arguments.out.with_name(f"{arguments.out.name}.unfinished")
+    seconds = timed_fit(
+        ranker,
+        split.train,
+        split.validation,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=_tell_epoch)],
+        backup=unfinished and unfinished / "fit.npz",
+    )
     progress(f"fitted in {seconds:.0f} s")
     fitted = Run(ranker, run.source, seconds=seconds, history=ranker.history)
     if arguments.out:
         fitted.save(arguments.out)
+        shutil.rmtree(unfinished, ignore_errors=True)
     return fitted
+
+
+def _tell_epoch(epoch: int, logs: dict[str, float]) -> None:
+    told = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
+    progress(f"{time.strftime('%H:%M')} epoch {epoch + 1}: {told}")
 
 
 def _lists(run: Run, split: Split, path: Path) -> dict[str, np.ndarray]:

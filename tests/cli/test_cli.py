@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tfllmrec.data import checkerboard
-from tfllmrec.recommenders import load
+from tfllmrec.recommenders import FAMILIES, load
 from tfllmrec.recommenders.next_item import NextItem
 from tfllmrec.training.runs import Source, train
 
@@ -56,6 +57,11 @@ def test_the_precision_of_an_export(run, trained, tmp_path):
     assert (status, printed) == (2, "")
     assert told == "tfllmrec: export: precision is 'int8', and must be float32 or bfloat16\n"
     assert not (tmp_path / "other").exists()
+
+
+def test_every_family_can_be_trained(run):
+    _, printed, _ = run("train", "--help")
+    assert {*FAMILIES} <= {*re.findall(r"\w+", printed)}
 
 
 def test_tables_are_printed_for_people(run, trained):

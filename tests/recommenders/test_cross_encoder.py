@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tfllmrec.data import Checkerboard
+from tfllmrec.data.splits import leave_last_out
+from tfllmrec.errors import InputError
 from tfllmrec.recommenders import CrossEncoder, load
 
 HISTORIES = np.array([[1, 3, 5, 7], [2, 4, 0, 0]], np.int32)
@@ -36,3 +39,15 @@ def test_bfloat16_lasts(make: Callable[..., Any], board: Checkerboard, tmp_path:
     np.testing.assert_array_equal(scores_of(loaded), scores)
     texts = [["even film"]], [["odd film 7", "even song"]]
     np.testing.assert_array_equal(loaded.score_texts(*texts)[0], trained.score_texts(*texts)[0])
+
+
+def test_what_would_take_days_is_refused(make: Callable[..., Any], board: Checkerboard) -> None:
+    """A pass through BERT for every pair."""
+    ranker = make("cross_encoder").fit(board.data, verbose=0)
+    _, targets = leave_last_out(board.data)
+    items = len(board.data.items)
+    too_many = targets.take(np.zeros(10_000_000 // items + 1, np.int64))
+    asked = rf"{len(too_many):,} targets among {items} items are 10,0\d\d,\d{{3}} passes through BERT, of which it does "
+    with pytest.raises(InputError, match=f"^cross_encoder: {asked}10,000,000 at most; ask fewer targets"):
+        ranker.evaluate(too_many)
+    assert ranker.evaluate(targets.take(np.arange(3)))["ndcg@10"] >= 0

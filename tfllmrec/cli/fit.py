@@ -10,6 +10,11 @@ import typer
 from tfllmrec.cli.app import AsJson, RunFolder, app
 from tfllmrec.errors import InputError
 
+_FAMILIES = (  # known without TensorFlow, which takes seconds to import
+    *("popularity", "markov_chain", "ease", "word2vec", "two_tower", "next_item"),
+    *("bert_ranker", "cross_encoder", "cascade"),
+)
+
 
 @app.command()
 def quickstart(
@@ -25,7 +30,7 @@ def quickstart(
 
 @app.command()
 def train(
-    family: Annotated[str, typer.Argument(help="popularity, markov_chain, ease, word2vec, two_tower, next_item")],
+    family: Annotated[str, typer.Argument(help=f"{', '.join(_FAMILIES)}.")],
     data: Annotated[str, typer.Option(help="demo, ml-100k, ml-1m, ml-latest-small, or a folder of tables.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="A new folder for the run.")],
     epochs: Annotated[int | None, typer.Option(help="At most; by default the family's choice.")] = None,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import keras
+import numpy as np
 import pandas as pd
 import tensorflow as tf
 from pydantic import Field
@@ -15,6 +16,9 @@ from tfllmrec.content.pretrained import Bert
 from tfllmrec.content.templates import BETWEEN_ITEMS, item_texts
 from tfllmrec.content.tokenizers import read_tokenizer, write_tokenizer
 from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.splits import Targets
+from tfllmrec.errors import InputError
+from tfllmrec.evaluation.ranking import Ranking
 from tfllmrec.models.cross_encoder import (
     BACKBONE,
     FRAME,
@@ -31,6 +35,7 @@ from tfllmrec.recommenders.ranker import Ranker, RankerConfig
 from tfllmrec.recommenders.saved import reading
 
 _TOKENIZER = "tokenizer.json"
+_PAIRS = 10_000_000  # hours, without a GPU
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -68,7 +73,7 @@ class CrossEncoder(Ranker):
     """A BERT that reads "history text [SEP] item text" (Nogueira and Cho, 2019), fine-tuned on lists.
 
     A candidate costs a pass through BERT, so it is for short lists: `score_candidates`, and as the ranker of a
-    `Cascade`. `recommend` and `evaluate` ask it for every item of the catalogue.
+    `Cascade`. `recommend` and `evaluate` ask it for every item of the catalogue, and what would take days is refused.
 
     Example:
         >>> model = CrossEncoder(backbone="all-minilm-l6-v2", tuning="lora").fit(split.train, split.validation)
@@ -120,6 +125,21 @@ class CrossEncoder(Ranker):
         every = scores_of_all(self.model, len(self.catalogue.items))
         popular = popularity(self.catalogue, every.input)
         return keras.Model(every.input, popular_if_empty(every.output, popular, every.input))
+
+    def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
+        """As every family does.
+
+        Raises:
+            InputError: more than ten million pairs of targets and items.
+        """
+        self.require_fitted()
+        users, items = len(targets), len(self.catalogue.items)
+        if users * items > _PAIRS:
+            raise InputError(
+                f"cross_encoder: {users:,} targets among {items:,} items are {users * items:,} passes through BERT, of "
+                f"which it does {_PAIRS:,} at most; ask fewer targets at a time, or make it the ranker of a cascade"
+            )
+        return super().rank(targets, k, among=among)
 
     def text_ranker(self) -> PairTextRanker:
         """See `Ranker.text_ranker`."""

@@ -30,7 +30,8 @@ class EpochProgress(keras.callbacks.Callback):
         )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Show the bar."""
+        """Show the bar. A family's parts, fitted one after the other, have a best value each."""
+        self._best = 0.0
         self._progress.start()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
