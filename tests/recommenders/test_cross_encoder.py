@@ -47,7 +47,7 @@ def test_what_would_take_days_is_refused(make: Callable[..., Any], board: Checke
     _, targets = leave_last_out(board.data)
     items = len(board.data.items)
     too_many = targets.take(np.zeros(10_000_000 // items + 1, np.int64))
-    asked = rf"{len(too_many):,} targets among {items} items are 10,0\d\d,\d{{3}} passes through BERT, of which it does "
-    with pytest.raises(InputError, match=f"^cross_encoder: {asked}10,000,000 at most; ask fewer targets"):
+    asked = f"{len(too_many):,} targets among {items} items are {len(too_many) * items:,} passes through BERT"
+    with pytest.raises(InputError, match=f"^cross_encoder: {asked}, of which it does 10,000,000 at most; ask fewer"):
         ranker.evaluate(too_many)
     assert ranker.evaluate(targets.take(np.arange(3)))["ndcg@10"] >= 0

@@ -20,7 +20,7 @@ _FAMILIES = (  # known without TensorFlow, which takes seconds to import
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for the report and the export.")] = Path("quickstart"),
 ) -> None:
-    """Fit, compare, export and ask: everything on real film ratings, in ten minutes."""
+    """Fit, compare, export and ask: everything on real film ratings, in eleven minutes."""
     from rich.console import Console
 
     from tfllmrec.quickstart import quickstart as tell
