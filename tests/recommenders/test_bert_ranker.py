@@ -120,6 +120,7 @@ def test_settled_for_more_data(trained: BertRanker) -> None:
     assert [len(log["val_ndcg@10"]) for log in logs] == [2, 2, 3]
     best = [1 + int(np.argmax(log["val_ndcg@10"])) for log in logs]
     assert [settled.epochs, settled.towers["epochs"], settled.further] == best
+    assert trained.towers.config.epochs == trained.config.towers["epochs"]
     assert settled.towers == {**trained.config.towers, "epochs": best[1]}
 
 

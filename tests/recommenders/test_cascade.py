@@ -153,6 +153,7 @@ def test_parts_that_are_none(chain: Recommender, make: Make) -> None:
         ({"ranker": "nobody"}, r"^there is no family 'nobody'"),
         ({"retrievers": "markov_chain,nobody"}, r"^there is no family 'nobody'"),
         ({"retrievers": ""}, r"^cascade: give at least one retriever$"),
+        ({"retrievers": "ease,ease"}, r"^cascade: 2 retrievers are of the family ease, and options are given by fami"),
         ({"weights": "1,2"}, r"^cascade: give a weight for each of the 3 parts, not 2$"),
         ({"parts": {"ease": {"l3": 1}}}, r"^option l3 is unknown"),
     ],
@@ -227,6 +228,15 @@ def test_settled_for_more_data(fits: tuple[Cascade, list[tuple[Any, ...]]], spli
     assert again.ranker.config == made.ranker.settled_config()
     assert [one.config for one in again.retrievers] == [one.config for one in made.retrievers]
     assert Cascade.config_class.from_options(settled.to_dict()) == settled
+
+
+def test_two_of_a_family(make: Make, split: Split) -> None:
+    """They are joined once they are fitted, and cannot be fitted as one."""
+    near, far = (make("markov_chain", history_length=length).fit(split.train) for length in (1, 4))
+    made = Cascade.of([near, far], None, split.validation)
+    assert [one.history_length for one in made.retrievers] == [1, 4]
+    with pytest.raises(InputError, match=r"^cascade: 2 retrievers are of the family markov_chain, and .* Cascade\.of$"):
+        made.settled_config()
 
 
 def test_new_items(words: Recommender, ranker: Ranker, split: Split) -> None:

@@ -100,8 +100,10 @@ class BertRanker(Ranker):
     def _finish(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         if self.config.objective == "rating":
             return  # for which they knew everything
-        self.towers.config = replace(self.towers.config, epochs=self.config.further)
+        first = self.towers.config
+        self.towers.config = replace(first, epochs=self.config.further)
         self.towers.go_on(train, validation, Fitting(**fitting.of_part(f"further-{_TOWERS}")))
+        self.towers.config = first
         self._assemble()
 
     def _with_texts(self, items: pd.DataFrame) -> pd.DataFrame:

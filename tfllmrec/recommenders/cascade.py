@@ -10,8 +10,6 @@ from typing import Any, Self
 import keras
 import numpy as np
 import pandas as pd
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
@@ -22,32 +20,10 @@ from tfllmrec.evaluation.ranking import Ranking, rank_targets
 from tfllmrec.models.cascade import ScoresOfAll, cascade
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.blend import learn_weights
-from tfllmrec.recommenders.config import STRICT, Config, Names, Numbers, Options, Positive
+from tfllmrec.recommenders.cascade_config import CascadeConfig
 from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.lists import AT_ONCE, found_by, scores_of
 from tfllmrec.recommenders.ranker import Ranker
-
-
-@dataclass(frozen=True, config=STRICT)
-class CascadeConfig(Config):
-    """Attributes beside those of every `Config`; of its `history_length` a part reads as much as its own allows.
-
-    retrievers: families that find candidates.
-    ranker: the family that puts them in order, or "" for none.
-    candidates: items that every retriever finds.
-    ranked: items of all those that the ranker scores, the best by the retrievers' weighted sum.
-    weights: of the scores of the retrievers and of the ranker, in that order; () learns them on the validation targets,
-        or makes the parts count alike where there are none.
-    parts: options of the parts by family; what is not said is chosen from the size of the data.
-    """
-
-    history_length: Positive = 100
-    retrievers: Names = ("two_tower", "next_item")
-    ranker: str = "bert_ranker"
-    candidates: Positive = 250
-    ranked: Positive = 100
-    weights: Numbers = ()
-    parts: Options = Field(default_factory=dict)
 
 
 class Cascade(Recommender):
@@ -126,6 +102,7 @@ class Cascade(Recommender):
             return part.fit(train, validation, **fitting.of_part(part.family))
 
         # What is wrong with a part fails here, before any is fitted.
+        self.config.require_options_by_family()
         self.retrievers = [self._unfitted(name, train) for name in self.config.retrievers]
         self.ranker = self._unfitted_ranker(self.config.ranker, train) if self.config.ranker else None
         self._check_parts()
@@ -222,7 +199,12 @@ class Cascade(Recommender):
         return rank_targets(score, targets, longest, k=k, among=among)
 
     def settled_config(self) -> CascadeConfig:
-        """The parts' own, and the weights as they are."""
+        """The parts' own, and the weights as they are.
+
+        Raises:
+            InputError: two parts are of one family, whose options are told apart by nothing.
+        """
+        self.config.require_options_by_family()
         parts = {one.family: one.settled_config().to_dict() for one in self._parts}
         return replace(self.config, parts=parts, weights=tuple(self.weights.tolist()))
 
