@@ -9,7 +9,8 @@ sample of 1,000 users; an answer that is not among them counts 0. Prints one JSO
 order, of the ranker's, and of both blended with weights learnt on the validation lists of 500 other users; the gains
 over the retriever with a bootstrap interval over users; milliseconds for 100 candidates. LISTS is a file that keeps
 what the retriever finds, so that every ranker gets the same; `--out RANKER` keeps the ranker, and a fit that is broken
-off goes on with the same command. `--part validation` asks validation targets instead, to choose between rankers by.
+off goes on with the same command. `--part validation` asks validation targets instead, to choose between rankers by,
+and `--users` more or fewer of them.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from tfllmrec.recommenders.lists import scores_of  # noqa: E402
 from tfllmrec.recommenders.ranker import Ranker  # noqa: E402
 from tfllmrec.training.runs import Run, timed_fit  # noqa: E402
 
-CANDIDATES, TEST_USERS, BLEND_USERS = 100, 1000, 500
+CANDIDATES, BLEND_USERS = 100, 500
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
 
     random = np.random.default_rng(arguments.draw)
     asked = {"validation": split.validation, "test": split.test}[arguments.part]
-    tested, others = np.split(random.permutation(len(asked))[: TEST_USERS + BLEND_USERS], [TEST_USERS])
+    tested, others = np.split(random.permutation(len(asked))[: arguments.users + BLEND_USERS], [arguments.users])
     test = Lists(asked, found[arguments.part]).take(tested)
     known = np.isin(split.validation.users, asked.users[others])
     blended_by = Lists(split.validation, found["validation"])
@@ -69,7 +70,7 @@ def main() -> None:
     name = Path(run.source.data).name
     result: dict[str, Any] = {"benchmark": "ranking", "data": name} | data.summary()
     result |= {"retriever": run.recommender.family, "ranker": ranker.family, "draw": arguments.draw}
-    result |= {"part": arguments.part, "answered": round(len(answered) / len(tested), 4)}
+    result |= {"part": arguments.part, "asked": len(tested), "answered": round(len(answered) / len(tested), 4)}
     result |= {"ndcg@10": {order: round(float(values.mean()), 5) for order, values in gains.items()}}
     for order in ("ranker", "blend"):
         gain = difference(gains[order], gains["retriever"])
@@ -156,6 +157,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the ranker")
     parser.add_argument("--out", type=Path, help="where the fitted ranker is kept; one that is there is asked")
     parser.add_argument("--part", choices=["validation", "test"], default="test", help="validation, to choose by")
+    parser.add_argument("--users", type=int, default=1000, help="how many are drawn to be asked")
     parser.add_argument("--draw", type=int, default=0, help="seed of the sample of users")
     parser.add_argument("--tag", default="", help="ends the name of the result file")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
