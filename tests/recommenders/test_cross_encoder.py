@@ -41,6 +41,13 @@ def test_bfloat16_lasts(make: Callable[..., Any], board: Checkerboard, tmp_path:
     np.testing.assert_array_equal(loaded.score_texts(*texts)[0], trained.score_texts(*texts)[0])
 
 
+@pytest.mark.parametrize(("tuning", "rate"), [("full", 5e-5), ("lora", 5e-4), ("frozen", 1e-3)])
+def test_what_is_little_learns_faster(board: Checkerboard, tuning: str, rate: float) -> None:
+    config = CrossEncoder.config_class
+    assert config.for_data(board.data, {"tuning": tuning}).learning_rate == rate
+    assert config.for_data(board.data, {"tuning": tuning, "learning_rate": 0.1}).learning_rate == 0.1
+
+
 def test_what_would_take_days_is_refused(make: Callable[..., Any], board: Checkerboard) -> None:
     """A pass through BERT for every pair."""
     ranker = make("cross_encoder").fit(board.data, verbose=0)

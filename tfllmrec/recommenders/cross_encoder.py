@@ -1,6 +1,7 @@
 """The cross-encoder family: one BERT reads history and candidate together; the precise ranker of a short list."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -63,10 +64,20 @@ class CrossEncoderConfig(RankerConfig):
     lora_rank: Positive = 4
     precision: Literal["float32", "bfloat16"] = "float32"
     list_size: Positive | None = 8
-    chosen_by: Positive | None = 200
+    chosen_by: Positive | None = 1000
     learning_rate: float = Field(default=5e-5, gt=0)
     batch_size: Positive = 8
     epochs: Positive = 3
+
+    @classmethod
+    def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
+        """What is trained beside BERT's own weights is little, and begins at nothing: it learns at a higher rate."""
+        tuning = str(options.get("tuning"))
+        rate = {"learning_rate": _RATES[tuning]} if tuning in _RATES else {}
+        return cls.from_options({**rate, **options})
+
+
+_RATES = {"lora": 5e-4, "frozen": 1e-3}
 
 
 class CrossEncoder(Ranker):
