@@ -1,0 +1,112 @@
+"""Rankers asked in raw texts: what reaches the models, text by text and token by token."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfllmrec.content.pretrained import Bert, pretrained
+from tfllmrec.content.text_vectors import text_vectors
+from tfllmrec.models.bi_encoder import interaction_head
+from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
+from tfllmrec.models.two_tower import query_encoder
+
+LENGTH, DIM = 3, 8
+LOWEST = np.finfo(np.float32).min
+HISTORIES = [["old", "one", "two", "three"], ["", "new", " \xa0", "best", ""], ["one"], ["", " "]]
+"""Oldest first."""
+READ = [["three", "two", "one"], ["best", "new"], ["one"], []]
+"""What is read of them, newest first."""
+CANDIDATES = [["one", "two", ""], ["best", "\u3000", "two"], ["a", "b", "c"], ["one", "best", "a"]]
+
+
+def padded(rows: list[list[str]]) -> tf.Tensor:
+    return tf.ragged.constant(rows).to_tensor("")
+
+
+@pytest.fixture(scope="module")
+def bert(tiny_bert: Path) -> Bert:
+    return pretrained(tiny_bert)
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[keras.Model, keras.Model, keras.Model]:
+    """Item vectors that are not zeros where texts are blank, an encoder and a head with random weights."""
+    keras.utils.set_random_seed(0)
+    inputs = {"bert": keras.Input((8,), name="bert"), "image": keras.Input((2,), name="image")}
+    joined = keras.layers.Concatenate()([inputs["bert"], inputs["image"]])
+    content = keras.Model(inputs, keras.layers.Dense(DIM, bias_initializer="ones")(joined))
+    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=5, newest=2, heads=2, hidden=8)
+    head = interaction_head(dim=DIM, history_length=LENGTH, hidden=8)
+    random = np.random.default_rng(0)
+    for weight in (*content.weights, *encoder.weights, *head.weights):
+        weight.assign(random.normal(size=weight.shape))
+    return content, encoder, head
+
+
+def test_a_text_is_an_item_that_is_known_by_it_alone(
+    bert: Bert, parts: tuple[keras.Model, keras.Model, keras.Model]
+) -> None:
+    """Nobody's, with zeros for whatever is not there: other modalities, blank texts, and nothing after a history."""
+    content, encoder, head = parts
+
+    texts = sorted({text for row in (*READ, *CANDIDATES) for text in row})
+    vectors = text_vectors(texts, bert, length=6, keep=False)
+    found = content({"bert": vectors, "image": np.zeros((len(texts), 2), np.float32)}).numpy()
+    item = dict(zip(texts, found, strict=True))
+    found = TextRanker(bert, 6, content, encoder, head)(padded(HISTORIES), padded(CANDIDATES)).numpy()
+    assert found.shape == (4, 3)
+    for row, (read, candidates) in enumerate(zip(READ, CANDIDATES, strict=True)):
+        items, there = np.zeros((1, LENGTH, DIM), np.float32), np.zeros((1, LENGTH), bool)
+        for place, text in enumerate(read):
+            items[0, place], there[0, place] = item[text], True
+        query = encoder({"user": np.zeros(1, np.int32), "items": items, "present": there}).numpy()
+        for place, text in enumerate(candidates):
+            if not text.strip():
+                assert found[row, place] == LOWEST
+                continue
+            known = {"query": query, "items": items, "present": there}
+            expected = head({**known, "candidates": item[text][None, None]}).numpy()[0, 0]
+            assert found[row, place] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    assert len(np.unique(found[found > LOWEST].round(2))) == 10
+
+
+class Heard(keras.layers.Layer):
+    """Keeps what it is given; the score of a candidate is its first token."""
+
+    given: tuple[Any, Any]
+
+    def call(self, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        self.given = history, candidates
+        return tf.cast(candidates[:, :, 0], tf.float32)
+
+    def compute_output_spec(self, history: Any, candidates: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(candidates.shape[:2], "float32")
+
+
+def test_a_pair_scorer_gets_bare_tokens(bert: Bert) -> None:
+    """Of titles with what stands between items, newest first; of candidates without. What is too long is cut."""
+
+    def ids(text: str, length: int) -> list[int]:
+        found = [bert.tokenizer.token_to_id(token) for token in text.split()]
+        return [*found, *[0] * (length - len(found))]
+
+    history = keras.Input((2, 4), dtype="int32", name="history")
+    candidates = keras.Input((None, 3), dtype="int32", name="candidates")
+    heard = Heard()
+    scorer = keras.Model({"history": history, "candidates": candidates}, heard(history, candidates))
+    asked = [["x", "ab", "", "c"], [" ", "abcde"], [""]], [["ab", "", "c d e f"], ["a", "b", "a"], ["a", "b", " "]]
+    scores = PairTextRanker(bert, scorer)(*map(padded, asked)).numpy()
+    titles, texts = (part.numpy().tolist() for part in heard.given)
+    nothing = [0, 0, 0, 0]
+    assert titles == [
+        [ids("c [UNK]", 4), ids("a ##b [UNK]", 4)],  # the vocabulary has no ";"
+        [ids("a ##b ##c ##d", 4), nothing],
+        [nothing, nothing],
+    ]
+    a, b = ids("a", 3), ids("b", 3)
+    assert texts == [[ids("a ##b", 3), [0, 0, 0], ids("c d e", 3)], [a, b, a], [a, b, [0, 0, 0]]]
+    assert scores.tolist() == [[a[0], LOWEST, ids("c", 1)[0]], [a[0], b[0], a[0]], [a[0], b[0], LOWEST]]
