@@ -88,3 +88,10 @@ def test_the_callback_tells_every_epoch() -> None:
     ).history
     assert logs["val_ndcg@2"] == pytest.approx([1 / 2, 1 / np.log2(3) / 2, 0])
     assert [given.candidates.tolist() for given in asked] == [[[7, 8, 9]]] * 3
+
+
+def test_the_callback_has_a_number_for_no_lists_at_all() -> None:
+    none = lists_of([[7, 8, 9]], [8]).take(np.arange(0))
+    logs = {"loss": 1.0}
+    ListCallback(lambda lists: np.zeros(lists.candidates.shape, np.float32), none).on_epoch_end(0, logs)
+    assert logs == {"loss": 1.0, "val_ndcg@10": 0.0}

@@ -124,6 +124,23 @@ def test_what_a_trained_head_adds(trained: tuple[ItemIndex, keras.Model, keras.M
             assert found[row, place] == pytest.approx(products.sum() + added[0], rel=1e-3, abs=1e-4)
 
 
+def test_a_rating_is_the_perceptrons_alone_and_reads_the_candidate_as_well() -> None:
+    """For who will have an item may not like it. It starts at the mean."""
+    head = interaction_head(dim=DIM, history_length=LENGTH, heads=HEADS, hidden=8, mean_rating=3.5)
+    items, present = read(HISTORIES)
+    query = RANDOM.normal(size=(len(HISTORIES), DIM)).astype(np.float32)
+    question = {"query": query, "items": items, "present": present, "candidates": VECTORS[CANDIDATES]}
+    np.testing.assert_array_equal(head(question), np.full(CANDIDATES.shape, np.float32(3.5)))
+    for weight in head.trainable_weights:
+        weight.assign(RANDOM.normal(size=weight.shape))
+    weights = {weight.path: weight.numpy() for weight in head.weights}
+    products = query[:, None] * VECTORS[CANDIDATES]
+    told = head.get_layer("target_attention")(items, present, VECTORS[CANDIDATES]).numpy()
+    inner = np.concatenate([products, told, VECTORS[CANDIDATES]], axis=-1) @ weights["hidden/kernel"]
+    expected = np.maximum(inner + weights["hidden/bias"], 0) @ weights["added/kernel"] + weights["added/bias"]
+    np.testing.assert_allclose(head(question), expected[..., 0], rtol=1e-3, atol=1e-4)
+
+
 def test_scores_of_all_are_those_of_the_candidates(trained: tuple[ItemIndex, keras.Model, keras.Model]) -> None:
     index, encoder, head = trained
     every = np.tile(np.arange(ITEMS + 1, dtype=np.int32), (len(HISTORIES), 1))
@@ -166,6 +183,19 @@ def test_dropout_is_for_the_head_alone(trained: tuple[ItemIndex, keras.Model, ke
     np.testing.assert_allclose(ranker(question, training=True), ranker(question), rtol=1e-5, atol=1e-6)
     noisy = bi_encoder(index, encoder, head)
     assert not np.allclose(noisy(question, training=True), noisy(question))
+
+
+def test_dropout_is_on_what_is_read_and_on_the_hidden_units() -> None:
+    """With one hidden unit of a sum: what is kept of the sum varies, and the whole of it comes and goes."""
+    head = interaction_head(dim=DIM, history_length=LENGTH, heads=1, hidden=1, dropout=0.5)
+    for weight in head.trainable_weights:
+        weight.assign(np.full(weight.shape, "kernel" in weight.path))
+    same = {"items": np.ones((200, LENGTH, DIM)), "present": np.ones((200, LENGTH), bool)}
+    question = {"query": np.ones((200, DIM)), **same, "candidates": np.ones((200, 1, DIM))}
+    found = head(question, training=True).numpy()[:, 0] - DIM  # the product of the vectors is not dropped
+    assert np.unique(found.round(3)).size > 4
+    assert 0.3 < np.mean(found == 0) < 0.8
+    assert head(question).numpy()[:, 0] == pytest.approx(np.full(200, DIM + 2 * DIM), rel=1e-5)
 
 
 def test_a_head_survives_saving(trained: tuple[ItemIndex, keras.Model, keras.Model], tmp_path: Path) -> None:

@@ -169,6 +169,14 @@ def test_parts_read_the_newest_items_and_as_many_as_they_can() -> None:
         assert found == best
 
 
+def test_parts_that_read_users_features_get_none_beside_those_that_are_stored() -> None:
+    inputs = scoring_inputs(LENGTH, features=2)
+    given = keras.ops.cast(keras.ops.sum(inputs["user_features"], axis=1, keepdims=True), "float32")
+    scores = Told(A)(inputs["history"]) + given
+    model = cascade([keras.Model(inputs, scores)], None, [1], history_length=LENGTH, candidates=6, ranked=6)
+    np.testing.assert_array_equal(ask(model)[0, 1:], A)
+
+
 SAID = arrays.arrays(np.float32, 6, elements=st.integers(-20, 20), unique=True)
 
 

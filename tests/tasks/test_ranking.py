@@ -126,6 +126,16 @@ def test_the_task_alone() -> None:
     assert float(Ranking("pointwise")(**clicked)) == pytest.approx(np.log(2))
 
 
+def test_a_ranker_is_told_whether_it_is_trained() -> None:
+    candidates = keras.Input((4,), dtype="int32", name="candidates")
+    scores = keras.layers.Dropout(0.5, seed=0)(keras.ops.cast(candidates, "float32"))
+    model = RankingModel(keras.Model({"candidates": candidates}, scores), Ranking())
+    asked = {"candidates": CANDIDATES}
+    np.testing.assert_array_equal(model(asked, training=False), CANDIDATES)
+    dropped = model(asked, training=True).numpy()
+    assert {*np.unique(dropped[THERE] / CANDIDATES[THERE])} == {0, 2}
+
+
 def test_lists_are_learnt() -> None:
     """A score of every item's own that is trained on lists puts the answers first: those with the higher number."""
     candidates = keras.Input((4,), dtype="int32", name="candidates")
