@@ -1,9 +1,12 @@
 """The ranker that reads texts: where its BERT comes from, and items that are known by their text alone."""
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,6 +58,18 @@ def test_an_item_is_what_its_text_is(trained: BertRanker) -> None:
     assert np.abs(expected[0] - expected[1]).min() > 1e-4
 
 
+def test_a_text_is_cut_alike_as_an_item_and_alone(trained: BertRanker) -> None:
+    cut = copy.copy(trained)
+    cut.config = replace(trained.config, text_length=5)  # three letters between [CLS] and [SEP]
+    grown, asked = cut.with_items(NEW), np.array([[21, 22, 23]], np.int32)
+    user, history, texts = np.zeros(1, np.int32), np.array([[22, 21, 0, 0]], np.int32), NEW["title"].tolist()
+    found = grown.score_candidates(user, history, asked).numpy()
+    alone = grown.score_texts([[texts[1], texts[0]]], [texts])
+    np.testing.assert_allclose(alone, found, rtol=1e-3, atol=1e-4)
+    whole = trained.with_items(NEW).score_candidates(user, history, asked).numpy()
+    assert np.abs(found - whole).max() > 1e-3
+
+
 def test_new_items_leave_the_others_as_they_were(trained: BertRanker) -> None:
     grown = trained.with_items(NEW)
     np.testing.assert_array_equal(scores_of(grown), scores_of(trained))
@@ -104,13 +119,26 @@ def test_options_reach_the_towers(trained: BertRanker) -> None:
     assert (config.history_length, config.user_vectors, config.id_dropout) == (4, False, 0.1)
     config = BertRanker.config_class(towers={"vectors": "image", "user_vectors": True, "seed": 9}, seed=2)
     assert config.of_towers()["vectors"] == "image,bert"
+    in_json = BertRanker.config_class.from_options({"towers": '{"vectors": ["image", "sound"]}'})
+    assert in_json.of_towers()["vectors"] == "image,sound,bert"
     assert (config.of_towers()["user_vectors"], config.of_towers()["seed"]) == (False, 2)
     assert BertRanker.config_class.from_options({"towers": '{"dim": 4}'}).of_towers()["dim"] == 4
+
+
+def test_options_reach_the_head(trained: BertRanker, make: Make, split: Split) -> None:
+    made = make("bert_ranker", heads=3, hidden=5, dropout=0.4)
+    made.config, made.towers = made.config_class.from_options(made._options), trained.towers
+    head = made._build(split.train)
+    assert head.get_layer("target_attention").heads == 3
+    assert head.get_layer("hidden").units == 5
+    assert {layer.rate for layer in head.layers if isinstance(layer, keras.layers.Dropout)} == {0.4}
 
 
 def test_wrong_options_of_the_towers(make: Make, split: Split) -> None:
     with pytest.raises(InputError, match=r"^option dims is unknown; there are"):
         make("bert_ranker", towers={"dims": 4}).fit(split.train, verbose=0)
+    with pytest.raises(InputError, match=r"^bert_ranker: its towers do not read users' features; leave user_features "):
+        make("bert_ranker", towers={"user_features": "gender"}).fit(split.train, verbose=0)
 
 
 def test_settled_for_more_data(trained: BertRanker) -> None:

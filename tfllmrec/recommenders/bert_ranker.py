@@ -16,6 +16,7 @@ from tfllmrec.content.backbone import SMALL, backbone
 from tfllmrec.content.templates import item_texts
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
+from tfllmrec.errors import InputError
 from tfllmrec.models.bi_encoder import bi_encoder, interaction_head, scores_of_all
 from tfllmrec.models.scoring import ItemIndex
 from tfllmrec.models.text_ranker import BERT, TextRanker
@@ -53,9 +54,16 @@ class BertRankerConfig(RankerConfig):
     dropout: Fraction = 0.2
 
     def of_towers(self) -> dict[str, Any]:
-        """The options of the two towers."""
+        """The options of the two towers.
+
+        Raises:
+            InputError: they are none, or ask for what a ranker's towers do not read.
+        """
         given = {"id_dropout": 0.1, **self.towers}
-        vectors = ",".join(filter(None, [str(given.pop("vectors", "")), BERT]))
+        chosen = TwoTower.config_class.from_options(given)
+        if chosen.user_features:
+            raise InputError("bert_ranker: its towers do not read users' features; leave user_features out of towers")
+        vectors = ",".join([*chosen.vectors, BERT])
         fixed = {"vectors": vectors, "user_vectors": False, "history_length": self.history_length, "seed": self.seed}
         return given | fixed
 
@@ -91,10 +99,11 @@ class BertRanker(Ranker):
 
     def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         config = self.config
+        self.towers = TwoTower(**config.of_towers())
         texts = item_texts(train.items, config.columns)
         self.bert = backbone(config.backbone, texts, length=config.text_length, seed=config.seed)
         earlier = replace(earlier, items=self._with_texts(earlier.items))
-        self.towers = TwoTower(**config.of_towers()).fit(earlier, validation, **fitting.of_part(_TOWERS))
+        self.towers.fit(earlier, validation, **fitting.of_part(_TOWERS))
         self.before_lists = self.towers.history
 
     def _finish(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
