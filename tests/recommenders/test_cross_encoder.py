@@ -1,19 +1,37 @@
-"""The cross-encoder that trains in bfloat16."""
+"""The cross-encoder: an item is what is written of it, what is tuned of its BERT, and what it computes in."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tfllmrec.data import Checkerboard
+from tfllmrec.content import backbone
+from tfllmrec.content.pretrained import Bert, pretrained
+from tfllmrec.content.templates import item_texts
+from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import CrossEncoder, load
 
+Make = Callable[..., Any]
 HISTORIES = np.array([[1, 3, 5, 7], [2, 4, 0, 0]], np.int32)
 CANDIDATES = np.array([[1, 20, 4], [5, 6, 2]], np.int32)
+NEW = pd.DataFrame({"item_id": ["n1", "n2"], "title": ["花样年华", "odd film 7"], "categories": ["even", "odd|even"]})
+
+
+@pytest.fixture(scope="module")
+def split(board: Checkerboard) -> Split:
+    return leave_one_out(board.data)
+
+
+@pytest.fixture(scope="module")
+def trained(make: Make, split: Split) -> CrossEncoder:
+    """Reads titles and categories of candidates, the last word first."""
+    options = {"columns": "categories,title", "title_length": 9, "text_length": 20, "history_tokens": 17}
+    return make("cross_encoder", **options).fit(split.train, split.validation, verbose=0)
 
 
 def scores_of(ranker: CrossEncoder) -> np.ndarray:
@@ -24,7 +42,72 @@ def policies_of(ranker: CrossEncoder) -> set[str]:
     return {layer.dtype_policy.name for layer in ranker.bert.backbone.layers if layer.weights}
 
 
-def test_bfloat16_lasts(make: Callable[..., Any], board: Checkerboard, tmp_path: Path) -> None:
+def test_an_item_is_its_title_in_a_history_and_its_columns_as_a_candidate(trained: CrossEncoder, split: Split) -> None:
+    """New items by their indices like those that it has learnt from, and the same texts that nobody has."""
+    grown, columns = trained.with_items(NEW), ["item_id", "title", "categories"]
+    items = pd.concat([split.train.items[columns], NEW], ignore_index=True)
+    titles, texts = items["title"].tolist(), item_texts(items, ["categories", "title"])
+    assert texts[20:] == ["even. 花样年华", "odd, even. odd film 7"]
+    histories = np.array([[1, 21, 3, 0], [22, 2, 5, 9], [21, 0, 0, 0]], np.int32)
+    candidates = np.array([[2, 21, 22], [22, 1, 20], [21, 22, 4]], np.int32)
+    found = grown.score_candidates(np.zeros(3, np.int32), histories, candidates).numpy()
+    read = [[titles[item - 1] for item in row if item] for row in histories]
+    expected = grown.score_texts(read, [[texts[item - 1] for item in row] for row in candidates])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert np.ptp(found, axis=1).min() > 1e-4
+    np.testing.assert_array_equal(scores_of(grown), scores_of(trained))
+    assert grown.score(np.zeros(3, np.int32), histories).shape == (3, 23)
+
+
+def test_the_frame_is_that_of_the_tokenizer(trained: CrossEncoder) -> None:
+    pairs, tokenizer = trained.model.get_layer("pair_scorer").get_layer("pairs"), trained.bert.tokenizer
+    assert [tokenizer.id_to_token(token) for token in (pairs.start, pairs.separator)] == ["[CLS]", "[SEP]"]
+    assert pairs.history_tokens == 17
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora", "frozen"])
+def test_what_is_tuned_of_bert(tuning: str, make: Make, split: Split, tiny_bert: Path) -> None:
+    made = make("cross_encoder", tuning=tuning, lora_rank=3, learning_rate=1e-2).fit(split.train, verbose=0)
+    before = {weight.path: weight.numpy() for weight in pretrained(tiny_bert).backbone.weights}
+    after = {weight.path: weight.numpy() for weight in made.bert.backbone.weights}
+    moved = {path.split("/")[-1] for path, values in before.items() if (values != after[path]).any()}
+    added = {path: values for path, values in after.items() if path not in before}
+    score = made.model.get_layer("pair_scorer").get_layer("score")
+    assert score.bias.numpy() != 0
+    expected = {"full": {"kernel", "embeddings", "gamma", "beta", "bias"}, "lora": {"bias"}, "frozen": set()}
+    assert moved == expected[tuning]
+    assert (added == {}) == (tuning != "lora")
+    assert all(3 in values.shape and values.any() for values in added.values())  # one half of them starts at 0
+
+
+def test_a_small_bert_has_places_for_a_whole_pair(
+    make: Make, split: Split, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns from what is written of candidates."""
+    told: list[Any] = []
+
+    def small(texts: list[str], **options: Any) -> Bert:
+        told.extend((texts, options))
+        return pretrained(tiny_bert)
+
+    monkeypatch.setattr(backbone, "small_bert", small)
+    made = make("cross_encoder", backbone="small", columns="title", seed=4)
+    made.config = made.config_class.from_options(made._options)
+    made._prepare(split.train)
+    assert told == [split.train.items["title"].tolist(), {"length": 20 + 12 + 3, "seed": 4}]
+
+
+def test_a_pair_longer_than_the_bert_reads(make: Make, split: Split) -> None:
+    with pytest.raises(InputError) as error:
+        make("cross_encoder", history_tokens=26).fit(split.train, verbose=0)
+    assert str(error.value) == (
+        "cross_encoder: this BERT reads 40 tokens at most, and a pair has 41, history_tokens + text_length + 3; "
+        "give fewer of one of them"
+    )
+    assert make("cross_encoder", history_tokens=25).fit(split.train, verbose=0)
+
+
+def test_bfloat16_lasts(make: Make, board: Checkerboard, tmp_path: Path) -> None:
     """BERT computes in it, trained and loaded; weights and scores are float32."""
     trained = make("cross_encoder", precision="bfloat16").fit(board.data, verbose=0)
     assert np.isfinite(trained.history["loss"]).all()
@@ -48,7 +131,7 @@ def test_what_is_little_learns_faster(board: Checkerboard, tuning: str, rate: fl
     assert config.for_data(board.data, {"tuning": tuning, "learning_rate": 0.1}).learning_rate == 0.1
 
 
-def test_what_would_take_days_is_refused(make: Callable[..., Any], board: Checkerboard) -> None:
+def test_what_would_take_days_is_refused(make: Make, board: Checkerboard) -> None:
     """A pass through BERT for every pair."""
     ranker = make("cross_encoder").fit(board.data, verbose=0)
     _, targets = leave_last_out(board.data)

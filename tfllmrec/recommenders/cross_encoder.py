@@ -102,6 +102,11 @@ class CrossEncoder(Ranker):
         config = self.config
         texts, places = item_texts(train.items, config.columns), config.history_tokens + config.text_length + FRAME
         bert = backbone(config.backbone, texts, length=places, seed=config.seed)
+        if places > bert.backbone.max_sequence_length:
+            raise InputError(
+                f"cross_encoder: this BERT reads {bert.backbone.max_sequence_length} tokens at most, and a pair has "
+                f"{places}, history_tokens + text_length + {FRAME}; give fewer of one of them"
+            )
         self.bert = bert.computing_in_bfloat16() if config.precision == "bfloat16" else bert
         self._tokenizer = self.bert.tokenizer
 
