@@ -12,6 +12,7 @@ from tfllmrec.data.lists import Lists, union
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import FAMILIES, Cascade, Recommender, Word2Vec
 from tfllmrec.recommenders.blend import learn_weights
+from tfllmrec.recommenders.lists import scores_of
 from tfllmrec.recommenders.ranker import Ranker
 
 Make = Callable[..., Any]
@@ -80,8 +81,20 @@ def test_given_weights_are_not_learnt(popular: Recommender, chain: Recommender, 
     for weights in ((3, 0.5), "3,0.5"):
         made = Cascade.of([popular, chain], None, split.validation, weights=weights, **SIZES)
         np.testing.assert_array_equal(made.weights, [3, 0.5])
-    alike = Cascade.of([popular, chain], **SIZES)  # without anything to learn from
-    assert (alike.weights > 0).all()
+
+
+def test_without_anything_to_learn_from_the_parts_count_alike(
+    popular: Recommender, chain: Recommender, ranker: Ranker, split: Split
+) -> None:
+    """Their weighted scores of what is found for known users spread alike; empty places do not count."""
+    made, users = Cascade.of([popular, chain], ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
+    asked = Targets(users, split.train.histories.take(users), np.ones_like(users))
+    lists = union([Lists(asked, one.rank(asked, 6).top) for one in (popular, chain)])
+    there = lists.candidates > 0
+    assert not there.all()
+    scores = [scores_of(popular, lists), scores_of(chain, lists), ranker.score_lists(lists)]
+    for weight, said in zip(made.weights, scores, strict=True):
+        assert weight * said[there].std() == pytest.approx(1, rel=1e-3)
 
 
 def test_scores_are_the_weighted_sum_of_the_parts(

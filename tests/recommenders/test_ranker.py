@@ -11,6 +11,7 @@ import pytest
 
 from tfllmrec.data import Checkerboard, Dataset, Split, Targets, leave_one_out
 from tfllmrec.data.lists import Lists
+from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import FAMILIES, load
 from tfllmrec.recommenders.ranker import Ranker
@@ -89,6 +90,37 @@ def test_what_is_learnt_from_are_the_lists_with_their_answer_as_they_were_found(
         assert learnt_from.tolist() == ([candidates.tolist()] if answer in candidates else [])
 
 
+def unfitted(make: Make, **options: Any) -> Ranker:
+    made = make("bert_ranker", **options)
+    made.config = made.config_class.from_options(made._options)
+    return made
+
+
+def test_a_sample_of_the_lists_may_do_to_choose_by(make: Make, split: Split) -> None:
+    """One for every seed, and not the first ones."""
+    samples = []
+    for seed in (0, 0, 1):
+        made, spy = unfitted(make, chosen_by=5, seed=seed), Spy()
+        made.retrieve = spy
+        made._make_lists(split.train, *leave_last_out(split.train), split.validation)
+        users = made._to_choose_by.targets.users.tolist()
+        assert len({*users}) == 5
+        rows = [spy.found[1].targets.users.tolist().index(user) for user in users]
+        np.testing.assert_array_equal(made._to_choose_by.candidates, spy.found[1].candidates[rows])
+        samples.append(users)
+    assert samples[0] == samples[1] != samples[2]
+    assert {*samples[0]} != {*split.validation.users[:5].tolist()}
+
+
+def test_lists_are_cut_to_their_size_in_training(spied: tuple[Ranker, Spy], make: Make, split: Split) -> None:
+    for size, width in ((None, 10), (3, 3)):
+        made = unfitted(make, list_size=size, batch_size=7)
+        made._lists = spied[0]._lists
+        features, labels = next(iter(made._batches(split.train, 0)))
+        assert features["candidates"].shape == labels.shape == (7, width)
+        np.testing.assert_array_equal(labels.numpy().sum(axis=1), 1)
+
+
 def test_nothing_to_learn_from(make: Make, split: Split) -> None:
     made = make("bert_ranker", candidates=3)
     made.retrieve = lambda _, questions: [Lists(asked, np.zeros((len(asked), 3), np.int32)) for asked in questions]
@@ -97,8 +129,7 @@ def test_nothing_to_learn_from(make: Make, split: Split) -> None:
 
 
 def test_lists_come_from_the_family_that_is_named(make: Make, split: Split) -> None:
-    made = make("bert_ranker", retriever="ease", candidates=7, seed=3)
-    made.config = made.config_class.from_options(made._options)
+    made = unfitted(make, retriever="ease", candidates=7, seed=3)
     [found] = made.retrieve(split.train, [split.validation])
     expected = FAMILIES["ease"](seed=3).fit(split.train, verbose=0).rank(split.validation, 7).top
     np.testing.assert_array_equal(found.candidates, expected)

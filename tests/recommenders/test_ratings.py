@@ -7,7 +7,7 @@ import pytest
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import rmse
-from tfllmrec.recommenders import FAMILIES, load
+from tfllmrec.recommenders import FAMILIES, TwoTower, load
 
 USERS, ITEMS = 60, 12
 TOWERS = {"dim": 8, "hidden": 8, "epochs": 1}
@@ -56,6 +56,34 @@ def test_ratings_are_learnt_and_survive_saving(family, data, tiny_bert, tmp_path
     )
     ranker.save(tmp_path / "saved")
     np.testing.assert_allclose(load(tmp_path / "saved").expected_ratings(split.test), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", OPTIONS)
+def test_ratings_start_at_their_mean(family, data, tiny_bert, monkeypatch):
+    """Also after an empty history, where popularity is no rating. The towers knew everything and do not go on."""
+    monkeypatch.setattr(TwoTower, "go_on", lambda *_: pytest.fail("there is nothing to go on with"))
+    options = {**OPTIONS[family], "learning_rate": 1e-9, "epochs": 1, "objective": "rating", "history_length": 4}
+    ranker = FAMILIES[family](**options, backbone=str(tiny_bert)).fit(data, verbose=0)
+    [bias] = [weight.numpy() for weight in ranker.model.weights if weight.path in ("added/bias", "score/bias")]
+    np.testing.assert_allclose(bias, [data.ratings.mean()], rtol=1e-5)
+    candidates = np.array([[1, 2, 3]], np.int32)
+    found = ranker.score_candidates(np.zeros(1, np.int32), np.zeros((1, 4), np.int32), candidates)
+    popular = np.log1p(data.item_counts[candidates])
+    assert np.abs(found - popular).min() > 1e-3
+    if family == "bert_ranker":  # whose head adds nothing at first
+        np.testing.assert_allclose(found, np.full((1, 3), data.ratings.mean()), rtol=1e-5)
+
+
+def test_a_later_epoch_has_the_order_that_it_has_in_an_unbroken_fit(data, tiny_bert):
+    ranker = FAMILIES["bert_ranker"](objective="rating", backbone=str(tiny_bert), history_length=4, batch_size=50)
+    ranker.config = ranker.config_class.from_options(ranker._options)
+
+    def users(batches):
+        return [features["user"].tolist() for features, _ in batches.as_numpy_iterator()]
+
+    unbroken = ranker._batches(data, 0)
+    first, second = users(unbroken), users(unbroken)
+    assert users(ranker._batches(data, 1)) == second != first
 
 
 def test_no_ratings_to_learn_from(data, tiny_bert):
