@@ -7,7 +7,8 @@ top-100; one request at a time, in a TensorFlow session of this process as TF Se
 
 - `recommend`: the exported signature, from string ids to ids, titles and scores;
 - `recommend_ids`: its int32 core;
-- `two_tower`, `next_item`: their scores of all items; `bert_ranker`: its scores of 100 candidates.
+- `two_tower`, `next_item`: their scores of all items; `bert_ranker`: its scores of 100 candidates; `models`: all three
+  in one graph, the ranker after the others, so that they compete for caches as they do in the cascade.
 
 They take turns, so that other work on the machine meets all of them. Prints one JSON line: p50 of each, and which
 shares of `recommend` are the models, strings (`recommend` beyond its core) and merging (the core beyond the models).
@@ -32,28 +33,37 @@ from common import progress, report  # noqa: E402
 from load import one_by_one, rounded, take_turns  # noqa: E402
 
 from tfllmrec import Dataset, NextItem, TwoTower  # noqa: E402
+from tfllmrec.content.small_bert import small_bert  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
 from tfllmrec.recommenders import BertRanker, Cascade  # noqa: E402
 from tfllmrec.serving.session import ServedModel  # noqa: E402
 
-USERS, TOP_K, CANDIDATES, RANKED = 2_000, 100, 250, 100
+USERS, POPULAR, TOP_K, CANDIDATES, RANKED = 2_000, 50, 100, 250, 100
 
 
-def made_cascade(items: int) -> Cascade:
-    """Parts that were fitted for one epoch."""
+def made_cascade(folder: Path, items: int) -> Cascade:
+    """Parts that were fitted for one epoch, on users who had items of their own and then some that many had in turn."""
     random = np.random.default_rng(0)
-    names = [f"item-{number}" for number in range(items)]
-    words = random.choice([f"word{number}" for number in range(500)], (items, 4))
-    users = np.arange(items) % USERS
+    names = np.array([f"item-{number}" for number in range(items)])
+    titles = [" ".join(words) for words in random.choice([f"word{number}" for number in range(500)], (items, 4))]
+    users = np.arange(USERS)
+    had = np.concatenate([np.arange(items), *(users % POPULAR + turn for turn in range(3))])
     data = Dataset.from_frames(
-        pd.DataFrame({"user_id": [f"user-{user}" for user in users], "item_id": names, "timestamp": np.arange(items)}),
-        pd.DataFrame({"item_id": names, "title": [" ".join(title) for title in words]}),
+        pd.DataFrame(
+            {
+                "user_id": [f"user-{user}" for user in (*(np.arange(items) % USERS), *np.tile(users, 3))],
+                "item_id": names[had],
+                "timestamp": np.arange(len(had)),
+            }
+        ).drop_duplicates(["user_id", "item_id"]),
+        pd.DataFrame({"item_id": names, "title": titles}),
     )
+    small_bert(titles[:1000], epochs=1).save(folder / "bert")
     towers: dict[str, Any] = {"dim": 64, "epochs": 1, "loss": "sampled", "history_length": 50}
     parts = {
         "two_tower": TwoTower(**towers),
         "next_item": NextItem(dim=64, units=64, history_length=50, loss="sampled", epochs=1),
-        "ranker": BertRanker(towers=towers, epochs=1),
+        "ranker": BertRanker(backbone=str(folder / "bert"), towers=towers, epochs=1, further=1),
     }
     for name, part in parts.items():
         progress(f"{name} is fitted")
@@ -65,7 +75,7 @@ def made_cascade(items: int) -> Cascade:
 
 
 def bare_export(folder: Path, models: dict[str, keras.Model]) -> Path:
-    """Models and nothing around them."""
+    """Models and nothing around them: each alone, and all in one graph, the last one after the others."""
 
     class Bare(tf.Module):
         def __init__(self) -> None:
@@ -73,21 +83,36 @@ def bare_export(folder: Path, models: dict[str, keras.Model]) -> Path:
             self.weights_ = [variable.value for model in models.values() for variable in model.variables]
 
         def function(self, model: keras.Model) -> Any:
-            specs = [tf.TensorSpec(given.shape, given.dtype, name) for name, given in model.input.items()]
-            names = list(model.input)
+            return self._function(model, lambda inputs: model(inputs, training=False))
 
-            def answer(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-                return {"scores": model(dict(zip(names, inputs, strict=True)), training=False)}
+        def together(self) -> Any:
+            *retrievers, ranker = models.values()
 
-            return tf.function(answer, input_signature=specs, autograph=False)
+            def answer(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+                asked = {name: inputs[name] for name in ("user", "history")}
+                highest = tf.add_n([tf.reduce_max(one(asked, training=False)) for one in retrievers])
+                nothing = tf.cast(highest == tf.float32.max, tf.int32)  # but it has to be known first
+                return ranker(inputs | {"candidates": inputs["candidates"] + nothing}, training=False)
+
+            return self._function(ranker, answer)
+
+        def _function(self, like: keras.Model, answer: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Any:
+            names = list(like.input)
+            specs = [tf.TensorSpec(given.shape, given.dtype, name) for name, given in like.input.items()]
+
+            def scores(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+                return {"scores": answer(dict(zip(names, inputs, strict=True)))}
+
+            return tf.function(scores, input_signature=specs, autograph=False)
 
     module, path = Bare(), folder / "bare" / "1"
-    tf.saved_model.save(module, str(path), signatures={name: module.function(one) for name, one in models.items()})
+    functions = {name: module.function(one) for name, one in models.items()} | {"models": module.together()}
+    tf.saved_model.save(module, str(path), signatures=functions)
     return path
 
 
 def measure(folder: Path, items: int, turns: int, count: int) -> dict[str, Any]:
-    cascade = made_cascade(items)
+    cascade = made_cascade(folder, items)
     assert cascade.ranker is not None, "made with one"
     models = {one.family: one.scorer for one in cascade.retrievers} | {"bert_ranker": cascade.ranker.ranker}
     with silent_stderr():
@@ -112,18 +137,18 @@ def measure(folder: Path, items: int, turns: int, count: int) -> dict[str, Any]:
         "next_item": indices,
         "bert_ranker": [one | {"candidates": row} for one, row in zip(indices, candidates, strict=True)],
     }
+    asked["models"] = asked["bert_ranker"]
 
     def task(name: str) -> Callable[[], Any]:
         model = whole if name.startswith("recommend") else bare
         return lambda: one_by_one(lambda inputs: model.run(name, inputs), asked[name], count)
 
     found = take_turns({name: task(name) for name in asked}, turns)
-    p50 = {name: found[name]["p50_ms"] for name in asked}
-    compute = sum(p50[name] for name in models)
+    whole_p50, core, compute = (found[name]["p50_ms"] for name in ("recommend", "recommend_ids", "models"))
     shares = {
-        "models": compute / p50["recommend"],
-        "strings": 1 - p50["recommend_ids"] / p50["recommend"],
-        "merging": (p50["recommend_ids"] - compute) / p50["recommend"],
+        "models": compute / whole_p50,
+        "strings": (whole_p50 - core) / whole_p50,
+        "merging": (core - compute) / whole_p50,
     }
     sizes = {"items": items, "top_k": TOP_K, "candidates": 2 * CANDIDATES, "ranked": RANKED, "history": length}
     return {"benchmark": "cascade_latency"} | sizes | {"measured": found, "shares": shares}

@@ -1,11 +1,13 @@
 """The best items, without those that must not come back."""
 
 import numpy as np
+import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tfllmrec.models.top_items import LOWEST, exclude_items, top_items
+from tfllmrec.models.top_items import LOWEST, exclude_items, top_items, top_k
 
 SCORES = np.array([[9, 5, 7, 6, 8], [9, 1, 2, 3, 4]], np.float32)
 
@@ -30,6 +32,7 @@ def test_fewer_left_than_asked_for() -> None:
     assert (items.dtype, scores.dtype) == ("int32", "float32")
 
 
+TIES = st.integers(1, 600).flatmap(lambda n: arrays.arrays(np.float32, (2, n), elements=st.sampled_from([0, 1, 2])))
 # No subnormal numbers: TensorFlow takes them for zero, and so for equal.
 FLOATS = st.floats(-3, 3, width=32, allow_subnormal=False)
 
@@ -46,3 +49,16 @@ def test_against_sorting(scores: np.ndarray, excluded: np.ndarray, k: int) -> No
         left = [item for item in range(1, 6) if item not in excluded[row]]
         best = sorted(left, key=lambda item: -scores[row, item])[:k]
         np.testing.assert_array_equal(found[row], best + [0] * (k - len(best)))
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@settings(max_examples=30, deadline=None)
+@given(scores=TIES, k=st.integers(1, 5))
+def test_equal_scores_come_in_their_order(dynamic: bool, scores: np.ndarray, k: int) -> None:
+    """As `tf.math.top_k` has them, with few columns and with many."""
+    k = min(k, scores.shape[1])
+    scores[:, -1] = [LOWEST, 3]
+    values, columns = top_k(scores, tf.constant(k) if dynamic else k)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(columns, order)
+    np.testing.assert_array_equal(values, np.take_along_axis(scores, order, axis=1))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfllmrec.models.history import NewestFirst
@@ -46,10 +45,10 @@ class _Merge(keras.layers.Layer):
 
 
 def _without_repeats(items: tf.Tensor) -> tf.Tensor:
-    """Rows of items in which all but the first of equal ones are 0."""
-    same = items[:, :, None] == items[:, None, :]
-    before = tf.constant(np.tri(items.shape[1], k=-1, dtype=bool))
-    return tf.where(tf.reduce_any(same & before, axis=2), 0, items)
+    """Rows of items in their order, in which all but the first of equal ones are 0."""
+    items = tf.sort(items, axis=1)
+    again = tf.pad(items[:, 1:] == items[:, :-1], [[0, 0], [1, 0]])
+    return tf.where(again, 0, items)
 
 
 class _OnTop(keras.layers.Layer):
