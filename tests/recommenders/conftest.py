@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec.content import backbone
+from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.data import Dataset
 from tfllmrec.recommenders import FAMILIES, Recommender, load
 
@@ -45,6 +47,31 @@ def make(quick_ranking: dict[str, dict[str, Any]]) -> Callable[..., Recommender]
     """A family by name, quick to fit; histories are cut to 4 items, fewer than most users have."""
     quick = QUICK | quick_ranking
     return lambda name, **options: FAMILIES[name](**{"history_length": 4, **quick.get(name, {}), **options})
+
+
+@pytest.fixture(scope="session")
+def configured(make: Callable[..., Recommender]) -> Callable[..., Recommender]:
+    """The same, not to be fitted whole: with its configuration, as `fit` has it at the start."""
+
+    def configured(name: str, **options: Any) -> Recommender:
+        made = make(name, **options)
+        made.config = made.config_class.from_options(made._options)
+        return made
+
+    return configured
+
+
+@pytest.fixture
+def asked_of_small_bert(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What a small BERT is to learn from and how, texts and options; it is `tiny_bert` in any case."""
+    told: list[Any] = []
+
+    def small(texts: list[str], **options: Any) -> Bert:
+        told.extend((texts, options))
+        return pretrained(tiny_bert)
+
+    monkeypatch.setattr(backbone, "small_bert", small)
+    return told
 
 
 @pytest.fixture(scope="session", params=FAMILIES)

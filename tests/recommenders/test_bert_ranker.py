@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfllmrec.content import backbone
-from tfllmrec.content.pretrained import Bert, pretrained
+from tfllmrec.content.pretrained import pretrained
 from tfllmrec.content.templates import item_texts
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.data import Checkerboard, Split, leave_one_out
@@ -125,9 +124,9 @@ def test_options_reach_the_towers(trained: BertRanker) -> None:
     assert BertRanker.config_class.from_options({"towers": '{"dim": 4}'}).of_towers()["dim"] == 4
 
 
-def test_options_reach_the_head(trained: BertRanker, make: Make, split: Split) -> None:
-    made = make("bert_ranker", heads=3, hidden=5, dropout=0.4)
-    made.config, made.towers = made.config_class.from_options(made._options), trained.towers
+def test_options_reach_the_head(trained: BertRanker, configured: Make, split: Split) -> None:
+    made = configured("bert_ranker", heads=3, hidden=5, dropout=0.4)
+    made.towers = trained.towers
     head = made._build(split.train)
     assert head.get_layer("target_attention").heads == 3
     assert head.get_layer("hidden").units == 5
@@ -153,18 +152,11 @@ def test_settled_for_more_data(trained: BertRanker) -> None:
 
 
 def test_a_small_bert_learns_from_the_items_own_texts(
-    make: Make, split: Split, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make: Make, split: Split, asked_of_small_bert: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    told: list[Any] = []
-
-    def small(texts: list[str], **options: Any) -> Bert:
-        told.extend((texts, options))
-        return pretrained(tiny_bert)
-
-    monkeypatch.setattr(backbone, "small_bert", small)
     monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
     made = make("bert_ranker", backbone="small", text_length=20, seed=4, epochs=1).fit(split.train, verbose=0)
-    texts, options = told
+    texts, options = asked_of_small_bert
     assert texts == item_texts(split.train.items, made.config.columns)
     assert options == {"length": 20, "seed": 4}
     assert not (tmp_path / "cache").exists()  # nobody will meet this BERT again

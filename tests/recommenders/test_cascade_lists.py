@@ -30,11 +30,11 @@ class Told:
 
 
 def test_retrievers_are_fitted_once_more_for_the_lists_as_long_as_was_best(
-    make: Callable[..., Any], board: Checkerboard
+    configured: Callable[..., Any], board: Checkerboard
 ) -> None:
     split = leave_one_out(board.data)
-    made = make("cascade")
-    made.config, made.retrievers = made.config_class.from_options(made._options), [Told("options")]
+    made = configured("cascade")
+    made.retrievers = [Told("options")]
     earlier, last = leave_last_out(split.train)
     for validation, config in ((split.validation, "options, as long as was best"), (None, "options")):
         [lists] = made._retrieve(split.train, validation, earlier, [last])

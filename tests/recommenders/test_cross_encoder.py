@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfllmrec.content import backbone
-from tfllmrec.content.pretrained import Bert, pretrained
+from tfllmrec.content.pretrained import pretrained
 from tfllmrec.content.templates import item_texts
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.data.splits import leave_last_out
@@ -81,20 +80,11 @@ def test_what_is_tuned_of_bert(tuning: str, make: Make, split: Split, tiny_bert:
 
 
 def test_a_small_bert_has_places_for_a_whole_pair(
-    make: Make, split: Split, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+    configured: Make, split: Split, asked_of_small_bert: list[Any]
 ) -> None:
     """It learns from what is written of candidates."""
-    told: list[Any] = []
-
-    def small(texts: list[str], **options: Any) -> Bert:
-        told.extend((texts, options))
-        return pretrained(tiny_bert)
-
-    monkeypatch.setattr(backbone, "small_bert", small)
-    made = make("cross_encoder", backbone="small", columns="title", seed=4)
-    made.config = made.config_class.from_options(made._options)
-    made._prepare(split.train)
-    assert told == [split.train.items["title"].tolist(), {"length": 20 + 12 + 3, "seed": 4}]
+    configured("cross_encoder", backbone="small", columns="title", seed=4)._prepare(split.train)
+    assert asked_of_small_bert == [split.train.items["title"].tolist(), {"length": 20 + 12 + 3, "seed": 4}]
 
 
 def test_a_pair_longer_than_the_bert_reads(make: Make, split: Split) -> None:

@@ -90,17 +90,11 @@ def test_what_is_learnt_from_are_the_lists_with_their_answer_as_they_were_found(
         assert learnt_from.tolist() == ([candidates.tolist()] if answer in candidates else [])
 
 
-def unfitted(make: Make, **options: Any) -> Ranker:
-    made = make("bert_ranker", **options)
-    made.config = made.config_class.from_options(made._options)
-    return made
-
-
-def test_a_sample_of_the_lists_may_do_to_choose_by(make: Make, split: Split) -> None:
+def test_a_sample_of_the_lists_may_do_to_choose_by(configured: Make, split: Split) -> None:
     """One for every seed, and not the first ones."""
     samples = []
     for seed in (0, 0, 1):
-        made, spy = unfitted(make, chosen_by=5, seed=seed), Spy()
+        made, spy = configured("bert_ranker", chosen_by=5, seed=seed), Spy()
         made.retrieve = spy
         made._make_lists(split.train, *leave_last_out(split.train), split.validation)
         users = made._to_choose_by.targets.users.tolist()
@@ -112,9 +106,9 @@ def test_a_sample_of_the_lists_may_do_to_choose_by(make: Make, split: Split) -> 
     assert {*samples[0]} != {*split.validation.users[:5].tolist()}
 
 
-def test_lists_are_cut_to_their_size_in_training(spied: tuple[Ranker, Spy], make: Make, split: Split) -> None:
+def test_lists_are_cut_to_their_size_in_training(spied: tuple[Ranker, Spy], configured: Make, split: Split) -> None:
     for size, width in ((None, 10), (3, 3)):
-        made = unfitted(make, list_size=size, batch_size=7)
+        made = configured("bert_ranker", list_size=size, batch_size=7)
         made._lists = spied[0]._lists
         features, labels = next(iter(made._batches(split.train, 0)))
         assert features["candidates"].shape == labels.shape == (7, width)
@@ -128,8 +122,8 @@ def test_nothing_to_learn_from(make: Make, split: Split) -> None:
         made.fit(split.train, split.validation, verbose=0)
 
 
-def test_lists_come_from_the_family_that_is_named(make: Make, split: Split) -> None:
-    made = unfitted(make, retriever="ease", candidates=7, seed=3)
+def test_lists_come_from_the_family_that_is_named(configured: Make, split: Split) -> None:
+    made = configured("bert_ranker", retriever="ease", candidates=7, seed=3)
     [found] = made.retrieve(split.train, [split.validation])
     expected = FAMILIES["ease"](seed=3).fit(split.train, verbose=0).rank(split.validation, 7).top
     np.testing.assert_array_equal(found.candidates, expected)

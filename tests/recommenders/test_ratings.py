@@ -74,9 +74,8 @@ def test_ratings_start_at_their_mean(family, data, tiny_bert, monkeypatch):
         np.testing.assert_allclose(found, np.full((1, 3), data.ratings.mean()), rtol=1e-5)
 
 
-def test_a_later_epoch_has_the_order_that_it_has_in_an_unbroken_fit(data, tiny_bert):
-    ranker = FAMILIES["bert_ranker"](objective="rating", backbone=str(tiny_bert), history_length=4, batch_size=50)
-    ranker.config = ranker.config_class.from_options(ranker._options)
+def test_a_later_epoch_has_the_order_that_it_has_in_an_unbroken_fit(data, configured):
+    ranker = configured("bert_ranker", objective="rating", batch_size=50)
 
     def users(batches):
         return [features["user"].tolist() for features, _ in batches.as_numpy_iterator()]

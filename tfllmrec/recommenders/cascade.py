@@ -202,7 +202,7 @@ class Cascade(Recommender):
         """The parts' own, and the weights as they are.
 
         Raises:
-            InputError: two parts are of one family, whose options are told apart by nothing.
+            InputError: two retrievers are of one family, whose options are told apart by nothing.
         """
         self.config.require_options_by_family()
         parts = {one.family: one.settled_config().to_dict() for one in self._parts}

@@ -84,7 +84,8 @@ class CrossEncoder(Ranker):
     """A BERT that reads "history text [SEP] item text" (Nogueira and Cho, 2019), fine-tuned on lists.
 
     A candidate costs a pass through BERT, so it is for short lists: `score_candidates`, and as the ranker of a
-    `Cascade`. `recommend` and `evaluate` ask it for every item of the catalogue, and what would take days is refused.
+    `Cascade`. `recommend` and `evaluate` ask it for every item of the catalogue, and more than ten million pairs
+    at once are refused.
 
     Example:
         >>> model = CrossEncoder(backbone="all-minilm-l6-v2", tuning="lora").fit(split.train, split.validation)
