@@ -11,6 +11,11 @@ from tfllmrec.data import Checkerboard, checkerboard
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: begun last, it would run on when all others have ended."""
+    items.sort(key=lambda item: item.path.name != "test_tutorials.py")
+
+
 @pytest.fixture(scope="session")
 def board() -> Checkerboard:
     """40 users, 20 items, and the one right answer for every user."""

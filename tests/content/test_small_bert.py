@@ -64,15 +64,18 @@ def test_chinese_titles_are_read_by_what_other_chinese_titles_taught() -> None:
     assert bert_of(learn_wordpieces(["Alien", "Heat"], 1000)).unknown_share(CHINESE) == 1
 
 
-def test_equal_texts_and_seeds_give_equal_weights() -> None:
-    first = small_bert(CHINESE + HOSTILE, **SMALL)
-    assert small_bert(CHINESE + HOSTILE, **SMALL).fingerprint == first.fingerprint
-    assert small_bert(CHINESE + HOSTILE, **SMALL, seed=1).fingerprint != first.fingerprint
-    assert all(np.isfinite(weight.numpy()).all() for weight in first.backbone.weights)
+@pytest.fixture(scope="module")
+def bert() -> Bert:
+    return small_bert(CHINESE + HOSTILE, **SMALL)
 
 
-def test_the_same_vectors_from_a_folder(tmp_path: Path) -> None:
-    bert = small_bert(CHINESE + HOSTILE, **SMALL)
+def test_equal_texts_and_seeds_give_equal_weights(bert: Bert) -> None:
+    assert small_bert(CHINESE + HOSTILE, **SMALL).fingerprint == bert.fingerprint
+    assert small_bert(CHINESE + HOSTILE, **SMALL, seed=1).fingerprint != bert.fingerprint
+    assert all(np.isfinite(weight.numpy()).all() for weight in bert.backbone.weights)
+
+
+def test_the_same_vectors_from_a_folder(bert: Bert, tmp_path: Path) -> None:
     assert (bert.backbone.num_layers, bert.backbone.hidden_dim, bert.backbone.max_sequence_length) == (1, 8, 12)
     bert.save(tmp_path / "model")
     again = pretrained(tmp_path / "model")

@@ -19,6 +19,11 @@ def test_a_sentence_for_every_column_that_is_there() -> None:
     assert item_texts(items, ["text", "director"]) == ["A ship.", "", ""]
 
 
+@pytest.mark.parametrize("title", ["Mr. & Mrs.", "Oh!", "What?", "And then…", "活着。"])
+def test_a_sentence_that_ends_gets_no_second_end(title: str) -> None:
+    assert item_texts(pd.DataFrame({"title": [title], "year": [1979]})) == [f"{title} 1979"]
+
+
 @pytest.mark.parametrize("years", [pd.Series([1979.0, None]), pd.Series([1979, pd.NA], dtype="Int64")])
 def test_a_year_is_a_whole_number_and_may_be_missing(years: pd.Series) -> None:
     assert item_texts(pd.DataFrame({"title": ["Alien", "Heat"], "year": years})) == ["Alien. 1979", "Heat"]

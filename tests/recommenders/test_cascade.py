@@ -166,7 +166,8 @@ def test_parts_that_are_none(chain: Recommender, make: Make) -> None:
         ({"ranker": "nobody"}, r"^there is no family 'nobody'"),
         ({"retrievers": "markov_chain,nobody"}, r"^there is no family 'nobody'"),
         ({"retrievers": ""}, r"^cascade: give at least one retriever$"),
-        ({"retrievers": "ease,ease"}, r"^cascade: 2 retrievers are of the family ease, and options are given by fami"),
+        ({"retrievers": "ease,ease"}, r"^cascade: 2 parts are of the family ease, and options are given by family; "),
+        ({"retrievers": "ease,bert_ranker"}, r"^cascade: 2 parts are of the family bert_ranker, and options are giv"),
         ({"weights": "1,2"}, r"^cascade: give a weight for each of the 3 parts, not 2$"),
         ({"parts": {"ease": {"l3": 1}}}, r"^option l3 is unknown"),
     ],
@@ -248,7 +249,7 @@ def test_two_of_a_family(make: Make, split: Split) -> None:
     near, far = (make("markov_chain", history_length=length).fit(split.train) for length in (1, 4))
     made = Cascade.of([near, far], None, split.validation)
     assert [one.history_length for one in made.retrievers] == [1, 4]
-    with pytest.raises(InputError, match=r"^cascade: 2 retrievers are of the family markov_chain, and .* Cascade\.of$"):
+    with pytest.raises(InputError, match=r"^cascade: 2 parts are of the family markov_chain, and .* Cascade\.of$"):
         made.settled_config()
 
 

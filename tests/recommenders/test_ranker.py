@@ -251,17 +251,29 @@ class Break(keras.callbacks.Callback):
         self.lists_met |= lists
 
 
-@pytest.mark.parametrize(("name", "after_lists"), [*((name, False) for name in RANKERS), ("bert_ranker", True)])
-def test_a_fit_that_was_broken_off_ends_as_an_unbroken_one(
-    name: str, after_lists: bool, make: Make, split: Split, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module", params=RANKERS)
+def fit(request: pytest.FixtureRequest, make: Make, split: Split) -> Callable[..., Ranker]:
     def fit(*callbacks: keras.callbacks.Callback, **options: Any) -> Ranker:
-        made = make(name, epochs=3, learning_rate=1e-2)
+        made = make(request.param, epochs=3, learning_rate=1e-2)
         return made.fit(split.train, callbacks=callbacks, verbose=0, **options)
 
+    return fit
+
+
+@pytest.fixture(scope="module")
+def unbroken(fit: Callable[..., Ranker]) -> Ranker:
+    return fit()
+
+
+@pytest.mark.parametrize(
+    ("fit", "after_lists"), [*((name, False) for name in RANKERS), ("bert_ranker", True)], indirect=["fit"]
+)
+def test_a_fit_that_was_broken_off_ends_as_an_unbroken_one(
+    fit: Callable[..., Ranker], unbroken: Ranker, after_lists: bool, tmp_path: Path
+) -> None:
     with pytest.raises(Broken):
         fit(Break(after_lists), backup=tmp_path / "fit")
-    resumed, unbroken = fit(backup=tmp_path / "fit"), fit()
+    resumed = fit(backup=tmp_path / "fit")
     assert len(resumed.history["loss"]) == len(unbroken.history["loss"]) == 3
     np.testing.assert_allclose(resumed.history["loss"], unbroken.history["loss"], rtol=1e-4)
     for one, other in zip(resumed.model.weights, unbroken.model.weights, strict=True):

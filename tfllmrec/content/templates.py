@@ -8,6 +8,7 @@ from tfllmrec.errors import InputError
 
 BETWEEN_ITEMS = "; "
 """What stands after every item of a history that a cross-encoder reads."""
+_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
 def item_texts(items: pd.DataFrame, columns: Sequence[str] = ("title", "year", "categories", "text")) -> list[str]:
@@ -31,7 +32,12 @@ def item_texts(items: pd.DataFrame, columns: Sequence[str] = ("title", "year", "
             f"{', '.join(map(str, items.columns))}"
         )
     cells = [items[column].astype(object).where(items[column].notna(), "").map(_cell) for column in there]
-    return [". ".join(part for part in row if part) for row in zip(*cells, strict=True)]
+    return [_sentences([cell for cell in row if cell]) for row in zip(*cells, strict=True)]
+
+
+def _sentences(cells: Sequence[str]) -> str:
+    ended = [cell if cell.endswith(_ENDS) else f"{cell}." for cell in cells[:-1]]
+    return " ".join([*ended, *cells[-1:]])
 
 
 def _cell(value: object) -> str:

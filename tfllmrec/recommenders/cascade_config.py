@@ -32,9 +32,9 @@ class CascadeConfig(Config):
 
     def require_options_by_family(self) -> None:
         """Raise an InputError where `parts` cannot say whose options are whose."""
-        for name, count in Counter(self.retrievers).items():
+        for name, count in Counter([*self.retrievers, self.ranker]).items():
             if count > 1:
                 raise InputError(
-                    f"cascade: {count} retrievers are of the family {name}, and options are given by family; fit them "
+                    f"cascade: {count} parts are of the family {name}, and options are given by family; fit them "
                     "one by one and join them with Cascade.of"
                 )
