@@ -90,20 +90,22 @@ def test_what_is_learnt_from_are_the_lists_with_their_answer_as_they_were_found(
         assert learnt_from.tolist() == ([candidates.tolist()] if answer in candidates else [])
 
 
-def test_a_sample_of_the_lists_may_do_to_choose_by(configured: Make, split: Split) -> None:
+@pytest.mark.parametrize(("option", "part", "place"), [("learnt_from", "_lists", 0), ("chosen_by", "_to_choose_by", 1)])
+def test_a_sample_of_the_lists_may_do(configured: Make, split: Split, option: str, part: str, place: int) -> None:
     """One for every seed, and not the first ones."""
     samples = []
     for seed in (0, 0, 1):
-        made, spy = configured("bert_ranker", chosen_by=5, seed=seed), Spy()
+        made, spy = configured("bert_ranker", **{option: 5}, seed=seed), Spy()
         made.retrieve = spy
         made._make_lists(split.train, *leave_last_out(split.train), split.validation)
-        users = made._to_choose_by.targets.users.tolist()
+        sample, found = getattr(made, part), spy.found[place]
+        users = sample.targets.users.tolist()
         assert len({*users}) == 5
-        rows = [spy.found[1].targets.users.tolist().index(user) for user in users]
-        np.testing.assert_array_equal(made._to_choose_by.candidates, spy.found[1].candidates[rows])
+        rows = [found.targets.users.tolist().index(user) for user in users]
+        np.testing.assert_array_equal(sample.candidates, found.candidates[rows])
         samples.append(users)
     assert samples[0] == samples[1] != samples[2]
-    assert {*samples[0]} != {*split.validation.users[:5].tolist()}
+    assert {*samples[0]} != {*found.targets.users[:5].tolist()}
 
 
 def test_lists_are_cut_to_their_size_in_training(spied: tuple[Ranker, Spy], configured: Make, split: Split) -> None:

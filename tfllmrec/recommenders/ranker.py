@@ -38,6 +38,7 @@ class RankerConfig(NeuralConfig):
     retriever: the family that finds the candidates to train on, with its own defaults.
     candidates: how many it finds for a user.
     list_size: candidates of a list in training, the answer and others drawn anew in every epoch; None for all.
+    learnt_from: lists with their answer that are trained on, a seeded sample of them; None for all.
     chosen_by: validation lists that decide when to stop, a seeded sample of them; None for all.
     objective: see `tfllmrec.tasks.ranking.Ranking`; "rating" learns from the ratings of all interactions instead of
         from lists, and is chosen by the error on the validation targets' ratings.
@@ -46,6 +47,7 @@ class RankerConfig(NeuralConfig):
     retriever: str = "markov_chain"
     candidates: Positive = 100
     list_size: Positive | None = None
+    learnt_from: Positive | None = None
     chosen_by: Positive | None = None
     objective: Objective = "listwise"
     learning_rate: float = Field(default=3e-3, gt=0)
@@ -106,16 +108,19 @@ class Ranker(NeuralRecommender):
     def _make_lists(self, train: Dataset, earlier: Dataset, last: Targets, validation: Targets | None) -> None:
         """Lists to train on, and to choose by."""
         config = self.config
-        self._lists = self.retrieve(earlier, [last])[0].only_answered()
-        if not len(self._lists.targets):
+        answered = self.retrieve(earlier, [last])[0].only_answered()
+        if not len(answered.targets):
             raise InputError(
                 f"{self.family}: its retriever finds none of the items to learn from; give it more than "
                 f"{config.candidates} candidates, or another retriever"
             )
+        self._lists = self._sample(answered, config.learnt_from)
         if validation is not None:
-            found = self.retrieve(train, [validation])[0]
-            chosen = np.random.default_rng(config.seed).permutation(len(validation))[: config.chosen_by]
-            self._to_choose_by = found.take(chosen)
+            self._to_choose_by = self._sample(self.retrieve(train, [validation])[0], config.chosen_by)
+
+    def _sample(self, lists: Lists, most: int | None) -> Lists:
+        drawn = np.random.default_rng(self.config.seed).permutation(len(lists.targets))[:most]
+        return lists.take(np.sort(drawn))
 
     def _trainer(self) -> keras.Model:
         return RankingModel(self.ranker, Ranking(self.config.objective))
