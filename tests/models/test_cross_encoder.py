@@ -1,6 +1,6 @@
 """What a cross-encoder reads, token by token; and that it says of all items what it says of each."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -9,6 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfllmrec.models import cross_encoder as module
 from tfllmrec.models.cross_encoder import (
     FRAME,
     Pairs,
@@ -16,6 +17,7 @@ from tfllmrec.models.cross_encoder import (
     TokenTable,
     _packed,
     cross_encoder,
+    in_passes,
     pair_scorer,
     scores_of_all,
 )
@@ -78,7 +80,11 @@ USERS = np.arange(4, dtype=np.int32)
 class Told(keras.layers.Layer):
     """A score from which can be told what was read: the candidate, the newest title by 100, the next by 10,000."""
 
+    passes: ClassVar[list[tuple[int, int]]] = []
+    """Rows and candidates of every call."""
+
     def call(self, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        self.passes.append(tuple(candidates.shape[:2]))
         read = history[:, 0, 0] * 100 + history[:, 1, 0] * 10_000
         return tf.cast(candidates[:, :, 0] + read[:, None], tf.float32)
 
@@ -104,13 +110,29 @@ def test_the_newest_titles_are_read_and_the_texts_of_candidates(telling: keras.M
     np.testing.assert_array_equal(found, read[:, None] + np.where(candidates, candidates + 50, 0))
 
 
-@pytest.mark.parametrize("block", [1, 3, 4, 8, 100])
-def test_all_items_are_scored_block_by_block(telling: keras.Model, block: int) -> None:
+@pytest.mark.parametrize("pairs", [1, 3, 4, 8, 100])
+def test_all_items_are_scored_in_passes(telling: keras.Model, pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAIRS", pairs)
     every = np.tile(np.arange(ITEMS + 1, dtype=np.int32), (len(PAST), 1))
     expected = telling({"user": USERS, "history": PAST, "candidates": every})
-    model = scores_of_all(telling, ITEMS, block)
+    model = scores_of_all(in_passes(telling), ITEMS)
     assert model.output.shape == (None, ITEMS + 1)
     np.testing.assert_array_equal(model({"user": USERS, "history": PAST}), expected)
+
+
+@pytest.mark.parametrize(("rows", "count"), [(4, 9), (4, 3), (1, 1), (4, 0), (0, 5), (0, 0)])
+def test_a_pass_has_few_pairs(telling: keras.Model, rows: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one user; in training all are read at once, for dropout and gradients are those of a batch."""
+    monkeypatch.setattr(module, "_PAIRS", 4)
+    candidates = (np.arange(rows * count, dtype=np.int32) % (ITEMS + 1)).reshape(rows, count)
+    asked = {"user": USERS[:rows], "history": PAST[:rows], "candidates": candidates}
+    expected, model = telling(asked), in_passes(telling)
+    Told.passes.clear()
+    np.testing.assert_array_equal(model(asked), expected)
+    assert Told.passes == ([(1, 3)] * 3 if count == 9 else [(1, count)]) * rows
+    Told.passes.clear()
+    np.testing.assert_array_equal(model(asked, training=True), expected)
+    assert Told.passes == [(rows, count)]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Rankers asked in raw texts: what reaches the models, text by text and token by token."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -75,12 +75,12 @@ def test_a_text_is_an_item_that_is_known_by_it_alone(
 
 
 class Heard(keras.layers.Layer):
-    """Keeps what it is given; the score of a candidate is its first token."""
+    """Keeps what it is given, call by call; the score of a candidate is its first token."""
 
-    given: tuple[Any, Any]
+    given: ClassVar[list[tuple[Any, Any]]] = []
 
     def call(self, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        self.given = history, candidates
+        self.given.append((history, candidates))
         return tf.cast(candidates[:, :, 0], tf.float32)
 
     def compute_output_spec(self, history: Any, candidates: keras.KerasTensor) -> keras.KerasTensor:
@@ -96,11 +96,12 @@ def test_a_pair_scorer_gets_bare_tokens(bert: Bert) -> None:
 
     history = keras.Input((2, 4), dtype="int32", name="history")
     candidates = keras.Input((None, 3), dtype="int32", name="candidates")
-    heard = Heard()
-    scorer = keras.Model({"history": history, "candidates": candidates}, heard(history, candidates))
+    scorer = keras.Model({"history": history, "candidates": candidates}, Heard()(history, candidates))
     asked = [["x", "ab", "", "c"], [" ", "abcde"], [""]], [["ab", "", "c d e f"], ["a", "b", "a"], ["a", "b", " "]]
-    scores = PairTextRanker(bert, scorer)(*map(padded, asked)).numpy()
-    titles, texts = (part.numpy().tolist() for part in heard.given)
+    ranker = PairTextRanker(bert, scorer)
+    Heard.given.clear()
+    scores = ranker(*map(padded, asked)).numpy()
+    titles, texts = (np.concatenate(part).tolist() for part in zip(*Heard.given, strict=True))
     nothing = [0, 0, 0, 0]
     assert titles == [
         [ids("c [UNK]", 4), ids("a ##b [UNK]", 4)],  # the vocabulary has no ";"

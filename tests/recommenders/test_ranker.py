@@ -1,21 +1,21 @@
 """What rankers share: lists to learn from that leak nothing, scores of given candidates and of raw texts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
 from tfllmrec.data import Checkerboard, Dataset, Split, Targets, leave_one_out
+from tfllmrec.data.histories import Histories
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import FAMILIES, load
+from tfllmrec.recommenders.answering import Answering
 from tfllmrec.recommenders.ranker import Ranker
-from tfllmrec.tasks.ranking import RankingModel
 
 Make = Callable[..., Ranker]
 LOWEST = np.finfo(np.float32).min
@@ -141,6 +141,22 @@ def test_scores_of_candidates_are_columns_of_all_scores(trained: Ranker) -> None
     np.testing.assert_allclose(found[3], np.log1p(trained.catalogue.counts[[3, 2, 1]]), rtol=1e-5)
 
 
+def test_among_some_items_no_others_are_scored(trained: Ranker, split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In blocks, the last of them not full; some have an empty history."""
+    among = np.array([2, 19, 7, 4], np.int64)
+    targets = split.test.take(np.flatnonzero(np.isin(split.test.items, among)))
+    rows = [targets.histories.row(place) if user % 3 else [] for place, user in enumerate(targets.users)]
+    targets = replace(targets, histories=Histories.from_rows(rows))
+    expected = Answering.rank(trained, targets, 3, among=among)
+    monkeypatch.setattr(trained, "score", None)
+    monkeypatch.setattr("tfllmrec.recommenders.ranker._PAIRS", 2 * len(among))
+    found = trained.rank(targets, 3, among=among)
+    assert len(targets) % 3
+    assert len({*found.ranks.tolist()}) > 1
+    np.testing.assert_array_equal(found.ranks, expected.ranks)
+    np.testing.assert_array_equal(found.top, expected.top)
+
+
 def test_candidates_do_not_see_each_other(trained: Ranker) -> None:
     candidates = np.array([[1, 20, 4, 0, 0]] * 4, np.int32)
     found = trained.score_candidates(EVERYBODY, HISTORIES, candidates).numpy()
@@ -233,53 +249,3 @@ def test_what_is_saved_scores_alike(trained: Ranker, tmp_path: Path) -> None:
     texts = ([["even item 2"], []], [TEXTS, TEXTS[:1]])
     for one, other in zip(again.score_texts(*texts), trained.score_texts(*texts), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-class Broken(Exception):  # noqa: N818  # no error: it stands for a power cut
-    """Breaks a fit off."""
-
-
-class Break(keras.callbacks.Callback):
-    """While a family learns from lists, after its second epoch, or in what it learns after that."""
-
-    def __init__(self, after_lists: bool) -> None:
-        super().__init__()
-        self.after_lists, self.lists_met = after_lists, False
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        lists = isinstance(self.model, RankingModel)
-        if (self.lists_met and not lists) if self.after_lists else (lists and epoch == 1):
-            raise Broken
-        self.lists_met |= lists
-
-
-@pytest.fixture(scope="module", params=RANKERS)
-def fit(request: pytest.FixtureRequest, make: Make, split: Split) -> Callable[..., Ranker]:
-    def fit(*callbacks: keras.callbacks.Callback, **options: Any) -> Ranker:
-        made = make(request.param, epochs=3, learning_rate=1e-2)
-        return made.fit(split.train, callbacks=callbacks, verbose=0, **options)
-
-    return fit
-
-
-@pytest.fixture(scope="module")
-def unbroken(fit: Callable[..., Ranker]) -> Ranker:
-    return fit()
-
-
-@pytest.mark.parametrize(
-    ("fit", "after_lists"), [*((name, False) for name in RANKERS), ("bert_ranker", True)], indirect=["fit"]
-)
-def test_a_fit_that_was_broken_off_ends_as_an_unbroken_one(
-    fit: Callable[..., Ranker], unbroken: Ranker, after_lists: bool, tmp_path: Path
-) -> None:
-    with pytest.raises(Broken):
-        fit(Break(after_lists), backup=tmp_path / "fit")
-    resumed = fit(backup=tmp_path / "fit")
-    assert len(resumed.history["loss"]) == len(unbroken.history["loss"]) == 3
-    np.testing.assert_allclose(resumed.history["loss"], unbroken.history["loss"], rtol=1e-4)
-    for one, other in zip(resumed.model.weights, unbroken.model.weights, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=other.path)
-    candidates = np.array([[1, 20, 4]] * 4, np.int32)
-    scores, expected = (made.score_candidates(EVERYBODY, HISTORIES, candidates) for made in (resumed, unbroken))
-    np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-4)

@@ -13,6 +13,7 @@ FRAME = 3
 """[CLS], [SEP] and [SEP] of a pair."""
 BACKBONE = "backbone"
 """The name of BERT in a `pair_scorer`."""
+_PAIRS = 128  # in a pass; a transformer's states of 100 tokens each are 80 MB in the widest layer of a small BERT
 
 
 class Special(NamedTuple):
@@ -180,34 +181,68 @@ def cross_encoder(scorer: keras.Model, titles: TokenTable, texts: TokenTable, hi
     return keras.Model({**inputs, "candidates": candidates}, scores)
 
 
-def scores_of_all(ranker: keras.Model, item_count: int, block: int = 64) -> keras.Model:
-    """The same of every item, some candidates at a time: {"user", "history"} -> [B, items + 1].
+def in_passes(ranker: keras.Model) -> keras.Model:
+    """The same, where it is asked by passes through BERT of few pairs each: one of all would take gigabytes.
 
     Args:
-        ranker: a `cross_encoder`.
+        ranker: a `cross_encoder`, or a `pair_scorer`; what it reads has users on its first axis.
+    """
+    return keras.Model(ranker.input, _InPasses(ranker)(ranker.input), name=ranker.name)
+
+
+class _InPasses(keras.layers.Layer):
+    """A ranker some candidates of one user at a time; in training as it is."""
+
+    def __init__(self, ranker: keras.Model) -> None:
+        super().__init__()
+        self._ranker = ranker
+
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        if training:
+            return self._ranker(inputs, training=True)
+        candidates = inputs["candidates"]
+        shape = tf.shape(candidates)
+        rows, count = shape[0], shape[1]
+        passes = tf.maximum(1, -(-count // _PAIRS))  # of every row
+        size = -(-count // passes)
+        missing = [[0, 0] for _ in candidates.shape]
+        missing[1] = [0, passes * size - count]
+        asked = {name: tf.repeat(given, passes, axis=0) for name, given in inputs.items()}
+        asked["candidates"] = tf.reshape(tf.pad(candidates, missing), tf.concat([[rows * passes, size], shape[2:]], 0))
+
+        def score(one: dict[str, tf.Tensor]) -> tf.Tensor:
+            return self._ranker({name: given[None] for name, given in one.items()}, training=False)[0]
+
+        def scores() -> tf.Tensor:
+            found = tf.map_fn(score, asked, fn_output_signature=tf.float32, parallel_iterations=1)
+            return tf.reshape(found, [rows, passes * size])[:, :count]
+
+        return tf.cond(rows > 0, scores, lambda: tf.zeros([rows, count]))
+
+    def compute_output_spec(self, inputs: dict[str, keras.KerasTensor], training: bool = False) -> keras.KerasTensor:
+        return keras.KerasTensor(inputs["candidates"].shape[:2], "float32")
+
+
+def scores_of_all(ranker: keras.Model, item_count: int) -> keras.Model:
+    """The same of every item: {"user", "history"} -> [B, items + 1].
+
+    Args:
+        ranker: a `cross_encoder`, `in_passes`.
         item_count: items in the catalogue.
-        block: candidates at a time.
     """
     inputs = {name: given for name, given in ranker.input.items() if name != "candidates"}
-    return keras.Model(inputs, _BlockByBlock(ranker, item_count, block)(inputs["user"], inputs["history"]))
+    return keras.Model(inputs, ranker({**inputs, "candidates": _Everything(item_count)(inputs["user"])}))
 
 
-class _BlockByBlock(keras.layers.Layer):
-    """A ranker over all items, a block of them at a time."""
+class _Everything(keras.layers.Layer):
+    """All items as everybody's candidates: users int32 [B] -> int32 [B, items + 1]."""
 
-    def __init__(self, ranker: keras.Model, item_count: int, block: int) -> None:
+    def __init__(self, item_count: int) -> None:
         super().__init__()
-        self._ranker, self._count, self._block = ranker, item_count + 1, block
+        self._columns = item_count + 1
 
-    def call(self, user: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
-        def score(block: tf.Tensor) -> tf.Tensor:
-            candidates = tf.tile(block[None], [tf.shape(user)[0], 1])
-            return self._ranker({"user": user, "history": history, "candidates": candidates}, training=False)
+    def call(self, user: tf.Tensor) -> tf.Tensor:
+        return tf.tile(tf.range(self._columns)[None], [tf.shape(user)[0], 1])
 
-        padded = np.arange(-(-self._count // self._block) * self._block, dtype=np.int32)
-        blocks = tf.constant(np.where(padded < self._count, padded, 0).reshape(-1, self._block))
-        scores = tf.map_fn(score, blocks, fn_output_signature=tf.float32)  # [blocks, B, block]
-        return tf.reshape(tf.transpose(scores, [1, 0, 2]), [-1, len(padded)])[:, : self._count]
-
-    def compute_output_spec(self, user: keras.KerasTensor, history: keras.KerasTensor) -> keras.KerasTensor:
-        return keras.KerasTensor((user.shape[0], self._count), "float32")
+    def compute_output_spec(self, user: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor((user.shape[0], self._columns), "int32")

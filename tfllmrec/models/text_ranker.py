@@ -6,6 +6,7 @@ import tensorflow as tf
 from tfllmrec.content.pretrained import Bert
 from tfllmrec.content.templates import BETWEEN_ITEMS
 from tfllmrec.content.text_vectors import text_encoder, written
+from tfllmrec.models.cross_encoder import in_passes
 from tfllmrec.models.history import NewestFirst, newest
 from tfllmrec.models.top_items import LOWEST
 
@@ -77,7 +78,7 @@ class PairTextRanker:
     """
 
     def __init__(self, bert: Bert, scorer: keras.Model) -> None:
-        self._tokens, self._scorer = bert.token_ids, scorer
+        self._tokens, self._scorer = bert.token_ids, in_passes(scorer)
         self._titles, self._length = scorer.input["history"].shape[1:], scorer.input["candidates"].shape[2]
         self.models = [scorer]
 

@@ -26,6 +26,7 @@ from tfllmrec.models.cross_encoder import (
     Special,
     TokenTable,
     cross_encoder,
+    in_passes,
     pair_scorer,
     scores_of_all,
 )
@@ -138,8 +139,9 @@ class CrossEncoder(Ranker):
 
     def _build_scorer(self) -> keras.Model:
         self.bert = Bert(self.model.get_layer("pair_scorer").get_layer(BACKBONE), self._tokenizer)
-        self._rank_with(self.model)
-        every = scores_of_all(self.model, len(self.catalogue.items))
+        asked = in_passes(self.model)
+        self._rank_with(asked)
+        every = scores_of_all(asked, len(self.catalogue.items))
         popular = popularity(self.catalogue, every.input)
         return keras.Model(every.input, popular_if_empty(every.output, popular, every.input))
 
@@ -150,7 +152,7 @@ class CrossEncoder(Ranker):
             InputError: more than ten million pairs of targets and items.
         """
         self.require_fitted()
-        users, items = len(targets), len(self.catalogue.items)
+        users, items = len(targets), len(self.catalogue.items) if among is None else len(among)
         if users * items > _PAIRS:
             raise InputError(
                 f"cross_encoder: {users:,} targets among {items:,} items are {users * items:,} passes through BERT, of "

@@ -17,6 +17,8 @@ from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.lists import ListCallback
+from tfllmrec.evaluation.ranking import Ranking as Places
+from tfllmrec.evaluation.ranking import rank_targets
 from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.questions import rank_questions
@@ -29,6 +31,7 @@ from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
 
 Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
 """Fitted on a data set, what it finds for questions."""
+_PAIRS = 2**16  # scored at a time; what a head makes of them takes some 100 MB
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -144,6 +147,21 @@ class Ranker(NeuralRecommender):
     def score_candidates(self, users: np.ndarray, histories: np.ndarray, candidates: np.ndarray) -> tf.Tensor:
         """Scores of given candidates: int32 [B], [B, L], [B, N] -> float32 [B, N]."""
         return self._rank({"user": users, "history": histories, "candidates": candidates})
+
+    def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Places:
+        """As every family does; where only some items are ranked, no others are scored."""
+        if among is None:
+            return super().rank(targets, k)
+        self.require_fitted()
+        columns = len(self.catalogue.items) + 1
+
+        def score(users: np.ndarray, histories: np.ndarray) -> np.ndarray:
+            scores = np.zeros((len(users), columns), np.float32)
+            candidates = np.tile(among.astype(np.int32), (len(users), 1))
+            scores[:, among] = self.score_candidates(users, histories, candidates)
+            return scores
+
+        return rank_targets(score, targets, self.history_length, k=k, among=among, block=1 + _PAIRS // len(among))
 
     @abstractmethod
     def text_ranker(self) -> TextRanker | PairTextRanker:
