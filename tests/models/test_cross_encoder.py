@@ -120,8 +120,13 @@ def test_all_items_are_scored_in_passes(telling: keras.Model, pairs: int, monkey
     np.testing.assert_array_equal(model({"user": USERS, "history": PAST}), expected)
 
 
-@pytest.mark.parametrize(("rows", "count"), [(4, 9), (4, 3), (1, 1), (4, 0), (0, 5), (0, 0)])
-def test_a_pass_has_few_pairs(telling: keras.Model, rows: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("rows", "count", "width", "passes"),
+    [(4, 9, 3, 12), (4, 3, 3, 4), (1, 1, 1, 1), (4, 0, 0, 4), (0, 5, 3, 2), (0, 0, 0, 1)],
+)
+def test_a_pass_has_few_pairs(
+    telling: keras.Model, rows: int, count: int, width: int, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of one user; in training all are read at once, for dropout and gradients are those of a batch."""
     monkeypatch.setattr(module, "_PAIRS", 4)
     candidates = (np.arange(rows * count, dtype=np.int32) % (ITEMS + 1)).reshape(rows, count)
@@ -129,7 +134,7 @@ def test_a_pass_has_few_pairs(telling: keras.Model, rows: int, count: int, monke
     expected, model = telling(asked), in_passes(telling)
     Told.passes.clear()
     np.testing.assert_array_equal(model(asked), expected)
-    assert Told.passes == ([(1, 3)] * 3 if count == 9 else [(1, count)]) * rows
+    assert Told.passes == [(1, width)] * passes
     Told.passes.clear()
     np.testing.assert_array_equal(model(asked, training=True), expected)
     assert Told.passes == [(rows, count)]

@@ -200,27 +200,29 @@ class _InPasses(keras.layers.Layer):
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         if training:
             return self._ranker(inputs, training=True)
-        candidates = inputs["candidates"]
-        shape = tf.shape(candidates)
+        shape = tf.shape(inputs["candidates"])
         rows, count = shape[0], shape[1]
         passes = tf.maximum(1, -(-count // _PAIRS))  # of every row
         size = -(-count // passes)
-        missing = [[0, 0] for _ in candidates.shape]
-        missing[1] = [0, passes * size - count]
-        asked = {name: tf.repeat(given, passes, axis=0) for name, given in inputs.items()}
-        asked["candidates"] = tf.reshape(tf.pad(candidates, missing), tf.concat([[rows * passes, size], shape[2:]], 0))
+        users = tf.maximum(1, rows)  # `map_fn` needs somebody
+        somebody = {name: _padded(given, 0, users - rows) for name, given in inputs.items()}
+        asked = {name: tf.repeat(given, passes, axis=0) for name, given in somebody.items()}
+        candidates = _padded(somebody["candidates"], 1, passes * size - count)
+        asked["candidates"] = tf.reshape(candidates, tf.concat([[users * passes, size], shape[2:]], axis=0))
 
         def score(one: dict[str, tf.Tensor]) -> tf.Tensor:
             return self._ranker({name: given[None] for name, given in one.items()}, training=False)[0]
 
-        def scores() -> tf.Tensor:
-            found = tf.map_fn(score, asked, fn_output_signature=tf.float32, parallel_iterations=1)
-            return tf.reshape(found, [rows, passes * size])[:, :count]
-
-        return tf.cond(rows > 0, scores, lambda: tf.zeros([rows, count]))
+        scores = tf.map_fn(score, asked, fn_output_signature=tf.float32, parallel_iterations=1)
+        return tf.reshape(scores, [users, passes * size])[:rows, :count]
 
     def compute_output_spec(self, inputs: dict[str, keras.KerasTensor], training: bool = False) -> keras.KerasTensor:
         return keras.KerasTensor(inputs["candidates"].shape[:2], "float32")
+
+
+def _padded(values: tf.Tensor, axis: int, missing: tf.Tensor) -> tf.Tensor:
+    """With so many zeros more at the end of an axis."""
+    return tf.pad(values, [[0, missing if place == axis else 0] for place in range(values.shape.rank)])
 
 
 def scores_of_all(ranker: keras.Model, item_count: int) -> keras.Model:
