@@ -102,9 +102,9 @@ class Cascade(Recommender):
             return part.fit(train, validation, **fitting.of_part(part.family))
 
         # What is wrong with a part fails here, before any is fitted.
-        self.config.require_options_by_family()
         self.retrievers = [self._unfitted(name, train) for name in self.config.retrievers]
         self.ranker = self._unfitted_ranker(self.config.ranker, train) if self.config.ranker else None
+        self.config.require_options_by_family()
         self._check_parts()
         self.retrievers = [fitted(one) for one in self.retrievers]
         if self.ranker:
@@ -202,7 +202,7 @@ class Cascade(Recommender):
         """The parts' own, and the weights as they are.
 
         Raises:
-            InputError: two retrievers are of one family, whose options are told apart by nothing.
+            InputError: two parts are of one family, whose options are told apart by nothing.
         """
         self.config.require_options_by_family()
         parts = {one.family: one.settled_config().to_dict() for one in self._parts}
