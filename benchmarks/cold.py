@@ -73,7 +73,7 @@ def _with_vectors(data: Dataset, arguments: argparse.Namespace) -> Dataset:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--family", required=True, help="popularity, word2vec, two_tower, next_item")
+    parser.add_argument("--family", required=True, help="popularity, word2vec, two_tower, next_item, bert_ranker")
     parser.add_argument("--data", required=True, help="name of a data set, or a folder")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the family")
     parser.add_argument("--part", nargs="*", default=["items", "users"], help="items, users")

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from tfllmrec.content.pretrained import pretrained
 from tfllmrec.content.templates import item_texts
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
+from tfllmrec.models.cross_encoder import Pairs
 from tfllmrec.recommenders import CrossEncoder, load
 
 Make = Callable[..., Any]
@@ -119,6 +121,25 @@ def test_what_is_little_learns_faster(board: Checkerboard, tuning: str, rate: fl
     config = CrossEncoder.config_class
     assert config.for_data(board.data, {"tuning": tuning}).learning_rate == rate
     assert config.for_data(board.data, {"tuning": tuning, "learning_rate": 0.1}).learning_rate == 0.1
+
+
+def test_it_is_asked_in_passes_of_few_pairs(trained: CrossEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By ids, of all items and by texts: whole batches of long lists would take gigabytes."""
+    passes: list[tuple[int, int]] = []
+    together = Pairs.call
+
+    def call(self: Pairs, history: tf.Tensor, candidates: tf.Tensor) -> dict[str, tf.Tensor]:
+        passes.append(tuple(candidates.shape[:2]))
+        return together(self, history, candidates)
+
+    monkeypatch.setattr(Pairs, "call", call)
+    monkeypatch.setattr("tfllmrec.models.cross_encoder._PAIRS", 2)
+    asked = {"user": np.array([0, 3], np.int32), "history": HISTORIES}
+    trained.ranker({**asked, "candidates": CANDIDATES})
+    trained.text_ranker()(tf.constant([["even film"]] * 2), tf.constant([["a", "b", "c"]] * 2))
+    assert passes == [(1, 2)] * 8
+    trained.scorer(asked)
+    assert passes[8:] == [(1, 2)] * 2 * 11  # of 20 items and the padding
 
 
 def test_what_would_take_days_is_refused(make: Make, board: Checkerboard) -> None:

@@ -149,12 +149,17 @@ def test_among_some_items_no_others_are_scored(trained: Ranker, split: Split, mo
     targets = replace(targets, histories=Histories.from_rows(rows))
     expected = Answering.rank(trained, targets, 3, among=among)
     monkeypatch.setattr(trained, "score", None)
-    monkeypatch.setattr("tfllmrec.recommenders.ranker._PAIRS", 2 * len(among))
+    monkeypatch.setattr("tfllmrec.recommenders.ranker._PAIRS_AT_ONCE", 2 * len(among))
     found = trained.rank(targets, 3, among=among)
     assert len(targets) % 3
     assert len({*found.ranks.tolist()}) > 1
     np.testing.assert_array_equal(found.ranks, expected.ranks)
     np.testing.assert_array_equal(found.top, expected.top)
+
+
+def test_among_no_items(trained: Ranker, split: Split) -> None:
+    with pytest.raises(InputError, match=r"^targets: 40 of 40 are not among the items to rank; leave them out$"):
+        trained.rank(split.test, among=np.zeros(0, np.int32))
 
 
 def test_candidates_do_not_see_each_other(trained: Ranker) -> None:

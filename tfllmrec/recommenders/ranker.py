@@ -31,7 +31,7 @@ from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
 
 Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
 """Fitted on a data set, what it finds for questions."""
-_PAIRS = 2**16  # scored at a time; what a head makes of them takes some 100 MB
+_PAIRS_AT_ONCE = 2**16  # 32 MB, where an item vector has 128 numbers
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -149,7 +149,10 @@ class Ranker(NeuralRecommender):
         return self._rank({"user": users, "history": histories, "candidates": candidates})
 
     def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Places:
-        """As every family does; where only some items are ranked, no others are scored."""
+        """As every family does; where only some items are ranked, no others are scored.
+
+        A ranker of ratings puts those in order by what it expects, also after an empty history.
+        """
         if among is None:
             return super().rank(targets, k)
         self.require_fitted()
@@ -161,7 +164,8 @@ class Ranker(NeuralRecommender):
             scores[:, among] = self.score_candidates(users, histories, candidates)
             return scores
 
-        return rank_targets(score, targets, self.history_length, k=k, among=among, block=1 + _PAIRS // len(among))
+        block = 1 + _PAIRS_AT_ONCE // max(1, len(among))
+        return rank_targets(score, targets, self.history_length, k=k, among=among, block=block)
 
     @abstractmethod
     def text_ranker(self) -> TextRanker | PairTextRanker:
