@@ -78,7 +78,7 @@ class CrossEncoderConfig(RankerConfig):
         return cls.from_options({**rate, **options})
 
 
-_RATES = {"lora": 5e-4, "frozen": 1e-3}
+_RATES = {"lora": 2e-3, "frozen": 1e-3}
 
 
 class CrossEncoder(Ranker):
