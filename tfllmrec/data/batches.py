@@ -1,6 +1,6 @@
 """`tf.data` batches of histories and targets, cut from flat arrays in the batch, not copied per example."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,36 +101,71 @@ def window_batches(
         Batches of ({"history": int32 [B, L] oldest first, zeros on the right}, next items int32 [B, L], zeros where
         there is none).
     """
+
+    def only_history(features: dict[str, Any], following: Any) -> tuple[dict[str, Any], Any]:
+        return {"history": features["history"]}, following["item"]
+
+    return labelled_window_batches(data, {}, window, batch_size, seed=seed, first_epoch=first_epoch, make=only_history)
+
+
+def labelled_window_batches(
+    data: Dataset,
+    labels: Mapping[str, np.ndarray],
+    window: int,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    first_epoch: int = 0,
+    make: Callable[..., Any] = lambda features, following: (features, following),
+) -> "tf.data.Dataset":
+    """The same rows, whose they are, and what is told of every next item.
+
+    Args:
+        data: as in `window_batches`, and so are the window, the batches and their order.
+        labels: by name, one value for every interaction of the data set, [n].
+        window: L.
+        batch_size: rows a batch.
+        seed: of places and shuffling.
+        first_epoch: which epoch's rows come first, from 0.
+        make: what a batch is made of both parts.
+
+    Returns:
+        Batches of ({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], and every label
+        [B, L] of theirs}), zeros where there is none.
+    """
     import tensorflow as tf
 
-    items, histories = tf.constant(data.item_indices), data.histories
+    histories, columns = data.histories, {"item": tf.constant(data.item_indices)}
+    columns |= {name: tf.constant(values) for name, values in labels.items()}
     rows = np.repeat(np.arange(len(histories)), -(-histories.lengths // (window + 1)))
     rows = rows[histories.lengths[rows] > 1]
     starts, ends = histories.offsets[rows], histories.offsets[rows + 1]
     room = np.maximum(ends - starts - (window + 1), 0)
 
-    def gather(bounds: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        cells = _cells(items, bounds[:, 0], bounds[:, 1], window + 1)
-        following = cells[:, 1:]
-        return {"history": tf.where(following > 0, cells[:, :-1], 0)}, following
+    def gather(bounds: tf.Tensor) -> Any:
+        cells = {name: _cells(column, bounds[:, 0], bounds[:, 1], window + 1) for name, column in columns.items()}
+        following = {name: here[:, 1:] for name, here in cells.items()}
+        history = tf.where(following["item"] > 0, cells["item"][:, :-1], 0)
+        return make({"user": tf.cast(bounds[:, 2], tf.int32), "history": history}, following)
 
     def epochs() -> Iterator[np.ndarray]:
         epoch = first_epoch
         while True:
             generator = np.random.default_rng([seed, epoch])
             first = starts + generator.integers(0, room + 1)
-            yield generator.permutation(np.stack([first, np.minimum(first + window + 1, ends)], axis=1))
+            bounds = [first, np.minimum(first + window + 1, ends), rows]
+            yield generator.permutation(np.stack(bounds, axis=1))
             epoch += 1
 
-    return batches_of(epochs(), (len(rows), 2), batch_size, gather)
+    return batches_of(epochs(), (len(rows), 3), batch_size, gather)
 
 
-def _cells(items: "tf.Tensor", first: "tf.Tensor", end: "tf.Tensor", width: int) -> "tf.Tensor":
-    """Row r is items[first[r]:end[r]] with zeros on the right: int32 [B, width]."""
+def _cells(values: "tf.Tensor", first: "tf.Tensor", end: "tf.Tensor", width: int) -> "tf.Tensor":
+    """Row r is values[first[r]:end[r]] with zeros on the right: [B, width]."""
     import tensorflow as tf
 
     places = first[:, None] + tf.range(width, dtype=tf.int64)
-    return tf.where(places < end[:, None], tf.gather(items, tf.minimum(places, len(items) - 1)), 0)
+    return tf.where(places < end[:, None], tf.gather(values, tf.minimum(places, len(values) - 1)), 0)
 
 
 def batches_of(

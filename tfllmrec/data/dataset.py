@@ -10,6 +10,7 @@ import pandas as pd
 
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.reading import read_table
+from tfllmrec.data.scenarios import Scenarios
 from tfllmrec.data.tables import check_interactions, check_items, check_known_items, check_users
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
@@ -34,6 +35,7 @@ class Dataset:
         positions: True where a timestamp is a place in the user's history, so that times of two users do not
             compare.
         notes: what was dropped on request, counted, one sentence each.
+        scenarios: those of the whole table, or None.
     """
 
     interactions: pd.DataFrame
@@ -43,6 +45,7 @@ class Dataset:
     user_vocabulary: Vocabulary
     positions: bool = False
     notes: tuple[str, ...] = field(default=())
+    scenarios: Scenarios | None = None
 
     @classmethod
     def from_frames(
@@ -84,7 +87,8 @@ class Dataset:
         item_vocabulary = Vocabulary(sorted(interactions["item_id"].unique()))
         items = items.set_index("item_id").loc[item_vocabulary.tokens[1:]].reset_index()
         user_vocabulary = Vocabulary(interactions["user_id"].unique())
-        return cls(interactions, items, users, item_vocabulary, user_vocabulary, positions, notes)
+        scenarios = Scenarios.of(interactions, item_vocabulary)
+        return cls(interactions, items, users, item_vocabulary, user_vocabulary, positions, notes, scenarios)
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, positions: bool = False, min_item_interactions: int = 1) -> "Dataset":
@@ -136,6 +140,13 @@ class Dataset:
     def user_indices(self) -> np.ndarray:
         """The user index of every interaction, int32 [n]."""
         return self.user_vocabulary.lookup(self.interactions["user_id"])
+
+    @cached_property
+    def scenario_indices(self) -> np.ndarray:
+        """The scenario of every interaction, int32 [n]; 0 where it has none."""
+        if self.scenarios is None:
+            return np.zeros(len(self.interactions), np.int32)
+        return self.scenarios.names.lookup(self.interactions["scenario"])
 
     @cached_property
     def ratings(self) -> np.ndarray:

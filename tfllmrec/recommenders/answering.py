@@ -49,19 +49,29 @@ class Answering:
         """L, how many of the newest items the scoring model reads."""
         return self.config.history_length
 
+    @property
+    def reads_scenarios(self) -> bool:
+        """Whether the scoring model is asked for a scenario."""
+        return "scenario" in self.scorer.input
+
     def score(
         self,
         users: np.ndarray,
         histories: np.ndarray,
+        scenarios: np.ndarray | None = None,
+        *,
         features: np.ndarray | None = None,
         exclude: np.ndarray | None = None,
     ) -> tf.Tensor:
         """Scores of all items: users int32 [B], histories int32 [B, L] -> float32 [B, items + 1].
 
-        Where the model reads users' features there may be others than those stored, int32 [B, F]. A cascade looks for
-        candidates among the items that are not to be excluded, int32 [B, any]; other models score those as well.
+        A model that reads scenarios scores the items of one, int32 [B]; all others have float32's lowest. Where the
+        model reads users' features there may be others than those stored, int32 [B, F]. A cascade looks for candidates
+        among the items that are not to be excluded, int32 [B, any]; other models score those as well.
         """
         inputs = {"user": users, "history": histories}
+        if self.reads_scenarios:
+            inputs["scenario"] = np.zeros_like(users) if scenarios is None else scenarios
         if "exclude" in self.scorer.input:
             inputs["exclude"] = histories if exclude is None else exclude
         if self.catalogue.features is not None:
@@ -72,7 +82,8 @@ class Answering:
     def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
         """Rank every target among all items its user has not seen; see `tfllmrec.evaluation.rank_targets`."""
         self.require_fitted()
-        return rank_targets(self.score, targets, self.history_length, k=k, among=among)
+        options = {"among": among, "by_scenario": self.reads_scenarios}
+        return rank_targets(self.score, targets, self.history_length, k=k, **options)
 
     def evaluate(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> dict[str, float]:
         """ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
@@ -122,7 +133,7 @@ class Answering:
         read = Histories.where(given.lengths > 0, given, stored)
         hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded]).padded()
         features = None if told is None else told.lookup(asked.features)
-        scores = self.score(user_indices, read.newest(self.history_length), features, hidden)
+        scores = self.score(user_indices, read.newest(self.history_length), features=features, exclude=hidden)
         best, best_scores = top_items(scores, hidden, min(k, len(self.catalogue.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
 

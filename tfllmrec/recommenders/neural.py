@@ -155,7 +155,9 @@ class NeuralRecommender(Recommender):
             self._update_served()
             return self.score
 
-        return RankingCallback(current_scorer, validation, self.history_length)
+        return RankingCallback(
+            current_scorer, validation, self.history_length, by_scenario=self.reads_scenarios
+        )
 
     def _settings(self, train: Dataset, validation: Targets | None) -> Mapping[str, Any]:
         """What a backup must have in common with the fit that goes on from it."""
