@@ -30,14 +30,14 @@ def next_item_batches(
         Batches of ({"user": int32 [B], "history": int32 [B, L] oldest first, zeros on the right}, item int32 [B]).
     """
     return _interaction_batches(
-        data, history_length, batch_size, seed, first_epoch, lambda features, item, _: (features, item)
+        data, history_length, batch_size, seed, first_epoch, example=lambda features, item, _: (features, item)
     )
 
 
 def rating_batches(
     data: Dataset, history_length: int, batch_size: int, *, seed: int = 0, first_epoch: int = 0
 ) -> "tf.data.Dataset":
-    """The same, and how the item was rated, for a ranker of one candidate.
+    """The same of interactions with a rating, and the rating, for a ranker of one candidate.
 
     Returns:
         Batches of ({"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, 1]}, rating float32 [B, 1]).
@@ -47,25 +47,35 @@ def rating_batches(
     """
     import tensorflow as tf
 
-    ratings = tf.constant(data.ratings)
+    ratings, rated = tf.constant(data.ratings), np.isfinite(data.ratings)
 
-    def rated(
+    def with_rating(
         features: dict[str, tf.Tensor], item: tf.Tensor, place: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         return features | {"candidates": item[:, None]}, tf.gather(ratings, place)[:, None]
 
-    return _interaction_batches(data, history_length, batch_size, seed, first_epoch, rated)
+    return _interaction_batches(data, history_length, batch_size, seed, first_epoch, example=with_rating, rows=rated)
 
 
 def _interaction_batches(
-    data: Dataset, history_length: int, batch_size: int, seed: int, first_epoch: int, example: Callable[..., Any]
+    data: Dataset,
+    history_length: int,
+    batch_size: int,
+    seed: int,
+    first_epoch: int,
+    *,
+    example: Callable[..., Any],
+    rows: np.ndarray | bool = True,
 ) -> "tf.data.Dataset":
-    """Batches of interactions that have an earlier one; `example` has users and histories, items, and places."""
+    """Batches of interactions that have an earlier one; `example` has users and histories, items, and places.
+
+    Those where `rows` is false, bool [n], are left out.
+    """
     import tensorflow as tf
 
     users, items = tf.constant(data.user_indices), tf.constant(data.item_indices)
     starts = tf.constant(data.histories.offsets[data.user_indices])
-    places = np.flatnonzero(np.arange(len(data.interactions)) > starts.numpy())
+    places = np.flatnonzero((np.arange(len(data.interactions)) > starts.numpy()) & rows)
 
     def gather(place: tf.Tensor) -> Any:
         first = tf.maximum(tf.gather(starts, place), place - history_length)

@@ -150,14 +150,31 @@ class Dataset:
 
     @cached_property
     def ratings(self) -> np.ndarray:
-        """The rating of every interaction, float32 [n].
+        """The rating of every interaction, float32 [n]; NaN where none was given.
 
         Raises:
-            InputError: the interactions have none.
+            InputError: none was given at all.
         """
-        if "rating" not in self.interactions:
-            raise InputError("interactions: column rating is missing; there is nothing to learn ratings from")
+        if "rating" not in self.interactions or self.interactions["rating"].isna().all():
+            raise InputError("interactions: column rating is missing or empty; there is nothing to learn ratings from")
         return self.interactions["rating"].to_numpy(np.float32)
+
+    @property
+    def mean_rating(self) -> float:
+        """The mean of what was given; as `ratings` where nothing was."""
+        return float(np.nanmean(self.ratings))
+
+    def likes(self, from_rating: float = 4.0) -> np.ndarray:
+        """What was liked, float32 [n]: 1 for a rating from that on or an event, 0 for others, NaN where nothing is told.
+
+        Where there are events they tell: "" is nothing, and every other is a like.
+
+        Raises:
+            InputError: there are neither ratings nor events.
+        """
+        if "event" in self.interactions:
+            return (self.interactions["event"] != "").to_numpy(np.float32)
+        return np.where(np.isnan(self.ratings), np.nan, self.ratings >= from_rating).astype(np.float32)
 
     @cached_property
     def histories(self) -> Histories:

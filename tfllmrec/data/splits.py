@@ -19,7 +19,7 @@ class Targets:
         histories: everything the user had before the target, oldest first (n rows); also what is filtered as
             seen.
         items: the item that came, int32 [n].
-        ratings: what the user gave it, float32 [n], where the table has ratings.
+        ratings: what the user gave it, float32 [n], where the table has ratings; NaN where they gave none.
         scenarios: where it came, int32 [n], where the table has scenarios.
     """
 
@@ -36,6 +36,10 @@ class Targets:
         """Some of the questions, in this order."""
         ratings, scenarios = (None if one is None else one[rows] for one in (self.ratings, self.scenarios))
         return Targets(self.users[rows], self.histories.take(rows), self.items[rows], ratings, scenarios)
+
+    def rated(self) -> "Targets":
+        """The questions whose items were rated, none where the table has no ratings."""
+        return self.take(np.flatnonzero([] if self.ratings is None else np.isfinite(self.ratings)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +218,7 @@ def targets_at(data: Dataset, rows: np.ndarray) -> Targets:
     places = np.flatnonzero(rows)
     users = data.user_indices[places]
     before = data.histories.between(data.histories.offsets[users], places)
-    ratings = data.ratings[places] if "rating" in data.interactions else None
+    ratings = data.interactions["rating"].to_numpy(np.float32)[places] if "rating" in data.interactions else None
     scenarios = None if data.scenarios is None else data.scenario_indices[places]
     return Targets(users, before, data.item_indices[places], ratings, scenarios)
 

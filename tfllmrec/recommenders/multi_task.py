@@ -68,7 +68,7 @@ class MultiTask(ContentRecommender):
         self._members = _members(train)
         self.labels = label_vocabulary(train.items)
         self._item_labels = label_matrix(train.items, self.labels)
-        self._mean_rating = float(np.nanmean(train.ratings)) if "rating" in self.config.tasks else 0.0
+        self._mean_rating = train.mean_rating if "rating" in self.config.tasks else 0.0
         super()._fit(train, validation, fitting)
 
     def _build_on(self, items: ItemEmbedding) -> keras.Model:
@@ -249,5 +249,5 @@ def _labels(data: Dataset, tasks: tuple[str, ...], liked_from: float) -> dict[st
     if "rating" in tasks:
         labels["rating"] = data.ratings
     if "like" in tasks:
-        labels["like"] = (data.ratings >= liked_from).astype(np.float32)
+        labels["like"] = data.likes(liked_from)
     return labels
