@@ -270,8 +270,8 @@ def test_interactions_without_a_rating_are_no_examples_of_one() -> None:
 
 def test_labels_stand_beside_the_next_items(data: Dataset) -> None:
     labels = {"tenfold": data.item_indices * 10.0, "place": np.arange(len(data.interactions), dtype=np.int32)}
-    plain = [batch for batch in window_batches(data, 3, 2, seed=1).as_numpy_iterator()]
-    labelled = [batch for batch in labelled_window_batches(data, labels, 3, 2, seed=1).as_numpy_iterator()]
+    plain = window_batches(data, 3, 2, seed=1).as_numpy_iterator()
+    labelled = labelled_window_batches(data, labels, 3, 2, seed=1).as_numpy_iterator()
     for (features, following), (told, beside) in zip(plain, labelled, strict=True):
         np.testing.assert_array_equal(told["history"], features["history"])
         np.testing.assert_array_equal(beside["item"], following)

@@ -66,7 +66,11 @@ def test_a_part_keeps_the_scenarios_of_the_whole():
 def test_the_last_of_every_scenario_is_asked_for():
     data = of_strings(u={"one": "abcd", "two": "wxyz"}, v={"one": "ac", "two": "zyx"})
     split = leave_one_out_by_scenario(data)
-    assert told(data, split.validation) == [("u", "one", "wxab", "c"), ("u", "two", "abwx", "y"), ("v", "two", "acz", "y")]
+    assert told(data, split.validation) == [
+        ("u", "one", "wxab", "c"),
+        ("u", "two", "abwx", "y"),
+        ("v", "two", "acz", "y"),
+    ]
     assert told(data, split.test) == [("u", "one", "wxabc", "d"), ("u", "two", "abwxy", "z"), ("v", "two", "aczy", "x")]
     assert len(split.train.interactions) == 2 + 2 + 2 + 1
     assert len(split.before_test.interactions) == 3 + 3 + 2 + 2

@@ -165,7 +165,7 @@ class Dataset:
         return float(np.nanmean(self.ratings))
 
     def likes(self, from_rating: float = 4.0) -> np.ndarray:
-        """What was liked, float32 [n]: 1 for a rating from that on or an event, 0 for others, NaN where nothing is told.
+        """What was liked, float32 [n]: 1 for a rating from that on, or an event, 0 for others, NaN where none is told.
 
         Where there are events they tell: "" is nothing, and every other is a like.
 

@@ -97,6 +97,7 @@ class Answering:
         *,
         exclude: Sequence[Sequence[str]] | None = None,
         user_features: Sequence[Sequence[str]] | None = None,
+        scenarios: Sequence[str] | None = None,
         exclude_seen: bool = True,
     ) -> pd.DataFrame:
         """The k best items for users, for histories given on the spot, or for both row by row.
@@ -111,6 +112,7 @@ class Answering:
             exclude: item ids that must not come back, one sequence a row.
             user_features: what is told of users, such as "gender=F", instead of what is stored, one sequence a row;
                 for models that read it.
+            scenarios: where the items are to be shown, one name a row; for models that read it, which need it.
             exclude_seen: given and stored items do not come back either.
 
         Returns:
@@ -118,12 +120,12 @@ class Answering:
 
         Raises:
             InputError: none of users, histories and features, rows that do not match, k below 1, a string for a
-                sequence, features for a model that reads none.
+                sequence, features or scenarios for a model that reads none, an unknown scenario for one that does.
         """
         if k < 1:
             raise InputError(f"recommend: k is {k}, and must be at least 1")
         self.require_fitted()
-        asked = questions(users, histories, exclude, user_features)
+        asked = questions(users, histories, exclude, user_features, scenarios)
         told = self.catalogue.features
         if told is None and user_features is not None:
             raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
@@ -133,9 +135,25 @@ class Answering:
         read = Histories.where(given.lengths > 0, given, stored)
         hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded]).padded()
         features = None if told is None else told.lookup(asked.features)
-        scores = self.score(user_indices, read.newest(self.history_length), features=features, exclude=hidden)
+        where = self._known_scenarios("recommend", scenarios, asked.scenarios)
+        scores = self.score(user_indices, read.newest(self.history_length), where, features=features, exclude=hidden)
         best, best_scores = top_items(scores, hidden, min(k, len(self.catalogue.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
+
+    def _known_scenarios(self, call: str, given: Sequence[str] | None, asked: Sequence[str]) -> np.ndarray | None:
+        """Scenarios as indices, int32 [B]; None for a model that reads none."""
+        names = self.catalogue.scenarios
+        if names is None:
+            if given is not None:
+                raise InputError(f"{call}: this {self.family} reads no scenarios; leave them out")
+            return None
+        found = names.lookup(asked)
+        if not found.all():
+            wrong, there = asked[int(np.argmin(found))], ", ".join(names.tokens[1:])
+            raise InputError(
+                f"{call}: {wrong!r} is no scenario of this {self.family}; name one in every row of {there}"
+            )
+        return found
 
     def _known_items(self, rows: Sequence[Sequence[str]]) -> Histories:
         """The items of every row as indices, without the unknown ones."""

@@ -1,20 +1,22 @@
 """The joint family: several tasks over shared histories and items, also across scenarios."""
 
+import copy
+import json
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from tfllmrec.content.labels import label_matrix, label_vocabulary
 from tfllmrec.data.batches import labelled_window_batches
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.models.experts import allowed_experts, expert_mixture, expert_names
 from tfllmrec.models.items import ItemEmbedding
 from tfllmrec.models.multi_task import (
@@ -29,16 +31,14 @@ from tfllmrec.models.multi_task import (
 from tfllmrec.models.next_item import ItemBias, Precision, history_encoder, query_head
 from tfllmrec.models.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
 from tfllmrec.models.scoring import ItemIndex
+from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.content import ContentRecommender
+from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.multi_task_config import MultiTaskConfig
+from tfllmrec.recommenders.multi_task_parts import labels_of, members_of, part_of
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
-from tfllmrec.tasks import negatives
+from tfllmrec.recommenders.saved import reading
 from tfllmrec.tasks.multi_task import MultiTaskModel
-from tfllmrec.tasks.next_item import NextItem as NextItemTask
-from tfllmrec.tasks.next_item import NextItemSoftmax
-from tfllmrec.tasks.parts import InterestsPart, NextItemPart, PairPart, Part, RetrievalPart
-from tfllmrec.tasks.ranking import Ranking
-from tfllmrec.tasks.retrieval import Retrieval
 
 
 class MultiTask(ContentRecommender):
@@ -55,17 +55,27 @@ class MultiTask(ContentRecommender):
         model: all of it, row by row; see `tfllmrec.models.multi_task.multi_task_model`.
         labels: what interests are told in.
         index: the item vectors and biases that are served.
-        ranker: {"user", "history", "scenario", "candidates": int32 [B, N]} -> {"rating", "like": float32 [B, N]}.
+        ranker: {"user", "history", "candidates": int32 [B, N]} and perhaps "scenario" -> {"rating", "like": float32
+            [B, N]}, where these are tasks.
+        interest_model: {"user", "history"} and perhaps "scenario" -> the chance of every label, float32 [B, labels],
+            where that is a task.
     """
 
     family = "multi_task"
     config_class = MultiTaskConfig
+    main_signature = "recommend"
 
     labels: Vocabulary
     index: ItemIndex
+    ranker: keras.Model
+    interest_model: keras.Model
+    _mean_rating: float = 0.0  # where what is loaded grows, its head brings its own
 
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: Any) -> None:
-        self._members = _members(train)
+    def _catalogue_of(self, train: Dataset) -> Catalogue:
+        return Catalogue.from_dataset(train, with_scenarios=True)
+
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+        self._members = members_of(train)
         self.labels = label_vocabulary(train.items)
         self._item_labels = label_matrix(train.items, self.labels)
         self._mean_rating = train.mean_rating if "rating" in self.config.tasks else 0.0
@@ -115,42 +125,15 @@ class MultiTask(ContentRecommender):
         if config.weighting == "given":
             weights = {name: float(config.weights.get(name, 1.0)) for name in config.tasks}
         labels = self._item_labels if "interests" in config.tasks else None
-        parts = [self._part(name) for name in config.tasks]
+        own_counts = self.catalogue.counts * self._members[1:]
+        parts = [part_of(name, self.model, config, own_counts, self._draws) for name in config.tasks]
         return MultiTaskModel(self.model, parts, weights, labels=labels, ahead=config.ahead)
-
-    def _part(self, name: str) -> Part:
-        config, model, counts = self.config, self.model, self.catalogue.counts
-        head = model.get_layer(f"{name}_head")
-        said = {part: model.output[part] for part in ("candidate", "bias")}
-        candidates = keras.Model(model.input["item"], said, name="candidate_model")
-        match name:
-            case "next_item":
-                task = NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision)
-                sampled = config.loss == "sampled"
-                softmaxes = [
-                    NextItemSoftmax(
-                        task,
-                        candidates,
-                        item_counts=own,
-                        negatives=negatives.mixed(own, config.negatives, self._draws) if sampled else None,
-                        hide_seen=config.hide_seen,
-                    )
-                    for own in counts * self._members[1:]
-                ]
-                return NextItemPart(softmaxes, head)
-            case "retrieval":
-                drawn = negatives.in_batch(counts)
-                return RetrievalPart(Retrieval(), head, candidates, drawn, most=config.in_batch, seed=self._draws)
-            case "interests":
-                return InterestsPart(Ranking("pointwise"), head)
-            case _:
-                return PairPart(name, Ranking("rating" if name == "rating" else "pointwise"), head, candidates)
 
     def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
         config = self.config
         return labelled_window_batches(
             train,
-            _labels(train, config.tasks, config.liked_from),
+            labels_of(train, config.tasks, config.liked_from),
             config.history_length,
             config.batch_size,
             seed=config.seed,
@@ -160,24 +143,26 @@ class MultiTask(ContentRecommender):
     def _build_scorer(self) -> keras.Model:
         """Histories are read in float32 from a fixed table of item vectors, and queries matched with it."""
         item_count, layer = len(self.catalogue.items), self.model.get_layer
+        self._members = layer("histories_apart").members.numpy().T
         said = {part: self.model.output[part] for part in ("candidate", "bias")}
         self._candidates = keras.Model(self.model.input["item"], said)
         self.index = ItemIndex(item_count, self.config.dim, biased=True)
         self._served_encoder = self._encoder("float32")
         inputs = multi_task_inputs(self.history_length)
-        members = layer("histories_apart").members.numpy().T
         asked = inputs
-        if len(members) == 2:
+        if self.catalogue.scenarios is None:
             inputs = {name: inputs[name] for name in ("user", "history")}
             asked = {**inputs, "scenario": keras.ops.ones_like(inputs["user"])}
         parts = [layer(name) for name in ("scenario_fusion", "experts")]
         vectors = what_experts_say(asked, self.index, layer("histories_apart"), self._served_encoder, *parts)["vectors"]
         vector = {name: vectors[:, place] for place, name in enumerate(self.config.tasks)}
         self._update_served()
-        self._build_ranker(inputs, vector)
+        self._build_others(inputs, vector)
         popular = popularity(self.catalogue, inputs)
         scores = popular_if_empty(self._scores(inputs, vector, popular), popular, inputs)
-        return keras.Model(inputs, scores if asked is not inputs else OnlyScenario(members)(scores, inputs["scenario"]))
+        if self.catalogue.scenarios is not None:
+            scores = OnlyScenario(self._members)(scores, inputs["scenario"])
+        return keras.Model(inputs, scores)
 
     def _scores(
         self, inputs: dict[str, Any], vector: Mapping[str, keras.KerasTensor], popular: keras.KerasTensor
@@ -191,8 +176,12 @@ class MultiTask(ContentRecommender):
                 return PairsOfAll(self.index, self.model.get_layer(f"{name}_head"))(vector[name], inputs["user"])
         return popular
 
-    def _build_ranker(self, inputs: dict[str, Any], vector: Mapping[str, keras.KerasTensor]) -> None:
+    def _build_others(self, inputs: dict[str, Any], vector: Mapping[str, keras.KerasTensor]) -> None:
         """What is said of given candidates, and of interests."""
+        if "interests" in vector:
+            logits = self.model.get_layer("interests_head")(vector["interests"])
+            self.interest_model = keras.Model(inputs, keras.ops.sigmoid(logits))
+            self._interests = tf.function(self.interest_model, reduce_retracing=True)
         candidates = keras.Input((None,), dtype="int32", name="candidates")
         vectors = self.index(candidates)
         told = {
@@ -228,26 +217,41 @@ class MultiTask(ContentRecommender):
         self.index.vectors.assign(everything["candidate"])
         self.index.biases.assign(everything["bias"])
 
+    def _with_items(self, new: pd.DataFrame) -> Self:
+        grown = copy.copy(self)
+        grown._members = np.concatenate([self._members, self._new_members(new)], axis=1)
+        return super(MultiTask, grown)._with_items(new)
 
-_BLOCK = 1024
+    def _grown_layers(self) -> list[keras.layers.Layer]:
+        return [*super()._grown_layers(), self.model.get_layer("histories_apart")]
+
+    def _new_members(self, new: pd.DataFrame) -> np.ndarray:
+        """The scenarios of further items, bool [scenarios + 1, items]."""
+        names, members = self.catalogue.scenarios, np.zeros((len(self._members), len(new)), bool)
+        if names is None:
+            members[1] = True
+            return members
+        told = new["scenario"] if "scenario" in new else [""] * len(new)
+        for place, row in enumerate(told):
+            members[names.lookup([name.strip() for name in row.split("|")]), place] = True
+        members[0] = False
+        if not members.any(axis=0).all():
+            first = new["item_id"].iloc[int(np.argmin(members.any(axis=0)))]
+            raise InputError(
+                f"items: {first!r} is in no known scenario; column scenario names some of "
+                f"{', '.join(names.tokens[1:])}, with | between"
+            )
+        return members
+
+    def _write(self, folder: Path) -> None:
+        super()._write(folder)
+        text = json.dumps(self.labels.tokens[1:].tolist(), ensure_ascii=False)
+        (folder / _LABELS).write_text(text + "\n", encoding="utf-8")
+
+    def _read(self, folder: Path) -> None:
+        super()._read(folder)
+        with reading(folder / _LABELS) as path:
+            self.labels = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _members(data: Dataset) -> np.ndarray:
-    """Which items every scenario has, bool [scenarios + 1, items + 1]; without scenarios there is one that has all."""
-    if data.scenarios is not None:
-        return data.scenarios.members
-    members = np.zeros((2, len(data.item_vocabulary) + 1), bool)
-    members[1, 1:] = True
-    return members
-
-
-def _labels(data: Dataset, tasks: tuple[str, ...], liked_from: float) -> dict[str, np.ndarray]:
-    """What is told of every interaction, as `MultiTaskModel` reads it."""
-    labels: dict[str, np.ndarray] = {}
-    if data.scenarios is not None:
-        labels["scenario"] = data.scenario_indices
-    if "rating" in tasks:
-        labels["rating"] = data.ratings
-    if "like" in tasks:
-        labels["like"] = data.likes(liked_from)
-    return labels
+_BLOCK, _LABELS = 1024, "labels.json"

@@ -65,4 +65,3 @@ class MultiTaskConfig(SequenceConfig):
         if "categories" in data.items and (data.items["categories"] != "").any():
             tasks.append("interests")
         return cls.from_options({**sequence_recipe(data), "tasks": tasks, **options})
-

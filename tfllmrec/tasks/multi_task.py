@@ -15,8 +15,8 @@ class MultiTaskModel(keras.Model):
     """Trains a `tfllmrec.models.multi_task.multi_task_model` on all its tasks at once.
 
     Batches are `({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], ...})`, see
-    `tfllmrec.data.batches.labelled_window_batches`; beside the items there may be "scenario": int32 [B, L], "rating" and
-    "like": float32 [B, L], NaN where nothing is told. Every task takes what there is for it: a user without ratings
+    `tfllmrec.data.batches.labelled_window_batches`; beside the items there may be "scenario": int32 [B, L], "rating"
+    and "like": float32 [B, L], NaN where nothing is told. Every task takes what there is for it: a user without ratings
     trains the others. The loss is the sum of the tasks' means per example, each with its weight.
 
     The logs have `<task>_loss` of every task and, where weights are learnt, `<task>_weight`.

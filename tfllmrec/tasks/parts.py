@@ -24,8 +24,8 @@ class Positions:
         users: whose, int32 [n].
         scenarios: where it came, int32 [n], from 1.
         behind: what the user had up to there, int32 [n, L]; 0 is nothing.
-        labels: what is told of the item by name: "rating" float32 [n], NaN where it has none; "like" float32 [n], 1, 0 or
-            NaN; "interests" float32 [n, labels].
+        labels: what is told of the item by name: "rating" float32 [n], NaN where it has none; "like" float32 [n], 1, 0
+            or NaN; "interests" float32 [n, labels].
     """
 
     items: tf.Tensor

@@ -1,0 +1,70 @@
+"""What the joint family trains with: its tasks as parts, and what is told of interactions."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from tfllmrec.data.dataset import Dataset
+from tfllmrec.recommenders.multi_task_config import MultiTaskConfig
+from tfllmrec.tasks import negatives
+from tfllmrec.tasks.negatives import Seed
+from tfllmrec.tasks.next_item import NextItem, NextItemSoftmax
+from tfllmrec.tasks.parts import InterestsPart, NextItemPart, PairPart, Part, RetrievalPart
+from tfllmrec.tasks.ranking import Ranking
+from tfllmrec.tasks.retrieval import Retrieval
+
+
+def part_of(name: str, model: keras.Model, config: MultiTaskConfig, counts: np.ndarray, draws: Seed) -> Part:
+    """A task by its name, around its head in a `multi_task_model`.
+
+    Args:
+        name: one of `config.tasks`.
+        model: with the head.
+        config: of the family.
+        counts: interactions by scenario and item, [scenarios, items + 1].
+        draws: where random draws come from.
+    """
+    head = model.get_layer(f"{name}_head")
+    said = {part: model.output[part] for part in ("candidate", "bias")}
+    candidates = keras.Model(model.input["item"], said, name="candidate_model")
+    match name:
+        case "next_item":
+            task = NextItem(label_smoothing=config.label_smoothing, precision=config.precision)
+            options = {"hide_seen": config.hide_seen}
+            drawn = [
+                negatives.mixed(own, config.negatives, draws) if config.loss == "sampled" else None for own in counts
+            ]
+            softmaxes = [
+                NextItemSoftmax(task, candidates, item_counts=own, negatives=others, **options)
+                for own, others in zip(counts, drawn, strict=True)
+            ]
+            return NextItemPart(softmaxes, head)
+        case "retrieval":
+            in_batch = negatives.in_batch(counts.max(axis=0))
+            return RetrievalPart(Retrieval(), head, candidates, in_batch, most=config.in_batch, seed=draws)
+        case "interests":
+            return InterestsPart(Ranking("pointwise"), head)
+        case _:
+            return PairPart(name, Ranking("rating" if name == "rating" else "pointwise"), head, candidates)
+
+
+def members_of(data: Dataset) -> np.ndarray:
+    """Which items every scenario has, bool [scenarios + 1, items + 1]; without scenarios there is one that has all."""
+    if data.scenarios is not None:
+        return data.scenarios.members
+    members = np.zeros((2, len(data.item_vocabulary) + 1), bool)
+    members[1, 1:] = True
+    return members
+
+
+def labels_of(data: Dataset, tasks: Sequence[str], liked_from: float) -> dict[str, np.ndarray]:
+    """What is told of every interaction, as `MultiTaskModel` reads it."""
+    labels: dict[str, np.ndarray] = {}
+    if data.scenarios is not None:
+        labels["scenario"] = data.scenario_indices
+    if "rating" in tasks:
+        labels["rating"] = data.ratings
+    if "like" in tasks:
+        labels["like"] = data.likes(liked_from)
+    return labels
