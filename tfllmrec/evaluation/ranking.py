@@ -70,8 +70,7 @@ def rank_targets(
         (array([2]), array([[3, 2]], dtype=int32))
     """
     _check_targets(targets, among)
-    if by_scenario and targets.scenarios is None:
-        raise InputError("targets: they have no scenarios, and the scores are asked for them")
+    scenarios = _scenarios(targets) if by_scenario else None
     count = len(targets)
     highest = int(max(targets.items.max(), targets.histories.values.max(initial=0)))
     block = max(1, min(block, count, _SCORES_AT_ONCE // (highest + 1)))
@@ -82,8 +81,8 @@ def rank_targets(
         rows = np.minimum(np.arange(start, start + block), count - 1)
         histories = targets.histories.take(rows)
         asked = [targets.users[rows], histories.newest(history_length)]
-        if by_scenario:
-            asked.append(targets.scenarios[rows])
+        if scenarios is not None:
+            asked.append(scenarios[rows])
         scores = tf.cast(score(*asked), tf.float32)
         _check_shape(scores, block, highest)
         filtered = _filtered(histories, scores.shape[1])
@@ -130,6 +129,12 @@ def _filtered(histories: Histories, columns: int) -> np.ndarray:
     filtered[:, 0] = True
     filtered[np.repeat(np.arange(len(histories)), histories.lengths), histories.values] = True
     return filtered
+
+
+def _scenarios(targets: Targets) -> np.ndarray:
+    if targets.scenarios is None:
+        raise InputError("targets: they have no scenarios, and the scores are asked for them")
+    return targets.scenarios
 
 
 def _check_targets(targets: Targets, among: np.ndarray | None) -> None:

@@ -14,7 +14,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import Ranking, rank_targets
 from tfllmrec.models.top_items import top_items
-from tfllmrec.questions import questions
+from tfllmrec.questions import Questions, questions
 from tfllmrec.recommenders.catalogue import Catalogue
 
 
@@ -82,8 +82,8 @@ class Answering:
     def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
         """Rank every target among all items its user has not seen; see `tfllmrec.evaluation.rank_targets`."""
         self.require_fitted()
-        options = {"among": among, "by_scenario": self.reads_scenarios}
-        return rank_targets(self.score, targets, self.history_length, k=k, **options)
+        by_scenario = self.reads_scenarios
+        return rank_targets(self.score, targets, self.history_length, k=k, among=among, by_scenario=by_scenario)
 
     def evaluate(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> dict[str, float]:
         """ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
@@ -129,16 +129,21 @@ class Answering:
         told = self.catalogue.features
         if told is None and user_features is not None:
             raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
-        user_indices = self.catalogue.users.lookup(asked.users)
+        user_indices, read = self._read_histories(asked)
         given, excluded = self._known_items(asked.histories), self._known_items(asked.excluded)
         stored = self.catalogue.histories.take(user_indices)
-        read = Histories.where(given.lengths > 0, given, stored)
         hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded]).padded()
         features = None if told is None else told.lookup(asked.features)
         where = self._known_scenarios("recommend", scenarios, asked.scenarios)
         scores = self.score(user_indices, read.newest(self.history_length), where, features=features, exclude=hidden)
         best, best_scores = top_items(scores, hidden, min(k, len(self.catalogue.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
+
+    def _read_histories(self, asked: Questions) -> tuple[np.ndarray, Histories]:
+        """Users as indices, int32 [B], and the histories that are read: those given, or those stored."""
+        users = self.catalogue.users.lookup(asked.users)
+        given = self._known_items(asked.histories)
+        return users, Histories.where(given.lengths > 0, given, self.catalogue.histories.take(users))
 
     def _known_scenarios(self, call: str, given: Sequence[str] | None, asked: Sequence[str]) -> np.ndarray | None:
         """Scenarios as indices, int32 [B]; None for a model that reads none."""

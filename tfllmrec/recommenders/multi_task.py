@@ -17,6 +17,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
+from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.models.experts import allowed_experts, expert_mixture, expert_names
 from tfllmrec.models.items import ItemEmbedding
 from tfllmrec.models.multi_task import (
@@ -32,8 +33,8 @@ from tfllmrec.models.next_item import ItemBias, Precision, history_encoder, quer
 from tfllmrec.models.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
 from tfllmrec.models.scoring import ItemIndex
 from tfllmrec.recommenders.catalogue import Catalogue
-from tfllmrec.recommenders.content import ContentRecommender
 from tfllmrec.recommenders.fitting import Fitting
+from tfllmrec.recommenders.multi_task_answers import MultiTaskAnswers
 from tfllmrec.recommenders.multi_task_config import MultiTaskConfig
 from tfllmrec.recommenders.multi_task_parts import labels_of, members_of, part_of
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
@@ -41,7 +42,7 @@ from tfllmrec.recommenders.saved import reading
 from tfllmrec.tasks.multi_task import MultiTaskModel
 
 
-class MultiTask(ContentRecommender):
+class MultiTask(MultiTaskAnswers):
     """One model for several tasks (`MultiTaskConfig.tasks`), and for several scenarios where the data has them.
 
     Histories are read once for all tasks: those of every scenario apart, fused by attention for the scenario that is
@@ -65,10 +66,7 @@ class MultiTask(ContentRecommender):
     config_class = MultiTaskConfig
     main_signature = "recommend"
 
-    labels: Vocabulary
     index: ItemIndex
-    ranker: keras.Model
-    interest_model: keras.Model
     _mean_rating: float = 0.0  # where what is loaded grows, its head brings its own
 
     def _catalogue_of(self, train: Dataset) -> Catalogue:
@@ -79,6 +77,8 @@ class MultiTask(ContentRecommender):
         self.labels = label_vocabulary(train.items)
         self._item_labels = label_matrix(train.items, self.labels)
         self._mean_rating = train.mean_rating if "rating" in self.config.tasks else 0.0
+        if self.config.tasks == ("rating",):
+            self._chosen_by, self._better = "val_rmse", "min"
         super()._fit(train, validation, fitting)
 
     def _build_on(self, items: ItemEmbedding) -> keras.Model:
@@ -193,23 +193,15 @@ class MultiTask(ContentRecommender):
             self.ranker = keras.Model({**inputs, "candidates": candidates}, told)
             self._rank = tf.function(self.ranker, reduce_retracing=True)
 
-    def expected_ratings(self, targets: Targets) -> np.ndarray:
-        """What users will rate the targets' items, float32 [n].
+    def _ranking(self, validation: Targets) -> keras.callbacks.Callback:
+        if self._chosen_by != "val_rmse":
+            return super()._ranking(validation)
 
-        Raises:
-            InputError: ratings are none of the tasks.
-        """
-        self.require_fitted()
-        if "rating" not in self.config.tasks:
-            raise InputError(f"this multi_task learnt {', '.join(self.config.tasks)}; rating is none of them")
-        found = []
-        for start in range(0, len(targets), _BLOCK):
-            block = targets.take(np.arange(start, min(start + _BLOCK, len(targets))))
-            asked = {"user": block.users, "history": block.histories.newest(self.history_length)}
-            if self.reads_scenarios:
-                asked["scenario"] = block.scenarios
-            found.append(self._rank({**asked, "candidates": block.items[:, None]})["rating"][:, 0])
-        return np.concatenate(found)
+        def expected(targets: Targets) -> np.ndarray:
+            self._update_served()
+            return self.expected_ratings(targets)
+
+        return RatingCallback(expected, validation)
 
     def _update_served(self) -> None:
         self._served_encoder.set_weights(self.model.get_layer("history_encoder").get_weights())
@@ -254,4 +246,4 @@ class MultiTask(ContentRecommender):
             self.labels = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
 
 
-_BLOCK, _LABELS = 1024, "labels.json"
+_LABELS = "labels.json"
