@@ -91,7 +91,7 @@ class MultiTask(MultiTaskAnswers):
             allowed = np.tile(allowed, (len(self._members), 1, 1))
         return multi_task_model(
             items,
-            ItemBias(items.item_count, name="item_bias"),
+            ItemBias(items.item_count, trainable="next_item" in config.tasks, name="item_bias"),
             HistoriesApart.of(self._members, name="histories_apart"),
             encoder,
             ScenarioFusion(self._transfers, name="scenario_fusion"),
