@@ -42,7 +42,7 @@ MORE_SIGNATURES = {
     "word2vec": VECTORS,
     "two_tower": VECTORS,
     "next_item": VECTORS | {"next_items", "next_items_ids"},
-    "multi_task": {"embed_items", "similar_items", "recommend", "recommend_ids"},
+    "multi_task": {"embed_items", "similar_items", "recommend", "recommend_ids", "rank", "rank_ids"},
     "bert_ranker": VECTORS | RANKING,
     "cross_encoder": RANKING,
     "cascade": RANKING | {"recommend", "recommend_ids"},

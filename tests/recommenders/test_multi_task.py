@@ -116,8 +116,8 @@ def test_ratings_and_likes(fitted: MultiTask, data: Dataset) -> None:
     expected = fitted.expected_ratings(split.test)
     assert np.sqrt(np.mean((expected - split.test.ratings) ** 2)) < 0.5
     asked = {"user": split.test.users, "history": split.test.histories.newest(10), "scenario": split.test.scenarios}
-    told = fitted.ranker({**asked, "candidates": split.test.items[:, None]})
-    assert (told["like"][:, 0].numpy() > 0).tolist() == (split.test.ratings > 4).tolist()
+    told = fitted.others["candidates"]({**asked, "candidates": split.test.items[:, None]})
+    assert (told["likes"][:, 0].numpy() > 0.5).tolist() == (split.test.ratings > 4).tolist()
 
 
 def test_interests_by_name(fitted: MultiTask) -> None:
@@ -208,8 +208,13 @@ def test_given_weights_scale_the_losses(data: Dataset) -> None:
 
 @pytest.mark.parametrize("tasks", ["", "clicks", "rating,rating"])
 def test_tasks_that_cannot_be(tasks: str) -> None:
-    with pytest.raises(InputError, match="give some of next_item, retrieval, rating, like, interests, each once"):
+    with pytest.raises(InputError, match="give some of next_item, retrieval, like, rating, interests, each once"):
         MultiTask(tasks=tasks)
+
+
+def test_interests_alone_recommend_nothing() -> None:
+    with pytest.raises(InputError, match="interests order no items"):
+        MultiTask(tasks="interests")
 
 
 def test_new_items_belong_to_scenarios(data: Dataset) -> None:

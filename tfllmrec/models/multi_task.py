@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfllmrec.models.items import ItemEmbedding, gather_summing
 from tfllmrec.models.next_item import ItemBias
 from tfllmrec.models.scenarios import HistoriesApart, RowsThere, ScenarioFusion, StatesAt
-from tfllmrec.models.scoring import ItemIndex, scoring_inputs
+from tfllmrec.models.scoring import scoring_inputs
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -148,61 +148,3 @@ def label_head(dim: int, labels: int, *, dropout: float = 0.0, name: str) -> ker
     query = keras.Input((dim,), name="query")
     logits = keras.layers.Dense(labels, name="logits")(keras.layers.Dropout(dropout)(query))
     return keras.Model(query, logits, name=name)
-
-
-class Pairs(keras.layers.Layer):
-    """A pair head asked for several candidates a row.
-
-    (vectors of users float32 [B, D], of candidates [B, N, D], users int32 [B], candidates int32 [B, N]) -> float32
-    [B, N].
-
-    Args:
-        head: a `pair_head`.
-    """
-
-    def __init__(self, head: keras.Model) -> None:
-        super().__init__()
-        self._head = head
-
-    def call(self, query: tf.Tensor, vectors: tf.Tensor, users: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        """See the class."""
-        shape = tf.shape(candidates)
-        flat = {
-            "query": tf.repeat(query, shape[1], axis=0),
-            "candidate": tf.reshape(vectors, [-1, vectors.shape[2]]),
-            "user": tf.repeat(users, shape[1]),
-            "item": tf.reshape(candidates, [-1]),
-        }
-        return tf.reshape(self._head(flat, training=False), shape)
-
-    def compute_output_spec(
-        self, query: keras.KerasTensor, vectors: keras.KerasTensor, users: keras.KerasTensor, candidates: Any
-    ) -> keras.KerasTensor:
-        """[B, N]."""
-        return keras.KerasTensor(candidates.shape, "float32")
-
-
-class PairsOfAll(keras.layers.Layer):
-    """A pair head asked for all items of an index, a user at a time: (float32 [B, D], int32 [B]) -> [B, items + 1].
-
-    Args:
-        index: vectors of all items.
-        head: a `pair_head`.
-    """
-
-    def __init__(self, index: ItemIndex, head: keras.Model) -> None:
-        super().__init__()
-        self._index, self._pairs = index, Pairs(head)
-
-    def call(self, query: tf.Tensor, users: tf.Tensor) -> tf.Tensor:
-        """See the class."""
-        items = tf.range(self._index.item_count + 1)[None]
-        vectors = self._index(items)
-        asked = (query[:, None], users[:, None])
-        return tf.map_fn(
-            lambda one: self._pairs(one[0], vectors, one[1], items)[0], asked, fn_output_signature=tf.float32
-        )
-
-    def compute_output_spec(self, query: keras.KerasTensor, users: keras.KerasTensor) -> keras.KerasTensor:
-        """[B, items + 1]."""
-        return keras.KerasTensor((query.shape[0], self._index.item_count + 1), "float32")

@@ -16,30 +16,31 @@ from tfllmrec.data.batches import labelled_window_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.vocabulary import Vocabulary
-from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.models.experts import allowed_experts, expert_mixture, expert_names
 from tfllmrec.models.items import ItemEmbedding
 from tfllmrec.models.multi_task import (
-    Pairs,
-    PairsOfAll,
     label_head,
     multi_task_inputs,
     multi_task_model,
     pair_head,
     what_experts_say,
 )
+from tfllmrec.models.multi_task_scoring import CandidateScores, OnlyMembers, Pairs, PairsOfAll
 from tfllmrec.models.next_item import ItemBias, Precision, history_encoder, query_head
 from tfllmrec.models.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
 from tfllmrec.models.scoring import ItemIndex
 from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.multi_task_answers import MultiTaskAnswers
-from tfllmrec.recommenders.multi_task_config import MultiTaskConfig
-from tfllmrec.recommenders.multi_task_parts import labels_of, members_of, part_of
-from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.recommenders.multi_task_config import TASKS, MultiTaskConfig
+from tfllmrec.recommenders.multi_task_parts import labels_of, members_of, members_of_new, part_of
+from tfllmrec.recommenders.popularity import popular_candidates_if_empty, popular_if_empty, popularity
 from tfllmrec.recommenders.saved import reading
 from tfllmrec.tasks.multi_task import MultiTaskModel
+
+Vectors = Mapping[str, keras.KerasTensor]
+"""What the experts say of every task, float32 [B, D]."""
 
 
 class MultiTask(MultiTaskAnswers):
@@ -56,10 +57,9 @@ class MultiTask(MultiTaskAnswers):
         model: all of it, row by row; see `tfllmrec.models.multi_task.multi_task_model`.
         labels: what interests are told in.
         index: the item vectors and biases that are served.
-        ranker: {"user", "history", "candidates": int32 [B, N]} and perhaps "scenario" -> {"rating", "like": float32
-            [B, N]}, where these are tasks.
-        interest_model: {"user", "history"} and perhaps "scenario" -> the chance of every label, float32 [B, labels],
-            where that is a task.
+        others: what answers beside the scoring model, with the scoring model's inputs. "candidates": of candidates
+            int32 [B, N] -> {"scores", "ratings", "likes": float32 [B, N]}, the latter as chances and where these are
+            tasks. "interests", where that is a task: -> the chance of every label, float32 [B, labels].
     """
 
     family = "multi_task"
@@ -157,41 +157,51 @@ class MultiTask(MultiTaskAnswers):
         vectors = what_experts_say(asked, self.index, layer("histories_apart"), self._served_encoder, *parts)["vectors"]
         vector = {name: vectors[:, place] for place, name in enumerate(self.config.tasks)}
         self._update_served()
-        self._build_others(inputs, vector)
+        self._build_others(inputs, asked["scenario"], vector)
         popular = popularity(self.catalogue, inputs)
-        scores = popular_if_empty(self._scores(inputs, vector, popular), popular, inputs)
+        scores = popular_if_empty(self._scores(vector, inputs["user"]), popular, inputs)
         if self.catalogue.scenarios is not None:
             scores = OnlyScenario(self._members)(scores, inputs["scenario"])
         return keras.Model(inputs, scores)
 
-    def _scores(
-        self, inputs: dict[str, Any], vector: Mapping[str, keras.KerasTensor], popular: keras.KerasTensor
-    ) -> keras.KerasTensor:
-        """Of all items, by the first task that orders them."""
-        for name in ("next_item", "retrieval"):
-            if name in vector:
-                return self.index.scores(self.model.get_layer(f"{name}_head")(vector[name]))
-        for name in ("like", "rating"):
-            if name in vector:
-                return PairsOfAll(self.index, self.model.get_layer(f"{name}_head"))(vector[name], inputs["user"])
-        return popular
+    def _scores(self, vector: Vectors, user: keras.KerasTensor) -> keras.KerasTensor:
+        """Of all items, by the first task that orders them; by interests, none does."""
+        main, head = self._main
+        if main in ("next_item", "retrieval"):
+            return self.index.scores(head(vector[main]))
+        return PairsOfAll(self.index, head)(vector[main], user)
 
-    def _build_others(self, inputs: dict[str, Any], vector: Mapping[str, keras.KerasTensor]) -> None:
+    @property
+    def _main(self) -> tuple[str, keras.Model]:
+        """The task that orders items, and its head."""
+        main = next(name for name in TASKS if name in self.config.tasks)
+        return main, self.model.get_layer(f"{main}_head")
+
+    def _build_others(self, inputs: dict[str, Any], scenario: keras.KerasTensor, vector: Vectors) -> None:
         """What is said of given candidates, and of interests."""
-        if "interests" in vector:
-            logits = self.model.get_layer("interests_head")(vector["interests"])
-            self.interest_model = keras.Model(inputs, keras.ops.sigmoid(logits))
-            self._interests = tf.function(self.interest_model, reduce_retracing=True)
         candidates = keras.Input((None,), dtype="int32", name="candidates")
-        vectors = self.index(candidates)
+        given, main, head = {**inputs, "candidates": candidates}, *self._main
         told = {
-            name: Pairs(self.model.get_layer(f"{name}_head"))(vector[name], vectors, inputs["user"], candidates)
-            for name in ("rating", "like")
+            _TOLD[name]: Pairs(self.index, self.model.get_layer(f"{name}_head"))(
+                vector[name], inputs["user"], candidates
+            )
+            for name in _TOLD
             if name in vector
         }
-        if told:
-            self.ranker = keras.Model({**inputs, "candidates": candidates}, told)
-            self._rank = tf.function(self.ranker, reduce_retracing=True)
+        scores = told.get(_TOLD.get(main, ""))
+        if scores is None:
+            scores = CandidateScores(self.index)(head(vector[main]), candidates)
+        if "likes" in told:
+            told["likes"] = keras.ops.sigmoid(told["likes"])
+        told["scores"] = popular_candidates_if_empty(scores, self.catalogue, given)
+        only = OnlyMembers(self._members)
+        self.others = {
+            "candidates": keras.Model(given, {name: only(said, candidates, scenario) for name, said in told.items()})
+        }
+        if "interests" in vector:
+            chances = keras.ops.sigmoid(self.model.get_layer("interests_head")(vector["interests"]))
+            self.others["interests"] = keras.Model(inputs, chances)
+        self._other = {name: tf.function(model, reduce_retracing=True) for name, model in self.others.items()}
 
     def _ranking(self, validation: Targets) -> keras.callbacks.Callback:
         if self._chosen_by != "val_rmse":
@@ -211,29 +221,11 @@ class MultiTask(MultiTaskAnswers):
 
     def _with_items(self, new: pd.DataFrame) -> Self:
         grown = copy.copy(self)
-        grown._members = np.concatenate([self._members, self._new_members(new)], axis=1)
+        grown._members = np.concatenate([self._members, members_of_new(new, self.catalogue.scenarios)], axis=1)
         return super(MultiTask, grown)._with_items(new)
 
     def _grown_layers(self) -> list[keras.layers.Layer]:
         return [*super()._grown_layers(), self.model.get_layer("histories_apart")]
-
-    def _new_members(self, new: pd.DataFrame) -> np.ndarray:
-        """The scenarios of further items, bool [scenarios + 1, items]."""
-        names, members = self.catalogue.scenarios, np.zeros((len(self._members), len(new)), bool)
-        if names is None:
-            members[1] = True
-            return members
-        told = new["scenario"] if "scenario" in new else [""] * len(new)
-        for place, row in enumerate(told):
-            members[names.lookup([name.strip() for name in row.split("|")]), place] = True
-        members[0] = False
-        if not members.any(axis=0).all():
-            first = new["item_id"].iloc[int(np.argmin(members.any(axis=0)))]
-            raise InputError(
-                f"items: {first!r} is in no known scenario; column scenario names some of "
-                f"{', '.join(names.tokens[1:])}, with | between"
-            )
-        return members
 
     def _write(self, folder: Path) -> None:
         super()._write(folder)
@@ -247,3 +239,4 @@ class MultiTask(MultiTaskAnswers):
 
 
 _LABELS = "labels.json"
+_TOLD = {"rating": "ratings", "like": "likes"}

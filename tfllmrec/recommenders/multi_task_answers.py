@@ -21,15 +21,12 @@ class MultiTaskAnswers(ContentRecommender):
 
     Attributes:
         labels: what interests are told in.
-        ranker: see `MultiTask`.
-        interest_model: see there.
+        others: see `MultiTask`.
     """
 
     labels: Vocabulary
-    ranker: keras.Model
-    interest_model: keras.Model
-    _rank: Callable[..., Any]
-    _interests: Callable[..., Any]
+    others: dict[str, keras.Model]
+    _other: dict[str, Callable[..., Any]]
 
     def expected_ratings(self, targets: Targets) -> np.ndarray:
         """What users will rate the targets' items, float32 [n].
@@ -38,7 +35,10 @@ class MultiTaskAnswers(ContentRecommender):
             InputError: ratings are none of the tasks.
         """
         self._require("rating")
-        blocks = [self._rank({**asked, "candidates": items})["rating"][:, 0] for asked, items in self._blocks(targets)]
+        blocks = [
+            self._other["candidates"]({**asked, "candidates": items})["ratings"][:, 0]
+            for asked, items in self._blocks(targets)
+        ]
         return np.concatenate(blocks)
 
     def interest_scores(self, targets: Targets) -> np.ndarray:
@@ -48,7 +48,7 @@ class MultiTaskAnswers(ContentRecommender):
             InputError: interests are none of the tasks.
         """
         self._require("interests")
-        return np.concatenate([self._interests(asked) for asked, _ in self._blocks(targets)])
+        return np.concatenate([self._other["interests"](asked) for asked, _ in self._blocks(targets)])
 
     def interests(
         self,
@@ -71,7 +71,7 @@ class MultiTaskAnswers(ContentRecommender):
         where = self._known_scenarios("interests", scenarios, asked.scenarios)
         found, read = self._read_histories(asked)
         given = {"user": found, "history": read.newest(self.history_length)}
-        scores = self._interests(given if where is None else {**given, "scenario": where}).numpy()
+        scores = self._other["interests"](given if where is None else {**given, "scenario": where}).numpy()
         best = np.argsort(-scores, axis=1, kind="stable")
         table = {
             "row": np.repeat(np.arange(len(scores)), len(self.labels)),

@@ -11,7 +11,7 @@ from tfllmrec.models.experts import Sharing
 from tfllmrec.recommenders.config import STRICT, Fraction, Names, Options, Positive
 from tfllmrec.recommenders.next_item_config import SequenceConfig, sequence_recipe
 
-TASKS = ("next_item", "retrieval", "rating", "like", "interests")
+TASKS = ("next_item", "retrieval", "like", "rating", "interests")
 """What can be learnt; the first of a model's tasks that orders items is what it recommends by."""
 
 
@@ -19,6 +19,8 @@ def _known(tasks: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [name for name in tasks if name not in TASKS]
     if unknown or not tasks or len(set(tasks)) < len(tasks):
         raise ValueError(f"give some of {', '.join(TASKS)}, each once")
+    if tasks == ("interests",):
+        raise ValueError("interests order no items; give another task beside them")
     return tuple(name for name in TASKS if name in tasks)
 
 

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import pandas as pd
 
 from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.vocabulary import Vocabulary
+from tfllmrec.errors import InputError
 from tfllmrec.recommenders.multi_task_config import MultiTaskConfig
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.negatives import Seed
@@ -55,6 +58,27 @@ def members_of(data: Dataset) -> np.ndarray:
         return data.scenarios.members
     members = np.zeros((2, len(data.item_vocabulary) + 1), bool)
     members[1, 1:] = True
+    return members
+
+
+def members_of_new(items: pd.DataFrame, names: Vocabulary | None) -> np.ndarray:
+    """The scenarios of further items, bool [scenarios + 1, items]: those that column scenario names, `|` between.
+
+    Raises:
+        InputError: an item is in no known one.
+    """
+    if names is None:
+        return np.repeat([[False], [True]], len(items), axis=1)
+    members = np.zeros((len(names) + 1, len(items)), bool)
+    for place, told in enumerate(items["scenario"] if "scenario" in items else [""] * len(items)):
+        members[names.lookup([name.strip() for name in told.split("|")]), place] = True
+    members[0] = False
+    nowhere = ~members.any(axis=0)
+    if nowhere.any():
+        raise InputError(
+            f"items: {items['item_id'].iloc[int(np.argmax(nowhere))]!r} is in no known scenario; let column scenario "
+            f"name some of {', '.join(names.tokens[1:])}, with | between"
+        )
     return members
 
 
