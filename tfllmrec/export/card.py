@@ -122,13 +122,17 @@ def _shape(shape: Any) -> str:
 
 def _example(recommender: Recommender, name: str) -> str:
     items, users = recommender.catalogue.items.tokens[1:], recommender.catalogue.users.tokens[1:]
-    inputs = {
+    inputs: dict[str, Any] = {
         "user_id": [users[0], ""],
         "history": [["", ""], [items[0], items[-1]]],
         "exclude_item_ids": [[items[0]], [""]],
     }
+    signature = "retrieve"
+    if recommender.catalogue.scenarios is not None:
+        signature = "recommend"
+        inputs["scenario"] = [recommender.catalogue.scenarios.tokens[1]] * 2
     lines = [f'    "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in inputs.items()]
-    request = '{\n  "signature_name": "retrieve",\n  "inputs": {\n' + ",\n".join(lines) + "\n  }\n}"
+    request = f'{{\n  "signature_name": "{signature}",\n  "inputs": {{\n' + ",\n".join(lines) + "\n  }\n}"
     return (
         "A known user without a history, who must not get a certain item, and a new user with two items, as "
         f"`request.json` over REST:\n\n```json\n{request}\n```\n\n"
