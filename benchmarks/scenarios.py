@@ -3,8 +3,8 @@
     python benchmarks/scenarios.py --data FOLDER --set dim=64 units=64 epochs=6
 
 Leave-one-out by user and scenario, a scenario's items ranked, seen ones filtered; chosen by the validation targets,
-test targets read once a fit. `multi_task` is fitted on all scenarios together, and on each alone with the same options. For
-`--transfer` half of the users with two scenarios or more lose one of them, and are asked for what they had there.
+test targets read once a fit. `multi_task` is fitted on all scenarios together, and on each alone with the same options.
+For `--transfer` half of the users with two scenarios or more lose one of them, and are asked for what they had there.
 Prints one JSON line: ndcg@10 by scenario of both, the mean difference with a bootstrap interval over targets; recall@10
 of the scenario that was lost, and of its popularity.
 """
