@@ -9,7 +9,7 @@ import pytest
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import MultiTask, load
+from tfllmrec.recommenders import MultiTask, Popularity, load
 
 QUICK: dict[str, Any] = {
     "history_length": 10,
@@ -163,14 +163,8 @@ def test_scenarios_are_checked(fitted: MultiTask, data: Dataset) -> None:
         fitted.interests(["u1", "u2"], scenarios=["films"])
     with pytest.raises(InputError, match="single string"):
         fitted.recommend(["u1"], scenarios="films")
-    split = leave_one_out(data)
-    plain = MultiTask(tasks="rating", **{**QUICK, "epochs": 1}).fit(
-        Dataset.from_frames(split.train.interactions.drop(columns="scenario")), verbose=0
-    )
-    with pytest.raises(InputError, match="this multi_task reads no scenarios"):
-        plain.recommend(["u1"], scenarios=["films"])
-    with pytest.raises(InputError, match="learnt rating; interests is none of them"):
-        plain.interests(["u1"])
+    with pytest.raises(InputError, match="this popularity reads no scenarios"):
+        Popularity().fit(data).recommend(["u1"], scenarios=["films"])
 
 
 def test_one_task_is_the_same_class(data: Dataset) -> None:
@@ -182,28 +176,18 @@ def test_one_task_is_the_same_class(data: Dataset) -> None:
     assert "val_ndcg@10" not in model.history
     table = model.recommend(["u1"], scenarios=["films"], k=3)
     assert table["score"].between(3.5, 6).all()
+    with pytest.raises(InputError, match="learnt rating; interests is none of them"):
+        model.interests(["u1"], scenarios=["films"])
 
 
-def test_missing_ratings_train_the_rest(data: Dataset) -> None:
-    half = data.interactions.assign(rating=data.interactions["rating"].where(data.interactions["user_id"] > "u2"))
-    model = MultiTask(tasks="next_item,rating", content=False, **QUICK).fit(Dataset.from_frames(half), verbose=0)
-    assert np.isfinite(model.history["loss"]).all()
-    assert model.history["rating_loss"][-1] < model.history["rating_loss"][0]
-
-
-@pytest.mark.parametrize("sharing", ["shared_bottom", "mmoe"])
-def test_weights_learnt_by_uncertainty(data: Dataset, sharing: str) -> None:
-    model = MultiTask(tasks="next_item,rating", weighting="uncertainty", sharing=sharing, **QUICK)
-    model.fit(data, verbose=0)
-    weights = {task: model.history[f"{task}_weight"] for task in ("next_item", "rating")}
-    assert weights["rating"][-1] > 1 > weights["next_item"][-1], "the smaller loss counts more"
-
-
-def test_given_weights_scale_the_losses(data: Dataset) -> None:
-    model = MultiTask(tasks="next_item,rating", weights='{"rating": 0.25}', **{**QUICK, "epochs": 1})
-    model.fit(data, verbose=0)
-    logs = {key: values[0] for key, values in model.history.items()}
-    assert logs["loss"] == pytest.approx(logs["next_item_loss"] + 0.25 * logs["rating_loss"], rel=1e-3)
+def test_missing_ratings_train_the_rest_and_weights_are_learnt(data: Dataset) -> None:
+    rated = data.interactions["user_id"] > "u2"
+    half = Dataset.from_frames(data.interactions.assign(rating=data.interactions["rating"].where(rated)))
+    model = MultiTask(tasks="next_item,rating", weighting="uncertainty", sharing="shared_bottom", **QUICK)
+    logs = model.fit(half, verbose=0).history
+    assert np.isfinite(logs["loss"]).all()
+    assert logs["rating_loss"][-1] < logs["rating_loss"][0]
+    assert logs["rating_weight"][-1] > 1 > logs["next_item_weight"][-1], "the smaller loss counts more"
 
 
 @pytest.mark.parametrize("tasks", ["", "clicks", "rating,rating"])
@@ -217,8 +201,12 @@ def test_interests_alone_recommend_nothing() -> None:
         MultiTask(tasks="interests")
 
 
-def test_new_items_belong_to_scenarios(data: Dataset) -> None:
-    model = MultiTask(tasks="next_item,interests", **{**QUICK, "epochs": 4}).fit(data, verbose=0)
+def test_given_weights_and_new_items_in_their_scenarios(data: Dataset) -> None:
+    model = MultiTask(tasks="next_item,interests", weights='{"interests": 0.25}', **{**QUICK, "epochs": 4})
+    logs = model.fit(data, verbose=0).history
+    np.testing.assert_allclose(
+        logs["loss"], np.add(logs["next_item_loss"], 0.25 * np.array(logs["interests_loss"])), 1e-3
+    )
     new = pd.DataFrame({"item_id": ["new"], "title": ["films 1"], "categories": ["odd"], "scenario": ["films"]})
     grown = model.with_items(new)
     odd = [["films 1", "films 3", "films 5"]]
