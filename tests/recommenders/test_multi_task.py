@@ -132,6 +132,17 @@ def test_interests_by_name(fitted: MultiTask) -> None:
     assert fresh["label"].tolist() == ["odd", "even"]
 
 
+def test_who_listens_to_whom(fitted: MultiTask, data: Dataset) -> None:
+    table = fitted.expert_use(leave_one_out_by_scenario(data).test)
+    assert set(table["expert"]) == set(fitted.experts)
+    assert fitted.experts[-2:] == ["scenario books", "scenario films"]
+    by_task = table.groupby(["scenario", "task"])["share"]
+    np.testing.assert_allclose(by_task.sum(), 1, rtol=1e-5)
+    shares = table.set_index(["scenario", "task", "expert"])["share"]
+    assert shares["books", "rating", "scenario films"] == shares["films", "like", "rating"] == 0
+    assert shares["books", "rating", "scenario books"] > 0 < shares["films", "like", "like"]
+
+
 def test_saved_and_loaded(fitted: MultiTask, data: Dataset, tmp_path: Any) -> None:
     fitted.save(tmp_path / "run")
     again = load(tmp_path / "run")

@@ -106,6 +106,12 @@ def multi_task_model(
     return keras.Model(inputs, outputs, name="multi_task")
 
 
+def candidates_of(model: keras.Model) -> keras.Model:
+    """Items int32 [C] -> {"candidate": float32 [C, D], "bias": float32 [C]}, with the layers of a `multi_task_model`."""
+    said = {name: model.output[name] for name in ("candidate", "bias")}
+    return keras.Model(model.input["item"], said, name="candidate_model")
+
+
 def multi_task_inputs(history_length: int) -> dict[str, keras.KerasTensor]:
     """Those of a scoring model, and the scenario, int32 [B]."""
     return scoring_inputs(history_length) | {"scenario": keras.Input((), dtype="int32", name="scenario")}

@@ -20,6 +20,7 @@ from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.models.experts import allowed_experts, expert_mixture, expert_names
 from tfllmrec.models.items import ItemEmbedding
 from tfllmrec.models.multi_task import (
+    candidates_of,
     label_head,
     multi_task_inputs,
     multi_task_model,
@@ -84,10 +85,8 @@ class MultiTask(MultiTaskAnswers):
     def _build_on(self, items: ItemEmbedding) -> keras.Model:
         config = self.config
         encoder = self._encoder(config.precision)
-        scenarios = [f"scenario {number}" for number in range(1, len(self._members))] if self._transfers else []
-        names = expert_names(config.sharing, config.tasks, experts=config.experts, scenarios=scenarios)
-        allowed = allowed_experts(names, config.tasks, scenarios)
-        if not scenarios:
+        allowed = allowed_experts(self.experts, config.tasks, self._own_experts)
+        if len(allowed) == 1:
             allowed = np.tile(allowed, (len(self._members), 1, 1))
         return multi_task_model(
             items,
@@ -105,6 +104,18 @@ class MultiTask(MultiTaskAnswers):
     @property
     def _transfers(self) -> bool:
         return self.config.transfer and len(self._members) > 2
+
+    @property
+    def _own_experts(self) -> list[str]:
+        """The scenarios that have an expert of their own, as they are named."""
+        names = self.catalogue.scenarios
+        return [f"scenario {name}" for name in names.tokens[1:]] if self._transfers and names is not None else []
+
+    @property
+    def experts(self) -> list[str]:
+        """The experts by name; see `tfllmrec.models.experts.expert_names`."""
+        config = self.config
+        return expert_names(config.sharing, config.tasks, experts=config.experts, scenarios=self._own_experts)
 
     def _head(self, task: str) -> keras.Model:
         config, name = self.config, f"{task}_head"
@@ -144,8 +155,7 @@ class MultiTask(MultiTaskAnswers):
         """Histories are read in float32 from a fixed table of item vectors, and queries matched with it."""
         item_count, layer = len(self.catalogue.items), self.model.get_layer
         self._members = layer("histories_apart").members.numpy().T
-        said = {part: self.model.output[part] for part in ("candidate", "bias")}
-        self._candidates = keras.Model(self.model.input["item"], said)
+        self._candidates = candidates_of(self.model)
         self.index = ItemIndex(item_count, self.config.dim, biased=True)
         self._served_encoder = self._encoder("float32")
         inputs = multi_task_inputs(self.history_length)
@@ -154,8 +164,9 @@ class MultiTask(MultiTaskAnswers):
             inputs = {name: inputs[name] for name in ("user", "history")}
             asked = {**inputs, "scenario": keras.ops.ones_like(inputs["user"])}
         parts = [layer(name) for name in ("scenario_fusion", "experts")]
-        vectors = what_experts_say(asked, self.index, layer("histories_apart"), self._served_encoder, *parts)["vectors"]
-        vector = {name: vectors[:, place] for place, name in enumerate(self.config.tasks)}
+        said = what_experts_say(asked, self.index, layer("histories_apart"), self._served_encoder, *parts)
+        vector = {name: said["vectors"][:, place] for place, name in enumerate(self.config.tasks)}
+        self._gates = tf.function(keras.Model(inputs, said["gates"]), reduce_retracing=True)
         self._update_served()
         self._build_others(inputs, asked["scenario"], vector)
         popular = popularity(self.catalogue, inputs)

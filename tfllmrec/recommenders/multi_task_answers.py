@@ -1,5 +1,6 @@
 """What the joint family answers beside recommendations: ratings, and what users are interested in."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,6 +28,12 @@ class MultiTaskAnswers(ContentRecommender):
     labels: Vocabulary
     others: dict[str, keras.Model]
     _other: dict[str, Callable[..., Any]]
+    _gates: Callable[..., Any]
+
+    @property
+    @abstractmethod
+    def experts(self) -> list[str]:
+        """The experts by name."""
 
     def expected_ratings(self, targets: Targets) -> np.ndarray:
         """What users will rate the targets' items, float32 [n].
@@ -80,6 +87,27 @@ class MultiTaskAnswers(ContentRecommender):
             "score": np.take_along_axis(scores, best, axis=1).ravel(),
         }
         return pd.DataFrame(table)
+
+    def expert_use(self, targets: Targets) -> pd.DataFrame:
+        """How much every task listens to every expert, on average over targets.
+
+        Returns:
+            Columns scenario ("" where the model reads none), task, expert, share; the shares of a scenario and task sum
+            to 1.
+        """
+        self.require_fitted()
+        gates = np.concatenate([self._gates(asked) for asked, _ in self._blocks(targets)])
+        where = np.zeros(len(targets), np.int32)
+        if self.reads_scenarios and targets.scenarios is not None:
+            where = targets.scenarios
+        names = [""] if self.catalogue.scenarios is None else self.catalogue.scenarios.tokens
+        rows = [
+            (names[scenario], task, expert, float(gates[where == scenario, place, column].mean()))
+            for scenario in np.unique(where)
+            for place, task in enumerate(self.config.tasks)
+            for column, expert in enumerate(self.experts)
+        ]
+        return pd.DataFrame(rows, columns=["scenario", "task", "expert", "share"])
 
     def _require(self, task: str) -> None:
         self.require_fitted()

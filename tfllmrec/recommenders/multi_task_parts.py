@@ -9,6 +9,7 @@ import pandas as pd
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
+from tfllmrec.models.multi_task import candidates_of
 from tfllmrec.recommenders.multi_task_config import MultiTaskConfig
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.negatives import Seed
@@ -29,8 +30,7 @@ def part_of(name: str, model: keras.Model, config: MultiTaskConfig, counts: np.n
         draws: where random draws come from.
     """
     head = model.get_layer(f"{name}_head")
-    said = {part: model.output[part] for part in ("candidate", "bias")}
-    candidates = keras.Model(model.input["item"], said, name="candidate_model")
+    candidates = candidates_of(model)
     match name:
         case "next_item":
             task = NextItem(label_smoothing=config.label_smoothing, precision=config.precision)
