@@ -104,7 +104,7 @@ def expert_names(sharing: Sharing, tasks: Sequence[str], *, experts: int, scenar
 
 
 def allowed_experts(names: Sequence[str], tasks: Sequence[str], scenarios: Sequence[str]) -> np.ndarray:
-    """Which experts a task may listen to in a scenario: the shared ones, its own and the scenario's.
+    """Which experts a task may listen to in a scenario: the shared ones, its own and the scenario's, where it has one.
 
     Returns:
         bool [scenarios + 1, tasks, experts]; row 0 is no scenario.

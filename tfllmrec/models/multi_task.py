@@ -107,7 +107,7 @@ def multi_task_model(
 
 
 def candidates_of(model: keras.Model) -> keras.Model:
-    """Items int32 [C] -> {"candidate": float32 [C, D], "bias": float32 [C]}, with the layers of a `multi_task_model`."""
+    """Items int32 [C] -> {"candidate": float32 [C, D], "bias": float32 [C]}, of a `multi_task_model`."""
     said = {name: model.output[name] for name in ("candidate", "bias")}
     return keras.Model(model.input["item"], said, name="candidate_model")
 

@@ -40,8 +40,7 @@ from tfllmrec.recommenders.popularity import popular_candidates_if_empty, popula
 from tfllmrec.recommenders.saved import reading
 from tfllmrec.tasks.multi_task import MultiTaskModel
 
-Vectors = Mapping[str, keras.KerasTensor]
-"""What the experts say of every task, float32 [B, D]."""
+Vectors = Mapping[str, keras.KerasTensor]  # what the experts say of every task, float32 [B, D]
 
 
 class MultiTask(MultiTaskAnswers):
@@ -56,7 +55,6 @@ class MultiTask(MultiTaskAnswers):
 
     Attributes:
         model: all of it, row by row; see `tfllmrec.models.multi_task.multi_task_model`.
-        labels: what interests are told in.
         index: the item vectors and biases that are served.
         others: what answers beside the scoring model, with the scoring model's inputs. "candidates": of candidates
             int32 [B, N] -> {"scores", "ratings", "likes": float32 [B, N]}, the latter as chances and where these are
@@ -85,9 +83,7 @@ class MultiTask(MultiTaskAnswers):
     def _build_on(self, items: ItemEmbedding) -> keras.Model:
         config = self.config
         encoder = self._encoder(config.precision)
-        allowed = allowed_experts(self.experts, config.tasks, self._own_experts)
-        if len(allowed) == 1:
-            allowed = np.tile(allowed, (len(self._members), 1, 1))
+        allowed = allowed_experts(self.experts, config.tasks, self._scenario_names)
         return multi_task_model(
             items,
             ItemBias(items.item_count, trainable="next_item" in config.tasks, name="item_bias"),
@@ -106,16 +102,17 @@ class MultiTask(MultiTaskAnswers):
         return self.config.transfer and len(self._members) > 2
 
     @property
-    def _own_experts(self) -> list[str]:
-        """The scenarios that have an expert of their own, as they are named."""
+    def _scenario_names(self) -> list[str]:
+        """What the scenarios' own experts are called; one name where there are no scenarios."""
         names = self.catalogue.scenarios
-        return [f"scenario {name}" for name in names.tokens[1:]] if self._transfers and names is not None else []
+        return ["everywhere"] if names is None else [f"scenario {name}" for name in names.tokens[1:]]
 
     @property
     def experts(self) -> list[str]:
         """The experts by name; see `tfllmrec.models.experts.expert_names`."""
         config = self.config
-        return expert_names(config.sharing, config.tasks, experts=config.experts, scenarios=self._own_experts)
+        own = self._scenario_names if self._transfers else ()
+        return expert_names(config.sharing, config.tasks, experts=config.experts, scenarios=own)
 
     def _head(self, task: str) -> keras.Model:
         config, name = self.config, f"{task}_head"
