@@ -11,7 +11,7 @@ from tfllmrec.data import Dataset, checkerboard, load
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.serving.session import ServedModel
 
-SHOWN = set(FAMILIES) - {"cross_encoder"}
+SHOWN = set(FAMILIES) - {"multi_task", "cross_encoder"}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfllmrec.data import Dataset, checkerboard, leave_one_out, load, load_demo, load_movielens
     from tfllmrec.errors import InputError
-    from tfllmrec.recommenders import Ease, MarkovChain, NextItem, Popularity, Recommender, TwoTower, Word2Vec
+    from tfllmrec.recommenders import (
+        Ease,
+        MarkovChain,
+        MultiTask,
+        NextItem,
+        Popularity,
+        Recommender,
+        TwoTower,
+        Word2Vec,
+    )
 
 __version__ = "0.1.0"
 
@@ -18,6 +27,7 @@ __all__ = [
     "Ease",
     "InputError",
     "MarkovChain",
+    "MultiTask",
     "NextItem",
     "Popularity",
     "Recommender",
@@ -33,7 +43,16 @@ __all__ = [
 _HOME = {
     "tfllmrec.data": {"Dataset", "checkerboard", "leave_one_out", "load", "load_demo", "load_movielens"},
     "tfllmrec.errors": {"InputError"},
-    "tfllmrec.recommenders": {"Ease", "MarkovChain", "NextItem", "Popularity", "Recommender", "TwoTower", "Word2Vec"},
+    "tfllmrec.recommenders": {
+        "Ease",
+        "MarkovChain",
+        "MultiTask",
+        "NextItem",
+        "Popularity",
+        "Recommender",
+        "TwoTower",
+        "Word2Vec",
+    },
 }
 
 

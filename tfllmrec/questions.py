@@ -8,12 +8,13 @@ from tfllmrec.errors import InputError
 
 
 class Questions(NamedTuple):
-    """As many users as histories, exclusions and features; "" and [] stand for what was not given."""
+    """As many users as histories, exclusions, features and scenarios; "" and [] stand for what was not given."""
 
     users: list[str]
     histories: list[Sequence[str]]
     excluded: list[Sequence[str]]
     features: list[Sequence[str]]
+    scenarios: list[str]
 
 
 class RankQuestions(NamedTuple):
@@ -29,6 +30,7 @@ def questions(
     histories: Sequence[Sequence[str]] | None,
     exclude: Sequence[Sequence[str]] | None,
     user_features: Sequence[Sequence[str]] | None = None,
+    scenarios: Sequence[str] | None = None,
 ) -> Questions:
     """Fill in what was not given to `recommend`.
 
@@ -38,7 +40,8 @@ def questions(
     """
     if users is None and histories is None and user_features is None:
         raise InputError("recommend: give users, histories, or both")
-    asked = {"users": users, "histories": histories, "exclude": exclude, "user_features": user_features}
+    asked: dict[str, Any] = {"users": users, "histories": histories, "exclude": exclude}
+    asked |= {"user_features": user_features, "scenarios": scenarios}
     return Questions(*_filled("recommend", asked))
 
 
@@ -69,11 +72,11 @@ def _filled(call: str, asked: Mapping[str, Sequence[Any] | None]) -> list[list[A
     return [given.get(name, [_NOTHING.get(name, ())] * count) for name in asked]
 
 
-_NOTHING: dict[str, Any] = {"users": ""}
+_NOTHING: dict[str, Any] = {"users": "", "scenarios": ""}
 
 
 def _rows(call: str, name: str, rows: Sequence[Any]) -> list[Any]:
-    of_ids = name == "users"
+    of_ids = name in _NOTHING  # one a row
     if isinstance(rows, str) or (not of_ids and any(isinstance(row, str) for row in rows)):
         raise InputError(f"{call}: {name} is a sequence with one entry a row, not a single string")
     if not of_ids and any(isinstance(row, Mapping) for row in rows):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfllmrec.data import Dataset
-from tfllmrec.data.batches import next_item_batches, rating_batches, window_batches
+from tfllmrec.data.batches import labelled_window_batches, next_item_batches, rating_batches, window_batches
 from tfllmrec.errors import InputError
 
 Example = tuple[int, tuple[int, ...], int]
@@ -259,3 +259,23 @@ def test_ratings_stand_beside_the_items_that_got_them() -> None:
     assert features["candidates"].shape == ratings.shape == (2, 1)
     with pytest.raises(InputError, match="column rating is missing"):
         rating_batches(dataset_of([[1, 2]]), 2, 8)
+
+
+def test_interactions_without_a_rating_are_no_examples_of_one() -> None:
+    table = dataset_of([[3, 1, 2]]).interactions
+    ((features, ratings),) = rating_batches(Dataset.from_frames(table.assign(rating=[5.0, None, 3.0])), 2, 8)
+    assert features["history"].numpy().tolist() == [[3, 1]]
+    assert ratings.numpy().tolist() == [[3.0]]
+
+
+def test_labels_stand_beside_the_next_items(data: Dataset) -> None:
+    labels = {"tenfold": data.item_indices * 10.0, "place": np.arange(len(data.interactions), dtype=np.int32)}
+    plain = window_batches(data, 3, 2, seed=1).as_numpy_iterator()
+    labelled = labelled_window_batches(data, labels, 3, 2, seed=1).as_numpy_iterator()
+    for (features, following), (told, beside) in zip(plain, labelled, strict=True):
+        np.testing.assert_array_equal(told["history"], features["history"])
+        np.testing.assert_array_equal(beside["item"], following)
+        np.testing.assert_array_equal(beside["tenfold"], 10.0 * following)
+        rows, _ = there = np.nonzero(following)
+        np.testing.assert_array_equal(data.item_indices[beside["place"][there]], following[there])
+        np.testing.assert_array_equal(data.user_indices[beside["place"][there]], told["user"][rows])

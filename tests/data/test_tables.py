@@ -132,7 +132,12 @@ def test_text_ratings_are_read():
     assert ratings.dtype == np.float64
 
 
-@pytest.mark.parametrize("rating", ["good", None, np.nan, np.inf])
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_rating_may_be_missing(missing):
+    np.testing.assert_array_equal(check_interactions(interactions(rating=[1, missing]))["rating"], [1.0, np.nan])
+
+
+@pytest.mark.parametrize("rating", ["good", "", np.inf])
 def test_what_is_no_rating_is_refused(rating):
     with pytest.raises(InputError, match="1 values of column rating do not read as a number"):
         check_interactions(interactions(rating=[1, rating]))
@@ -140,7 +145,7 @@ def test_what_is_no_rating_is_refused(rating):
 
 def test_a_message_shows_plain_values():
     with pytest.raises(InputError, match=r"\(row 1: nan\)$"):
-        check_interactions(interactions(rating=[1.0, np.nan]))
+        check_interactions(interactions(timestamp=[1.0, np.nan]))
 
 
 @pytest.mark.parametrize("column", ["event", "scenario", "text"])

@@ -14,6 +14,7 @@ OPTIONS = {
     "ease": {"l2": 1.0},
     "two_tower": {"dim": 8, "hidden": 8, "user_vectors": True, "epochs": 1},
     "next_item": {"dim": 8, "units": 6, "heads": 2, "hidden": 4, "epochs": 1},
+    "multi_task": {"dim": 8, "units": 6, "heads": 2, "expert_units": 4, "epochs": 1},
 }
 """What a family needs to be fitted in seconds, beside `quick_ranking`; a new family may do without."""
 

@@ -42,12 +42,24 @@ MORE_SIGNATURES = {
     "word2vec": VECTORS,
     "two_tower": VECTORS,
     "next_item": VECTORS | {"next_items", "next_items_ids"},
+    "multi_task": {"embed_items", "similar_items", "recommend", "recommend_ids", "rank", "rank_ids"},
     "bert_ranker": VECTORS | RANKING,
     "cross_encoder": RANKING,
     "cascade": RANKING | {"recommend", "recommend_ids"},
 }
-MAIN = {"next_item": "next_items", "bert_ranker": "rank", "cross_encoder": "rank", "cascade": "recommend"}
-WAYS = [*((family, "retrieve") for family in FAMILIES), ("next_item", "next_items"), ("cascade", "recommend")]
+MAIN = {
+    "next_item": "next_items",
+    "multi_task": "recommend",
+    "bert_ranker": "rank",
+    "cross_encoder": "rank",
+    "cascade": "recommend",
+}
+WAYS = [
+    *((family, "retrieve") for family in FAMILIES),
+    ("next_item", "next_items"),
+    ("cascade", "recommend"),
+    ("multi_task", "recommend"),
+]
 INPUTS = {
     "user_id": ["用户3"],
     "history": [["item1"]],

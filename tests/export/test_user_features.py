@@ -183,7 +183,7 @@ def test_the_core_alone(runtime, exported, family):
     users = np.array([4, 4, 0, 0], np.int32)
     histories = np.array([[0, 0, 0, 0], [3, 5, 0, 0], [3, 5, 0, 0], [3, 5, 0, 0]], np.int32)
     known = np.where((given > 0) & (given <= count), given, 0).astype(np.int32)
-    expected = recommender.score(users, histories, known).numpy()
+    expected = recommender.score(users, histories, features=known).numpy()
     expected[:, 0] = expected[1:, 1] = LOWEST
     order = np.argsort(-expected, axis=1, kind="stable")[:, : len(ITEMS)]
     left = np.take_along_axis(expected, order, axis=1)

@@ -16,6 +16,7 @@ from tfllmrec.recommenders import FAMILIES, Recommender, load
 QUICK = {
     "two_tower": {"epochs": 2, "dim": 8, "hidden": 8, "user_vectors": True},
     "next_item": {"epochs": 2, "dim": 8, "units": 8},
+    "multi_task": {"epochs": 2, "dim": 8, "units": 8, "expert_units": 4},
 }
 """What a family needs to be fitted in seconds, beside `quick_ranking`; a new family may do without."""
 

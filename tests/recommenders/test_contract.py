@@ -19,6 +19,7 @@ BERT = {"config.json", "metadata.json", "model.weights.h5", "tokenizer.json", "v
 MORE_FILES = {
     "two_tower": {"tokens.json"},
     "next_item": {"tokens.json"},
+    "multi_task": {"tokens.json", "labels.json"},
     "bert_ranker": {"tokens.json"} | BERT,
     "cascade": {"tokens.json"} | BERT,
     "cross_encoder": {"tokenizer.json"},

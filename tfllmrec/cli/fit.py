@@ -12,7 +12,7 @@ from tfllmrec.errors import InputError
 
 _FAMILIES = (  # known without TensorFlow, which takes seconds to import
     *("popularity", "markov_chain", "ease", "word2vec", "two_tower", "next_item"),
-    *("bert_ranker", "cross_encoder", "cascade"),
+    *("multi_task", "bert_ranker", "cross_encoder", "cascade"),
 )
 
 
@@ -41,6 +41,9 @@ def train(
     min_item_interactions: Annotated[
         int | None, typer.Option(help="Leave out items with fewer; by default 5 for the demo, else 1.")
     ] = None,
+    by_scenario: Annotated[
+        bool, typer.Option("--by-scenario", help="Ask for the last item of every scenario, not of every user.")
+    ] = False,
     refit: Annotated[bool, typer.Option(help="Fit again with the validation items, to be served.")] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard logs.")] = None,
 ) -> None:
@@ -60,7 +63,7 @@ def train(
     console = Console(stderr=True)
     callbacks = [EpochProgress(console, family), *tensorboard_logs(tensorboard)]
     unfinished = out.with_name(f"{out.name}.unfinished")
-    source = Source.of(data, min_item_interactions)
+    source = Source.of(data, min_item_interactions, by_scenario=by_scenario)
     run = fit(family, source, chosen, refit=refit, callbacks=callbacks, backup=unfinished)
     run.save(out)
     shutil.rmtree(unfinished, ignore_errors=True)

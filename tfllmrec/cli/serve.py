@@ -1,12 +1,11 @@
-"""Commands that export a run, serve it, and ask."""
+"""Commands that export a run and serve it."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tfllmrec.cli.app import AsJson, RunFolder, app
+from tfllmrec.cli.app import RunFolder, app
 from tfllmrec.errors import InputError
 
 
@@ -85,57 +84,3 @@ def serve(
             BatchingParameters.from_file(batching_parameters_file) if batching_parameters_file else BatchingParameters()
         )
     answer(configs, host=host, port=port, rest_api_port=rest_api_port, batching=batching)
-
-
-@app.command()
-def recommend(
-    run: Annotated[
-        Path | None, typer.Argument(metavar="RUN", help="A folder written by `train`.", show_default=False)
-    ] = None,
-    server: Annotated[str, typer.Option(metavar="HOST:PORT", help="Ask a model server (gRPC), not a run.")] = "",
-    model: Annotated[str, typer.Option(metavar="NAME", help="The model's name there.")] = "",
-    user: Annotated[str, typer.Option(help="A user id.")] = "",
-    history: Annotated[
-        str, typer.Option(metavar="ID,ID", help="Items, oldest first, instead of the stored ones.")
-    ] = "",
-    exclude: Annotated[str, typer.Option(metavar="ID,ID", help="Items that must not come back.")] = "",
-    features: Annotated[
-        str, typer.Option(metavar="NAME=VALUE,...", help="What is told of the user, for models that read it.")
-    ] = "",
-    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
-    as_json: AsJson = False,
-) -> None:
-    """The best items for a user, for a history given on the spot, or for both."""
-    if not user and not history and not features:
-        raise InputError("recommend: give --user, --history, or both")
-    if (run is None) == (not server) or bool(server) != bool(model):
-        raise InputError("recommend: give a run, or --server HOST:PORT and --model NAME")
-    asked: dict[str, Any] = {"users": [user], "histories": [history.split(",")], "exclude": [exclude.split(",")]}
-    if features:
-        asked["user_features"] = [[feature.strip() for feature in features.split(",")]]
-    if run is None:
-        from tfllmrec.serving import Client
-
-        with Client(server, model) as client:
-            places = client.recommend(k=k, **asked)[0]
-        rows = [{"rank": rank, **place._asdict()} for rank, place in enumerate(places, 1)]
-    else:
-        from tfllmrec.training.runs import Run
-
-        table = Run.load(run).recommender.recommend(k=k, **asked)
-        rows = json.loads(table[["rank", "item_id", "title", "score"]].to_json(orient="records"))
-    print(json.dumps(rows, ensure_ascii=False)) if as_json else _print_table(rows)
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    """Rows with the same keys as a plain table."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, header_style="bold")
-    for column, value in (rows[0] if rows else {}).items():
-        table.add_column(column, justify="left" if isinstance(value, str) else "right")
-    for row in rows:
-        table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)

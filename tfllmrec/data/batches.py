@@ -1,6 +1,6 @@
 """`tf.data` batches of histories and targets, cut from flat arrays in the batch, not copied per example."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,14 +30,14 @@ def next_item_batches(
         Batches of ({"user": int32 [B], "history": int32 [B, L] oldest first, zeros on the right}, item int32 [B]).
     """
     return _interaction_batches(
-        data, history_length, batch_size, seed, first_epoch, lambda features, item, _: (features, item)
+        data, history_length, batch_size, seed, first_epoch, example=lambda features, item, _: (features, item)
     )
 
 
 def rating_batches(
     data: Dataset, history_length: int, batch_size: int, *, seed: int = 0, first_epoch: int = 0
 ) -> "tf.data.Dataset":
-    """The same, and how the item was rated, for a ranker of one candidate.
+    """The same of interactions with a rating, and the rating, for a ranker of one candidate.
 
     Returns:
         Batches of ({"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, 1]}, rating float32 [B, 1]).
@@ -47,25 +47,35 @@ def rating_batches(
     """
     import tensorflow as tf
 
-    ratings = tf.constant(data.ratings)
+    ratings, rated = tf.constant(data.ratings), np.isfinite(data.ratings)
 
-    def rated(
+    def with_rating(
         features: dict[str, tf.Tensor], item: tf.Tensor, place: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         return features | {"candidates": item[:, None]}, tf.gather(ratings, place)[:, None]
 
-    return _interaction_batches(data, history_length, batch_size, seed, first_epoch, rated)
+    return _interaction_batches(data, history_length, batch_size, seed, first_epoch, example=with_rating, rows=rated)
 
 
 def _interaction_batches(
-    data: Dataset, history_length: int, batch_size: int, seed: int, first_epoch: int, example: Callable[..., Any]
+    data: Dataset,
+    history_length: int,
+    batch_size: int,
+    seed: int,
+    first_epoch: int,
+    *,
+    example: Callable[..., Any],
+    rows: np.ndarray | bool = True,
 ) -> "tf.data.Dataset":
-    """Batches of interactions that have an earlier one; `example` has users and histories, items, and places."""
+    """Batches of interactions that have an earlier one; `example` has users and histories, items, and places.
+
+    Those where `rows` is false, bool [n], are left out.
+    """
     import tensorflow as tf
 
     users, items = tf.constant(data.user_indices), tf.constant(data.item_indices)
     starts = tf.constant(data.histories.offsets[data.user_indices])
-    places = np.flatnonzero(np.arange(len(data.interactions)) > starts.numpy())
+    places = np.flatnonzero((np.arange(len(data.interactions)) > starts.numpy()) & rows)
 
     def gather(place: tf.Tensor) -> Any:
         first = tf.maximum(tf.gather(starts, place), place - history_length)
@@ -101,36 +111,71 @@ def window_batches(
         Batches of ({"history": int32 [B, L] oldest first, zeros on the right}, next items int32 [B, L], zeros where
         there is none).
     """
+
+    def only_history(features: dict[str, Any], following: Any) -> tuple[dict[str, Any], Any]:
+        return {"history": features["history"]}, following["item"]
+
+    return labelled_window_batches(data, {}, window, batch_size, seed=seed, first_epoch=first_epoch, make=only_history)
+
+
+def labelled_window_batches(
+    data: Dataset,
+    labels: Mapping[str, np.ndarray],
+    window: int,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    first_epoch: int = 0,
+    make: Callable[..., Any] = lambda features, following: (features, following),
+) -> "tf.data.Dataset":
+    """The same rows, whose they are, and what is told of every next item.
+
+    Args:
+        data: as in `window_batches`, and so are the window, the batches and their order.
+        labels: by name, one value for every interaction of the data set, [n].
+        window: L.
+        batch_size: rows a batch.
+        seed: of places and shuffling.
+        first_epoch: which epoch's rows come first, from 0.
+        make: what a batch is made of both parts.
+
+    Returns:
+        Batches of ({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], and every label
+        [B, L] of theirs}), zeros where there is none.
+    """
     import tensorflow as tf
 
-    items, histories = tf.constant(data.item_indices), data.histories
+    histories, columns = data.histories, {"item": tf.constant(data.item_indices)}
+    columns |= {name: tf.constant(values) for name, values in labels.items()}
     rows = np.repeat(np.arange(len(histories)), -(-histories.lengths // (window + 1)))
     rows = rows[histories.lengths[rows] > 1]
     starts, ends = histories.offsets[rows], histories.offsets[rows + 1]
     room = np.maximum(ends - starts - (window + 1), 0)
 
-    def gather(bounds: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        cells = _cells(items, bounds[:, 0], bounds[:, 1], window + 1)
-        following = cells[:, 1:]
-        return {"history": tf.where(following > 0, cells[:, :-1], 0)}, following
+    def gather(bounds: tf.Tensor) -> Any:
+        cells = {name: _cells(column, bounds[:, 0], bounds[:, 1], window + 1) for name, column in columns.items()}
+        following = {name: here[:, 1:] for name, here in cells.items()}
+        history = tf.where(following["item"] > 0, cells["item"][:, :-1], 0)
+        return make({"user": tf.cast(bounds[:, 2], tf.int32), "history": history}, following)
 
     def epochs() -> Iterator[np.ndarray]:
         epoch = first_epoch
         while True:
             generator = np.random.default_rng([seed, epoch])
             first = starts + generator.integers(0, room + 1)
-            yield generator.permutation(np.stack([first, np.minimum(first + window + 1, ends)], axis=1))
+            bounds = [first, np.minimum(first + window + 1, ends), rows]
+            yield generator.permutation(np.stack(bounds, axis=1))
             epoch += 1
 
-    return batches_of(epochs(), (len(rows), 2), batch_size, gather)
+    return batches_of(epochs(), (len(rows), 3), batch_size, gather)
 
 
-def _cells(items: "tf.Tensor", first: "tf.Tensor", end: "tf.Tensor", width: int) -> "tf.Tensor":
-    """Row r is items[first[r]:end[r]] with zeros on the right: int32 [B, width]."""
+def _cells(values: "tf.Tensor", first: "tf.Tensor", end: "tf.Tensor", width: int) -> "tf.Tensor":
+    """Row r is values[first[r]:end[r]] with zeros on the right: [B, width]."""
     import tensorflow as tf
 
     places = first[:, None] + tf.range(width, dtype=tf.int64)
-    return tf.where(places < end[:, None], tf.gather(items, tf.minimum(places, len(items) - 1)), 0)
+    return tf.where(places < end[:, None], tf.gather(values, tf.minimum(places, len(values) - 1)), 0)
 
 
 def batches_of(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.reading import read_table
+from tfllmrec.data.scenarios import Scenarios
 from tfllmrec.data.tables import check_interactions, check_items, check_known_items, check_users
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
@@ -34,6 +35,7 @@ class Dataset:
         positions: True where a timestamp is a place in the user's history, so that times of two users do not
             compare.
         notes: what was dropped on request, counted, one sentence each.
+        scenarios: those of the whole table, or None.
     """
 
     interactions: pd.DataFrame
@@ -43,6 +45,7 @@ class Dataset:
     user_vocabulary: Vocabulary
     positions: bool = False
     notes: tuple[str, ...] = field(default=())
+    scenarios: Scenarios | None = None
 
     @classmethod
     def from_frames(
@@ -84,7 +87,8 @@ class Dataset:
         item_vocabulary = Vocabulary(sorted(interactions["item_id"].unique()))
         items = items.set_index("item_id").loc[item_vocabulary.tokens[1:]].reset_index()
         user_vocabulary = Vocabulary(interactions["user_id"].unique())
-        return cls(interactions, items, users, item_vocabulary, user_vocabulary, positions, notes)
+        scenarios = Scenarios.of(interactions, item_vocabulary)
+        return cls(interactions, items, users, item_vocabulary, user_vocabulary, positions, notes, scenarios)
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, positions: bool = False, min_item_interactions: int = 1) -> "Dataset":
@@ -138,15 +142,39 @@ class Dataset:
         return self.user_vocabulary.lookup(self.interactions["user_id"])
 
     @cached_property
+    def scenario_indices(self) -> np.ndarray:
+        """The scenario of every interaction, int32 [n]; 0 where it has none."""
+        if self.scenarios is None:
+            return np.zeros(len(self.interactions), np.int32)
+        return self.scenarios.names.lookup(self.interactions["scenario"])
+
+    @cached_property
     def ratings(self) -> np.ndarray:
-        """The rating of every interaction, float32 [n].
+        """The rating of every interaction, float32 [n]; NaN where none was given.
 
         Raises:
-            InputError: the interactions have none.
+            InputError: none was given at all.
         """
-        if "rating" not in self.interactions:
-            raise InputError("interactions: column rating is missing; there is nothing to learn ratings from")
+        if "rating" not in self.interactions or self.interactions["rating"].isna().all():
+            raise InputError("interactions: column rating is missing or empty; there is nothing to learn ratings from")
         return self.interactions["rating"].to_numpy(np.float32)
+
+    @property
+    def mean_rating(self) -> float:
+        """The mean of what was given; as `ratings` where nothing was."""
+        return float(np.nanmean(self.ratings))
+
+    def likes(self, from_rating: float = 4.0) -> np.ndarray:
+        """What was liked, float32 [n]: 1 for a rating from that on, or an event, 0 for others, NaN where none is told.
+
+        Where there are events they tell: "" is nothing, and every other is a like.
+
+        Raises:
+            InputError: there are neither ratings nor events.
+        """
+        if "event" in self.interactions:
+            return (self.interactions["event"] != "").to_numpy(np.float32)
+        return np.where(np.isnan(self.ratings), np.nan, self.ratings >= from_rating).astype(np.float32)
 
     @cached_property
     def histories(self) -> Histories:

@@ -19,21 +19,27 @@ class Targets:
         histories: everything the user had before the target, oldest first (n rows); also what is filtered as
             seen.
         items: the item that came, int32 [n].
-        ratings: what the user gave it, float32 [n], where the table has ratings.
+        ratings: what the user gave it, float32 [n], where the table has ratings; NaN where they gave none.
+        scenarios: where it came, int32 [n], where the table has scenarios.
     """
 
     users: np.ndarray
     histories: Histories
     items: np.ndarray
     ratings: np.ndarray | None = None
+    scenarios: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.items)
 
     def take(self, rows: np.ndarray) -> "Targets":
         """Some of the questions, in this order."""
-        ratings = None if self.ratings is None else self.ratings[rows]
-        return Targets(self.users[rows], self.histories.take(rows), self.items[rows], ratings)
+        ratings, scenarios = (None if one is None else one[rows] for one in (self.ratings, self.scenarios))
+        return Targets(self.users[rows], self.histories.take(rows), self.items[rows], ratings, scenarios)
+
+    def rated(self) -> "Targets":
+        """The questions whose items were rated, none where the table has no ratings."""
+        return self.take(np.flatnonzero([] if self.ratings is None else np.isfinite(self.ratings)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +75,13 @@ def leave_one_out(data: Dataset) -> Split:
     held_out = (age < 2) & (lengths >= 3)
     if not held_out.any():
         raise InputError("leave-one-out: no user has the three interactions it takes (train, validation, test)")
-    first_time = _is_first_time(data)
+    first_time = is_first_time(data)
     short = int(np.sum((data.histories.lengths > 0) & (data.histories.lengths < 3)))
     notes = [f"{short:,} users with fewer than 3 interactions are only trained on"] if short else []
     return Split(
-        data.keep(~held_out, *notes, *_repeats(held_out & ~first_time)),
-        _targets(data, held_out & first_time & (age == 1)),
-        _targets(data, held_out & first_time & (age == 0)),
+        data.keep(~held_out, *notes, *repeats_note(held_out & ~first_time)),
+        targets_at(data, held_out & first_time & (age == 1)),
+        targets_at(data, held_out & first_time & (age == 0)),
         data.keep(~(held_out & (age == 0)), *notes),
     )
 
@@ -92,8 +98,8 @@ def leave_last_out(data: Dataset) -> tuple[Dataset, Targets]:
     last = (_interactions_to_come(data) == 0) & (data.histories.lengths[data.user_indices] >= 2)
     if not last.any():
         raise InputError("leave-last-out: no user has the two interactions it takes")
-    first_time = _is_first_time(data)
-    return data.keep(~last, *_repeats(last & ~first_time)), _targets(data, last & first_time)
+    first_time = is_first_time(data)
+    return data.keep(~last, *repeats_note(last & ~first_time)), targets_at(data, last & first_time)
 
 
 def temporal(data: Dataset, validation_from: float, test_from: float) -> Split:
@@ -116,7 +122,7 @@ def temporal(data: Dataset, validation_from: float, test_from: float) -> Split:
             "users; use leave_one_out"
         )
     times = data.interactions["timestamp"].to_numpy()
-    first_time = _is_first_time(data)
+    first_time = is_first_time(data)
     train = times < validation_from
     validation = first_time & ~train & (times < test_from)
     test = first_time & (times >= test_from)
@@ -126,9 +132,9 @@ def temporal(data: Dataset, validation_from: float, test_from: float) -> Split:
                 f"temporal split: the {name} part is empty; the times run from {times.min()} to {times.max()}"
             )
     return Split(
-        data.keep(train, *_repeats(~train & ~first_time)),
-        _targets(data, validation),
-        _targets(data, test),
+        data.keep(train, *repeats_note(~train & ~first_time)),
+        targets_at(data, validation),
+        targets_at(data, test),
         data.keep(times < test_from),
     )
 
@@ -156,13 +162,13 @@ def cold_items(data: Dataset, fraction: float = 0.1, *, seed: int = 0) -> ColdIt
     """
     chosen = _draw(len(data.item_vocabulary), fraction, seed, "items")
     is_cold = np.isin(data.item_indices, chosen)
-    first_time = _is_first_time(data)
-    targets = _targets(data, is_cold & first_time)
+    first_time = is_first_time(data)
+    targets = targets_at(data, is_cold & first_time)
     warm = ~np.isin(targets.histories.values, chosen)
     kept_before = np.concatenate([[0], np.cumsum(warm)])
     histories = Histories(targets.histories.values[warm], kept_before[targets.histories.offsets])
     note = f"{len(chosen):,} cold items ({int(is_cold.sum()):,} interactions) taken out"
-    train = data.keep(~is_cold, note, *_repeats(is_cold & ~first_time))
+    train = data.keep(~is_cold, note, *repeats_note(is_cold & ~first_time))
     return ColdItems(train, replace(targets, histories=histories), chosen)
 
 
@@ -195,25 +201,26 @@ def cold_users(
     chosen = _draw(len(data.user_vocabulary), fraction, seed, "users")
     is_cold = np.isin(data.user_indices, chosen)
     is_last = is_cold & (_interactions_to_come(data) == 0)
-    first_time = _is_first_time(data)
-    last = _targets(data, is_last & first_time)
+    first_time = is_first_time(data)
+    last = targets_at(data, is_last & first_time)
     nobody = np.zeros_like(last.users)
     note = f"{len(chosen):,} cold users ({int(is_cold.sum()):,} interactions) taken out"
     return ColdUsers(
-        data.keep(~is_cold, note, *_repeats(is_last & ~first_time)),
+        data.keep(~is_cold, note, *repeats_note(is_last & ~first_time)),
         {length: replace(last, users=nobody, histories=last.histories.cut(length)) for length in history_lengths},
         last.users,
         chosen,
     )
 
 
-def _targets(data: Dataset, rows: np.ndarray) -> Targets:
+def targets_at(data: Dataset, rows: np.ndarray) -> Targets:
     """The interactions where `rows` is true as targets, with all that their users did before."""
     places = np.flatnonzero(rows)
     users = data.user_indices[places]
     before = data.histories.between(data.histories.offsets[users], places)
-    ratings = data.ratings[places] if "rating" in data.interactions else None
-    return Targets(users, before, data.item_indices[places], ratings)
+    ratings = data.interactions["rating"].to_numpy(np.float32)[places] if "rating" in data.interactions else None
+    scenarios = None if data.scenarios is None else data.scenario_indices[places]
+    return Targets(users, before, data.item_indices[places], ratings, scenarios)
 
 
 def _interactions_to_come(data: Dataset) -> np.ndarray:
@@ -221,11 +228,12 @@ def _interactions_to_come(data: Dataset) -> np.ndarray:
     return data.histories.offsets[data.user_indices + 1] - 1 - np.arange(len(data.interactions))
 
 
-def _is_first_time(data: Dataset) -> np.ndarray:
+def is_first_time(data: Dataset) -> np.ndarray:
+    """Whether an interaction is its user's first with the item, bool [n]."""
     return ~data.interactions.duplicated(["user_id", "item_id"]).to_numpy()
 
 
-def _repeats(rows: np.ndarray) -> tuple[str, ...]:
+def repeats_note(rows: np.ndarray) -> tuple[str, ...]:
     """The note on held-out interactions that are no targets."""
     count = int(rows.sum())
     return (f"{count:,} held-out interactions repeat an earlier item and are no targets",) if count else ()

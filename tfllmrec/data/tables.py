@@ -15,7 +15,8 @@ def check_interactions(table: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         table: columns user_id, item_id, timestamp, and if there rating, event, scenario, text. Ids of any
-            type become strings. A timestamp is a number, a date, or text that reads as one of them.
+            type become strings. A timestamp is a number, a date, or text that reads as one of them. A rating may be
+            missing where a user gave none.
 
     Returns:
         The table with string ids, a numeric timestamp (dates become Unix seconds) and a float rating.
@@ -30,7 +31,7 @@ def check_interactions(table: pd.DataFrame) -> pd.DataFrame:
         table[column] = _string_ids(table, "interactions", column)
     table["timestamp"] = _times(table)
     if "rating" in table:
-        table["rating"] = _numbers(table, "interactions", "rating")
+        table["rating"] = _numbers_or_nothing(table, "interactions", "rating")
     for column in {"event", "scenario", "text"} & set(table.columns):
         table[column] = _texts(table[column])
     return table
@@ -105,9 +106,10 @@ def _string_ids(table: pd.DataFrame, name: str, column: str) -> pd.Series:
     return ids
 
 
-def _numbers(table: pd.DataFrame, name: str, column: str) -> pd.Series:
+def _numbers_or_nothing(table: pd.DataFrame, name: str, column: str) -> pd.Series:
+    """Numbers, NaN where the table has no value."""
     numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
-    _refuse(~np.isfinite(numbers), table, name, column, "do not read as a number")
+    _refuse(~np.isfinite(numbers) & table[column].notna(), table, name, column, "do not read as a number")
     return numbers
 
 

@@ -19,6 +19,7 @@ class RankingCallback(keras.callbacks.Callback):
         targets: the validation targets.
         history_length: the items of a history that the model sees.
         k: length of the lists that count.
+        by_scenario: see `tfllmrec.evaluation.rank_targets`.
 
     Example::
 
@@ -34,17 +35,29 @@ class RankingCallback(keras.callbacks.Callback):
         )
     """
 
-    def __init__(self, make_scorer: Callable[[], Scorer], targets: Targets, history_length: int, k: int = 10) -> None:
+    def __init__(
+        self,
+        make_scorer: Callable[[], Scorer],
+        targets: Targets,
+        history_length: int,
+        k: int = 10,
+        *,
+        by_scenario: bool = False,
+    ) -> None:
         super().__init__()
         self.make_scorer = make_scorer
         self.targets = targets
         self.history_length = history_length
         self.k = k
+        self.by_scenario = by_scenario
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Rank the targets with the weights of this epoch."""
         if logs is None:
             return
-        ranks = rank_targets(self.make_scorer(), self.targets, self.history_length, k=1).ranks  # no lists are asked for
+        ranking = rank_targets(  # no lists are asked for
+            self.make_scorer(), self.targets, self.history_length, k=1, by_scenario=self.by_scenario
+        )
+        ranks = ranking.ranks
         logs[f"val_ndcg@{self.k}"] = float(metrics.ndcg(ranks, self.k).mean())
         logs[f"val_recall@{self.k}"] = float(metrics.recall(ranks, self.k).mean())

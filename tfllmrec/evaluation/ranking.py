@@ -13,8 +13,9 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.models.top_items import top_k
 
-Scorer = Callable[[np.ndarray, np.ndarray], tf.Tensor]
-"""Users int32 [B] and histories int32 [B, L] to scores float32 [B, I + 1]; column 0 is never looked at."""
+Scorer = Callable[..., tf.Tensor]
+"""Users int32 [B], histories int32 [B, L] and perhaps scenarios int32 [B] to scores float32 [B, I + 1]; column 0 is
+never looked at."""
 
 _SCORES_AT_ONCE = 2**26
 
@@ -39,6 +40,7 @@ def rank_targets(
     *,
     k: int = 10,
     among: np.ndarray | None = None,
+    by_scenario: bool = False,
     block: int = 512,
 ) -> Ranking:
     """Rank every target among all items that its user has not seen.
@@ -53,6 +55,8 @@ def rank_targets(
         history_length: the items of a history that the model sees.
         k: length of the top lists.
         among: rank these items only, which the targets are to be some of: cold items, say. None ranks all.
+        by_scenario: the scores are asked for the targets' scenarios as well, and are float32's lowest for items that a
+            scenario does not have.
         block: users scored at a time, for every core; fewer where their scores would take more than 256 MB.
 
     Raises:
@@ -66,6 +70,7 @@ def rank_targets(
         (array([2]), array([[3, 2]], dtype=int32))
     """
     _check_targets(targets, among)
+    scenarios = _scenarios(targets) if by_scenario else None
     count = len(targets)
     highest = int(max(targets.items.max(), targets.histories.values.max(initial=0)))
     block = max(1, min(block, count, _SCORES_AT_ONCE // (highest + 1)))
@@ -75,7 +80,10 @@ def rank_targets(
         # The last block is filled up with the last target; its one result is written several times.
         rows = np.minimum(np.arange(start, start + block), count - 1)
         histories = targets.histories.take(rows)
-        scores = tf.cast(score(targets.users[rows], histories.newest(history_length)), tf.float32)
+        asked = [targets.users[rows], histories.newest(history_length)]
+        if scenarios is not None:
+            asked.append(scenarios[rows])
+        scores = tf.cast(score(*asked), tf.float32)
         _check_shape(scores, block, highest)
         filtered = _filtered(histories, scores.shape[1])
         if among is not None:
@@ -121,6 +129,12 @@ def _filtered(histories: Histories, columns: int) -> np.ndarray:
     filtered[:, 0] = True
     filtered[np.repeat(np.arange(len(histories)), histories.lengths), histories.values] = True
     return filtered
+
+
+def _scenarios(targets: Targets) -> np.ndarray:
+    if targets.scenarios is None:
+        raise InputError("targets: they have no scenarios, and the scores are asked for them")
+    return targets.scenarios
 
 
 def _check_targets(targets: Targets, among: np.ndarray | None) -> None:

@@ -30,14 +30,15 @@ class RatingCallback(keras.callbacks.Callback):
         targets: the validation targets.
 
     Raises:
-        InputError: they have no ratings.
+        InputError: none of them has a rating.
     """
 
     def __init__(self, score: RatingScorer, targets: Targets) -> None:
         super().__init__()
-        if targets.ratings is None:
+        rated = targets.rated()
+        if rated.ratings is None or not len(rated):
             raise InputError("ratings: the validation targets have none; the interactions want a column rating")
-        self.score, self.targets, self.ratings = score, targets, targets.ratings
+        self.score, self.targets, self.ratings = score, rated, rated.ratings
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Compare with the weights of this epoch."""

@@ -21,13 +21,16 @@ _MEANINGS = {
     "retrieve_with_features": "`retrieve` for users of whom something is told, such as `gender=F`, in any order. It "
     "goes before what is stored; unknown features are nothing.",
     "retrieve_with_features_ids": "The int32 core of `retrieve_with_features`.",
-    "recommend": "The best items for a user, a history, or both: found by retrievers, put in order by a ranker.",
+    "recommend": "The best items for a user, a history, or both; of a scenario, where one is asked for. An unknown one "
+    "(`scenario_known` is false) has no items.",
     "recommend_ids": "The int32 core of `recommend`, as `retrieve_ids` is that of `retrieve`.",
     "rank": "Scores of candidates for a user, a history, or both. Empty and unknown candidates have float32's lowest, "
-    f"and so have those after the {MOST_CANDIDATES:,}th of a row.",
+    f"and so have those after the {MOST_CANDIDATES:,}th of a row, and those that a scenario does not have.",
     "rank_ids": "The int32 core of `rank`, for indices instead of ids, 0 for nothing. Nothing stored is read.",
     "rank_texts": "The same of raw texts, which no catalogue has to know; a search query is one more text of the "
     "history, the newest.",
+    "interests": "What a user is interested in: all labels, the strongest first, and the chance that one of the next "
+    "items has each.",
     "embed_query": "The vector that items are matched with: a user's interests.",
     "embed_items": "The items' vectors; zeros for an unknown item. Where there are `biases`, a score is query . item + "
     "bias.",
@@ -79,6 +82,7 @@ def model_card(
         "TensorFlow": tf.__version__,
         "precision": precision,
         "main signature": f"`{recommender.main_signature}`",
+        **({} if catalogue.scenarios is None else {"scenarios": ", ".join(catalogue.scenarios.tokens[1:])}),
         **{f"config: {option}": value for option, value in recommender.config.to_dict().items()},
     }
     rules = _RULES.format(history_length=recommender.history_length, top_k=top_k, lowest=tf.float32.min)
@@ -118,13 +122,17 @@ def _shape(shape: Any) -> str:
 
 def _example(recommender: Recommender, name: str) -> str:
     items, users = recommender.catalogue.items.tokens[1:], recommender.catalogue.users.tokens[1:]
-    inputs = {
+    inputs: dict[str, Any] = {
         "user_id": [users[0], ""],
         "history": [["", ""], [items[0], items[-1]]],
         "exclude_item_ids": [[items[0]], [""]],
     }
+    signature = "retrieve"
+    if recommender.catalogue.scenarios is not None:
+        signature = "recommend"
+        inputs["scenario"] = [recommender.catalogue.scenarios.tokens[1]] * 2
     lines = [f'    "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in inputs.items()]
-    request = '{\n  "signature_name": "retrieve",\n  "inputs": {\n' + ",\n".join(lines) + "\n  }\n}"
+    request = f'{{\n  "signature_name": "{signature}",\n  "inputs": {{\n' + ",\n".join(lines) + "\n  }\n}"
     return (
         "A known user without a history, who must not get a certain item, and a new user with two items, as "
         f"`request.json` over REST:\n\n```json\n{request}\n```\n\n"

@@ -69,13 +69,13 @@ class Ranking(tf.Module):
     def rank_texts(self, history_texts: tf.Tensor, candidate_texts: tf.Tensor) -> Answer:
         """Scores of what nobody has in a catalogue: string [B, any] oldest first, [B, N] -> scores float32 [B, N]."""
         scores = self._texts(history_texts, candidate_texts[:, :MOST_CANDIDATES])
-        return {"scores": _filled(scores, candidate_texts)}
+        return {"scores": filled(scores, candidate_texts)}
 
     def _scores(self, user: tf.Tensor, history: tf.Tensor, candidates: tf.Tensor) -> Answer:
-        return {"scores": _filled(self.core(user, history, candidates[:, :MOST_CANDIDATES]), candidates)}
+        return {"scores": filled(self.core(user, history, candidates[:, :MOST_CANDIDATES]), candidates)}
 
 
-def _filled(scores: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-    """Scores as wide as the candidates; the lowest where none was computed."""
+def filled(scores: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+    """Scores [B, n] as wide as the candidates [B, any]; float32's lowest where none was computed."""
     missing = tf.shape(candidates)[1] - tf.shape(scores)[1]
     return tf.pad(scores, [[0, 0], [0, missing]], constant_values=LOWEST)

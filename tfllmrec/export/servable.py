@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfllmrec.export.host import Lookup, known, rows
+from tfllmrec.export.joint import Joint
 from tfllmrec.export.names import Names, nobody
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import Ranking, ranker_of
@@ -16,6 +17,7 @@ from tfllmrec.models.history import newest
 from tfllmrec.models.top_items import LOWEST, top_items
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.cascade import Cascade
+from tfllmrec.recommenders.multi_task import MultiTask
 
 
 class Servable(tf.Module):
@@ -42,7 +44,7 @@ class Servable(tf.Module):
     _features: Lookup | None = None
     _vectors: tf.Variable | None = None
     _biases: tf.Variable | None = None
-    _ranking: Ranking | None = None
+    _ranking: Ranking | Joint | None = None
     _lists: Callable[..., dict[str, tf.Tensor]] | None = None
 
     def __init__(
@@ -59,6 +61,7 @@ class Servable(tf.Module):
         self._main = recommender.main_signature
         self._history_length = recommender.history_length
         self._names = Names(catalogue, recommender.history_length)
+        self._in_scenarios = recommender.reads_scenarios
 
         if features := catalogue.features:
             self._features, self._feature_count = Lookup(features.vocabulary), len(features.vocabulary)
@@ -75,6 +78,9 @@ class Servable(tf.Module):
         if ranker := ranker_of(recommender):
             self._ranking = Ranking(ranker, self._names, jit_compile=jit_compile)
             models += ranker.served_models
+        if isinstance(recommender, MultiTask):
+            self._ranking = Joint(recommender, self._names, self.top_k, jit_compile=jit_compile)
+            models += recommender.others.values()
         self.stored = StoredWeights(models, precision, ranker.bert.backbone if ranker else None)
         self.weights_ = self.stored.variables
         if index := getattr(recommender, "index", None):
@@ -89,12 +95,12 @@ class Servable(tf.Module):
         history = tf.TensorSpec([None, self._history_length], tf.int32)
         asked = {"user_id": IDS, "history": ID_ROWS, "exclude_item_ids": ID_ROWS}
         asked_in_indices = {"user": INDICES, "history": history, "exclude": INDEX_ROWS}
-        found = {
-            "retrieve": signature(self.retrieve, **asked),
-            "retrieve_ids": signature(self.retrieve_ids, **asked_in_indices),
-        }
-        if self._main == "recommend":  # a cascade; clients that ask any model for `retrieve` can ask it as well
-            found |= {"recommend": found["retrieve"], "recommend_ids": found["retrieve_ids"]}
+        found = {}
+        if not self._in_scenarios:
+            found["retrieve"] = signature(self.retrieve, **asked)
+            found["retrieve_ids"] = signature(self.retrieve_ids, **asked_in_indices)
+            if self._main == "recommend":  # clients that ask any model for `retrieve` can ask it as well
+                found |= {"recommend": found["retrieve"], "recommend_ids": found["retrieve_ids"]}
         if self._main == "next_items":
             found["next_items"] = signature(self.next_items, history=ID_ROWS, exclude_item_ids=ID_ROWS)
             found["next_items_ids"] = signature(self.next_items_ids, history=history, exclude=INDEX_ROWS)

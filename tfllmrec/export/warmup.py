@@ -45,6 +45,8 @@ def _example(key: str, info: Any, rows: int, catalogue: Catalogue) -> np.ndarray
         return np.ones(shape, tf.as_dtype(info.dtype).as_numpy_dtype)
     kinds = {"user_id": catalogue.users.tokens}
     kinds |= dict.fromkeys(("history_texts", "candidate_texts"), catalogue.titles)
+    if catalogue.scenarios is not None:
+        kinds["scenario"] = catalogue.scenarios.tokens
     if catalogue.features is not None:
         kinds["user_features"] = catalogue.features.vocabulary.tokens
     return np.resize(kinds.get(key, catalogue.items.tokens)[1:].astype(object), shape)

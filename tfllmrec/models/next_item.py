@@ -132,7 +132,13 @@ def history_encoder(
 
 
 def query_head(
-    width: int, dim: int, *, hidden: int = 0, dropout: float = 0.2, query_dropout: float = 0.0
+    width: int,
+    dim: int,
+    *,
+    hidden: int = 0,
+    dropout: float = 0.2,
+    query_dropout: float = 0.0,
+    name: str = "query_head",
 ) -> keras.Model:
     """States as query vectors, which items are matched with.
 
@@ -145,6 +151,7 @@ def query_head(
         hidden: units of the perceptron; 0 for none.
         dropout: on the hidden units.
         query_dropout: on the query vectors.
+        name: of the model.
 
     Returns:
         float32 [n, F] -> float32 [n, D].
@@ -157,7 +164,7 @@ def query_head(
         inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu", name="hidden")(state))
         query = query + keras.layers.Dense(dim, use_bias=False, name="perceptron")(inner)
     query = keras.layers.LayerNormalization(name="query")(query)
-    return keras.Model(state, keras.layers.Dropout(query_dropout)(query), name="query_head")
+    return keras.Model(state, keras.layers.Dropout(query_dropout)(query), name=name)
 
 
 def query_model(items: keras.layers.Layer, encoder: keras.Model, head: keras.Model) -> keras.Model:

@@ -9,6 +9,7 @@ from tfllmrec.recommenders.cascade import Cascade
 from tfllmrec.recommenders.cross_encoder import CrossEncoder
 from tfllmrec.recommenders.ease import Ease
 from tfllmrec.recommenders.markov_chain import MarkovChain
+from tfllmrec.recommenders.multi_task import MultiTask
 from tfllmrec.recommenders.next_item import NextItem
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.recommenders.saved import read_description
@@ -17,7 +18,18 @@ from tfllmrec.recommenders.word2vec import Word2Vec
 
 FAMILIES: dict[str, type[Recommender]] = {
     family.family: family
-    for family in (Popularity, MarkovChain, Ease, Word2Vec, TwoTower, NextItem, BertRanker, CrossEncoder, Cascade)
+    for family in (
+        Popularity,
+        MarkovChain,
+        Ease,
+        Word2Vec,
+        TwoTower,
+        NextItem,
+        MultiTask,
+        BertRanker,
+        CrossEncoder,
+        Cascade,
+    )
 }
 """Every family by its name."""
 
@@ -50,6 +62,7 @@ __all__ = [
     "CrossEncoder",
     "Ease",
     "MarkovChain",
+    "MultiTask",
     "NextItem",
     "Popularity",
     "Recommender",

@@ -14,7 +14,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import Ranking, rank_targets
 from tfllmrec.models.top_items import top_items
-from tfllmrec.questions import questions
+from tfllmrec.questions import Questions, questions
 from tfllmrec.recommenders.catalogue import Catalogue
 
 
@@ -49,19 +49,29 @@ class Answering:
         """L, how many of the newest items the scoring model reads."""
         return self.config.history_length
 
+    @property
+    def reads_scenarios(self) -> bool:
+        """Whether the scoring model is asked for a scenario."""
+        return "scenario" in self.scorer.input
+
     def score(
         self,
         users: np.ndarray,
         histories: np.ndarray,
+        scenarios: np.ndarray | None = None,
+        *,
         features: np.ndarray | None = None,
         exclude: np.ndarray | None = None,
     ) -> tf.Tensor:
         """Scores of all items: users int32 [B], histories int32 [B, L] -> float32 [B, items + 1].
 
-        Where the model reads users' features there may be others than those stored, int32 [B, F]. A cascade looks for
-        candidates among the items that are not to be excluded, int32 [B, any]; other models score those as well.
+        A model that reads scenarios scores the items of one, int32 [B]; all others have float32's lowest. Where the
+        model reads users' features there may be others than those stored, int32 [B, F]. A cascade looks for candidates
+        among the items that are not to be excluded, int32 [B, any]; other models score those as well.
         """
         inputs = {"user": users, "history": histories}
+        if self.reads_scenarios:
+            inputs["scenario"] = np.zeros_like(users) if scenarios is None else scenarios
         if "exclude" in self.scorer.input:
             inputs["exclude"] = histories if exclude is None else exclude
         if self.catalogue.features is not None:
@@ -72,7 +82,8 @@ class Answering:
     def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
         """Rank every target among all items its user has not seen; see `tfllmrec.evaluation.rank_targets`."""
         self.require_fitted()
-        return rank_targets(self.score, targets, self.history_length, k=k, among=among)
+        by_scenario = self.reads_scenarios
+        return rank_targets(self.score, targets, self.history_length, k=k, among=among, by_scenario=by_scenario)
 
     def evaluate(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> dict[str, float]:
         """ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
@@ -86,6 +97,7 @@ class Answering:
         *,
         exclude: Sequence[Sequence[str]] | None = None,
         user_features: Sequence[Sequence[str]] | None = None,
+        scenarios: Sequence[str] | None = None,
         exclude_seen: bool = True,
     ) -> pd.DataFrame:
         """The k best items for users, for histories given on the spot, or for both row by row.
@@ -100,6 +112,7 @@ class Answering:
             exclude: item ids that must not come back, one sequence a row.
             user_features: what is told of users, such as "gender=F", instead of what is stored, one sequence a row;
                 for models that read it.
+            scenarios: where the items are to be shown, one name a row; for models that read it, which need it.
             exclude_seen: given and stored items do not come back either.
 
         Returns:
@@ -107,24 +120,45 @@ class Answering:
 
         Raises:
             InputError: none of users, histories and features, rows that do not match, k below 1, a string for a
-                sequence, features for a model that reads none.
+                sequence, features or scenarios for a model that reads none, an unknown scenario for one that does.
         """
         if k < 1:
             raise InputError(f"recommend: k is {k}, and must be at least 1")
         self.require_fitted()
-        asked = questions(users, histories, exclude, user_features)
+        asked = questions(users, histories, exclude, user_features, scenarios)
         told = self.catalogue.features
         if told is None and user_features is not None:
             raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
-        user_indices = self.catalogue.users.lookup(asked.users)
+        user_indices, read = self._read_histories(asked)
         given, excluded = self._known_items(asked.histories), self._known_items(asked.excluded)
         stored = self.catalogue.histories.take(user_indices)
-        read = Histories.where(given.lengths > 0, given, stored)
         hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded]).padded()
         features = None if told is None else told.lookup(asked.features)
-        scores = self.score(user_indices, read.newest(self.history_length), features, hidden)
+        where = self._known_scenarios("recommend", scenarios, asked.scenarios)
+        scores = self.score(user_indices, read.newest(self.history_length), where, features=features, exclude=hidden)
         best, best_scores = top_items(scores, hidden, min(k, len(self.catalogue.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
+
+    def _read_histories(self, asked: Questions) -> tuple[np.ndarray, Histories]:
+        """Users as indices, int32 [B], and the histories that are read: those given, or those stored."""
+        users = self.catalogue.users.lookup(asked.users)
+        given = self._known_items(asked.histories)
+        return users, Histories.where(given.lengths > 0, given, self.catalogue.histories.take(users))
+
+    def _known_scenarios(self, call: str, given: Sequence[str] | None, asked: Sequence[str]) -> np.ndarray | None:
+        """Scenarios as indices, int32 [B]; None for a model that reads none."""
+        names = self.catalogue.scenarios
+        if names is None:
+            if given is not None:
+                raise InputError(f"{call}: this {self.family} reads no scenarios; leave them out")
+            return None
+        found = names.lookup(asked)
+        if not found.all():
+            wrong, there = asked[int(np.argmin(found))], ", ".join(names.tokens[1:])
+            raise InputError(
+                f"{call}: {wrong!r} is no scenario of this {self.family}; name one in every row of {there}"
+            )
+        return found
 
     def _known_items(self, rows: Sequence[Sequence[str]]) -> Histories:
         """The items of every row as indices, without the unknown ones."""

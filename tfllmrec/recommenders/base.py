@@ -82,11 +82,14 @@ class Recommender(Answering, ABC):
             InputError: the backup is damaged, or that of a fit with other options or data.
         """
         self.config = self._given or self.config_class.for_data(train, self._options)
-        self.catalogue = Catalogue.from_dataset(train, self._user_columns)
+        self.catalogue = self._catalogue_of(train)
         keras.utils.set_random_seed(self.config.seed)
         place = None if backup is None else Path(backup)
         self._fit(train, validation, Fitting(list(callbacks), verbose, place))
         return self
+
+    def _catalogue_of(self, train: Dataset) -> Catalogue:
+        return Catalogue.from_dataset(train, self._user_columns)
 
     @property
     def _user_columns(self) -> tuple[str, ...]:

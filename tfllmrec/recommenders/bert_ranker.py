@@ -132,7 +132,7 @@ class BertRanker(Ranker):
             heads=config.heads,
             hidden=config.hidden,
             dropout=config.dropout,
-            mean_rating=float(train.ratings.mean()) if config.objective == "rating" else None,
+            mean_rating=train.mean_rating if config.objective == "rating" else None,
         )
 
     def _build_scorer(self) -> keras.Model:

@@ -16,7 +16,7 @@ from tfllmrec.data.user_features import UserFeatures
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.recommenders.saved import reading
 
-_FEATURES = "user_features.json"
+_FEATURES, _SCENARIOS = "user_features.json", "scenarios.json"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Catalogue:
         users: the users with a stored history or an embedding.
         histories: stored histories by user index, [users + 1] rows; row 0 is empty.
         features: what is told of users, or None where the model reads nothing of it.
+        scenarios: those that can be asked for, or None where the model reads none.
     """
 
     items: Vocabulary
@@ -38,21 +39,27 @@ class Catalogue:
     users: Vocabulary
     histories: Histories
     features: UserFeatures | None = None
+    scenarios: Vocabulary | None = None
 
     @classmethod
-    def from_dataset(cls, data: Dataset, user_columns: Sequence[str] = ()) -> "Catalogue":
+    def from_dataset(
+        cls, data: Dataset, user_columns: Sequence[str] = (), *, with_scenarios: bool = False
+    ) -> "Catalogue":
         """The catalogue of a (training) data set.
 
         Args:
             data: the data set.
             user_columns: of its user table, with features.
+            with_scenarios: whether the model reads scenarios, where the data has any.
 
         Raises:
             InputError: there is no such column.
         """
         features = UserFeatures.of(data, user_columns) if user_columns else None
         titles = np.concatenate([[""], data.items["title"].to_numpy(dtype=object)])
-        return cls(data.item_vocabulary, titles, data.item_counts, data.user_vocabulary, data.histories, features)
+        scenarios = data.scenarios.names if with_scenarios and data.scenarios is not None else None
+        known = data.item_vocabulary, titles, data.item_counts, data.user_vocabulary, data.histories
+        return cls(*known, features, scenarios)
 
     def segment_counts(self, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Interactions of the users who share a value of a column of features.
@@ -77,7 +84,7 @@ class Catalogue:
         return replace(self, items=items, titles=titles, counts=np.pad(self.counts, (0, len(new))))
 
     def save(self, folder: Path) -> None:
-        """Write `items.parquet` and `users.parquet`; `user_features.json` where there are features."""
+        """Write `items.parquet`, `users.parquet`, and where there are any `user_features.json`, `scenarios.json`."""
         items = {"item_id": self.items.tokens, "title": self.titles, "count": self.counts}
         pd.DataFrame(items).iloc[1:].to_parquet(folder / "items.parquet", index=False)
         rows = pa.LargeListArray.from_arrays(self.histories.offsets[1:], self.histories.values)
@@ -86,6 +93,9 @@ class Catalogue:
             told = {"columns": self.features.columns, "features": self.features.vocabulary.tokens[1:].tolist()}
             (folder / _FEATURES).write_text(json.dumps(told, ensure_ascii=False) + "\n", encoding="utf-8")
             users["features"] = pa.array(self.features.stored[1:].tolist(), pa.list_(pa.int32()))
+        if self.scenarios is not None:
+            names = json.dumps(self.scenarios.tokens[1:].tolist(), ensure_ascii=False)
+            (folder / _SCENARIOS).write_text(names + "\n", encoding="utf-8")
         pq.write_table(pa.table(users), folder / "users.parquet")
 
     @classmethod
@@ -113,4 +123,8 @@ class Catalogue:
                 told = json.loads(path.read_text(encoding="utf-8"))
                 names, vocabulary = tuple(told["columns"]), Vocabulary(told["features"])
                 features = UserFeatures(names, vocabulary, np.array([[0] * len(names), *stored], np.int32))
-        return cls(items, titles, counts, users, histories, features)
+        scenarios = None
+        if (folder / _SCENARIOS).exists():
+            with reading(folder / _SCENARIOS) as path:
+                scenarios = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
+        return cls(items, titles, counts, users, histories, features, scenarios)

@@ -3,6 +3,7 @@
 import copy
 import json
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,11 +90,15 @@ class ContentRecommender(NeuralRecommender):
         grown.catalogue = self.catalogue.with_items(new)
         items = before.with_more(**content)
         grown.model = grown._build_on(items)
-        _copy_weights(self.model, grown.model, but=items)
+        _copy_weights(self.model, grown.model, but=grown._grown_layers())
         grown._assemble()
         rows = len(self.catalogue.items) + 1  # in a larger table they can differ in the last bit
         grown.index.vectors.assign(np.concatenate([self.index.vectors, grown.index.vectors[rows:]]))
         return grown
+
+    def _grown_layers(self) -> list[keras.layers.Layer]:
+        """The layers of a model with further items that know them from the start."""
+        return [self.model.get_layer("items")]
 
     def _write(self, folder: Path) -> None:
         """The names of the tokens, so that new items can be read."""
@@ -105,15 +110,15 @@ class ContentRecommender(NeuralRecommender):
             self.tokens = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _copy_weights(source: keras.Model, target: keras.Model, *, but: keras.layers.Layer) -> None:
+def _copy_weights(source: keras.Model, target: keras.Model, *, but: Sequence[keras.layers.Layer]) -> None:
     """Weights of one model to another of the same build with more items, which have zeros.
 
     Args:
         source: where they come from.
         target: where they go to.
-        but: a layer of the target that has its weights already.
+        but: layers of the target that have their weights already.
     """
-    done = {id(weight) for weight in but.weights}
+    done = {id(weight) for layer in but for weight in layer.weights}
     for before, after in zip(source.weights, target.weights, strict=True):
         if id(after) not in done:
             rows = [(0, new - old) for new, old in zip(after.shape, before.shape, strict=True)]

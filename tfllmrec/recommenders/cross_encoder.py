@@ -125,7 +125,7 @@ class CrossEncoder(Ranker):
             history=(config.history_length, config.title_length),
             history_tokens=config.history_tokens,
             length=config.text_length,
-            start=float(train.ratings.mean()) if config.objective == "rating" else 0.0,
+            start=train.mean_rating if config.objective == "rating" else 0.0,
         )
         return cross_encoder(scorer, *self._tables(train.items), config.history_length)
 

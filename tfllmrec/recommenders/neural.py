@@ -18,7 +18,6 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.callback import RankingCallback
 from tfllmrec.recommenders.backup import Backup
 from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
 from tfllmrec.recommenders.fitting import Fitting
 
@@ -88,7 +87,7 @@ class NeuralRecommender(Recommender):
             validation: decides when to stop, after `config.epochs` at most.
             fitting: with a backup of its own; that of the first fit is another's.
         """
-        self.catalogue = Catalogue.from_dataset(train, self._user_columns)
+        self.catalogue = self._catalogue_of(train)
         self.model.trainable = True
         self._train(train, validation, fitting)
 
@@ -155,7 +154,7 @@ class NeuralRecommender(Recommender):
             self._update_served()
             return self.score
 
-        return RankingCallback(current_scorer, validation, self.history_length)
+        return RankingCallback(current_scorer, validation, self.history_length, by_scenario=self.reads_scenarios)
 
     def _settings(self, train: Dataset, validation: Targets | None) -> Mapping[str, Any]:
         """What a backup must have in common with the fit that goes on from it."""

@@ -66,19 +66,7 @@ class NextItem(ContentRecommender):
         )
 
     def _encoder(self, precision: Precision) -> keras.Model:
-        config = self.config
-        return history_encoder(
-            dim=config.dim,
-            history_length=config.history_length,
-            units=config.units,
-            cell=config.cell,
-            layers=config.layers,
-            heads=config.heads,
-            normalise=config.normalise,
-            input_dropout=config.input_dropout,
-            dropout=config.dropout,
-            precision=precision,
-        )
+        return history_encoder(**self.config.encoder_options(), precision=precision)
 
     def _trainer(self) -> keras.Model:
         config, counts = self.config, self.catalogue.counts

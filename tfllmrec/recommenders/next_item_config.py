@@ -13,8 +13,8 @@ from tfllmrec.recommenders.content import ContentConfig
 
 
 @dataclass(frozen=True, config=STRICT)
-class NextItemConfig(ContentConfig):
-    """Attributes beside those of every `ContentConfig`; `for_data` chooses them from the size of the data.
+class SequenceConfig(ContentConfig):
+    """Attributes beside those of every `ContentConfig`, of families that read a history item by item.
 
     A row of training is `history_length` items long.
 
@@ -23,7 +23,6 @@ class NextItemConfig(ContentConfig):
     cell: lstm or gru.
     layers: recurrent layers.
     heads: weighted means of the history beside the recurrent state; 0 for none.
-    hidden: units of the perceptron between state and query; 0 for none.
     normalise: LayerNorm of the item vectors that are read.
     input_dropout: of the item vectors that are read.
     dropout: of recurrent states and hidden units.
@@ -42,7 +41,6 @@ class NextItemConfig(ContentConfig):
     cell: Cell = "lstm"
     layers: Positive = 1
     heads: int = Field(default=0, ge=0)
-    hidden: int = Field(default=0, ge=0)
     normalise: bool = False
     token_std: float = Field(default=0.1, gt=0)
     input_dropout: Fraction = 0.5
@@ -60,6 +58,21 @@ class NextItemConfig(ContentConfig):
     batch_size: Positive = 64
     epochs: Positive = 40
 
+    def encoder_options(self) -> dict[str, Any]:
+        """What `tfllmrec.models.next_item.history_encoder` is made of, its precision aside."""
+        names = ("dim", "history_length", "units", "cell", "layers", "heads", "normalise", "input_dropout", "dropout")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, config=STRICT)
+class NextItemConfig(SequenceConfig):
+    """Attributes beside those of every `SequenceConfig`; `for_data` chooses them from the size of the data.
+
+    hidden: units of the perceptron between state and query; 0 for none.
+    """
+
+    hidden: int = Field(default=0, ge=0)
+
     @classmethod
     def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
         """The recipe of the data set that this one is most like; for many items a narrow model and drawn negatives.
@@ -67,15 +80,25 @@ class NextItemConfig(ContentConfig):
         Where every item has many interactions, little regularisation and a model that sees the history in several
         ways are best; where items have few, a plain and wide one under strong regularisation.
         """
-        interactions, items = len(data.interactions), len(data.item_vocabulary)
-        if interactions / items >= _MANY_INTERACTIONS_AN_ITEM:
-            recipe = ml_1m()
-        elif interactions / len(data.user_vocabulary) < _SHORT_HISTORY:
-            recipe = amazon_beauty()
-        else:
-            recipe = demo()
-        sized = _MANY_ITEMS if items > _MOST_ITEMS_FOR_SOFTMAX else {}
-        return cls.from_options({**recipe.to_dict(), **sized, **options})
+        return cls.from_options({**_recipe(data).to_dict(), **_sized(data), **options})
+
+
+def sequence_recipe(data: Dataset) -> dict[str, Any]:
+    """The options of `SequenceConfig` that `NextItemConfig.for_data` would choose."""
+    options = _recipe(data).to_dict()
+    del options["hidden"]
+    return options | _sized(data)
+
+
+def _recipe(data: Dataset) -> NextItemConfig:
+    interactions, items = len(data.interactions), len(data.item_vocabulary)
+    if interactions / items >= _MANY_INTERACTIONS_AN_ITEM:
+        return ml_1m()
+    return amazon_beauty() if interactions / len(data.user_vocabulary) < _SHORT_HISTORY else demo()
+
+
+def _sized(data: Dataset) -> dict[str, Any]:
+    return _MANY_ITEMS if len(data.item_vocabulary) > _MOST_ITEMS_FOR_SOFTMAX else {}
 
 
 _MANY_INTERACTIONS_AN_ITEM = 100

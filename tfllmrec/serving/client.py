@@ -52,6 +52,7 @@ class Client(Connection):
         *,
         exclude: Sequence[Sequence[str]] | None = None,
         user_features: Sequence[Sequence[str]] | None = None,
+        scenarios: Sequence[str] | None = None,
         timeout: float | None = None,
     ) -> list[list[RecommendedItem]]:
         """The k best items for users, for histories given on the spot, or for both row by row.
@@ -66,19 +67,22 @@ class Client(Connection):
             exclude: item ids that must not come back, one sequence a row.
             user_features: what is told of users, such as "gender=F", instead of what is stored, one sequence a row;
                 for models that have `retrieve_with_features`.
+            scenarios: where the items are to be shown, one name a row, for models that read it.
             timeout: seconds, instead of the client's.
 
         Raises:
             InputError: none of users, histories and features, rows that do not match, k below 1, a string for a
-                sequence.
+                sequence, a scenario that the model does not know.
             RequestError: k is more than the export answers, or the server refuses, is not there, or is too slow.
         """
-        asked = questions(users, histories, exclude, user_features)
+        asked = questions(users, histories, exclude, user_features, scenarios)
         inputs = {
             "user_id": np.array(asked.users, object),
             "history": _rows_of_ids(asked.histories),
             "exclude_item_ids": _rows_of_ids(asked.excluded),
         }
+        if scenarios is not None:
+            return self._items("recommend", k, timeout, inputs | {"scenario": np.array(asked.scenarios, object)})
         if user_features is None:
             return self._items("retrieve", k, timeout, inputs)
         told = {"user_features": _rows_of_ids(asked.features)}
@@ -170,6 +174,42 @@ class Client(Connection):
         }
         return self._scores("rank_texts", asked, timeout, texts)
 
+    def interests(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        *,
+        scenarios: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> list[list[tuple[str, float]]]:
+        """What users are interested in, for models that have `interests`: labels and chances, the strongest first.
+
+        Args:
+            users: user ids.
+            histories: item ids, oldest first, one sequence a row.
+            scenarios: one name a row, for models that read it.
+            timeout: seconds, instead of the client's.
+
+        Raises:
+            InputError, RequestError: as `recommend`.
+        """
+        asked = questions(users, histories, None, scenarios=scenarios)
+        inputs = {"user_id": np.array(asked.users, object), "history": _rows_of_ids(asked.histories)}
+        if scenarios is not None:
+            inputs["scenario"] = np.array(asked.scenarios, object)
+        answer = self._answer("interests", timeout, inputs)
+        rows = zip(answer["labels"].tolist(), answer["scores"].tolist(), strict=True)
+        return [list(zip(labels, scores, strict=True)) for labels, scores in rows]
+
+    def _answer(self, signature: str, timeout: float | None, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+        """What a model answers, where it knows the scenarios."""
+        answer = self.predict(signature, timeout, **inputs)
+        known = answer.get("scenario_known")
+        if known is not None and not known.all():
+            wrong = inputs["scenario"][int(np.argmin(known))]
+            raise InputError(f"{signature}: {self.model} knows no scenario {wrong!r}; its model card names them")
+        return answer
+
     def _scores(
         self, signature: str, asked: RankQuestions, timeout: float | None, inputs: dict[str, Any]
     ) -> list[list[float]]:
@@ -182,7 +222,7 @@ class Client(Connection):
     ) -> list[list[RecommendedItem]]:
         if k < 1:
             raise InputError(f"{signature}: k is {k}, and must be at least 1")
-        answer = self.predict(signature, timeout, **inputs)
+        answer = self._answer(signature, timeout, inputs)
         there = answer["item_ids"].shape[1]
         if k > there:
             raise invalid(

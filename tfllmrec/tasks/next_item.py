@@ -92,6 +92,80 @@ def _hide(targets: tf.Tensor, candidate_ids: tf.Tensor | None, hidden: tf.Tensor
     return hide
 
 
+class NextItemSoftmax:
+    """The next-item task of queries and their items against a catalogue, or against what is drawn from it.
+
+    Args:
+        task: a `NextItem`, or any `Task` with its call.
+        candidates: a `tfllmrec.models.next_item.candidate_model`.
+        item_counts: interactions of every item, [items + 1]; only items with any are candidates.
+        negatives: which candidates a batch is scored against; None is all of them.
+        hide_seen: items of a row's history up to the position do not count as negatives, for they will not be
+            recommended (with every item as a candidate only: drawn ones hardly meet them).
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        candidates: keras.Model,
+        *,
+        item_counts: np.ndarray,
+        negatives: Negatives | None = None,
+        hide_seen: bool = True,
+    ) -> None:
+        self.task, self.candidates = task, candidates
+        self._negatives, self._hide_seen = negatives, hide_seen
+        known = np.flatnonzero(item_counts).astype(np.int32)
+        places = np.full(len(item_counts), -1, np.int32)
+        places[known] = np.arange(len(known))
+        self._known, self._places = tf.constant(known), tf.constant(places)
+
+    def __call__(
+        self,
+        queries: tf.Tensor,
+        items: tf.Tensor,
+        behind: tf.Tensor,
+        *,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """The loss as a mean per query, float32 [].
+
+        Args:
+            queries: float32 [n, D].
+            items: the next items, int32 [n]; all have an interaction.
+            behind: the items that a query has behind it, int32 [n, any]; 0 is nothing.
+            sample_weight: float32 [n].
+            training: whether there is dropout.
+        """
+        if self._negatives is None:
+            asked = self._known
+            options = {"targets": tf.gather(self._places, items), "hidden": self._hidden(behind, items)}
+        else:
+            drawn = self._negatives(items)
+            asked = drawn.items
+            options = {
+                "targets": tf.range(tf.shape(items)[0]),
+                "candidate_ids": drawn.items,
+                "candidate_sampling_probability": drawn.sampling_probability,
+            }
+        candidates = self.candidates(asked, training=training)
+        return self.task(
+            queries,
+            candidates["candidate"],
+            candidate_bias=candidates["bias"],
+            sample_weight=sample_weight,
+            compute_metrics=False,
+            **options,
+        )
+
+    def _hidden(self, behind: tf.Tensor, targets: tf.Tensor) -> tf.Tensor | None:
+        """The places of what is behind, the target aside: int32 [n, any]; -1 is nothing."""
+        if not self._hide_seen:
+            return None
+        return tf.where(behind == targets[:, None], -1, tf.gather(self._places, behind))
+
+
 class NextItemModel(TaskModel):
     """Trains what reads histories and what items are matched by, on the next item at every position.
 
@@ -103,10 +177,9 @@ class NextItemModel(TaskModel):
         queries: a `tfllmrec.models.next_item.query_model`.
         candidates: a `tfllmrec.models.next_item.candidate_model` over the same items.
         task: a `NextItem`, or any `Task` with its call.
-        item_counts: interactions of every item, [items + 1].
-        negatives: which candidates a batch is scored against; None is every item with an interaction.
-        hide_seen: items of a row's history up to the position do not count as negatives, for they will not be
-            recommended (with every item as a candidate only: drawn ones hardly meet them).
+        item_counts: see `NextItemSoftmax`.
+        negatives: see there.
+        hide_seen: see there.
 
     Example:
         >>> model = NextItemModel(queries, candidates, NextItem(), item_counts=data.item_counts)
@@ -128,8 +201,9 @@ class NextItemModel(TaskModel):
         self.states = keras.Model(queries.input, queries.get_layer("last_state").input[0])
         self.head = queries.get_layer("query_head")
         self.candidates = candidates
-        self._negatives, self._hide_seen = negatives, hide_seen
-        self._unknown = tf.constant(np.where(item_counts > 0, 0.0, HIDDEN), tf.float32)
+        self._softmax = NextItemSoftmax(
+            task, candidates, item_counts=item_counts, negatives=negatives, hide_seen=hide_seen
+        )
 
     def call(self, features: Any, training: bool = False) -> tf.Tensor:
         """States after every item, float32 [B, L, F]."""
@@ -141,36 +215,19 @@ class NextItemModel(TaskModel):
         """The task's loss of all positions that have a next item."""
         targets = tf.cast(y, tf.int32)
         places = tf.where(targets > 0)
-        queries = self.head(tf.gather_nd(y_pred, places), training=training)
-        items = tf.gather_nd(targets, places)
-        if self._negatives is None:
-            asked, shift = tf.range(len(self._unknown)), self._unknown
-            options = {"targets": items, "hidden": self._seen(x["history"], places, items)}
-        else:
-            drawn = self._negatives(items)
-            asked, shift = drawn.items, 0.0
-            options = {
-                "targets": tf.range(tf.shape(items)[0]),
-                "candidate_ids": drawn.items,
-                "candidate_sampling_probability": drawn.sampling_probability,
-            }
-        candidates = self.candidates(asked, training=training)
-        return self.task(
-            queries,
-            candidates["candidate"],
-            candidate_bias=candidates["bias"] + shift,
+        return self._softmax(
+            self.head(tf.gather_nd(y_pred, places), training=training),
+            tf.gather_nd(targets, places),
+            items_behind(tf.cast(x["history"], tf.int32), places),
             sample_weight=_of_places(sample_weight, places, targets),
-            compute_metrics=False,
-            **options,
+            training=training,
         )
 
-    def _seen(self, history: tf.Tensor, places: tf.Tensor, targets: tf.Tensor) -> tf.Tensor | None:
-        """The items that a position has behind it, its target aside: int32 [n, L]; -1 is nothing."""
-        if not self._hide_seen:
-            return None
-        rows = tf.gather(tf.cast(history, tf.int32), places[:, 0])
-        behind = tf.range(tf.shape(rows)[1], dtype=tf.int64)[None] <= places[:, 1:]
-        return tf.where(behind & (rows > 0) & (rows != targets[:, None]), rows, -1)
+
+def items_behind(history: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """The items of rows [B, L] up to and at places (row, position) int64 [n, 2]: int32 [n, L], 0 for later ones."""
+    behind = tf.range(tf.shape(history)[1], dtype=tf.int64)[None] <= places[:, 1:]
+    return tf.where(behind, tf.gather(history, places[:, 0]), 0)
 
 
 def _of_places(sample_weight: tf.Tensor | None, places: tf.Tensor, targets: tf.Tensor) -> tf.Tensor | None:

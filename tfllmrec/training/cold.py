@@ -68,7 +68,7 @@ def cold_user_scores(
 
     def score(users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
         told = None if features is None else features.stored[users]
-        return fitted.score(np.zeros_like(users), histories, told)
+        return fitted.score(np.zeros_like(users), histories, features=told)
 
     counts, found = fitted.catalogue.counts, {}
     for length, targets in cold.targets.items():

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tfllmrec.data import Dataset, Split, leave_one_out, load
+from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
 from tfllmrec.files import appearing
 from tfllmrec.recommenders import Recommender, family
@@ -24,16 +25,20 @@ class Source:
     Attributes:
         data: the name of a data set, or the absolute path of a folder.
         min_item_interactions: see `tfllmrec.data.load`.
+        by_scenario: whether the last item of every scenario is asked for, and not that of every user.
     """
 
     data: str
     min_item_interactions: int | None = None
+    by_scenario: bool = False
 
     @classmethod
-    def of(cls, name_or_folder: str, min_item_interactions: int | None = None) -> "Source":
+    def of(
+        cls, name_or_folder: str, min_item_interactions: int | None = None, *, by_scenario: bool = False
+    ) -> "Source":
         """The source of what a user typed; a folder's path is made absolute."""
         folder = Path(name_or_folder)
-        return cls(str(folder.absolute()) if folder.is_dir() else name_or_folder, min_item_interactions)
+        return cls(str(folder.absolute()) if folder.is_dir() else name_or_folder, min_item_interactions, by_scenario)
 
     def dataset(self) -> Dataset:
         """The data set.
@@ -50,7 +55,7 @@ class Source:
             InputError: the data cannot be had, or is too small to split.
         """
         data = self.dataset()
-        return data, leave_one_out(data)
+        return data, leave_one_out_by_scenario(data) if self.by_scenario else leave_one_out(data)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,114 @@
+"""Are several tasks learnt together as good as each alone, and in what time?
+
+    python benchmarks/joint.py --data ml-latest-small
+
+A seeded tenth of the training part's ratings is kept back; that they happened stays known. `multi_task` is fitted on
+both tasks with several weights of the ratings, and on each task alone: the same class, the same options. Chosen by the
+validation targets; test targets and kept ratings are read once a fit. Prints one JSON line: test ndcg@10, the error of
+the kept ratings (RMSE), seconds an epoch, and the differences to each task alone with a bootstrap interval over users
+and over ratings.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tfllmrec.quiet import quiet_tensorflow
+
+quiet_tensorflow()
+
+import numpy as np  # noqa: E402
+from common import progress, report  # noqa: E402
+
+from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
+from tfllmrec.data.rating_splits import HiddenRatings, hidden_ratings  # noqa: E402
+from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
+from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
+from tfllmrec.recommenders import MultiTask  # noqa: E402
+from tfllmrec.training.progress import EpochSeconds  # noqa: E402
+
+
+class Fit(NamedTuple):
+    """What a fit comes to: ndcg of every test target, expected ratings, seconds an epoch."""
+
+    gains: np.ndarray | None
+    ratings: np.ndarray | None
+    seconds: float
+
+
+def main() -> None:
+    arguments = _arguments()
+    data = load(arguments.data, min_item_interactions=arguments.min_item_interactions)
+    split = leave_one_out(data)
+    hidden = hidden_ratings(split.train, seed=arguments.draw)
+    options = dict(assignment.split("=", 1) for assignment in arguments.set)
+    fits = {task: _fit(task, options, split, hidden) for task in (arguments.task, "rating")}
+    for weight in arguments.weight:
+        weights = {"weights": f'{{"rating": {weight}}}'} if weight != "learnt" else {"weighting": "uncertainty"}
+        fits[weight] = _fit(f"{arguments.task},rating", options | weights, split, hidden)
+    name = Path(arguments.data).name
+    result: dict[str, Any] = {"benchmark": "joint", "data": name} | data.summary()
+    result |= {name: _told(fit, fits, arguments.task, hidden) for name, fit in fits.items()}
+    report(result | {"options": options}, f"joint-{name}" if arguments.record else None)
+
+
+def _fit(tasks: str, options: dict[str, Any], split: Split, hidden: HiddenRatings) -> Fit:
+    seconds = EpochSeconds()
+    model = MultiTask(tasks=tasks, **options)
+    model.fit(hidden.data, split.validation, callbacks=[seconds], verbose=0)
+    ranked, rated = model.config.tasks != ("rating",), "rating" in model.config.tasks
+    fit = Fit(
+        ndcg(model.rank(split.test).ranks, 10) if ranked else None,
+        model.expected_ratings(hidden.targets) if rated else None,
+        float(np.median(model.history["seconds"][1:])),
+    )
+    progress(f"{tasks} {options}: {_figures(fit, hidden)}")
+    return fit
+
+
+def _figures(fit: Fit, hidden: HiddenRatings) -> dict[str, float]:
+    told = {"seconds": round(fit.seconds, 2)}
+    if fit.gains is not None:
+        told["ndcg@10"] = round(float(fit.gains.mean()), 5)
+    if fit.ratings is not None:
+        told["rmse"] = round(float(np.sqrt(_squared_errors(fit, hidden).mean())), 5)
+    return told
+
+
+def _squared_errors(fit: Fit, hidden: HiddenRatings) -> np.ndarray:
+    truth = hidden.targets.ratings
+    assert fit.ratings is not None, "no rating was learnt"
+    assert truth is not None, "no rating is kept back"
+    return (fit.ratings.astype(np.float64) - truth) ** 2
+
+
+def _told(fit: Fit, fits: dict[str, Fit], task: str, hidden: HiddenRatings) -> dict[str, Any]:
+    """A fit's figures and, of a joint one, how it differs from each task alone."""
+    told: dict[str, Any] = _figures(fit, hidden)
+    alone = fits[task].gains
+    if fit.gains is None or fit.ratings is None or alone is None:
+        return told
+    ranking = difference(fit.gains, alone)
+    errors = difference(_squared_errors(fit, hidden), _squared_errors(fits["rating"], hidden))
+    slowest = max(fits[task].seconds, fits["rating"].seconds)
+    return told | {
+        "ndcg_gain": [round(one, 5) for one in (ranking.mean, ranking.low, ranking.high)],
+        "squared_error_gain": [round(one, 5) for one in (errors.mean, errors.low, errors.high)],
+        "time_of_slowest": round(fit.seconds / slowest, 2),
+    }
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--data", default="ml-latest-small", help="name of a data set, or a folder; with ratings")
+    parser.add_argument("--task", default="next_item", help="what is learnt beside ratings: next_item, retrieval")
+    parser.add_argument("--weight", nargs="*", default=["0.3", "1", "3"], help="of the ratings; learnt for uncertainty")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of all fits")
+    parser.add_argument("--draw", type=int, default=0, help="seed of the ratings kept back")
+    parser.add_argument("--min-item-interactions", type=int, default=5)
+    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Experts: which there are, who may listen to whom, and what their mixture comes to."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfllmrec.models.experts import allowed_experts, expert_mixture, expert_names
+
+TASKS = ("next_item", "rating")
+SCENARIOS = ("beauty", "toys")
+
+
+@pytest.mark.parametrize(
+    ("sharing", "names"),
+    [
+        ("shared_bottom", ["shared 1"]),
+        ("mmoe", ["shared 1", "shared 2"]),
+        ("ple", ["shared 1", "shared 2", "next_item", "rating"]),
+    ],
+)
+def test_what_experts_there_are(sharing, names):
+    assert expert_names(sharing, TASKS, experts=2) == names
+    assert expert_names(sharing, TASKS, experts=2, scenarios=SCENARIOS) == [*names, *SCENARIOS]
+
+
+def test_who_may_listen_to_whom():
+    names = expert_names("ple", TASKS, experts=1, scenarios=SCENARIOS)
+    allowed = allowed_experts(names, TASKS, SCENARIOS)
+    heard = {
+        (scenario, task): [name for name, may in zip(names, allowed[place, row], strict=True) if may]
+        for place, scenario in enumerate(["", *SCENARIOS])
+        for row, task in enumerate(TASKS)
+    }
+    assert heard == {
+        ("", "next_item"): ["shared 1", "next_item"],
+        ("", "rating"): ["shared 1", "rating"],
+        ("beauty", "next_item"): ["shared 1", "next_item", "beauty"],
+        ("beauty", "rating"): ["shared 1", "rating", "beauty"],
+        ("toys", "next_item"): ["shared 1", "next_item", "toys"],
+        ("toys", "rating"): ["shared 1", "rating", "toys"],
+    }
+
+
+@pytest.fixture
+def mixture():
+    keras.utils.set_random_seed(1)
+    names = expert_names("ple", TASKS, experts=2, scenarios=SCENARIOS)
+    return expert_mixture(3, 5, allowed_experts(names, TASKS, SCENARIOS), hidden=4)
+
+
+def asked(scenario, rows=6):
+    state = np.random.default_rng(0).normal(size=(rows, 3)).astype(np.float32)
+    return {"state": state, "scenario": np.full(rows, scenario, np.int32)}
+
+
+def test_gates_sum_to_one_over_who_may_be_heard(mixture):
+    for layer in (mixture.get_layer("gates"),):
+        layer.of_state.kernel.assign(np.random.default_rng(1).normal(size=layer.of_state.kernel.shape))
+    gates = mixture(asked(2))["gates"].numpy()
+    np.testing.assert_allclose(gates.sum(axis=2), 1, rtol=1e-6)
+    assert (gates[:, 0, [3, 4]] == 0).all(), "another task's expert, another scenario's"
+    assert (gates[:, 1, [2, 4]] == 0).all()
+    assert (gates[:, 0, [0, 1, 2, 5]] > 0).all()
+    assert gates.std(axis=0)[0, 0] > 0, "the state moves them"
+
+
+def test_a_scenario_moves_the_gates(mixture):
+    layer = mixture.get_layer("gates")
+    layer.of_scenario.assign(np.random.default_rng(1).normal(size=layer.of_scenario.shape))
+    beauty, toys = (mixture(asked(scenario))["gates"].numpy() for scenario in (1, 2))
+    assert not np.allclose(beauty[:, :, :2], toys[:, :, :2])
+
+
+def test_the_mixture_spelt_out(mixture):
+    given = asked(1)
+    found = mixture(given)
+    bank, linear = mixture.get_layer("bank"), mixture.get_layer("linear")
+    hidden = np.maximum(given["state"] @ bank.inner.kernel.numpy() + bank.inner.bias.numpy(), 0).reshape(6, 6, 4)
+    said = np.einsum("neh,ehd->ned", hidden, bank.outer.numpy())
+    base = given["state"] @ linear.kernel.numpy() + linear.bias.numpy()
+    expected = base[:, None] + found["gates"].numpy() @ said
+    np.testing.assert_allclose(found["vectors"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_states_as_wide_as_the_result_need_no_projection():
+    allowed = allowed_experts(["shared 1"], TASKS, ())
+    assert {layer.name for layer in expert_mixture(4, 4, allowed, hidden=2).layers}.isdisjoint({"linear"})
+
+
+def test_saved_and_loaded(mixture, tmp_path):
+    mixture.save(tmp_path / "experts.keras")
+    again = keras.saving.load_model(tmp_path / "experts.keras")
+    for name, expected in mixture(asked(2)).items():
+        np.testing.assert_array_equal(again(asked(2))[name], expected)

@@ -1,0 +1,64 @@
+"""`Client.recommend(scenarios=...)` and `Client.interests` against a server of a joint model."""
+
+import grpc
+import numpy as np
+import pytest
+from made_data import made_data
+
+from tfllmrec.data import Dataset
+from tfllmrec.errors import InputError
+from tfllmrec.export import export
+from tfllmrec.recommenders import MultiTask
+from tfllmrec.serving import Client, RequestError, ServerProcess
+
+OPTIONS = {"dim": 8, "units": 6, "expert_units": 4, "epochs": 1, "history_length": 4}
+
+
+@pytest.fixture(scope="module")
+def recommender():
+    """Two scenarios, and labels in two scripts."""
+    data = made_data()
+    table = data.interactions.assign(scenario=[("书", "films")[number % 2] for number in data.item_indices])
+    items = data.items.assign(categories=[("odd", "even|偶")[number % 2] for number in range(len(data.items))])
+    whole = Dataset.from_frames(table, items)
+    return MultiTask(tasks="next_item,interests", **OPTIONS).fit(whole, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def client(recommender, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("joint") / "shop"
+    export(recommender, folder, top_k=5)
+    with ServerProcess(folder) as server, Client(server.grpc_address, "shop", timeout=60) as client:
+        yield client
+
+
+def test_recommendations_in_a_scenario(client, recommender):
+    users, histories, where = ["用户3", "nobody", ""], [[], ["item1", "电影一"], ["item1"]], ["书", "films", "films"]
+    rows = client.recommend(users, histories, k=4, scenarios=where)
+    table = recommender.recommend(users, histories, k=4, scenarios=where)
+    assert [place.item_id for row in rows for place in row] == table["item_id"].tolist()
+    np.testing.assert_allclose([place.score for row in rows for place in row], table["score"], rtol=1e-4, atol=1e-5)
+    assert client.recommend(["用户3"], k=4, scenarios=["films"])[0] != rows[0]
+
+
+def test_interests(client, recommender):
+    (first, second) = client.interests(["用户3", ""], [[], ["item1"]], scenarios=["书", "films"])
+    table = recommender.interests(["用户3", ""], [[], ["item1"]], scenarios=["书", "films"])
+    assert [label for label, _ in first + second] == table["label"].tolist()
+    np.testing.assert_allclose([score for _, score in first + second], table["score"], rtol=1e-4)
+
+
+def test_a_scenario_that_nobody_knows(client):
+    with pytest.raises(InputError, match="recommend: shop knows no scenario 'music'; its model card names them"):
+        client.recommend(["用户3", "用户2"], scenarios=["书", "music"])
+    with pytest.raises(InputError, match="interests: shop knows no scenario ''"):
+        client.interests(["用户3"], scenarios=[""])
+    with pytest.raises(InputError, match="rows do not match"):
+        client.interests(["用户3"], scenarios=["书", "films"])
+
+
+def test_a_scenario_has_to_be_named(client):
+    for ask in (client.recommend, client.interests):
+        with pytest.raises(RequestError) as refusal:
+            ask(["用户3"])
+        assert refusal.value.code in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT)

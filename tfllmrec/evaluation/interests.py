@@ -1,0 +1,49 @@
+"""How well interest labels are told in advance, and the share of a label in a history, which is what to beat."""
+
+import numpy as np
+from scipy import sparse, stats
+
+from tfllmrec.data.histories import Histories
+from tfllmrec.errors import InputError
+
+
+def label_aucs(scores: np.ndarray, labels: np.ndarray, *, min_positives: int = 10) -> np.ndarray:
+    """The area under the ROC curve of every label, over users; NaN for labels that too few have, or all.
+
+    It is the chance that a user who has the label is scored above one who has not; ties count half.
+
+    Args:
+        scores: float [n, labels].
+        labels: whether the user had it, bool [n, labels].
+        min_positives: users with the label that it takes.
+
+    Returns:
+        float64 [labels]; `numpy.nanmean` of it is the macro average.
+
+    Raises:
+        InputError: no label has that many.
+
+    Example:
+        >>> label_aucs(np.array([[0.1], [0.9], [0.5]]), np.array([[False], [True], [True]]), min_positives=1)
+        array([1.])
+    """
+    positives = labels.sum(axis=0)
+    negatives = len(labels) - positives
+    ranks = stats.rankdata(scores, axis=0)
+    above = (ranks * labels).sum(axis=0) - positives * (positives + 1) / 2
+    counted = (positives >= max(min_positives, 1)) & (negatives > 0)
+    if not counted.any():
+        raise InputError(f"interests: no label has {min_positives} users who have it and any who have not")
+    return np.where(counted, above / np.maximum(positives * negatives, 1), np.nan)
+
+
+def label_shares(histories: Histories, labels: np.ndarray) -> np.ndarray:
+    """The share of a history's items that have each label: float64 [rows, labels]; zeros for an empty history.
+
+    Args:
+        histories: item indices.
+        labels: which item has which label, bool [items + 1, labels].
+    """
+    columns, count = histories.values, len(labels)
+    table = sparse.csr_array((np.ones(len(columns)), columns, histories.offsets), shape=(len(histories), count))
+    return np.asarray(table @ labels.astype(np.float64)) / np.maximum(histories.lengths, 1)[:, None]

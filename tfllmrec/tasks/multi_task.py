@@ -1,0 +1,109 @@
+"""Several tasks in one Keras 3 `fit`: one pass over histories, one optimizer, a weighted sum of losses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfllmrec.tasks.next_item import items_behind
+from tfllmrec.tasks.parts import Part, Positions, labels_ahead
+
+
+class MultiTaskModel(keras.Model):
+    """Trains a `tfllmrec.models.multi_task.multi_task_model` on all its tasks at once.
+
+    Batches are `({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], ...})`, see
+    `tfllmrec.data.batches.labelled_window_batches`; beside the items there may be "scenario": int32 [B, L], "rating"
+    and "like": float32 [B, L], NaN where nothing is told. Every task takes what there is for it: a user without ratings
+    trains the others. The loss is the sum of the tasks' means per example, each with its weight.
+
+    The logs have `<task>_loss` of every task and, where weights are learnt, `<task>_weight`.
+
+    Args:
+        model: the functional model.
+        parts: its tasks, in the order of its experts.
+        weights: of the tasks by name; None for weights learnt by uncertainty (Kendall et al., 2018, CVPR).
+        labels: interest labels of every item, [items + 1, labels], for "interests".
+        ahead: how many next items count for them.
+
+    Example:
+        >>> trainer = MultiTaskModel(model, parts, {"next_item": 1.0, "rating": 0.5})
+        >>> trainer.compile("adam")
+        >>> trainer.fit(labelled_window_batches(data, {"rating": data.ratings}, 50, 64), shuffle=False)
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        parts: Sequence[Part],
+        weights: Mapping[str, float] | None = None,
+        *,
+        labels: np.ndarray | None = None,
+        ahead: int = 1,
+    ) -> None:
+        super().__init__()
+        self.model, self._parts, self._given = model, parts, weights
+        self._labels, self._ahead = labels, ahead
+        states, rows, _ = model.get_layer("states_at").input
+        lengths = model.get_layer("histories_apart").output[1]
+        self.encoded = keras.Model(model.input["history"], {"states": states, "rows": rows, "lengths": lengths})
+        self._part_losses = {part.name: keras.metrics.Mean(f"{part.name}_loss") for part in parts}
+        self._part_weights: dict[str, keras.metrics.Metric] = {}
+        if weights is None:
+            self.uncertainty = self.add_weight(shape=(len(parts),), initializer="zeros", name="uncertainty")
+            self._part_weights = {part.name: keras.metrics.Mean(f"{part.name}_weight") for part in parts}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The loss, that of every task, its weight where it is learnt, and the tasks' own metrics."""
+        own = [metric for part in self._parts for metric in part.task.metrics]
+        return [*super().metrics, *self._part_losses.values(), *self._part_weights.values(), *own]
+
+    def call(self, features: Any, training: bool = False) -> dict[str, tf.Tensor]:
+        """States after every item of every scenario's history, and which of them are whose."""
+        return self.encoded(features["history"], training=training)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """The weighted sum of the tasks' losses, plus what the layers add (regularisation)."""
+        at, places = self._positions(x, y)
+        vectors = self._vectors(y_pred, at, places, training)
+        total = []
+        for number, part in enumerate(self._parts):
+            loss = part.loss(vectors[:, number], at, training)
+            self._part_losses[part.name].update_state(loss)
+            if self._given is None:
+                weight = tf.exp(-self.uncertainty[number])
+                self._part_weights[part.name].update_state(weight)
+                total.append(weight * loss + self.uncertainty[number])
+            else:
+                total.append(self._given[part.name] * loss)
+        return tf.add_n([*total, *self.losses])
+
+    def _positions(self, x: Any, y: Any) -> tuple[Positions, tf.Tensor]:
+        """Where an item came next, and these places (row, position), int64 [n, 2]."""
+        following = tf.cast(y["item"], tf.int32)
+        places = tf.where(following > 0)
+        items = tf.gather_nd(following, places)
+        scenarios = tf.gather_nd(y["scenario"], places) if "scenario" in y else tf.ones_like(items)
+        labels = {name: tf.gather_nd(y[name], places) for name in ("rating", "like") if name in y}
+        if self._labels is not None:
+            labels["interests"] = labels_ahead(following, places, self._labels, self._ahead)
+        users, behind = tf.gather(x["user"], places[:, 0]), items_behind(tf.cast(x["history"], tf.int32), places)
+        return Positions(items, users, scenarios, behind, labels), places
+
+    def _vectors(self, encoded: Any, at: Positions, places: tf.Tensor, training: bool) -> tf.Tensor:
+        """What the experts say of every task, float32 [n, tasks, D]."""
+        layer = self.model.get_layer
+        lengths = tf.gather_nd(encoded["lengths"], places)
+        states = layer("states_at")(encoded["states"], tf.gather(encoded["rows"], places[:, 0]), lengths)
+        state = layer("scenario_fusion")(states, lengths, at.scenarios)
+        return layer("experts")({"state": state, "scenario": at.scenarios}, training=training)["vectors"]
