@@ -47,7 +47,11 @@ def test_the_graph_keeps_clear_of_traps(exported):
 def test_nothing_is_stored_twice(exported):
     recommender, catalogue = exported.recommender, exported.recommender.catalogue
     ranker = ranker_of(recommender)
-    models = [recommender.scorer, *(ranker.served_models if ranker else [])]
+    models = [
+        recommender.scorer,
+        *(ranker.served_models if ranker else []),
+        *getattr(recommender, "others", {}).values(),
+    ]
     weights = {id(variable): np.prod(variable.shape) for model in models for variable in model.variables}
     stored = len(catalogue.histories.values) + 1 + len(catalogue.histories.offsets)
     strings = 2 * (len(catalogue.items) + 1) + len(catalogue.users) + 1
