@@ -9,7 +9,7 @@ import pytest
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import MultiTask, Popularity, load
+from tfllmrec.recommenders import Cascade, MultiTask, Popularity, load
 
 QUICK: dict[str, Any] = {
     "history_length": 10,
@@ -199,6 +199,21 @@ def test_missing_ratings_train_the_rest_and_weights_are_learnt(data: Dataset) ->
     assert np.isfinite(logs["loss"]).all()
     assert logs["rating_loss"][-1] < logs["rating_loss"][0]
     assert logs["rating_weight"][-1] > 1 > logs["next_item_weight"][-1], "the smaller loss counts more"
+
+
+def test_an_interaction_without_a_scenario_among_others(data: Dataset) -> None:
+    table = data.interactions.assign(scenario=data.interactions["scenario"].where(data.interactions.index > 1, ""))
+    with pytest.raises(InputError, match="2 values of column scenario are empty; name one everywhere"):
+        MultiTask(tasks="next_item", **QUICK).fit(Dataset.from_frames(table), verbose=0)
+
+
+def test_no_part_of_a_cascade_asks_for_a_scenario(fitted: MultiTask, data: Dataset) -> None:
+    for make in (
+        lambda: Cascade.of([fitted]),
+        lambda: Cascade(retrievers="multi_task", ranker="").fit(data, verbose=0),
+    ):
+        with pytest.raises(InputError, match="its multi_task asks for a scenario"):
+            make()
 
 
 @pytest.mark.parametrize("tasks", ["", "clicks", "rating,rating"])

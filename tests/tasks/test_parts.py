@@ -63,6 +63,7 @@ def test_next_items_of_the_scenario(candidates):
 
 def test_a_scenario_without_a_position_loses_nothing(candidates):
     softmaxes = [NextItemSoftmax(NextItem(), candidates, item_counts=own) for own in MEMBERS]
+    softmaxes.append(None)  # a third one, without an item
     rows = WHERE == 2
     part = NextItemPart(softmaxes, head())
     there = Positions(*(tf.constant(one[rows]) for one in (NEXT, WHERE, WHERE, BEHIND)), {})

@@ -33,6 +33,7 @@ class Recommender(Answering, ABC):
 
     Attributes:
         main_signature: what an export answers where no signature is named.
+        asks_for_scenario: whether it has to be told a scenario, where the data it was fitted on has any.
         config: the configuration the recommender was fitted with (or None before).
         catalogue: ids, titles and stored histories.
         model: what is trained and saved.
@@ -43,6 +44,7 @@ class Recommender(Answering, ABC):
     family: ClassVar[str]
     config_class: ClassVar[type[Config]]
     main_signature: ClassVar[str] = "retrieve"
+    asks_for_scenario: ClassVar[bool] = False
 
     config: Any
     catalogue: Catalogue
@@ -89,7 +91,7 @@ class Recommender(Answering, ABC):
         return self
 
     def _catalogue_of(self, train: Dataset) -> Catalogue:
-        return Catalogue.from_dataset(train, self._user_columns)
+        return Catalogue.from_dataset(train, self._user_columns, with_scenarios=self.asks_for_scenario)
 
     @property
     def _user_columns(self) -> tuple[str, ...]:

@@ -69,7 +69,8 @@ class Cascade(Recommender):
             options: of the `CascadeConfig`.
 
         Raises:
-            InputError: the parts are not fitted, or do not know the same items; there are not as many weights as parts.
+            InputError: the parts are not fitted, do not know the same items, or ask for a scenario; there are not as
+                many weights as parts.
         """
         names = {"retrievers": [one.family for one in retrievers], "ranker": ranker.family if ranker else ""}
         made = cls(CascadeConfig.from_options({**options, **names}))
@@ -79,6 +80,7 @@ class Cascade(Recommender):
             part.require_fitted()
             if part.catalogue.items != made._parts[0].catalogue.items:
                 raise InputError("cascade: the parts do not know the same items; fit them on the same training part")
+            _refuse_scenarios(part, part.catalogue.scenarios)
         made.catalogue = made._parts[0].catalogue
         made._weigh(validation)
         return made
@@ -106,6 +108,8 @@ class Cascade(Recommender):
         self.ranker = self._unfitted_ranker(self.config.ranker, train) if self.config.ranker else None
         self.config.require_options_by_family()
         self._check_parts()
+        for one in self._parts:
+            _refuse_scenarios(one, train.scenarios)
         self.retrievers = [fitted(one) for one in self.retrievers]
         if self.ranker:
             self.ranker.retrieve = partial(self._retrieve, train, validation)
@@ -228,3 +232,11 @@ class Cascade(Recommender):
         ranker = load(folder / f"part-{count}") if self.config.ranker else None
         assert ranker is None or isinstance(ranker, Ranker), "as it was saved"
         self.ranker = ranker
+
+
+def _refuse_scenarios(part: Recommender, scenarios: object) -> None:
+    if part.asks_for_scenario and scenarios is not None:
+        raise InputError(
+            f"cascade: its {part.family} asks for a scenario, and a cascade is asked for none; leave it out, or fit it "
+            "on interactions without that column"
+        )

@@ -31,7 +31,6 @@ from tfllmrec.models.multi_task_scoring import CandidateScores, OnlyMembers, Pai
 from tfllmrec.models.next_item import ItemBias, Precision, history_encoder, query_head
 from tfllmrec.models.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
 from tfllmrec.models.scoring import ItemIndex
-from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.multi_task_answers import MultiTaskAnswers
 from tfllmrec.recommenders.multi_task_config import TASKS, MultiTaskConfig
@@ -64,12 +63,10 @@ class MultiTask(MultiTaskAnswers):
     family = "multi_task"
     config_class = MultiTaskConfig
     main_signature = "recommend"
+    asks_for_scenario = True
 
     index: ItemIndex
     _mean_rating: float = 0.0  # where what is loaded grows, its head brings its own
-
-    def _catalogue_of(self, train: Dataset) -> Catalogue:
-        return Catalogue.from_dataset(train, with_scenarios=True)
 
     def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         self._members = members_of(train)

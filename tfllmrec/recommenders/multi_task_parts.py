@@ -39,7 +39,7 @@ def part_of(name: str, model: keras.Model, config: MultiTaskConfig, counts: np.n
                 negatives.mixed(own, config.negatives, draws) if config.loss == "sampled" else None for own in counts
             ]
             softmaxes = [
-                NextItemSoftmax(task, candidates, item_counts=own, negatives=others, **options)
+                NextItemSoftmax(task, candidates, item_counts=own, negatives=others, **options) if own.any() else None
                 for own, others in zip(counts, drawn, strict=True)
             ]
             return NextItemPart(softmaxes, head)
@@ -53,8 +53,17 @@ def part_of(name: str, model: keras.Model, config: MultiTaskConfig, counts: np.n
 
 
 def members_of(data: Dataset) -> np.ndarray:
-    """Which items every scenario has, bool [scenarios + 1, items + 1]; without scenarios there is one that has all."""
+    """Which items every scenario has, bool [scenarios + 1, items + 1]; without scenarios there is one that has all.
+
+    Raises:
+        InputError: some interactions have a scenario and some have none.
+    """
     if data.scenarios is not None:
+        nowhere = int(np.sum(data.scenario_indices == 0))
+        if nowhere:
+            raise InputError(
+                f"interactions: {nowhere} values of column scenario are empty; name one everywhere, or leave it out"
+            )
         return data.scenarios.members
     members = np.zeros((2, len(data.item_vocabulary) + 1), bool)
     members[1, 1:] = True

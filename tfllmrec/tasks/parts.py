@@ -64,24 +64,24 @@ class NextItemPart(Part):
     """The softmax over what could have come next, in the item's scenario.
 
     Args:
-        softmaxes: of every scenario, from the first.
+        softmaxes: of every scenario, from the first; None where no item is trained on.
         head: a `tfllmrec.models.next_item.query_head`.
     """
 
     name = "next_item"
 
-    def __init__(self, softmaxes: Sequence[NextItemSoftmax], head: keras.Model) -> None:
-        super().__init__(softmaxes[0].task, head)
-        self._softmaxes = softmaxes
+    def __init__(self, softmaxes: Sequence[NextItemSoftmax | None], head: keras.Model) -> None:
+        self._softmaxes = [(place, one) for place, one in enumerate(softmaxes, 1) if one is not None]
+        super().__init__(self._softmaxes[0][1].task, head)
 
     def loss(self, vectors: tf.Tensor, at: Positions, training: bool) -> tf.Tensor:
         """See `Part.loss`."""
         queries = self.head(vectors, training=training)
         if len(self._softmaxes) == 1:
-            return self._softmaxes[0](queries, at.items, at.behind, training=training)
+            return self._softmaxes[0][1](queries, at.items, at.behind, training=training)
         losses = []
-        for place, softmax in enumerate(self._softmaxes):
-            rows = tf.where(at.scenarios == place + 1)[:, 0]
+        for place, softmax in self._softmaxes:
+            rows = tf.where(at.scenarios == place)[:, 0]
             asked = (tf.gather(part, rows) for part in (queries, at.items, at.behind))
             share = tf.cast(tf.size(rows), tf.float32) / tf.cast(tf.size(at.items), tf.float32)
             losses.append(tf.math.multiply_no_nan(softmax(*asked, training=training), share))

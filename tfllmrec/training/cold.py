@@ -66,12 +66,13 @@ def cold_user_scores(
     fitted = family(config).fit(cold.train, verbose=0)
     features = fitted.catalogue.features
 
-    def score(users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
+    def score(users: np.ndarray, histories: np.ndarray, scenarios: np.ndarray | None = None) -> tf.Tensor:
         told = None if features is None else features.stored[users]
-        return fitted.score(np.zeros_like(users), histories, features=told)
+        return fitted.score(np.zeros_like(users), histories, scenarios, features=told)
 
     counts, found = fitted.catalogue.counts, {}
     for length, targets in cold.targets.items():
-        ranking = rank_targets(score, replace(targets, users=cold.who), fitted.history_length)
+        asked = replace(targets, users=cold.who)
+        ranking = rank_targets(score, asked, fitted.history_length, by_scenario=fitted.reads_scenarios)
         found[length] = summarise(ranking, counts)
     return found
