@@ -130,10 +130,10 @@ def what_experts_say(
     Args:
         inputs: see `multi_task_inputs`.
         items: what turns item indices into vectors: the `ItemEmbedding`, or a table frozen for serving.
-        apart: see `multi_task_model`, and so are the others.
-        encoder: ...
-        fusion: ...
-        experts: ...
+        apart: see `multi_task_model`.
+        encoder: see there.
+        fusion: see there.
+        experts: see there.
     """
     histories, lengths = apart(inputs["history"])
     rows, places = RowsThere(name="rows_there")(histories)

@@ -148,7 +148,6 @@ class ScenarioFusion(keras.layers.Layer):
         return {**super().get_config(), "transfer": self.transfer, "dim": self.dim}
 
 
-@keras.saving.register_keras_serializable("tfllmrec")
 class OnlyScenario(keras.layers.Layer):
     """Scores of a scenario's items, all others at float32's lowest: (float32 [B, items + 1], int32 [B]) -> the same.
 
