@@ -11,10 +11,13 @@ from tfllmrec.models import (
     bi_encoder,
     cascade,
     cross_encoder,
+    experts,
     fusion,
     history,
     items,
+    multi_task,
     next_item,
+    scenarios,
     scoring,
     two_tower,
     users,
@@ -61,17 +64,31 @@ def paired(past: keras.KerasTensor) -> keras.KerasTensor:
     return cross_encoder.Pairs(6, 8, 9)(past[:, None], past[:, None])["token_ids"]
 
 
+def fused(past: keras.KerasTensor) -> keras.KerasTensor:
+    states = keras.ops.stack([vectors_of(past)[:, 0], vectors_of(past)[:, 1]], axis=1)
+    return scenarios.ScenarioFusion(dim=4)(states, past[:, :2], past[:, 0] * 0 + 2)
+
+
+MEMBERS = np.array([[0] * (ITEMS + 1), [0, 1, 1, 0, 0, 1], [0, 0, 0, 1, 1, 1]], bool)
+ALLOWED = [[[1, 1, 0], [1, 0, 1]], [[1, 1, 1], [1, 0, 1]], [[1, 0, 0], [0, 0, 1]]]
 MODELS = {
     bi_encoder.TargetAttention: attended,
     cascade.ScoresOfAll: lambda past: cascade.ScoresOfAll()(past, past * 1.0, weights_of(past)),
     cross_encoder.TokenTable: cross_encoder.TokenTable(ITEMS, 3),
     cross_encoder.Pairs: paired,
     cross_encoder._Reshaped: lambda past: cross_encoder._Reshaped()(past[:, :1] * 1.0, past[:, :1]),
+    experts.ExpertBank: lambda past: experts.ExpertBank(2, 4, 5, 0.1)(vectors_of(past)[:, 0]),
+    experts.Gates: lambda past: experts.Gates(ALLOWED)(vectors_of(past)[:, 0], past[:, 1] * 0 + 1),
     fusion.Gate: gated,
     history.DecayedMean: lambda past: history.DecayedMean(0.8)(vectors_of(past), past > 0),
     history.NewestFirst: history.NewestFirst(),
     history.HistoryWeights: weights_of,
     history.LastState: lambda past: history.LastState()(vectors_of(past), past),
+    multi_task.UserBias: lambda past: multi_task.UserBias(ITEMS)(past[:, 0]),
+    scenarios.HistoriesApart: lambda past: scenarios.HistoriesApart.of(MEMBERS)(past)[0],
+    scenarios.RowsThere: lambda past: scenarios.RowsThere()(past[:, None])[0],
+    scenarios.StatesAt: lambda past: scenarios.StatesAt()(vectors_of(past), past[:, :2] * 0, past[:, :2] * 0 + 3),
+    scenarios.ScenarioFusion: fused,
     scoring.PopularityScores: scoring.PopularityScores(ITEMS).set_counts(np.arange(ITEMS + 1)),
     scoring.UnlessEmpty: lambda past: scoring.UnlessEmpty()(weights_of(past), weights_of(past) + 1.0, past),
     scoring.ItemIndex: scoring.ItemIndex(ITEMS, DIM, biased=True),

@@ -129,7 +129,7 @@ def test_what_is_popular_in_the_segment_answers_for_an_empty_history(
         own = np.where(np.isin(items.tokens, wanted), everybody, 0)
         own[items.lookup(["plain"])] = everybody.max() / 2
         told = recommender.catalogue.features.lookup([[f"colour={colour}"]])
-        scores = recommender.score(np.array([0]), nothing, told)[0]
+        scores = recommender.score(np.array([0]), nothing, features=told)[0]
         np.testing.assert_allclose(scores, np.log1p(own + 1000 * everybody / everybody.sum()), rtol=1e-5)
     np.testing.assert_allclose(recommender.score(np.array([0]), nothing)[0], np.log1p(everybody), rtol=1e-6)
 
@@ -189,7 +189,7 @@ def test_new_items_leave_features_as_they_were(trained: Recommender) -> None:
     users, given = np.array([0, 1, 2, 0], np.int32), np.array([[1], [2], [0], [2]], np.int32)
     histories = np.array([[1, 2] + [0] * 8, [3] + [0] * 9, [4] + [0] * 9, [0] * 10], np.int32)
     for told in (None, given):
-        before, after = (one.score(users, histories, told).numpy() for one in (trained, grown))
+        before, after = (one.score(users, histories, features=told).numpy() for one in (trained, grown))
         np.testing.assert_allclose(after[:, 1:-1], before[:, 1:], rtol=1e-5, atol=1e-6)
         assert np.abs(before[0] - before[3]).max() > 0.1
 
