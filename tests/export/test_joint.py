@@ -2,11 +2,11 @@
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from made_data import ITEMS
 
 from tfllmrec.data import Dataset, Histories
@@ -136,9 +136,16 @@ def test_the_card_names_the_scenarios(joint):
     assert request["inputs"]["scenario"] == ["films", "films"]
 
 
+def test_what_scenarios_have_is_stored_once(joint):
+    recommender, path = joint
+    table = list(recommender._members.shape)
+    written = tf.train.list_variables(str(path / "variables" / "variables"))
+    assert [shape for _, shape in written].count(table) == 1
+
+
 def test_a_model_without_scenarios_asks_for_none(runtime, exports):
     one = exports["multi_task"]
     asked = {"user_id": ["用户3"], "history": [["item1"]]}
     assert set(runtime.run(one.path, "rank", **asked, candidate_item_ids=[["item2"]])) == {"scores"}
     assert "scenarios" not in (one.path / "assets.extra" / "model_card.md").read_text(encoding="utf-8").split("## ")[0]
-    assert replace(one.recommender.catalogue).scenarios is None
+    assert one.recommender.catalogue.scenarios is None

@@ -54,8 +54,8 @@ def asked(scenario, rows=6):
 
 
 def test_gates_sum_to_one_over_who_may_be_heard(mixture):
-    for layer in (mixture.get_layer("gates"),):
-        layer.of_state.kernel.assign(np.random.default_rng(1).normal(size=layer.of_state.kernel.shape))
+    kernel = mixture.get_layer("gates").of_state.kernel
+    kernel.assign(np.random.default_rng(1).normal(size=kernel.shape))
     gates = mixture(asked(2))["gates"].numpy()
     np.testing.assert_allclose(gates.sum(axis=2), 1, rtol=1e-6)
     assert (gates[:, 0, [3, 4]] == 0).all(), "another task's expert, another scenario's"

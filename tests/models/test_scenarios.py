@@ -83,7 +83,8 @@ def test_what_is_not_there_is_not_read(states):
 
 
 def test_the_scenarios_items_and_no_others():
-    scores = np.tile(np.arange(6, dtype=np.float32), (3, 1))
-    found = OnlyScenario(MEMBERS)(scores, tf.constant([1, 2, 0]))
+    apart = HistoriesApart.of(MEMBERS)
+    apart(padded([[1]]))  # as in a model, where it is there before
+    found = OnlyScenario(apart)(np.tile(np.arange(6, dtype=np.float32), (3, 1)), tf.constant([1, 2, 0]))
     low = LOWEST
     assert found.numpy().tolist() == [[low, 1, 2, low, low, 5], [low, low, low, 3, 4, 5], [low] * 6]

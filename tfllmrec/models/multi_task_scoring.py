@@ -3,9 +3,9 @@
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from tfllmrec.models.scenarios import HistoriesApart
 from tfllmrec.models.scoring import ItemIndex
 from tfllmrec.models.top_items import LOWEST
 
@@ -39,18 +39,17 @@ class OnlyMembers(keras.layers.Layer):
     (float32 [B, N], candidates int32 [B, N], scenario int32 [B]) -> float32 [B, N].
 
     Args:
-        members: bool [S + 1, items + 1].
+        apart: knows which items every scenario has.
     """
 
-    def __init__(self, members: np.ndarray) -> None:
+    def __init__(self, apart: HistoriesApart) -> None:
         super().__init__()
-        self.members = self.add_weight(shape=members.shape, dtype="bool", initializer="zeros", trainable=False)
-        self.members.assign(members)
+        self._apart = apart
 
     def call(self, said: tf.Tensor, candidates: tf.Tensor, scenario: tf.Tensor) -> tf.Tensor:
         """See the class."""
         where = tf.broadcast_to(scenario[:, None], tf.shape(candidates))
-        inside = tf.gather_nd(tf.convert_to_tensor(self.members), tf.stack([where, candidates], axis=-1))
+        inside = tf.gather_nd(tf.convert_to_tensor(self._apart.members), tf.stack([where, candidates], axis=-1))
         return tf.where(inside, said, LOWEST)
 
     def compute_output_spec(self, said: keras.KerasTensor, *_: Any) -> keras.KerasTensor:

@@ -20,28 +20,32 @@ class HistoriesApart(keras.layers.Layer):
     Args:
         scenario_count: S.
         item_count: items in the catalogue.
+
+    Attributes:
+        members: which items every scenario has, bool [S + 1, items + 1].
     """
 
     def __init__(self, scenario_count: int, item_count: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scenario_count, self.item_count = scenario_count, item_count
-        shape = (item_count + 1, scenario_count + 1)  # rows are items, as in all tables that grow with them
+        shape = (scenario_count + 1, item_count + 1)
         self.members = self.add_weight(shape=shape, dtype="bool", initializer="zeros", trainable=False, name="members")
 
     @classmethod
     def of(cls, members: np.ndarray, **kwargs: Any) -> Self:
         """The layer of a table bool [S + 1, items + 1]; row 0 is no scenario, and nothing is in it."""
         layer = cls(members.shape[0] - 1, members.shape[1] - 1, **kwargs)
-        layer.members.assign(members.T)
+        layer.members.assign(members)
         return layer
 
     def call(self, history: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See the class."""
         length = history.shape[1]
-        inside = tf.gather(tf.convert_to_tensor(self.members), history)[..., 1:]
-        rows = tf.where(tf.transpose(inside, [0, 2, 1]), history[:, None], 0)
+        inside = tf.transpose(tf.gather(tf.convert_to_tensor(self.members)[1:], history, axis=1), [1, 0, 2])
+        rows = tf.where(inside, history[:, None], 0)
         apart = newest(tf.reshape(rows, [-1, length]), length)
-        return tf.reshape(apart, tf.shape(rows)), tf.cumsum(tf.cast(inside, tf.int32), axis=1)
+        so_far = tf.cumsum(tf.cast(inside, tf.int32), axis=2)
+        return tf.reshape(apart, tf.shape(rows)), tf.transpose(so_far, [0, 2, 1])
 
     def compute_output_spec(self, history: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """[B, S, L] and [B, L, S]."""
@@ -152,17 +156,16 @@ class OnlyScenario(keras.layers.Layer):
     """Scores of a scenario's items, all others at float32's lowest: (float32 [B, items + 1], int32 [B]) -> the same.
 
     Args:
-        members: bool [S + 1, items + 1]; row 0 is no scenario, and nothing is in it.
+        apart: knows which items every scenario has.
     """
 
-    def __init__(self, members: np.ndarray, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.members = self.add_weight(shape=members.shape, dtype="bool", initializer="zeros", trainable=False)
-        self.members.assign(members)
+    def __init__(self, apart: HistoriesApart) -> None:
+        super().__init__()
+        self._apart = apart
 
     def call(self, scores: tf.Tensor, scenario: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        return tf.where(tf.gather(tf.convert_to_tensor(self.members), scenario), scores, LOWEST)
+        return tf.where(tf.gather(tf.convert_to_tensor(self._apart.members), scenario), scores, LOWEST)
 
     def compute_output_spec(self, scores: keras.KerasTensor, scenario: keras.KerasTensor) -> keras.KerasTensor:
         """The scores' own shape."""

@@ -148,7 +148,7 @@ class MultiTask(MultiTaskAnswers):
     def _build_scorer(self) -> keras.Model:
         """Histories are read in float32 from a fixed table of item vectors, and queries matched with it."""
         item_count, layer = len(self.catalogue.items), self.model.get_layer
-        self._members = layer("histories_apart").members.numpy().T
+        self._members = layer("histories_apart").members.numpy()
         self._candidates = candidates_of(self.model)
         self.index = ItemIndex(item_count, self.config.dim, biased=True)
         self._served_encoder = self._encoder("float32")
@@ -166,7 +166,7 @@ class MultiTask(MultiTaskAnswers):
         popular = popularity(self.catalogue, inputs)
         scores = popular_if_empty(self._scores(vector, inputs["user"]), popular, inputs)
         if self.catalogue.scenarios is not None:
-            scores = OnlyScenario(self._members)(scores, inputs["scenario"])
+            scores = OnlyScenario(layer("histories_apart"))(scores, inputs["scenario"])
         return keras.Model(inputs, scores)
 
     def _scores(self, vector: Vectors, user: keras.KerasTensor) -> keras.KerasTensor:
@@ -199,7 +199,7 @@ class MultiTask(MultiTaskAnswers):
         if "likes" in told:
             told["likes"] = keras.ops.sigmoid(told["likes"])
         told["scores"] = popular_candidates_if_empty(scores, self.catalogue, given)
-        only = OnlyMembers(self._members)
+        only = OnlyMembers(self.model.get_layer("histories_apart"))
         self.others = {
             "candidates": keras.Model(given, {name: only(said, candidates, scenario) for name, said in told.items()})
         }
