@@ -31,18 +31,20 @@ def questions(
     exclude: Sequence[Sequence[str]] | None,
     user_features: Sequence[Sequence[str]] | None = None,
     scenarios: Sequence[str] | None = None,
+    *,
+    call: str = "recommend",
 ) -> Questions:
-    """Fill in what was not given to `recommend`.
+    """Fill in what was not given to `recommend`, or to another call with such questions.
 
     Raises:
         InputError: neither users nor histories nor features, rows that do not match, a string for a sequence, an id
             that is no string.
     """
     if users is None and histories is None and user_features is None:
-        raise InputError("recommend: give users, histories, or both")
+        raise InputError(f"{call}: give users, histories, or both")
     asked: dict[str, Any] = {"users": users, "histories": histories, "exclude": exclude}
     asked |= {"user_features": user_features, "scenarios": scenarios}
-    return Questions(*_filled("recommend", asked))
+    return Questions(*_filled(call, asked))
 
 
 def rank_questions(

@@ -53,8 +53,12 @@ def test_a_scenario_that_nobody_knows(client):
         client.recommend(["用户3", "用户2"], scenarios=["书", "music"])
     with pytest.raises(InputError, match="interests: shop knows no scenario ''"):
         client.interests(["用户3"], scenarios=[""])
-    with pytest.raises(InputError, match="rows do not match"):
+    with pytest.raises(InputError, match="interests: the rows do not match"):
         client.interests(["用户3"], scenarios=["书", "films"])
+    with pytest.raises(InputError, match="interests: give users, histories, or both"):
+        client.interests(scenarios=["书"])
+    with pytest.raises(InputError, match="no model reads both user_features and scenarios"):
+        client.recommend(["用户3"], user_features=[["城市=北京"]], scenarios=["书"])
 
 
 def test_a_scenario_has_to_be_named(client):

@@ -8,7 +8,6 @@ from tfllmrec.export.host import Lookup, Strings, known
 from tfllmrec.export.names import Names
 from tfllmrec.export.ranking import MOST_CANDIDATES, filled
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
-from tfllmrec.models.history import newest
 from tfllmrec.models.top_items import top_items
 from tfllmrec.recommenders.multi_task import MultiTask
 
@@ -118,7 +117,7 @@ class Joint(tf.Module):
         return {"labels": self._labels(labels), "scores": scores} | self._known(asked)
 
     def _asked(self, user: tf.Tensor, read: tf.Tensor, scenario: tf.Tensor | None) -> dict[str, tf.Tensor]:
-        asked = {"user": user, "history": newest(read, self._history_length)}
+        asked = {"user": user, "history": read}
         return asked if self.scenarios is None else {**asked, "scenario": self.scenarios(scenario)}
 
     def _known(self, asked: dict[str, tf.Tensor]) -> Answer:

@@ -129,9 +129,8 @@ class Answering:
         told = self.catalogue.features
         if told is None and user_features is not None:
             raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
-        user_indices, read = self._read_histories(asked)
-        given, excluded = self._known_items(asked.histories), self._known_items(asked.excluded)
-        stored = self.catalogue.histories.take(user_indices)
+        user_indices, given, stored = self._histories(asked)
+        read, excluded = Histories.where(given.lengths > 0, given, stored), self._known_items(asked.excluded)
         hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded]).padded()
         features = None if told is None else told.lookup(asked.features)
         where = self._known_scenarios("recommend", scenarios, asked.scenarios)
@@ -139,11 +138,10 @@ class Answering:
         best, best_scores = top_items(scores, hidden, min(k, len(self.catalogue.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
 
-    def _read_histories(self, asked: Questions) -> tuple[np.ndarray, Histories]:
-        """Users as indices, int32 [B], and the histories that are read: those given, or those stored."""
+    def _histories(self, asked: Questions) -> tuple[np.ndarray, Histories, Histories]:
+        """Users as indices, int32 [B], and their histories: those given, and those stored."""
         users = self.catalogue.users.lookup(asked.users)
-        given = self._known_items(asked.histories)
-        return users, Histories.where(given.lengths > 0, given, self.catalogue.histories.take(users))
+        return users, self._known_items(asked.histories), self.catalogue.histories.take(users)
 
     def _known_scenarios(self, call: str, given: Sequence[str] | None, asked: Sequence[str]) -> np.ndarray | None:
         """Scenarios as indices, int32 [B]; None for a model that reads none."""

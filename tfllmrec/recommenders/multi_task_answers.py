@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
@@ -74,11 +75,12 @@ class MultiTaskAnswers(ContentRecommender):
             InputError: as `recommend`, or interests are none of the tasks.
         """
         self._require("interests")
-        asked = questions(users, histories, None, scenarios=scenarios)
+        asked = questions(users, histories, None, scenarios=scenarios, call="interests")
         where = self._known_scenarios("interests", scenarios, asked.scenarios)
-        found, read = self._read_histories(asked)
-        given = {"user": found, "history": read.newest(self.history_length)}
-        scores = self._other["interests"](given if where is None else {**given, "scenario": where}).numpy()
+        found, given, stored = self._histories(asked)
+        read = Histories.where(given.lengths > 0, given, stored).newest(self.history_length)
+        inputs = {"user": found, "history": read, **({} if where is None else {"scenario": where})}
+        scores = self._other["interests"](inputs).numpy()
         best = np.argsort(-scores, axis=1, kind="stable")
         table = {
             "row": np.repeat(np.arange(len(scores)), len(self.labels)),

@@ -72,9 +72,11 @@ class Client(Connection):
 
         Raises:
             InputError: none of users, histories and features, rows that do not match, k below 1, a string for a
-                sequence, a scenario that the model does not know.
+                sequence, a scenario that the model does not know, features and scenarios at once.
             RequestError: k is more than the export answers, or the server refuses, is not there, or is too slow.
         """
+        if user_features is not None and scenarios is not None:
+            raise InputError("recommend: no model reads both user_features and scenarios; leave one of them out")
         asked = questions(users, histories, exclude, user_features, scenarios)
         inputs = {
             "user_id": np.array(asked.users, object),
@@ -193,7 +195,7 @@ class Client(Connection):
         Raises:
             InputError, RequestError: as `recommend`.
         """
-        asked = questions(users, histories, None, scenarios=scenarios)
+        asked = questions(users, histories, None, scenarios=scenarios, call="interests")
         inputs = {"user_id": np.array(asked.users, object), "history": _rows_of_ids(asked.histories)}
         if scenarios is not None:
             inputs["scenario"] = np.array(asked.scenarios, object)
