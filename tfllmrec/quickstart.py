@@ -33,7 +33,7 @@ _SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "coverage@10")  # what 80 co
 _FILMS_READ, _FILMS_RECOMMENDED = 5, 10
 _VISITOR_READ, _VISITOR_RECOMMENDED = 3, 5
 _TASTES = ("Children", "Horror")  # categories of the demo data
-# A cross-encoder is for short lists, the cascade is joined of others, and all tasks at once take too long.
+# A cross-encoder is for short lists, the cascade is joined of others, and all tasks at once are one more long fit.
 _FITTED = [name for name in FAMILIES if name not in ("multi_task", "cross_encoder", "cascade")]
 _PARTS, _RANKER = ("two_tower", "next_item"), "bert_ranker"  # of the cascade
 _EXPORTED = ("two_tower", "next_item")

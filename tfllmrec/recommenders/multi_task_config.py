@@ -35,7 +35,7 @@ class MultiTaskConfig(SequenceConfig):
     sharing: how experts are shared; see `tfllmrec.models.experts.expert_names`.
     experts: shared ones, where there is more than one.
     expert_units: hidden units of each.
-    transfer: whether a scenario reads what was done in others, has an expert of its own and moves the gates.
+    transfer: whether a scenario reads what was done in others and has an expert of its own. Gates know it anyway.
     liked_from: a rating from which an interaction was a like.
     ahead: next items whose categories are the interests.
     pair_units: hidden units of what is said of a user and an item, for "rating" and "like".
