@@ -43,24 +43,15 @@ __all__ = [
 _HOME = {
     "tfllmrec.data": {"Dataset", "checkerboard", "leave_one_out", "load", "load_demo", "load_movielens"},
     "tfllmrec.errors": {"InputError"},
-    "tfllmrec.recommenders": {
-        "Ease",
-        "MarkovChain",
-        "MultiTask",
-        "NextItem",
-        "Popularity",
-        "Recommender",
-        "TwoTower",
-        "Word2Vec",
-    },
 }
+_FAMILIES = "tfllmrec.recommenders"  # the home of all others
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(import_module(module), name)
-    raise AttributeError(f"module 'tfllmrec' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'tfllmrec' has no attribute {name!r}")
+    home = next((module for module, names in _HOME.items() if name in names), _FAMILIES)
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -111,11 +111,8 @@ def window_batches(
         Batches of ({"history": int32 [B, L] oldest first, zeros on the right}, next items int32 [B, L], zeros where
         there is none).
     """
-
-    def only_history(features: dict[str, Any], following: Any) -> tuple[dict[str, Any], Any]:
-        return {"history": features["history"]}, following["item"]
-
-    return labelled_window_batches(data, {}, window, batch_size, seed=seed, first_epoch=first_epoch, make=only_history)
+    batches = labelled_window_batches(data, {}, window, batch_size, seed=seed, first_epoch=first_epoch)
+    return batches.map(lambda features, following: ({"history": features["history"]}, following["item"]))
 
 
 def labelled_window_batches(
@@ -126,7 +123,6 @@ def labelled_window_batches(
     *,
     seed: int = 0,
     first_epoch: int = 0,
-    make: Callable[..., Any] = lambda features, following: (features, following),
 ) -> "tf.data.Dataset":
     """The same rows, whose they are, and what is told of every next item.
 
@@ -137,7 +133,6 @@ def labelled_window_batches(
         batch_size: rows a batch.
         seed: of places and shuffling.
         first_epoch: which epoch's rows come first, from 0.
-        make: what a batch is made of both parts.
 
     Returns:
         Batches of ({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], and every label
@@ -156,7 +151,7 @@ def labelled_window_batches(
         cells = {name: _cells(column, bounds[:, 0], bounds[:, 1], window + 1) for name, column in columns.items()}
         following = {name: here[:, 1:] for name, here in cells.items()}
         history = tf.where(following["item"] > 0, cells["item"][:, :-1], 0)
-        return make({"user": tf.cast(bounds[:, 2], tf.int32), "history": history}, following)
+        return {"user": tf.cast(bounds[:, 2], tf.int32), "history": history}, following
 
     def epochs() -> Iterator[np.ndarray]:
         epoch = first_epoch

@@ -118,9 +118,7 @@ def allowed_experts(names: Sequence[str], tasks: Sequence[str], scenarios: Seque
     return shared | of_task[None] | of_scenario[:, None]
 
 
-def expert_mixture(
-    width: int, dim: int, allowed: np.ndarray, *, hidden: int, dropout: float = 0.0, name: str = "experts"
-) -> keras.Model:
+def expert_mixture(width: int, dim: int, allowed: np.ndarray, *, hidden: int, dropout: float = 0.0) -> keras.Model:
     """What a state comes to for every task: what all tasks share, and a mixture of experts of its own.
 
     Args:
@@ -129,7 +127,6 @@ def expert_mixture(
         allowed: see `allowed_experts`.
         hidden: units of an expert.
         dropout: of these units.
-        name: of the model.
 
     Returns:
         {"state": float32 [n, F], "scenario": int32 [n]} -> {"vectors": float32 [n, tasks, D], "gates": float32
@@ -141,4 +138,4 @@ def expert_mixture(
     said = ExpertBank(allowed.shape[2], hidden, dim, dropout, name="bank")(state)
     gates = Gates(allowed, name="gates")(state, scenario)
     vectors = base[:, None] + keras.ops.matmul(gates, said)
-    return keras.Model({"state": state, "scenario": scenario}, {"vectors": vectors, "gates": gates}, name=name)
+    return keras.Model({"state": state, "scenario": scenario}, {"vectors": vectors, "gates": gates}, name="experts")

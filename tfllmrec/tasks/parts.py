@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import keras
 import numpy as np
@@ -44,7 +43,7 @@ class Part(ABC):
         head: what is said of the task; see `tfllmrec.models.multi_task`.
     """
 
-    name: ClassVar[str]
+    name: str
 
     def __init__(self, task: Task, head: keras.Model) -> None:
         self.task, self.head = task, head
@@ -145,7 +144,7 @@ class PairPart(Part):
 
     def __init__(self, name: str, task: Ranking, head: keras.Model, candidates: keras.Model) -> None:
         super().__init__(task, head)
-        self.name = name  # type: ignore[misc]
+        self.name = name
         self._candidates = candidates
 
     def loss(self, vectors: tf.Tensor, at: Positions, training: bool) -> tf.Tensor:
