@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quick_learning import QUICK_LEARNING
 
 from tfllmrec.data import Checkerboard, leave_one_out
 from tfllmrec.recommenders import FAMILIES, Recommender, TwoTower
@@ -20,20 +21,6 @@ QUICK_TWO_TOWER = {
     "weight_decay": 0.0,
     "ema": 0.5,
     "epochs": 10,
-}
-QUICK_NEXT_ITEM = {
-    "history_length": 10,
-    "dim": 8,
-    "units": 8,
-    "input_dropout": 0.1,
-    "dropout": 0.1,
-    "label_smoothing": 0.0,
-    "batch_size": 8,
-    "learning_rate": 0.02,
-    "warmup": 0,
-    "weight_decay": 0.0,
-    "ema": 0.5,
-    "epochs": 8,
 }
 
 
@@ -80,7 +67,7 @@ def test_two_tower_finds_the_answer_with_every_loss(board: Checkerboard, loss: s
     ids=lambda options: " ".join(map(str, options.values())),
 )
 def test_next_item_finds_the_answer(board: Checkerboard, options: dict[str, Any]) -> None:
-    recommender = FAMILIES["next_item"](**QUICK_NEXT_ITEM, **options).fit(board.data, verbose=0)
+    recommender = FAMILIES["next_item"](**QUICK_LEARNING, **options).fit(board.data, verbose=0)
     losses = recommender.history["loss"]
     assert losses[-1] < losses[0]
     assert share_of_answers(recommender, board) > 0.9

@@ -5,28 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from quick_learning import QUICK_LEARNING
 
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import Cascade, MultiTask, Popularity, load
 
-QUICK: dict[str, Any] = {
-    "history_length": 10,
-    "dim": 8,
-    "units": 8,
-    "expert_units": 8,
-    "pair_dropout": 0.0,
-    "input_dropout": 0.1,
-    "dropout": 0.1,
-    "label_smoothing": 0.0,
-    "batch_size": 8,
-    "learning_rate": 0.02,
-    "warmup": 0,
-    "weight_decay": 0.0,
-    "ema": 0.5,
-    "epochs": 8,
-}
+QUICK = QUICK_LEARNING | {"expert_units": 8, "pair_dropout": 0.0}
 COLOURS = ("even", "odd")
 USERS, ITEMS = 40, 8
 
