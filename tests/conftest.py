@@ -11,9 +11,21 @@ from tfllmrec.data import Checkerboard, checkerboard
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first: begun last, it would run on when all others have ended."""
-    items.sort(key=lambda item: item.path.name != "test_tutorials.py")
+    """What runs in one process, to make what its tests share once; the longest first, lest one waits at the end."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+    items.sort(key=lambda item: item.path.parent.name not in ("tutorials", "export"))
+
+
+def _group_of(item: pytest.Item) -> str:
+    """A file; all exports, which are of the same fits; a tutorial."""
+    if item.path.parent.name == "export":
+        return "export"
+    if item.path.parent.name == "tutorials" and hasattr(item, "callspec"):
+        return item.callspec.id
+    return str(item.path.relative_to(item.config.rootpath))
 
 
 @pytest.fixture(scope="session")
