@@ -3,6 +3,8 @@
 import os
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tfllmrec import cli
 from tfllmrec.content.pretrained import Bert
@@ -11,21 +13,24 @@ from tfllmrec.data import Checkerboard, checkerboard
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
 
 
-@pytest.hookimpl(tryfirst=True)
+class InOneProcess(LoadScopeScheduling):
+    """Tests that share what is dear to make run in one process: a file, all exports (of the same fits), a tutorial."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::")[0]
+        if path.startswith("tests/tutorials/"):
+            return nodeid
+        return "exports" if path.startswith("tests/export/") else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InOneProcess:
+    """See `InOneProcess`."""
+    return InOneProcess(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs in one process, to make what its tests share once; the longest first, lest one waits at the end."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
+    """The longest first, lest one process waits for the other at the end."""
     items.sort(key=lambda item: item.path.parent.name not in ("tutorials", "export"))
-
-
-def _group_of(item: pytest.Item) -> str:
-    """A file; all exports, which are of the same fits; a tutorial."""
-    if item.path.parent.name == "export":
-        return "export"
-    if item.path.parent.name == "tutorials" and hasattr(item, "callspec"):
-        return item.callspec.id
-    return str(item.path.relative_to(item.config.rootpath))
 
 
 @pytest.fixture(scope="session")
