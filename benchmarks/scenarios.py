@@ -18,6 +18,7 @@ from tfllmrec.quiet import quiet_tensorflow
 quiet_tensorflow()
 
 import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 from common import progress, report  # noqa: E402
 
 from tfllmrec.data import Dataset, Split, Targets, load  # noqa: E402
@@ -51,7 +52,12 @@ def _together_and_apart(data: Dataset, options: dict[str, Any], *, apart: bool) 
     if apart:
         alone = np.zeros_like(together)
         for scenario in range(1, len(names)):
-            alone[where == scenario] = _gains(leave_one_out_by_scenario(_only(data, scenario)), options)
+            only = _only(data, scenario)
+            apart_split = leave_one_out_by_scenario(only)
+            # who had their last item in another scenario before is asked for it apart, and not together
+            gains = pd.Series(_gains(apart_split, options), only.user_vocabulary.ids(apart_split.test.users))
+            asked = data.user_vocabulary.ids(split.test.users[where == scenario])
+            alone[where == scenario] = gains.loc[asked]
         weights = _mean_weights(where)
         gain = difference(together * weights, alone * weights)
         told |= {"apart": _by_scenario(names, where, alone), "gain": [gain.mean, gain.low, gain.high]}

@@ -8,13 +8,14 @@ from tfllmrec.errors import InputError
 
 
 class Questions(NamedTuple):
-    """As many users as histories, exclusions, features and scenarios; "" and [] stand for what was not given."""
+    """As many users as histories, exclusions, features, scenarios and texts; "" and [] stand for what was not given."""
 
     users: list[str]
     histories: list[Sequence[str]]
     excluded: list[Sequence[str]]
     features: list[Sequence[str]]
     scenarios: list[str]
+    texts: list[Sequence[str]]
 
 
 class RankQuestions(NamedTuple):
@@ -32,18 +33,19 @@ def questions(
     user_features: Sequence[Sequence[str]] | None = None,
     scenarios: Sequence[str] | None = None,
     *,
+    texts: Sequence[Sequence[str]] | None = None,
     call: str = "recommend",
 ) -> Questions:
     """Fill in what was not given to `recommend`, or to another call with such questions.
 
     Raises:
-        InputError: neither users nor histories nor features, rows that do not match, a string for a sequence, an id
-            that is no string.
+        InputError: neither users nor histories nor features nor texts, rows that do not match, a string for a
+            sequence, an id or a text that is no string.
     """
-    if users is None and histories is None and user_features is None:
+    if users is None and histories is None and user_features is None and texts is None:
         raise InputError(f"{call}: give users, histories, or both")
     asked: dict[str, Any] = {"users": users, "histories": histories, "exclude": exclude}
-    asked |= {"user_features": user_features, "scenarios": scenarios}
+    asked |= {"user_features": user_features, "scenarios": scenarios, "texts": texts}
     return Questions(*_filled(call, asked))
 
 

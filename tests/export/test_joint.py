@@ -21,17 +21,19 @@ WHERE = ["书", "films", "films", "书", "films"]
 
 
 @pytest.fixture(scope="module")
-def joint(data, tmp_path_factory):
-    """All tasks, two scenarios that share an item."""
+def joint(data, tmp_path_factory, tiny_bert):
+    """All tasks, two scenarios that share an item; some users wrote something."""
     shared, table = "item1", data.interactions.copy()
     table["scenario"] = [SCENARIOS[number % 2] for number in data.item_indices]
     other = dict(zip(SCENARIOS, SCENARIOS[::-1], strict=True))
     again = table[table["item_id"] == shared]
     table = pd.concat([table, again.assign(scenario=again["scenario"].map(other))])
     table["rating"] = 1.0 + np.arange(len(table)) % 5
+    table["text"] = ["film 电影" if number % 3 == 0 else "" for number in range(len(table))]
     items = data.items.assign(categories=[("odd", "even|偶")[number % 2] for number in range(len(data.items))])
     options = {"dim": 8, "units": 6, "expert_units": 4, "epochs": 1, "history_length": 4, "sharing": "ple"}
     tasks = "next_item,retrieval,like,rating,interests"
+    options |= {"backbone": str(tiny_bert), "text_length": 8}
     fitted = MultiTask(tasks=tasks, **options).fit(Dataset.from_frames(table, items), verbose=0)
     return fitted, export(fitted, tmp_path_factory.mktemp("joint") / "both")
 
@@ -44,7 +46,8 @@ def padded(rows):
 def test_every_signature_runs(runtime, joint):
     found = runtime.check(joint[1])
     assert set(found.values()) == {"ok"}, found
-    more = {"recommend", "recommend_ids", "rank", "rank_ids", "interests", "embed_items", "similar_items"}
+    more = {"recommend", "recommend_ids", "rank", "rank_ids", "interests", "interests_with_texts"}
+    more |= {"embed_items", "similar_items"}
     assert set(found) == {"serving_default", *more}, "and no `retrieve`, which could not name a scenario"
 
 
@@ -117,6 +120,19 @@ def test_interests_by_name(runtime, joint):
     assert answers["labels"].ravel().tolist() == table["label"].tolist()
     np.testing.assert_allclose(answers["scores"].ravel(), table["score"], rtol=1e-5)
     assert set(answers["labels"][0]) == {"odd", "even", "偶"}
+
+
+@pytest.mark.parametrize("texts", [[[]] * 5, [["film"], [], [" ", "花样 年华"], ["\x00[SEP]", ""], ["电影"]]])
+def test_interests_by_what_is_written(runtime, joint, texts):
+    recommender, path = joint
+    asked = {"user_id": USERS, "history": padded(HISTORIES), "scenario": WHERE}
+    answers = runtime.run(path, "interests_with_texts", **asked, texts=[["", *row] for row in padded(texts)])
+    table = recommender.interests(USERS, HISTORIES, scenarios=WHERE, texts=texts)
+    assert answers["labels"].ravel().tolist() == table["label"].tolist()
+    np.testing.assert_allclose(answers["scores"].ravel(), table["score"], rtol=1e-5)
+    stored = runtime.run(path, "interests", **asked)["scores"]
+    assert (answers["scores"][1:2] == stored[1:2]).all()
+    assert (answers["scores"][2] != stored[2]).any() == bool(texts[2])
 
 
 @pytest.mark.parametrize("index", [-1, 3, 2**31 - 1])

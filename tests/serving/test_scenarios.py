@@ -15,13 +15,14 @@ OPTIONS = {"dim": 8, "units": 6, "expert_units": 4, "epochs": 1, "history_length
 
 
 @pytest.fixture(scope="module")
-def recommender():
-    """Two scenarios, and labels in two scripts."""
+def recommender(tiny_bert):
+    """Two scenarios, labels in two scripts, and texts of users."""
     data = made_data()
     table = data.interactions.assign(scenario=[("书", "films")[number % 2] for number in data.item_indices])
+    table["text"] = "film 电影"
     items = data.items.assign(categories=[("odd", "even|偶")[number % 2] for number in range(len(data.items))])
     whole = Dataset.from_frames(table, items)
-    return MultiTask(tasks="next_item,interests", **OPTIONS).fit(whole, verbose=0)
+    return MultiTask(tasks="next_item,interests", backbone=str(tiny_bert), **OPTIONS).fit(whole, verbose=0)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,14 @@ def test_interests(client, recommender):
     table = recommender.interests(["用户3", ""], [[], ["item1"]], scenarios=["书", "films"])
     assert [label for label, _ in first + second] == table["label"].tolist()
     np.testing.assert_allclose([score for _, score in first + second], table["score"], rtol=1e-4)
+
+
+def test_interests_by_what_is_written(client, recommender):
+    asked = {"users": ["用户3", ""], "scenarios": ["书", "films"], "texts": [[], ["花样", "年华"]]}
+    table = recommender.interests(**asked)
+    found = [place for row in client.interests(**asked) for place in row]
+    assert [label for label, _ in found] == table["label"].tolist()
+    np.testing.assert_allclose([score for _, score in found], table["score"], rtol=1e-4)
 
 
 def test_a_scenario_that_nobody_knows(client):

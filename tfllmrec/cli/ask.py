@@ -65,12 +65,13 @@ def interests(
     user: User = "",
     history: History = "",
     scenario: Scenario = "",
+    text: Annotated[str, typer.Option(help="what the user wrote, or searches for")] = "",
     as_json: AsJson = False,
 ) -> None:
     """What a user is interested in, for models that learnt it: labels, the strongest first."""
-    if not user and not history:
-        raise InputError("interests: give --user, --history, or both")
-    asked = _asked(user, history, scenario)
+    if not user and not history and not text:
+        raise InputError("interests: give --user, --history, --text, or several of them")
+    asked = _asked(user, history, scenario) | ({"texts": [[text]]} if text else {})
 
     def of_server(client: "Client") -> Rows:
         return [{"label": label, "score": score} for label, score in client.interests(**asked)[0]]

@@ -91,6 +91,24 @@ def text_encoder(bert: Bert, length: int) -> "Callable[[tf.Tensor], tf.Tensor]":
     return encode
 
 
+def mean_encoder(bert: Bert, length: int) -> "Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]":
+    """The same of several texts together: string [B, any] -> their mean float32 [B, D], whether there is any bool [B].
+
+    Blank texts do not count; a row of nothing else has zeros.
+    """
+    import tensorflow as tf
+
+    encode = text_encoder(bert, length)
+
+    def mean(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        there = written(texts)
+        vectors = encode(tf.concat([[""], tf.boolean_mask(texts, there)], axis=0))[1:]  # never none at all
+        rows = tf.where(there)[:, 0]
+        return tf.math.unsorted_segment_mean(vectors, rows, tf.shape(texts)[0]), tf.reduce_any(there, axis=1)
+
+    return mean
+
+
 def written(texts: "tf.Tensor") -> "tf.Tensor":
     """Where there is more than blanks: string of any shape -> bool."""
     import tensorflow as tf

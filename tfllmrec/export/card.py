@@ -29,6 +29,8 @@ _MEANINGS = {
     "rank_ids": "The int32 core of `rank`, for indices instead of ids, 0 for nothing. Nothing stored is read.",
     "rank_texts": "The same of raw texts, which no catalogue has to know; a search query is one more text of the "
     "history, the newest.",
+    "interests_with_texts": "`interests`, where what a user wrote or searches for counts instead of what is stored: "
+    "several texts a row, padded with empty ones.",
     "interests": "What a user is interested in: all labels, the strongest first, and the chance that one of the next "
     "items has each.",
     "embed_query": "The vector that items are matched with: a user's interests.",

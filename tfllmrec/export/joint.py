@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfllmrec.export.host import Lookup, Strings, known
@@ -47,6 +48,13 @@ class Joint(tf.Module):
         self._best, self._said, self._interested = (
             tf.function(core, jit_compile=jit_compile, autograph=False) for core in (best, said, interested)
         )
+        self._encode: Any = None
+        if recommender.texts is not None:
+            self._encode = recommender.texts.encode
+            self._written = tf.Variable(recommender.texts.vectors, trainable=False)
+            self._rows = tf.Variable(
+                recommender.texts.rows.astype(np.int64), trainable=False
+            )  # int32 has no GPU kernel
         self._labels = Strings(recommender.labels.tokens) if "interests" in models else None
 
     def signatures(self) -> dict[str, Any]:
@@ -65,6 +73,8 @@ class Joint(tf.Module):
             }
         if self._labels is not None:
             found["interests"] = signature(self.interests, **asked, **where)
+        if self._encode is not None:
+            found["interests_with_texts"] = signature(self.interests_with_texts, **asked, texts=ID_ROWS, **where)
         return found
 
     def recommend(
@@ -110,11 +120,32 @@ class Joint(tf.Module):
 
         The strongest first.
         """
+        return self._interests(user_id, history, None, scenario)
+
+    def interests_with_texts(
+        self, user_id: tf.Tensor, history: tf.Tensor, texts: tf.Tensor, scenario: tf.Tensor | None = None
+    ) -> Answer:
+        """The same, where a row's texts, string [B, any], count instead of what the user is known to have written."""
+        return self._interests(user_id, history, texts, scenario)
+
+    def _interests(
+        self, user_id: tf.Tensor, history: tf.Tensor, texts: tf.Tensor | None, scenario: tf.Tensor | None
+    ) -> Answer:
         assert self._labels is not None, "interests are no task"
         user, given = self._names.users(user_id), self._names.items(history)
         asked = self._asked(user, self._names.read(user, given), scenario)
-        scores, labels = self._interested(asked)
+        written = {} if self._encode is None else {"written": self._vectors(user, texts)}
+        scores, labels = self._interested(asked | written)
         return {"labels": self._labels(labels), "scores": scores} | self._known(asked)
+
+    def _vectors(self, user: tf.Tensor, texts: tf.Tensor | None) -> tf.Tensor:
+        """Of what users wrote, float32 [B, W]."""
+        rows = tf.gather(tf.convert_to_tensor(self._rows), user)
+        stored = tf.gather(tf.convert_to_tensor(self._written), rows)
+        if texts is None:
+            return stored
+        given, there = self._encode(texts)
+        return tf.where(there[:, None], given, stored)
 
     def _asked(self, user: tf.Tensor, read: tf.Tensor, scenario: tf.Tensor | None) -> dict[str, tf.Tensor]:
         asked = {"user": user, "history": read}

@@ -80,8 +80,9 @@ class Servable(tf.Module):
             models += ranker.served_models
         if isinstance(recommender, MultiTask):
             self._ranking = Joint(recommender, self._names, self.top_k, jit_compile=jit_compile)
-            models += recommender.others.values()
-        self.stored = StoredWeights(models, precision, ranker.bert.backbone if ranker else None)
+            models += recommender.served_models
+        reader = ranker or getattr(recommender, "texts", None)
+        self.stored = StoredWeights(models, precision, reader.bert.backbone if reader else None)
         self.weights_ = self.stored.variables
         if index := getattr(recommender, "index", None):
             self._vectors = self.stored.of(index.vectors)

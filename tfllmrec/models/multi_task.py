@@ -75,6 +75,7 @@ def multi_task_model(
     experts: keras.Model,
     heads: Mapping[str, keras.Model],
     candidate_dropout: float = 0.0,
+    written: int = 0,
 ) -> keras.Model:
     """All parts as one flat model, which is what is saved; the parts are its layers.
 
@@ -88,19 +89,22 @@ def multi_task_model(
         heads: what is said of every task, by name, in the experts' order: a `query_head`, a `pair_head` or a
             `label_head`.
         candidate_dropout: on the vectors of candidates.
+        written: width W of the vectors of what users wrote; 0 where none is read.
 
     Returns:
-        {"user": int32 [B], "history": int32 [B, L], "scenario": int32 [B], "item": int32 [B]} -> {"candidate": float32
-        [B, D], "bias": float32 [B], "gates": float32 [B, tasks, experts], and of every task what its head says of user
-        and item, row by row}.
+        {"user": int32 [B], "history": int32 [B, L], "scenario": int32 [B], "item": int32 [B], perhaps "written":
+        float32 [B, W]} -> {"candidate": float32 [B, D], "bias": float32 [B], "gates": float32 [B, tasks, experts], and
+        of every task what its head says of user and item, row by row}.
     """
     item = keras.Input((), dtype="int32", name="item")
     inputs = multi_task_inputs(encoder.input.shape[1]) | {"item": item}
+    if written:
+        inputs["written"] = keras.Input((written,), name="written")
     said = what_experts_say(inputs, items, apart, encoder, fusion, experts)
     candidate = keras.layers.Dropout(candidate_dropout, name="candidate_dropout")(items(item))
     outputs = {"candidate": candidate, "bias": bias(item), "gates": said["gates"]}
     for place, (name, head) in enumerate(heads.items()):
-        known = {"query": said["vectors"][:, place], "candidate": candidate, "user": inputs["user"], "item": item}
+        known = {**inputs, "query": said["vectors"][:, place], "candidate": candidate}
         asked = head.input
         outputs[name] = head({part: known[part] for part in asked} if isinstance(asked, dict) else known["query"])
     return keras.Model(inputs, outputs, name="multi_task")
@@ -142,15 +146,21 @@ def what_experts_say(
     return experts({"state": state, "scenario": inputs["scenario"]})
 
 
-def label_head(dim: int, labels: int, *, dropout: float = 0.0, name: str) -> keras.Model:
-    """Logits of labels: float32 [n, D] -> float32 [n, labels].
+def label_head(dim: int, labels: int, *, written: int = 0, dropout: float = 0.0, name: str) -> keras.Model:
+    """Logits of labels: {"query": float32 [n, D], perhaps "written": float32 [n, W]} -> float32 [n, labels].
 
     Args:
         dim: width D of the vectors.
         labels: how many.
+        written: width W of the vectors of what users wrote; 0 where none is read.
         dropout: on the vectors.
         name: of the model.
     """
-    query = keras.Input((dim,), name="query")
-    logits = keras.layers.Dense(labels, name="logits")(keras.layers.Dropout(dropout)(query))
-    return keras.Model(query, logits, name=name)
+    asked = {"query": keras.Input((dim,), name="query")}
+    logits = keras.layers.Dense(labels, name="logits")(keras.layers.Dropout(dropout)(asked["query"]))
+    if written:
+        asked["written"] = keras.Input((written,), name="written")
+        logits += keras.layers.Dense(labels, use_bias=False, kernel_initializer="zeros", name="of_texts")(
+            asked["written"]
+        )
+    return keras.Model(asked, logits, name=name)

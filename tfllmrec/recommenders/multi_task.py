@@ -1,9 +1,7 @@
 """The joint family: several tasks over shared histories and items, also across scenarios."""
 
 import copy
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import keras
@@ -12,10 +10,11 @@ import pandas as pd
 import tensorflow as tf
 
 from tfllmrec.content.labels import label_matrix, label_vocabulary
+from tfllmrec.content.written import Written
 from tfllmrec.data.batches import labelled_window_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
-from tfllmrec.data.vocabulary import Vocabulary
+from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.models.experts import allowed_experts, expert_mixture, expert_names
 from tfllmrec.models.items import ItemEmbedding
@@ -36,7 +35,7 @@ from tfllmrec.recommenders.multi_task_answers import MultiTaskAnswers
 from tfllmrec.recommenders.multi_task_config import TASKS, MultiTaskConfig
 from tfllmrec.recommenders.multi_task_parts import labels_of, members_of, members_of_new, part_of
 from tfllmrec.recommenders.popularity import popular_candidates_if_empty, popular_if_empty, popularity
-from tfllmrec.recommenders.saved import reading
+from tfllmrec.recommenders.user_texts import UserTexts
 from tfllmrec.tasks.multi_task import MultiTaskModel
 
 Vectors = Mapping[str, keras.KerasTensor]  # what the experts say of every task, float32 [B, D]
@@ -66,12 +65,18 @@ class MultiTask(MultiTaskAnswers):
     asks_for_scenario = True
 
     index: ItemIndex
+    _written: Written | None = None  # while it trains
     _mean_rating: float = 0.0  # where what is loaded grows, its head brings its own
 
     def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
         self._members = members_of(train)
         self.labels = label_vocabulary(train.items)
         self._item_labels = label_matrix(train.items, self.labels)
+        if self.config.backbone:
+            if "interests" not in self.config.tasks:
+                raise InputError("multi_task: backbone reads texts for interests; add that task, or leave backbone out")
+            options = {"length": self.config.text_length, "seed": self.config.seed}
+            self.texts, self._written = UserTexts.learnt(train, self.config.backbone, **options)
         self._mean_rating = train.mean_rating if "rating" in self.config.tasks else 0.0
         if self.config.tasks == ("rating",):
             self._chosen_by, self._better = "val_rmse", "min"
@@ -92,6 +97,7 @@ class MultiTask(MultiTaskAnswers):
             ),
             {name: self._head(name) for name in config.tasks},
             config.candidate_dropout,
+            self._text_width,
         )
 
     @property
@@ -116,7 +122,8 @@ class MultiTask(MultiTaskAnswers):
         if task in ("next_item", "retrieval"):
             return query_head(config.dim, config.dim, query_dropout=config.query_dropout, name=name)
         if task == "interests":
-            return label_head(config.dim, len(self.labels), dropout=config.dropout, name=name)
+            options = {"written": self._text_width, "dropout": config.dropout, "name": name}
+            return label_head(config.dim, len(self.labels), **options)
         counts = len(self.catalogue.users), len(self.catalogue.items)
         options = {"hidden": config.pair_units, "dropout": config.pair_dropout, "name": name}
         return pair_head(config.dim, *counts, start=self._mean_rating if task == "rating" else 0.0, **options)
@@ -132,13 +139,17 @@ class MultiTask(MultiTaskAnswers):
         labels = self._item_labels if "interests" in config.tasks else None
         own_counts = self.catalogue.counts * self._members[1:]
         parts = [part_of(name, self.model, config, own_counts, self._draws) for name in config.tasks]
-        return MultiTaskModel(self.model, parts, weights, labels=labels, ahead=config.ahead)
+        written = None if self._written is None else self._written.states
+        return MultiTaskModel(self.model, parts, weights, labels=labels, ahead=config.ahead, written=written)
 
     def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
         config = self.config
+        labels = labels_of(train, config.tasks, config.liked_from)
+        if self._written is not None:
+            labels["written"] = self._written.before
         return labelled_window_batches(
             train,
-            labels_of(train, config.tasks, config.liked_from),
+            labels,
             config.history_length,
             config.batch_size,
             seed=config.seed,
@@ -162,7 +173,7 @@ class MultiTask(MultiTaskAnswers):
         vector = {name: said["vectors"][:, place] for place, name in enumerate(self.config.tasks)}
         self._gates = tf.function(keras.Model(inputs, said["gates"]), reduce_retracing=True)
         self._update_served()
-        self._build_others(inputs, asked["scenario"], vector)
+        self._build_others({**inputs}, asked["scenario"], vector)
         popular = popularity(self.catalogue, inputs)
         scores = popular_if_empty(self._scores(vector, inputs["user"]), popular, inputs)
         if self.catalogue.scenarios is not None:
@@ -204,7 +215,10 @@ class MultiTask(MultiTaskAnswers):
             "candidates": keras.Model(given, {name: only(said, candidates, scenario) for name, said in told.items()})
         }
         if "interests" in vector:
-            chances = keras.ops.sigmoid(self.model.get_layer("interests_head")(vector["interests"]))
+            said = {"query": vector["interests"]}
+            if self.texts is not None:
+                said["written"] = inputs["written"] = keras.Input((self._text_width,), name="written")
+            chances = keras.ops.sigmoid(self.model.get_layer("interests_head")(said))
             self.others["interests"] = keras.Model(inputs, chances)
         self._other = {name: tf.function(model, reduce_retracing=True) for name, model in self.others.items()}
 
@@ -232,16 +246,5 @@ class MultiTask(MultiTaskAnswers):
     def _grown_layers(self) -> list[keras.layers.Layer]:
         return [*super()._grown_layers(), self.model.get_layer("histories_apart")]
 
-    def _write(self, folder: Path) -> None:
-        super()._write(folder)
-        text = json.dumps(self.labels.tokens[1:].tolist(), ensure_ascii=False)
-        (folder / _LABELS).write_text(text + "\n", encoding="utf-8")
 
-    def _read(self, folder: Path) -> None:
-        super()._read(folder)
-        with reading(folder / _LABELS) as path:
-            self.labels = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
-
-
-_LABELS = "labels.json"
 _TOLD = {"rating": "ratings", "like": "likes"}

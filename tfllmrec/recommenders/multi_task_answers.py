@@ -1,7 +1,9 @@
 """What the joint family answers beside recommendations: ratings, and what users are interested in."""
 
+import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,8 +16,11 @@ from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.questions import questions
 from tfllmrec.recommenders.content import ContentRecommender
+from tfllmrec.recommenders.saved import reading
+from tfllmrec.recommenders.user_texts import UserTexts
 
 _BLOCK = 1024
+_LABELS = "labels.json"
 
 
 class MultiTaskAnswers(ContentRecommender):
@@ -23,10 +28,12 @@ class MultiTaskAnswers(ContentRecommender):
 
     Attributes:
         labels: what interests are told in.
+        texts: what users wrote, where that is read.
         others: see `MultiTask`.
     """
 
     labels: Vocabulary
+    texts: UserTexts | None = None
     others: dict[str, keras.Model]
     _other: dict[str, Callable[..., Any]]
     _gates: Callable[..., Any]
@@ -35,6 +42,15 @@ class MultiTaskAnswers(ContentRecommender):
     @abstractmethod
     def experts(self) -> list[str]:
         """The experts by name."""
+
+    @property
+    def served_models(self) -> list[keras.Model]:
+        """What signatures ask beside the scoring model."""
+        return [*self.others.values(), *([] if self.texts is None else [self.texts.bert.backbone])]
+
+    @property
+    def _text_width(self) -> int:
+        return 0 if self.texts is None else self.texts.width
 
     def expected_ratings(self, targets: Targets) -> np.ndarray:
         """What users will rate the targets' items, float32 [n].
@@ -56,7 +72,11 @@ class MultiTaskAnswers(ContentRecommender):
             InputError: interests are none of the tasks.
         """
         self._require("interests")
-        return np.concatenate([self._other["interests"](asked) for asked, _ in self._blocks(targets)])
+        found = []
+        for asked, _ in self._blocks(targets):
+            written = {} if self.texts is None else {"written": self.texts.of(asked["user"])}
+            found.append(self._other["interests"]({**asked, **written}))
+        return np.concatenate(found)
 
     def interests(
         self,
@@ -64,22 +84,34 @@ class MultiTaskAnswers(ContentRecommender):
         histories: Sequence[Sequence[str]] | None = None,
         *,
         scenarios: Sequence[str] | None = None,
+        texts: Sequence[Sequence[str]] | None = None,
     ) -> pd.DataFrame:
         """What users are interested in, by label; see `recommend` for who can be asked about, and how.
+
+        Args:
+            users: user ids.
+            histories: item ids, oldest first, one sequence a row.
+            scenarios: one name a row, for models that read it.
+            texts: what users wrote or search for, instead of what is stored, one sequence a row; for models with a
+                `backbone`.
 
         Returns:
             Columns row, user_id, label, score; the strongest first. A score is the chance that one of the next items
             has the label.
 
         Raises:
-            InputError: as `recommend`, or interests are none of the tasks.
+            InputError: as `recommend`, or interests are none of the tasks, or texts are not read.
         """
         self._require("interests")
-        asked = questions(users, histories, None, scenarios=scenarios, call="interests")
+        if texts is not None and self.texts is None:
+            raise InputError("interests: this multi_task reads no texts; leave them out, or train it with a backbone")
+        asked = questions(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
         where = self._known_scenarios("interests", scenarios, asked.scenarios)
         found, given, stored = self._histories(asked)
         read = Histories.where(given.lengths > 0, given, stored).newest(self.history_length)
         inputs = {"user": found, "history": read, **({} if where is None else {"scenario": where})}
+        if self.texts is not None:
+            inputs["written"] = self.texts.of(found, asked.texts)
         scores = self._other["interests"](inputs).numpy()
         best = np.argsort(-scores, axis=1, kind="stable")
         table = {
@@ -115,6 +147,20 @@ class MultiTaskAnswers(ContentRecommender):
         self.require_fitted()
         if task not in self.config.tasks:
             raise InputError(f"this multi_task learnt {', '.join(self.config.tasks)}; {task} is none of them")
+
+    def _write(self, folder: Path) -> None:
+        super()._write(folder)
+        text = json.dumps(self.labels.tokens[1:].tolist(), ensure_ascii=False)
+        (folder / _LABELS).write_text(text + "\n", encoding="utf-8")
+        if self.texts is not None:
+            self.texts.save(folder)
+
+    def _read(self, folder: Path) -> None:
+        super()._read(folder)
+        with reading(folder / _LABELS) as path:
+            self.labels = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
+        if self.config.backbone:
+            self.texts = UserTexts.load(folder, self.config.text_length)
 
     def _blocks(self, targets: Targets) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """What the models are asked of targets, some at a time, and their items int32 [B, 1]."""

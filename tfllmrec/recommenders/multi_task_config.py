@@ -38,6 +38,9 @@ class MultiTaskConfig(SequenceConfig):
     transfer: whether a scenario reads what was done in others and has an expert of its own. Gates know it anyway.
     liked_from: a rating from which an interaction was a like.
     ahead: next items whose categories are the interests.
+    backbone: a BERT that reads what users write (column text of the interactions) for their interests, as in
+        `BertRankerConfig`; "" for none.
+    text_length: tokens of such a text that are read.
     pair_units: hidden units of what is said of a user and an item, for "rating" and "like".
     pair_dropout: of these units and of what they read.
     in_batch: positions of a batch that "retrieval" asks.
@@ -52,6 +55,8 @@ class MultiTaskConfig(SequenceConfig):
     transfer: bool = True
     liked_from: float = 4.0
     ahead: Positive = 3
+    backbone: str = ""
+    text_length: Positive = 64
     pair_units: Positive = 64
     pair_dropout: Fraction = 0.3
     in_batch: Positive = 1024

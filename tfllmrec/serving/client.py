@@ -182,6 +182,7 @@ class Client(Connection):
         histories: Sequence[Sequence[str]] | None = None,
         *,
         scenarios: Sequence[str] | None = None,
+        texts: Sequence[Sequence[str]] | None = None,
         timeout: float | None = None,
     ) -> list[list[tuple[str, float]]]:
         """What users are interested in, for models that have `interests`: labels and chances, the strongest first.
@@ -190,16 +191,20 @@ class Client(Connection):
             users: user ids.
             histories: item ids, oldest first, one sequence a row.
             scenarios: one name a row, for models that read it.
+            texts: what users wrote, instead of what is stored, one sequence a row; asks `interests_with_texts`.
             timeout: seconds, instead of the client's.
 
         Raises:
             InputError, RequestError: as `recommend`.
         """
-        asked = questions(users, histories, None, scenarios=scenarios, call="interests")
+        asked = questions(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
         inputs = {"user_id": np.array(asked.users, object), "history": _rows_of_ids(asked.histories)}
         if scenarios is not None:
             inputs["scenario"] = np.array(asked.scenarios, object)
-        answer = self._answer("interests", timeout, inputs)
+        signature = "interests"
+        if texts is not None:
+            signature, inputs["texts"] = "interests_with_texts", _rows_of_ids(asked.texts)
+        answer = self._answer(signature, timeout, inputs)
         rows = zip(answer["labels"].tolist(), answer["scores"].tolist(), strict=True)
         return [list(zip(labels, scores, strict=True)) for labels, scores in rows]
 

@@ -16,8 +16,9 @@ class MultiTaskModel(keras.Model):
 
     Batches are `({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], ...})`, see
     `tfllmrec.data.batches.labelled_window_batches`; beside the items there may be "scenario": int32 [B, L], "rating"
-    and "like": float32 [B, L], NaN where nothing is told. Every task takes what there is for it: a user without ratings
-    trains the others. The loss is the sum of the tasks' means per example, each with its weight.
+    and "like": float32 [B, L], NaN where nothing is told, and "written": int32 [B, L], what the user wrote before.
+    Every task takes what there is for it: a user without ratings trains the others. The loss is the sum of the tasks'
+    means per example, each with its weight.
 
     The logs have `<task>_loss` of every task and, where weights are learnt, `<task>_weight`.
 
@@ -27,6 +28,7 @@ class MultiTaskModel(keras.Model):
         weights: of the tasks by name; None for weights learnt by uncertainty (Kendall et al., 2018, CVPR).
         labels: interest labels of every item, [items + 1, labels], for "interests".
         ahead: how many next items count for them.
+        written: vectors of what users wrote, float32 [rows, W], for "written".
 
     Example:
         >>> trainer = MultiTaskModel(model, parts, {"next_item": 1.0, "rating": 0.5})
@@ -42,10 +44,11 @@ class MultiTaskModel(keras.Model):
         *,
         labels: np.ndarray | None = None,
         ahead: int = 1,
+        written: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.model, self._parts, self._given = model, parts, weights
-        self._labels, self._ahead = labels, ahead
+        self._labels, self._ahead, self._written = labels, ahead, written
         states, rows, _ = model.get_layer("states_at").input
         lengths = model.get_layer("histories_apart").output[1]
         self.encoded = keras.Model(model.input["history"], {"states": states, "rows": rows, "lengths": lengths})
@@ -97,6 +100,8 @@ class MultiTaskModel(keras.Model):
         labels = {name: tf.gather_nd(y[name], places) for name in ("rating", "like") if name in y}
         if self._labels is not None:
             labels["interests"] = labels_ahead(following, places, self._labels, self._ahead)
+        if self._written is not None:
+            labels["written"] = tf.gather(tf.constant(self._written), tf.gather_nd(y["written"], places))
         users, behind = tf.gather(x["user"], places[:, 0]), items_behind(tf.cast(x["history"], tf.int32), places)
         return Positions(items, users, scenarios, behind, labels), places
 
