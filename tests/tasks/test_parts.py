@@ -36,7 +36,7 @@ def candidates():
 
 
 def head():
-    vector = keras.Input((DIM,))
+    vector = keras.Input((DIM,), name="query")
     return keras.Model(vector, vector * 2.0)
 
 
