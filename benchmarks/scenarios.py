@@ -52,12 +52,8 @@ def _together_and_apart(data: Dataset, options: dict[str, Any], *, apart: bool) 
     if apart:
         alone = np.zeros_like(together)
         for scenario in range(1, len(names)):
-            only = _only(data, scenario)
-            apart_split = leave_one_out_by_scenario(only)
-            # who had their last item in another scenario before is asked for it apart, and not together
-            gains = pd.Series(_gains(apart_split, options), only.user_vocabulary.ids(apart_split.test.users))
             asked = data.user_vocabulary.ids(split.test.users[where == scenario])
-            alone[where == scenario] = gains.loc[asked]
+            alone[where == scenario] = _gains_apart(_only(data, scenario), options).loc[asked]
         weights = _mean_weights(where)
         gain = difference(together * weights, alone * weights)
         told |= {"apart": _by_scenario(names, where, alone), "gain": [gain.mean, gain.low, gain.high]}
@@ -80,6 +76,15 @@ def _gains(split: Split, options: dict[str, Any]) -> np.ndarray:
     gains = ndcg(model.rank(split.test).ranks, 10)
     progress(f"{len(split.test):,} targets: {gains.mean():.5f}, {model.history['val_ndcg@10']}")
     return gains
+
+
+def _gains_apart(only: Dataset, options: dict[str, Any]) -> pd.Series:
+    """ndcg@10 by user id in the one scenario of these data.
+
+    Also of users who had their last item in another scenario before, and who are not asked for it together.
+    """
+    split = leave_one_out_by_scenario(only)
+    return pd.Series(_gains(split, options), only.user_vocabulary.ids(split.test.users))
 
 
 def _only(data: Dataset, scenario: int) -> Dataset:

@@ -79,6 +79,12 @@ def test_interests(run, fitted):
     assert "label" in printed
 
 
+def test_interests_of_a_text_that_the_model_does_not_read(run, fitted):
+    status, printed, told = run("interests", fitted, "--text", "love stories", "--scenario", "films")
+    assert (status, printed) == (2, "")
+    assert "interests: this multi_task reads no texts; leave them out, or train it with a backbone" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -135,6 +135,21 @@ def test_interests_by_what_is_written(runtime, joint, texts):
     assert (answers["scores"][2] != stored[2]).any() == bool(texts[2])
 
 
+def test_texts_are_read_in_bfloat16_as_well(runtime, joint, tmp_path):
+    recommender, path = joint
+    small = export(recommender, tmp_path / "small", precision="bfloat16")
+    texts = [["花样 年华"]] * 5
+    asked = {"user_id": USERS, "history": padded(HISTORIES), "scenario": WHERE, "texts": texts}
+    found, exact = (runtime.run(one, "interests_with_texts", **asked) for one in (small, path))
+    for of_small, of_exact in zip(*(_by_label(answers) for answers in (found, exact)), strict=True):
+        assert of_small == pytest.approx(of_exact, abs=0.02)
+
+
+def _by_label(answers):
+    rows = zip(answers["labels"].tolist(), answers["scores"].tolist(), strict=True)
+    return [dict(zip(labels, scores, strict=True)) for labels, scores in rows]
+
+
 @pytest.mark.parametrize("index", [-1, 3, 2**31 - 1])
 def test_indices_that_nobody_has(runtime, joint, index):
     asked = {"user": [1], "history": [[1, 2, 0, 0]], "exclude": [[0]]}

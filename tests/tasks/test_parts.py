@@ -36,7 +36,7 @@ def candidates():
 
 
 def head():
-    vector = keras.Input((DIM,), name="query")
+    vector = keras.Input((DIM,))
     return keras.Model(vector, vector * 2.0)
 
 
@@ -124,7 +124,9 @@ def test_no_rating_at_all_is_no_loss(candidates):
 
 def test_labels_one_by_one():
     labels, vectors = RANDOM.integers(0, 2, size=(5, DIM)).astype(np.float32), tf.constant(VECTORS)
-    found = InterestsPart(Ranking("pointwise"), head()).loss(vectors, at(interests=labels), training=True)
+    inner = head()
+    of_labels = keras.Model({"query": inner.input}, inner.output)
+    found = InterestsPart(Ranking("pointwise"), of_labels).loss(vectors, at(interests=labels), training=True)
     chances = 1 / (1 + np.exp(-2 * VECTORS))
     expected = -np.mean(labels * np.log(chances) + (1 - labels) * np.log(1 - chances))
     assert float(found) == pytest.approx(expected, rel=1e-5)

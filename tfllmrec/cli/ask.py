@@ -70,7 +70,7 @@ def interests(
 ) -> None:
     """What a user is interested in, for models that learnt it: labels, the strongest first."""
     if not user and not history and not text:
-        raise InputError("interests: give --user, --history, --text, or several of them")
+        raise InputError("interests: give --user, --history, or both, or --text")
     asked = _asked(user, history, scenario) | ({"texts": [[text]]} if text else {})
 
     def of_server(client: "Client") -> Rows:

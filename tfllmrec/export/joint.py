@@ -52,9 +52,8 @@ class Joint(tf.Module):
         if recommender.texts is not None:
             self._encode = recommender.texts.encode
             self._written = tf.Variable(recommender.texts.vectors, trainable=False)
-            self._rows = tf.Variable(
-                recommender.texts.rows.astype(np.int64), trainable=False
-            )  # int32 has no GPU kernel
+            rows = recommender.texts.rows.astype(np.int64)  # there are no int32 variables on a GPU
+            self._rows = tf.Variable(rows, trainable=False)
         self._labels = Strings(recommender.labels.tokens) if "interests" in models else None
 
     def signatures(self) -> dict[str, Any]:

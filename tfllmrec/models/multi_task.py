@@ -160,7 +160,6 @@ def label_head(dim: int, labels: int, *, written: int = 0, dropout: float = 0.0,
     logits = keras.layers.Dense(labels, name="logits")(keras.layers.Dropout(dropout)(asked["query"]))
     if written:
         asked["written"] = keras.Input((written,), name="written")
-        logits += keras.layers.Dense(labels, use_bias=False, kernel_initializer="zeros", name="of_texts")(
-            asked["written"]
-        )
+        of_texts = keras.layers.Dense(labels, use_bias=False, kernel_initializer="zeros", name="of_texts")
+        logits += of_texts(asked["written"])
     return keras.Model(asked, logits, name=name)

@@ -81,6 +81,7 @@ class MultiTask(MultiTaskAnswers):
         if self.config.tasks == ("rating",):
             self._chosen_by, self._better = "val_rmse", "min"
         super()._fit(train, validation, fitting)
+        self._written = None
 
     def _build_on(self, items: ItemEmbedding) -> keras.Model:
         config = self.config
@@ -139,7 +140,7 @@ class MultiTask(MultiTaskAnswers):
         labels = self._item_labels if "interests" in config.tasks else None
         own_counts = self.catalogue.counts * self._members[1:]
         parts = [part_of(name, self.model, config, own_counts, self._draws) for name in config.tasks]
-        written = None if self._written is None else self._written.states
+        written = self._written and self._written.states
         return MultiTaskModel(self.model, parts, weights, labels=labels, ahead=config.ahead, written=written)
 
     def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:

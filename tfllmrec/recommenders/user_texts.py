@@ -74,9 +74,8 @@ class UserTexts:
         stored = self.vectors[self.rows[users]]
         if not any(map(len, texts)):
             return stored
-        given, there = self._encode(
-            tf.ragged.constant([[*row] for row in texts], tf.string, ragged_rank=1).to_tensor("")
-        )
+        rows = tf.ragged.constant([[*row] for row in texts], tf.string, ragged_rank=1)
+        given, there = self._encode(rows.to_tensor(""))
         return np.where(there.numpy()[:, None], given, stored)
 
     def save(self, folder: Path) -> None:

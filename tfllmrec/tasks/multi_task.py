@@ -100,10 +100,11 @@ class MultiTaskModel(keras.Model):
         labels = {name: tf.gather_nd(y[name], places) for name in ("rating", "like") if name in y}
         if self._labels is not None:
             labels["interests"] = labels_ahead(following, places, self._labels, self._ahead)
+        written = None
         if self._written is not None:
-            labels["written"] = tf.gather(tf.constant(self._written), tf.gather_nd(y["written"], places))
+            written = tf.gather(tf.constant(self._written), tf.gather_nd(y["written"], places))
         users, behind = tf.gather(x["user"], places[:, 0]), items_behind(tf.cast(x["history"], tf.int32), places)
-        return Positions(items, users, scenarios, behind, labels), places
+        return Positions(items, users, scenarios, behind, labels, written), places
 
     def _vectors(self, encoded: Any, at: Positions, places: tf.Tensor, training: bool) -> tf.Tensor:
         """What the experts say of every task, float32 [n, tasks, D]."""

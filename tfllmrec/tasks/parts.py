@@ -24,8 +24,8 @@ class Positions:
         scenarios: where it came, int32 [n], from 1.
         behind: what the user had up to there, int32 [n, L]; 0 is nothing.
         labels: what is told of the item by name: "rating" float32 [n], NaN where it has none; "like" float32 [n], 1, 0
-            or NaN; "interests" float32 [n, labels]. Of the user before it: "written" float32 [n, W], the vector of what
-            they wrote.
+            or NaN; "interests" float32 [n, labels].
+        written: vectors of what the users had written before, float32 [n, W], where that is read.
     """
 
     items: tf.Tensor
@@ -33,6 +33,7 @@ class Positions:
     scenarios: tf.Tensor
     behind: tf.Tensor
     labels: dict[str, tf.Tensor]
+    written: tf.Tensor | None = None
 
 
 class Part(ABC):
@@ -176,8 +177,8 @@ class InterestsPart(Part):
 
     def loss(self, vectors: tf.Tensor, at: Positions, training: bool) -> tf.Tensor:
         """See `Part.loss`."""
-        written = {name: told for name, told in at.labels.items() if name == "written"}
-        return self.task(at.labels["interests"], self.head({"query": vectors, **written}, training=training))
+        asked = {"query": vectors} if at.written is None else {"query": vectors, "written": at.written}
+        return self.task(at.labels["interests"], self.head(asked, training=training))
 
 
 def labels_ahead(following: tf.Tensor, places: tf.Tensor, labels: np.ndarray, ahead: int) -> tf.Tensor:
