@@ -20,7 +20,7 @@ from tfllmrec.quiet import quiet_tensorflow
 quiet_tensorflow()
 
 import numpy as np  # noqa: E402
-from common import report, rounded  # noqa: E402
+from common import options_of, report, rounded  # noqa: E402
 
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, recall  # noqa: E402
@@ -35,7 +35,7 @@ def main() -> None:
     ranker = Run.load(arguments.ranker).recommender if arguments.ranker else None
     assert ranker is None or isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
     data, split = runs[0].source.split()
-    options = dict(assignment.split("=", 1) for assignment in arguments.set)
+    options = options_of(arguments.set)
     learnt_by, asked = split.validation, split.test
     if arguments.part == "validation":
         half = np.random.default_rng(0).permutation(len(split.validation)) % 2 == 0

@@ -21,7 +21,7 @@ from tfllmrec.quiet import quiet_tensorflow
 quiet_tensorflow()
 
 import numpy as np  # noqa: E402
-from common import progress, report, rounded  # noqa: E402
+from common import options_of, progress, report, rounded  # noqa: E402
 
 from tfllmrec.content.templates import item_texts  # noqa: E402
 from tfllmrec.content.text_vectors import text_vectors  # noqa: E402
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = _arguments()
     name = Path(arguments.data).name
     data = _with_vectors(load(arguments.data, min_item_interactions=arguments.min_item_interactions), arguments)
-    options = dict(assignment.split("=", 1) for assignment in arguments.set)
+    options = options_of(arguments.set)
     chosen = family(arguments.family)
     runs = []
     for seed in arguments.seed:

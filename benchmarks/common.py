@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -45,6 +45,11 @@ def report(result: dict[str, Any], record: str | None = None) -> None:
     if record is not None:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{record}.json").write_text(json.dumps(json.loads(line), indent=2) + "\n", encoding="utf-8")
+
+
+def options_of(assignments: Sequence[str]) -> dict[str, Any]:
+    """Options of a family as the command line has them, KEY=VALUE."""
+    return dict(assignment.split("=", 1) for assignment in assignments)
 
 
 def rounded(metrics: dict[str, float]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from tfllmrec.quiet import quiet_tensorflow
 quiet_tensorflow()
 
 import numpy as np  # noqa: E402
-from common import report  # noqa: E402
+from common import options_of, report  # noqa: E402
 
 from tfllmrec.content.labels import label_matrix  # noqa: E402
 from tfllmrec.data import leave_one_out, load  # noqa: E402
@@ -35,8 +35,8 @@ def main() -> None:
     found: list[tuple[float, float]] = []
     chances = []
     for seed in arguments.seed:
-        options = dict(assignment.split("=", 1) for assignment in arguments.set)
-        model = MultiTask(**options, seed=seed).fit(split.train, split.validation, verbose=0)
+        options = {**options_of(arguments.set), "seed": seed}
+        model = MultiTask(**options).fit(split.train, split.validation, verbose=0)
         chances.append(model.interest_scores(asked))
         had = label_matrix(data.items, model.labels)
         labels, shares = had[asked.items], label_shares(asked.histories, had)

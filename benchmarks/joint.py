@@ -20,7 +20,7 @@ quiet_tensorflow()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from common import Seconds, progress, report  # noqa: E402
+from common import Seconds, options_of, progress, report  # noqa: E402
 
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.data.rating_splits import HiddenRatings, hidden_ratings  # noqa: E402
@@ -46,9 +46,11 @@ class EpochCost(keras.callbacks.Callback):
         self._epochs: list[Seconds] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the clocks."""
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop them."""
         self._epochs.append(Seconds(time.perf_counter() - self._wall, time.process_time() - self._cpu))
 
     def median(self) -> Seconds:
@@ -61,7 +63,7 @@ def main() -> None:
     data = load(arguments.data, min_item_interactions=arguments.min_item_interactions)
     split = leave_one_out(data)
     hidden = hidden_ratings(split.train, seed=arguments.draw)
-    options = dict(assignment.split("=", 1) for assignment in arguments.set)
+    options = options_of(arguments.set)
     fits = {task: _fit(task, options, split, hidden) for task in (arguments.task, "rating")}
     for weight in arguments.weight:
         weights = {"weights": f'{{"rating": {weight}}}'} if weight != "learnt" else {"weighting": "uncertainty"}
@@ -126,7 +128,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--data", default="ml-latest-small", help="name of a data set, or a folder; with ratings")
     parser.add_argument("--task", default="next_item", help="what is learnt beside ratings: next_item, retrieval")
-    parser.add_argument("--weight", nargs="*", default=["0.1", "0.3", "1"], help="of the ratings; learnt for uncertainty")
+    parser.add_argument(
+        "--weight", nargs="*", default=["0.1", "0.3", "1"], help="of the ratings; learnt for uncertainty"
+    )
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of all fits")
     parser.add_argument("--draw", type=int, default=0, help="seed of the ratings kept back")
     parser.add_argument("--min-item-interactions", type=int, default=5)

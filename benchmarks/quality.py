@@ -18,7 +18,7 @@ quiet_tensorflow()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from common import report, rounded  # noqa: E402
+from common import options_of, report, rounded  # noqa: E402
 
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, summarise  # noqa: E402
@@ -30,7 +30,7 @@ def main() -> None:
     arguments = _arguments()
     data = load(arguments.data, min_item_interactions=arguments.min_item_interactions)
     split = leave_one_out(data)
-    options = dict(assignment.split("=", 1) for assignment in arguments.set)
+    options = options_of(arguments.set)
     name = Path(arguments.data).name
     runs = []
     for seed in arguments.seed:

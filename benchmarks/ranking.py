@@ -26,7 +26,7 @@ quiet_tensorflow()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from common import progress, report  # noqa: E402
+from common import options_of, progress, report  # noqa: E402
 
 from tfllmrec.data import Dataset, Split, Targets  # noqa: E402
 from tfllmrec.data.lists import Lists  # noqa: E402
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _fit(arguments: argparse.Namespace, run: Run, split: Split, found: dict[str, np.ndarray]) -> Run:
-    ranker = family(arguments.ranker)(**dict(assignment.split("=", 1) for assignment in arguments.set))
+    ranker = family(arguments.ranker)(**options_of(arguments.set))
     assert isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
     ranker.retrieve = _from_file(split, found)
     unfinished = arguments.out and arguments.out.with_name(f"{arguments.out.name}.unfinished")

@@ -1,0 +1,126 @@
+"""Do interests move to a scenario that a user has nothing in, and what is each part of the model worth for that?
+
+    python benchmarks/transfer.py --data FOLDER --set dim=64 units=64 epochs=6
+    python benchmarks/transfer.py --data FOLDER --set dim=64 units=64 epochs=6 tasks=next_item,retrieval --ablation
+
+A seeded half of the users with two scenarios or more lose all of a seeded one, in training and in what the model reads,
+and are asked for what they had there, among that scenario's items. `multi_task` is fitted on the rest, leave-one-out by
+user and scenario, chosen by the validation targets; lost items and test targets are read once a fit. Prints one JSON
+line: recall@10 of what was lost, beside its scenario's popularity, and ndcg@10 of the test targets by scenario; the
+popularity with ties against it and, as if drawn, with ties shared. `--ablation` fits every way of sharing experts with
+and without transfer, with the intervals of the differences to the last one.
+"""
+
+import argparse
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from tfllmrec.quiet import quiet_tensorflow
+
+quiet_tensorflow()
+
+import numpy as np  # noqa: E402
+from common import options_of, progress, report  # noqa: E402
+from in_scenarios import by_scenario, mean_weights, scenarios_of, where_asked  # noqa: E402
+
+from tfllmrec.data import Dataset, Split, Targets, load  # noqa: E402
+from tfllmrec.data.scenario_splits import leave_one_out_by_scenario, missing_scenario  # noqa: E402
+from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
+from tfllmrec.evaluation.metrics import ndcg, recall  # noqa: E402
+from tfllmrec.models.experts import Sharing  # noqa: E402
+from tfllmrec.recommenders import MultiTask  # noqa: E402
+
+
+class Found(NamedTuple):
+    """recall@10 of every lost interaction, and ndcg@10 of every test target."""
+
+    lost: np.ndarray
+    kept: np.ndarray
+
+
+def main() -> None:
+    arguments = _arguments()
+    data, options = load(arguments.data, positions=True), options_of(arguments.set)
+    missing = missing_scenario(data)
+    split = leave_one_out_by_scenario(missing.data)
+    name = Path(arguments.data).name
+    result: dict[str, Any] = {"benchmark": "transfer", "data": name} | data.summary()
+    result |= {"asked": len(missing.targets), "test_targets": len(split.test)}
+    against, shared = _popular(split.train, missing.targets)
+    result |= {"popularity": round(float(against.mean()), 5), "popularity_ties_shared": round(float(shared.mean()), 5)}
+    variants = _variants() if arguments.ablation else {"multi_task": {}}
+    found = {variant: _find(split, missing.targets, options | more) for variant, more in variants.items()}
+    names, where = scenarios_of(data).names.tokens, where_asked(split.test)
+    last = [*found.values()][-1]
+    for variant, one in found.items():
+        result[variant] = _told(one, against, names, where) | ({} if one is last else _beside(one, last, where))
+    kind = "ablation" if arguments.ablation else None
+    report(
+        result | {"options": options}, "-".join(filter(None, ["transfer", name, kind])) if arguments.record else None
+    )
+
+
+def _variants() -> dict[str, dict[str, Any]]:
+    """Ways of sharing experts, without and with transfer."""
+    every = product(get_args(Sharing), (False, True))
+    return {
+        f"{sharing}, {'with' if transfer else 'without'} transfer": {"sharing": sharing, "transfer": transfer}
+        for sharing, transfer in every
+    }
+
+
+def _find(split: Split, lost: Targets, options: dict[str, Any]) -> Found:
+    model = MultiTask(**options).fit(split.train, split.validation, verbose=0)
+    found = Found(recall(model.rank(lost).ranks, 10), ndcg(model.rank(split.test).ranks, 10))
+    validated = [round(one, 5) for one in model.history["val_ndcg@10"]]
+    progress(f"{options}: recall@10 {found.lost.mean():.5f}, ndcg@10 {found.kept.mean():.5f}, validation {validated}")
+    return found
+
+
+def _told(found: Found, popular: np.ndarray, names: np.ndarray, where: np.ndarray) -> dict[str, Any]:
+    return {
+        "recall@10": round(float(found.lost.mean()), 5),
+        "times_popularity": round(float(found.lost.mean() / popular.mean()), 3),
+        "gain": _interval(found.lost, popular),
+        "ndcg@10": by_scenario(names, where, found.kept),
+    }
+
+
+def _beside(one: Found, other: Found, where: np.ndarray) -> dict[str, Any]:
+    weights = mean_weights(where)
+    return {
+        "recall@10_beside_last": _interval(one.lost, other.lost),
+        "ndcg@10_beside_last": _interval(one.kept * weights, other.kept * weights),
+    }
+
+
+def _interval(one: np.ndarray, other: np.ndarray) -> list[float]:
+    """The mean difference, and its lower and upper bound."""
+    gain = difference(one, other)
+    return [round(value, 5) for value in (gain.mean, gain.low, gain.high)]
+
+
+def _popular(train: Dataset, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
+    """recall@10 of targets by how often their scenario had an item, with ties against it and with ties shared."""
+    members, where = scenarios_of(train).members, where_asked(targets)
+    counts = np.zeros(members.shape)
+    np.add.at(counts, (train.scenario_indices, train.item_indices), 1)
+    counts[~members] = -1
+    own = counts[where, targets.items]
+    above = np.array([np.sum(counts[place] > count) for place, count in zip(where, own, strict=True)])
+    level = np.array([np.sum(counts[place] == count) for place, count in zip(where, own, strict=True)])
+    return recall(above + level, 10), np.clip((10 - above) / level, 0, 1)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--data", required=True, help="a folder; its interactions have scenarios")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of all fits")
+    parser.add_argument("--ablation", action="store_true", help="every way of sharing, with and without transfer")
+    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
