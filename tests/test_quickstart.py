@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tfllmrec import quickstart as module
 from tfllmrec.data import Dataset, checkerboard, load
+from tfllmrec.quickstart import asking, story
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.serving.session import ServedModel
 
-SHOWN = set(FAMILIES) - {"multi_task", "cross_encoder"}
+SHOWN = set(FAMILIES) - {"cross_encoder"}
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def told(tmp_path_factory, quick_ranking):
     out, printed = tmp_path_factory.mktemp("quickstart") / "out", io.StringIO()
     ranker = functools.partial(FAMILIES["bert_ranker"], **quick_ranking["bert_ranker"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "load", lambda name: checkerboard().data)
-        patch.setattr(module, "FAMILIES", FAMILIES | {"bert_ranker": ranker})
-        module.quickstart(out, Console(width=110, file=printed))
+        patch.setattr(story, "load", lambda name: checkerboard().data)
+        patch.setattr(story, "FAMILIES", FAMILIES | {"bert_ranker": ranker})
+        story.quickstart(out, Console(width=110, file=printed))
     return out, printed.getvalue()
 
 
@@ -42,6 +42,20 @@ def test_new_items_and_users_are_in_report_and_text(told):
     assert "new users" in told[1]
 
 
+def test_what_the_joint_model_has_learnt_is_in_report_and_text(told):
+    joint = json.loads((told[0] / "report.json").read_text())["joint"]
+    assert f"auc {joint['tasks']['interests']['auc']:.4f}" in told[1]
+    assert {row["task"] for row in joint["experts"]} == {"next_item", "interests"}
+
+
+def test_the_interests_of_the_user_who_is_asked_about_are_told(told):
+    interests = json.loads((told[0] / "report.json").read_text())["joint"]["interests"]
+    user, labels = interests["user_id"], interests["labels"]
+    assert f"The last films of user {user}" in told[1]
+    lines = told[1].split(f"What user {user} is interested in")[1].splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == sorted(labels, key=labels.get, reverse=True) == list(labels)
+
+
 def test_the_picture_is_a_png(told):
     assert (told[0] / "report.png").read_bytes().startswith(b"\x89PNG")
 
@@ -59,7 +73,7 @@ def test_the_titles_printed_came_from_a_server_and_are_those_the_savedmodel_answ
 def test_two_visitors_are_told_what_the_savedmodel_says_comes_next(told):
     out, text = told
     items = checkerboard().data.items.set_index("item_id")
-    histories = items.index.to_numpy()[module._two_tastes(checkerboard().data)]
+    histories = items.index.to_numpy()[asking.two_tastes(checkerboard().data)]
     model = ServedModel(out / "export" / "next_item" / "1")
     answer = model("next_items", history=histories.tolist(), exclude_item_ids=[[""], [""]])
     shown = [line.split() for line in text.split("What if a visitor saw these films?")[1].splitlines()]
@@ -72,7 +86,7 @@ def test_two_visitors_are_told_what_the_savedmodel_says_comes_next(told):
 
 def test_the_two_visitors_lists_differ_and_bring_nothing_back(told):
     data = checkerboard().data
-    histories = data.items["item_id"].to_numpy()[module._two_tastes(data)]
+    histories = data.items["item_id"].to_numpy()[asking.two_tastes(data)]
     model = ServedModel(told[0] / "export" / "next_item" / "1")
     found = model("next_items", history=histories.tolist(), exclude_item_ids=[[""], [""]])["item_ids"][:, :5]
     assert not set(found[0]) & set(histories[0])
@@ -91,7 +105,7 @@ def test_both_exports_are_named_at_the_end(told):
 def test_the_two_visitors_saw_popular_items_of_two_categories(source, names):
     data = load("demo") if source == "demo" else checkerboard().data
     counts = data.item_counts[1:]
-    for taste, name in zip(module._two_tastes(data), names, strict=True):
+    for taste, name in zip(asking.two_tastes(data), names, strict=True):
         own = np.array([name in categories.split("|") for categories in data.items["categories"]])
         assert own[taste].all()
         assert counts[taste].max() == counts[own].max()
@@ -100,7 +114,7 @@ def test_the_two_visitors_saw_popular_items_of_two_categories(source, names):
 def test_without_categories_the_tastes_are_the_most_popular_items_and_the_next_ones():
     board = checkerboard().data
     data = Dataset.from_frames(board.interactions[2:], board.items.drop(columns="categories"))
-    first, second = module._two_tastes(data)
+    first, second = asking.two_tastes(data)
     counts = data.item_counts[1:]
     assert len({*first, *second}) == 6
     assert counts[first].min() >= counts[second].max() >= np.sort(counts)[-6]

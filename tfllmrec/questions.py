@@ -19,11 +19,12 @@ class Questions(NamedTuple):
 
 
 class RankQuestions(NamedTuple):
-    """As many users as histories and candidates."""
+    """As many users as histories, candidates and scenarios; "" and [] stand for what was not given."""
 
     users: list[str]
     histories: list[Sequence[str]]
     candidates: list[Sequence[str]]
+    scenarios: list[str]
 
 
 def questions(
@@ -53,6 +54,7 @@ def rank_questions(
     candidates: Sequence[Sequence[str]],
     users: Sequence[str] | None = None,
     histories: Sequence[Sequence[str]] | None = None,
+    scenarios: Sequence[str] | None = None,
 ) -> RankQuestions:
     """Fill in what was not given to `rank`.
 
@@ -62,7 +64,8 @@ def rank_questions(
     """
     if users is None and histories is None:
         raise InputError("rank: give users, histories, or both")
-    return RankQuestions(*_filled("rank", {"users": users, "histories": histories, "candidates": candidates}))
+    asked: dict[str, Any] = {"users": users, "histories": histories, "candidates": candidates, "scenarios": scenarios}
+    return RankQuestions(*_filled("rank", asked))
 
 
 def _filled(call: str, asked: Mapping[str, Sequence[Any] | None]) -> list[list[Any]]:

@@ -56,6 +56,12 @@ def test_train_asks_for_every_scenarios_last_item(run, folder, tmp_path):
     status, printed, _ = run("evaluate", out, "--json")
     assert status == 0
     assert json.loads(printed)["recall@10"] == 1.0, "a scenario has seven items"
+    joint = json.loads(printed)["joint"]
+    assert 0 <= joint["tasks"]["interests"]["auc"] <= 1
+    assert {row["scenario"] for row in joint["experts"]} == {"books", "films"}
+    status, printed, _ = run("evaluate", out)
+    assert status == 0
+    assert "auc" in printed
 
 
 def test_recommend_in_a_scenario(run, fitted):

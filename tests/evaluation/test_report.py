@@ -1,6 +1,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from rich.table import Table
 
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.bootstrap import Interval
-from tfllmrec.evaluation.report import best_first, cold_table, score_table, write_report
+from tfllmrec.evaluation.report import (
+    best_first,
+    cold_table,
+    interest_table,
+    joint_table,
+    score_table,
+    write_report,
+)
 
 MODELS = {
     "popularity": {"ndcg@10": 0.018, "recall@10": 0.037, "coverage@10": 0.01, "novelty@10": 9.1234},
@@ -72,8 +80,45 @@ def test_new_items_by_recall_and_new_users_by_ndcg() -> None:
     assert lines[4:] == [["popularity", "0.0000", "0.2500"], ["two_tower", "0.3125", "0.2500"]]
 
 
-def test_cold_rows_are_kept(tmp_path: Path) -> None:
-    write_report(tmp_path / "report.json", {}, {"popularity": {"ndcg@10": 0.1}}, {}, COLD)
+def joint(*scenarios: str) -> dict[str, Any]:
+    """Two tasks that share an expert and have one each."""
+    shares = {"next_item": (0.25, 0.75, 0.0), "rating": (0.625, 0.0, 0.375)}
+    rows = [
+        {"scenario": scenario, "task": task, "expert": expert, "share": share}
+        for scenario in scenarios
+        for task, every in shares.items()
+        for expert, share in zip(("shared 1", "next_item", "rating"), every, strict=True)
+    ]
+    return {"tasks": {"rating": {"rmse": 0.8751}}, "experts": rows}
+
+
+def lines_of(table: Table) -> list[list[str]]:
+    return [line.split() for line in text_of(table).splitlines() if line.strip(" ─")]
+
+
+def test_tasks_and_the_experts_they_listen_to() -> None:
+    assert lines_of(joint_table(joint(""))) == [
+        ["task", "shared", "1", "next_item", "rating"],
+        ["next_item", "25%", "75%", "0%"],
+        ["rating", "rmse", "0.8751", "62%", "0%", "38%"],
+    ]
+    by_scenario = lines_of(joint_table(joint("图书[b]", "films")))
+    assert [line[:2] for line in by_scenario] == [
+        ["scenario", "task"],
+        *([scenario, task] for scenario in ("图书[b]", "films") for task in ("next_item", "rating")),
+    ]
+
+
+def test_interests_the_strongest_first() -> None:
+    table = interest_table("7[b]", {"剧情": 0.25, "Drama": 0.875, "War": 0.01, "Horror": 0.0}, most=3)
+    lines = lines_of(table)
+    assert lines[0] == ["What", "user", "7[b]", "is", "interested", "in"]
+    assert [(line[0], line[2]) for line in lines[1:]] == [("Drama", "88%"), ("剧情", "25%"), ("War", "1%")]
+    assert [len(line[1]) for line in lines[1:]] == [21, 6, 1]
+
+
+def test_further_parts_are_kept(tmp_path: Path) -> None:
+    write_report(tmp_path / "report.json", {}, {"popularity": {"ndcg@10": 0.1}}, {}, {"cold": COLD})
     assert json.loads((tmp_path / "report.json").read_text())["cold"] == COLD
 
 
@@ -82,7 +127,7 @@ def test_the_report_comes_back_best_first_and_rounded(tmp_path: Path) -> None:
     models = MODELS | {"ease": {"ndcg@10": np.float32(0.1), "recall@10": 1 / 3}}
     write_report(path, {"users": np.int64(671), "notes": ("一", "two")}, models, {"fit": 1.23456789})
     report = json.loads(path.read_text(encoding="utf-8"))
-    assert list(report) == ["data", "models", "cold", "seconds"]
+    assert list(report) == ["data", "models", "seconds"]
     assert list(report["models"]) == ["双塔[bold]", "markov_chain", "ease", "popularity"]
     assert report["data"] == {"users": 671, "notes": ["一", "two"]}
     assert report["models"]["ease"] == {"ndcg@10": 0.1, "recall@10": 0.333333}

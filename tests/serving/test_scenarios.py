@@ -11,6 +11,7 @@ from tfllmrec.export import export
 from tfllmrec.recommenders import MultiTask
 from tfllmrec.serving import Client, RequestError, ServerProcess
 
+LOWEST = np.finfo(np.float32).min
 OPTIONS = {"dim": 8, "units": 6, "expert_units": 4, "epochs": 1, "history_length": 4}
 
 
@@ -40,6 +41,24 @@ def test_recommendations_in_a_scenario(client, recommender):
     assert [place.item_id for row in rows for place in row] == table["item_id"].tolist()
     np.testing.assert_allclose([place.score for row in rows for place in row], table["score"], rtol=1e-4, atol=1e-5)
     assert client.recommend(["用户3"], k=4, scenarios=["films"])[0] != rows[0]
+
+
+def test_candidates_are_ranked_in_a_scenario(client, recommender):
+    there = [item.item_id for item in client.recommend(["用户3"], k=5, scenarios=["films"])[0]]
+    everything = recommender.catalogue.items.tokens[1:].tolist()
+    elsewhere = [
+        item
+        for item in everything
+        if item not in recommender.recommend(histories=[[]], k=99, scenarios=["films"])["item_id"].tolist()
+    ]
+    scores = client.rank([[*there, elsewhere[0], "unheard of"], there[:1]], ["用户3", ""], scenarios=["films", "书"])
+    assert scores[0][: len(there)] == sorted(scores[0][: len(there)], reverse=True)
+    assert scores[0][len(there) :] == [LOWEST, LOWEST]
+    assert scores[1] == [LOWEST]
+    with pytest.raises(InputError, match="rank: shop knows no scenario 'music'"):
+        client.rank([there], ["用户3"], scenarios=["music"])
+    with pytest.raises(InputError, match="rank: the rows do not match"):
+        client.rank([there], ["用户3"], scenarios=["films", "films"])
 
 
 def test_interests(client, recommender):

@@ -85,22 +85,33 @@ def evaluate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Metrics of a run on the test targets of its data."""
+    """Metrics of a run on the test targets of its data; of a multi_task, those of every task."""
     from rich.console import Console
 
-    from tfllmrec.evaluation.report import cold_table, plain, score_table
+    from tfllmrec.evaluation.report import cold_table, joint_table, plain, score_table
+    from tfllmrec.recommenders import MultiTask
     from tfllmrec.training.cold import cold_scores
+    from tfllmrec.training.joint import joint_report
     from tfllmrec.training.runs import Run
 
     loaded = Run.load(run)
-    family, scores = loaded.recommender.family, loaded.evaluate()
-    found: dict[str, Any] = cold_scores(loaded.recommender, loaded.source.dataset()) if cold else {}
-    if as_json:
-        print(json.dumps(plain(scores | ({"cold": found} if cold else {}))))
-        return
-    Console().print(score_table({family: scores}))
+    data, targets = loaded.test()
+    recommender = loaded.recommender
+    scores = recommender.evaluate(targets)
+    parts: dict[str, Any] = {}
+    if isinstance(recommender, MultiTask):
+        parts["joint"] = joint_report(recommender, data, targets)
     if cold:
-        Console().print(cold_table({family: found}))
+        parts["cold"] = cold_scores(recommender, data)
+    if as_json:
+        print(json.dumps(plain(scores | parts)))
+        return
+    console = Console()
+    console.print(score_table({recommender.family: scores}))
+    if "joint" in parts:
+        console.print(joint_table(parts["joint"]))
+    if "cold" in parts:
+        console.print(cold_table({recommender.family: parts["cold"]}))
 
 
 def _options(assignments: list[str]) -> dict[str, Any]:

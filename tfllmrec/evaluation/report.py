@@ -95,6 +95,45 @@ def cold_table(models: Mapping[str, Scores]) -> Table:
     return table
 
 
+def joint_table(joint: Mapping[str, Any]) -> Table:
+    """One row a task, of every scenario: how well it is done, and how much it listens to each expert.
+
+    Args:
+        joint: what `tfllmrec.training.joint.joint_report` found.
+    """
+    experts = dict.fromkeys(row["expert"] for row in joint["experts"])
+    by_scenario = any(row["scenario"] for row in joint["experts"])
+    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
+    for heading in (*(["scenario"] if by_scenario else []), "task"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("", *experts):
+        table.add_column(Text(heading), justify="right")
+    shares: dict[tuple[str, str], list[Text]] = {}
+    for row in joint["experts"]:
+        shares.setdefault((row["scenario"], row["task"]), []).append(Text(f"{row['share']:.0%}"))
+    for (scenario, task), cells in shares.items():
+        told = [f"{metric} {value:.4f}" for metric, value in joint["tasks"].get(task, {}).items()]
+        table.add_row(*([Text(scenario)] if by_scenario else []), task, Text(" ".join(told)), *cells)
+    return table
+
+
+def interest_table(user: str, profile: Mapping[str, float], most: int = 8) -> Table:
+    """The strongest interests of a user by name, each with its chance.
+
+    Args:
+        user: who it is.
+        profile: the chance of every label.
+        most: rows.
+    """
+    table = Table(box=None, padding=(0, 1, 0, 2), header_style="bold")
+    table.add_column(Text(f"What user {user} is interested in"), no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    for label, chance in sorted(profile.items(), key=lambda named: -named[1])[:most]:
+        table.add_row(Text(label), Text("█" * max(1, round(24 * chance)), style="cyan"), f"{chance:.0%}")
+    return table
+
+
 def _column(values: list[float], metric: str) -> list[Text]:
     digits = 2 if max(values) > 1 else 4
     best = None if metric.startswith(_DESCRIPTIVE) else max(values)
@@ -114,7 +153,7 @@ def write_report(
     data: Mapping[str, Any],
     models: Scores,
     seconds: Mapping[str, float],
-    cold: Mapping[str, Scores] | None = None,
+    parts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write report.json in one step: a reader sees the old file or the new one, never a part.
 
@@ -123,7 +162,7 @@ def write_report(
         data: what was measured on, `Dataset.summary()` say.
         models: metrics of every model; written best first.
         seconds: how long what took.
-        cold: for any of the models how it does on new items and users; see `cold_table`.
+        parts: what else is told, by name: "cold" for `cold_table`, "joint" for `joint_table`.
 
     Raises:
         InputError: there are no models.
@@ -131,7 +170,7 @@ def write_report(
     """
     path = Path(path)
     ordered = {name: models[name] for name in best_first(models)}
-    report = plain({"data": data, "models": ordered, "cold": cold or {}, "seconds": seconds})
+    report = plain({"data": data, "models": ordered, **(parts or {}), "seconds": seconds})
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

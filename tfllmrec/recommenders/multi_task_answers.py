@@ -59,11 +59,16 @@ class MultiTaskAnswers(ContentRecommender):
             InputError: ratings are none of the tasks.
         """
         self._require("rating")
-        blocks = [
-            self._other["candidates"]({**asked, "candidates": items})["ratings"][:, 0]
-            for asked, items in self._blocks(targets)
-        ]
-        return np.concatenate(blocks)
+        return self._of_items(targets, "ratings")
+
+    def like_chances(self, targets: Targets) -> np.ndarray:
+        """The chance that users will like the targets' items, float32 [n].
+
+        Raises:
+            InputError: likes are none of the tasks.
+        """
+        self._require("like")
+        return self._of_items(targets, "likes")
 
     def interest_scores(self, targets: Targets) -> np.ndarray:
         """The chances of all labels among what comes after the targets' histories, float32 [n, labels].
@@ -142,6 +147,11 @@ class MultiTaskAnswers(ContentRecommender):
             for column, expert in enumerate(self.experts)
         ]
         return pd.DataFrame(rows, columns=["scenario", "task", "expert", "share"])
+
+    def _of_items(self, targets: Targets, told: str) -> np.ndarray:
+        """What is told of the targets' own items."""
+        asked = ({**inputs, "candidates": items} for inputs, items in self._blocks(targets))
+        return np.concatenate([self._other["candidates"](inputs)[told][:, 0] for inputs in asked])
 
     def _require(self, task: str) -> None:
         self.require_fitted()

@@ -134,17 +134,19 @@ class Client(Connection):
         users: Sequence[str] | None = None,
         histories: Sequence[Sequence[str]] | None = None,
         *,
+        scenarios: Sequence[str] | None = None,
         timeout: float | None = None,
     ) -> list[list[float]]:
         """Scores of candidates for users, for histories given on the spot, or for both row by row.
 
-        For models that have `rank`; histories are read as in `recommend`. "" and unknown candidates have the lowest
-        float32 there is.
+        For models that have `rank`; histories are read as in `recommend`. "", unknown candidates and those that the
+        scenario does not have are told the lowest float32 there is.
 
         Args:
             candidates: item ids, one sequence a row.
             users: user ids.
             histories: item ids, oldest first, one sequence a row.
+            scenarios: one name a row, for models that read it.
             timeout: seconds, instead of the client's.
 
         Returns:
@@ -153,12 +155,14 @@ class Client(Connection):
         Raises:
             InputError, RequestError: as `recommend`.
         """
-        asked = rank_questions(candidates, users, histories)
+        asked = rank_questions(candidates, users, histories, scenarios)
         inputs = {
             "user_id": np.array(asked.users, object),
             "history": _rows_of_ids(asked.histories),
             "candidate_item_ids": _rows_of_ids(asked.candidates),
         }
+        if scenarios is not None:
+            inputs["scenario"] = np.array(asked.scenarios, object)
         return self._scores("rank", asked, timeout, inputs)
 
     def rank_texts(
@@ -221,7 +225,7 @@ class Client(Connection):
         self, signature: str, asked: RankQuestions, timeout: float | None, inputs: dict[str, Any]
     ) -> list[list[float]]:
         """Without the column that stands first, and without the padding."""
-        rows = self.predict(signature, timeout, **inputs)["scores"][:, 1:].tolist()
+        rows = self._answer(signature, timeout, inputs)["scores"][:, 1:].tolist()
         return [row[: len(given)] for row, given in zip(rows, asked.candidates, strict=True)]
 
     def _items(

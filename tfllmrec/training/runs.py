@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tfllmrec.data import Dataset, Split, leave_one_out, load
+from tfllmrec.data import Dataset, Split, Targets, leave_one_out, load
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
 from tfllmrec.files import appearing
@@ -110,6 +110,14 @@ class Run:
         """Metrics of the test targets.
 
         Raises:
+            InputError: see `test`.
+        """
+        return self.recommender.evaluate(self.test()[1])
+
+    def test(self) -> tuple[Dataset, Targets]:
+        """The data, and its test targets.
+
+        Raises:
             InputError: the validation items were trained on, or the data has changed since.
         """
         if self.refitted:
@@ -119,7 +127,7 @@ class Run:
         data, split = self.source.split()
         if data.item_vocabulary != self.recommender.catalogue.items:
             raise InputError(f"the items of {self.source.data} are not those the run was fitted on; train again")
-        return self.recommender.evaluate(split.test)
+        return data, split.test
 
 
 def train(

@@ -1,8 +1,6 @@
-"""The whole way of the data on the demo set: table, models, comparison, SavedModels, server, film titles."""
+"""The quickstart's story: the models fitted and compared, exported and asked."""
 
-import json
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,30 +9,31 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
 from tfllmrec.data import Dataset, Split, leave_one_out, load
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg, summarise
 from tfllmrec.evaluation.plots import plot_report
-from tfllmrec.evaluation.report import Scores, cold_table, score_table, write_report
+from tfllmrec.evaluation.report import Scores, cold_table, interest_table, joint_table, score_table, write_report
 from tfllmrec.export import export
-from tfllmrec.quiet import silent_stderr
-from tfllmrec.recommenders import FAMILIES, Cascade, Recommender
+from tfllmrec.quickstart.asking import ask_for_a_user, ask_what_if
+from tfllmrec.recommenders import FAMILIES, Cascade, MultiTask, Recommender
 from tfllmrec.recommenders.ranker import Ranker
-from tfllmrec.serving import Client, ServerProcess
-from tfllmrec.serving.session import ServedModel
 from tfllmrec.training.cold import cold_scores
+from tfllmrec.training.joint import joint_report
 from tfllmrec.training.progress import EpochProgress
 
 _REFERENCE = "markov_chain"
 _SHOWN_METRICS = ("ndcg@10", "recall@10", "mrr@10", "coverage@10")  # what 80 columns have room for
-_FILMS_READ, _FILMS_RECOMMENDED = 5, 10
-_VISITOR_READ, _VISITOR_RECOMMENDED = 3, 5
-_TASTES = ("Children", "Horror")  # categories of the demo data
-# A cross-encoder is for short lists, the cascade is joined of others, and all tasks at once are one more long fit.
-_FITTED = [name for name in FAMILIES if name not in ("multi_task", "cross_encoder", "cascade")]
+_FILMS_READ = 5  # by the user who is asked about, at least
+# A cross-encoder is for short lists, and the cascade is joined of others.
+_FITTED = [name for name in FAMILIES if name not in ("cross_encoder", "cascade")]
+# The joint family's own choice takes as long as next_item's. A narrow model in many small steps takes a minute.
+_NARROW = {"dim": 96, "units": 96, "input_dropout": 0.3, "dropout": 0.3, "label_smoothing": 0.1}
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "multi_task": {**_NARROW, "batch_size": 24, "warmup": 0, "epochs": 7},
+    "next_item": {"patience": 4},
+}
 _PARTS, _RANKER = ("two_tower", "next_item"), "bert_ranker"  # of the cascade
 _EXPORTED = ("two_tower", "next_item")
 _COLD = ("popularity", "word2vec", "two_tower")
@@ -63,16 +62,20 @@ def quickstart(out: Path, console: Console) -> None:
         models, intervals = _compare(fitted, split)
         shown = {name: {key: scores[key] for key in _SHOWN_METRICS} for name, scores in models.items()}
         console.print(Padding(score_table(shown, intervals, _REFERENCE), (1, 0, 0, 0)))
+        joint = _tell_joint(fitted["multi_task"], data, split, console)
         with _timed(seconds, "cold"):
             cold = _compare_cold(fitted, data, console)
         console.print(cold_table(cold))
         with _timed(seconds, "export"):
             versions = {name: export(fitted[name], out / "export" / name) for name in _EXPORTED}
+        user = int(np.flatnonzero(split.train.histories.lengths >= _FILMS_READ)[0])
         with _timed(seconds, "serve"):
-            _ask(versions["two_tower"], data, split, console)
+            ask_for_a_user(versions["two_tower"], split.train, user, console)
+        joint |= {"interests": _tell_interests(fitted["multi_task"], split.train, user, console)}
         with _timed(seconds, "what_if"):
-            _ask_what_if(versions["next_item"], data, console)
-    write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds, cold)
+            ask_what_if(versions["next_item"], data, console)
+    parts = {"joint": joint, "cold": cold}
+    write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds, parts)
     # A ranker's curve is of lists, which the others' of all items are not to be compared with.
     curves = {name: model.history for name, model in fitted.items() if model.history and not isinstance(model, Ranker)}
     plot_report(out / "report.png", curves, models)
@@ -94,8 +97,8 @@ def _fit_all(split: Split, seconds: dict[str, float], console: Console) -> dict[
     fitted: dict[str, Recommender] = {}
     for name in _FITTED:
         with _timed(seconds, name):
-            progress = EpochProgress(console, name)
-            fitted[name] = FAMILIES[name]().fit(split.train, split.validation, callbacks=[progress], verbose=0)
+            progress, model = EpochProgress(console, name), FAMILIES[name](**_OPTIONS.get(name, {}))
+            fitted[name] = model.fit(split.train, split.validation, callbacks=[progress], verbose=0)
         _tell_fit(console, fitted[name], seconds[name])
     with _timed(seconds, "cascade"):
         ranker = fitted[_RANKER]
@@ -120,6 +123,26 @@ def _compare(fitted: dict[str, Recommender], split: Split) -> tuple[dict, dict]:
     return models, {name: difference(gains[name], gains[_REFERENCE]) for name in others}
 
 
+def _tell_joint(model: Recommender, data: Dataset, split: Split, console: Console) -> dict[str, Any]:
+    """The tasks that were learnt together, and which experts they listen to."""
+    assert isinstance(model, MultiTask), "who learns several tasks"
+    joint = joint_report(model, data, split.test)
+    console.print("The tasks of multi_task, and how much each listens to every expert", style="bold")
+    console.print(joint_table(joint))
+    return joint
+
+
+def _tell_interests(model: Recommender, data: Dataset, user: int, console: Console) -> dict[str, Any]:
+    """What a user's next films are likely to be about."""
+    assert isinstance(model, MultiTask), "who learns interests"
+    user_id = str(data.user_vocabulary.tokens[user])
+    table = model.interests([user_id])
+    profile: dict[str, float] = dict(zip(table["label"], table["score"], strict=True))
+    console.print(Padding(interest_table(user_id, profile), (1, 0, 0, 0)))
+    console.print("  the chance that one of the next films is of a kind, from multi_task", style="dim")
+    return {"user_id": user_id, "labels": profile}
+
+
 def _compare_cold(fitted: dict[str, Recommender], data: Dataset, console: Console) -> dict[str, Scores]:
     """Metrics on items and users that a family has never met; each is fitted twice more."""
     found: dict[str, Scores] = {}
@@ -127,82 +150,6 @@ def _compare_cold(fitted: dict[str, Recommender], data: Dataset, console: Consol
         with console.status(f"{name} without a tenth of the films, and without a tenth of the people"):
             found[name] = cold_scores(fitted[name], data)
     return found
-
-
-def _ask(version: Path, data: Dataset, split: Split, console: Console) -> None:
-    """Ten titles for one user, from a model server over gRPC; REST and the SavedModel in process must agree."""
-    user = int(np.flatnonzero(split.train.histories.lengths >= _FILMS_READ)[0])
-    user_id, model = str(data.user_vocabulary.tokens[user]), version.parent.name
-    with ServerProcess(version.parent) as server, Client(server.grpc_address, model) as client:
-        served = client.recommend(users=[user_id], k=_FILMS_RECOMMENDED)[0]
-        over_rest = _ask_rest(f"{server.rest_url}/v1/models/{model}:predict", user_id)
-    in_process = _ask_in_process(version, "retrieve", _question(user_id))["item_ids"][0].tolist()
-    found = [item.item_id for item in served]
-    if not found == over_rest[: len(found)] == in_process[: len(found)]:
-        raise RuntimeError(f"gRPC, REST and the SavedModel differ: {found}, {over_rest}, {in_process}")
-    titles = data.items["title"].to_numpy()
-    read = titles[split.train.histories.row(user)[-_FILMS_READ:] - 1]
-    films = Table(box=None, padding=(0, 1, 0, 2), header_style="bold")
-    films.add_column(f"The last films of user {user_id}", no_wrap=True)
-    films.add_column("Recommended by the model server", no_wrap=True)
-    for place, item in enumerate(served):
-        films.add_row(read[place] if place < len(read) else "", f"{place + 1:2}. {item.title}")
-    console.print(films)
-    console.print("  over gRPC; REST and the SavedModel in process answer the same", style="dim")
-
-
-def _question(user_id: str) -> dict[str, Any]:
-    """A known user, nothing given on the spot."""
-    return {"user_id": [user_id], "history": [[""]], "exclude_item_ids": [[""]]}
-
-
-def _ask_rest(url: str, user_id: str) -> list[str]:
-    """Item ids over HTTP, as any language would ask for them."""
-    body = json.dumps({"signature_name": "retrieve", "inputs": _question(user_id)}).encode()
-    with urllib.request.urlopen(url, body) as answer:
-        return json.load(answer)["outputs"]["item_ids"][0]
-
-
-def _ask_in_process(version: Path, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The outputs of a SavedModel's signature, without a server."""
-    with silent_stderr():
-        model = ServedModel(version)
-        answer = model(signature, **inputs)
-    model.close()
-    return answer
-
-
-def _ask_what_if(version: Path, data: Dataset, console: Console) -> None:
-    """What comes next for two visitors whom no model knows, from their films alone."""
-    visitors = _two_tastes(data)
-    histories = data.items["item_id"].to_numpy()[visitors].tolist()
-    inputs = {"history": histories, "exclude_item_ids": [[""]] * len(histories)}
-    found = _ask_in_process(version, "next_items", inputs)["titles"][:, :_VISITOR_RECOMMENDED]
-    films = Table(box=None, padding=(0, 1, 0, 2), header_style="bold")
-    for heading in ("What if a visitor saw these films?", "And what if these?"):
-        films.add_column(heading, no_wrap=True)
-    for read in data.items["title"].to_numpy()[visitors].T:
-        films.add_row(*map(Text, read))
-    films.add_row(*(Text("\nRecommended next", style="bold") for _ in visitors))
-    for place, titles in enumerate(found.T, start=1):
-        films.add_row(*(Text(f"{place:2}. {title}") for title in titles))
-    console.print(Padding(films, (1, 0, 0, 0)))
-    console.print("  from the next_item SavedModel, which was given these films and no user", style="dim")
-
-
-def _two_tastes(data: Dataset) -> np.ndarray:
-    """Two short histories as places in the item table, [2, films]: popular items of one taste and of the other.
-
-    Data without these categories have two others, and data without any the most popular items and the next ones.
-    """
-    popularity = data.item_counts[1:]
-    named = data.items.reindex(columns=["categories"], fill_value="")["categories"]
-    categories = named.str.get_dummies("|")
-    names = _TASTES if {*_TASTES} <= {*categories} else categories.mul(popularity, axis=0).sum().nlargest(2).index
-    if len(names) < 2:
-        return np.argsort(-popularity, kind="stable")[: 2 * _VISITOR_READ].reshape(2, -1)
-    one, other = categories[[*names]].to_numpy().T
-    return np.argsort(-popularity * [one > other, other > one], kind="stable")[:, :_VISITOR_READ]
 
 
 def _tell_files(console: Console, out: Path, versions: list[Path], total: float) -> None:
