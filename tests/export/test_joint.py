@@ -10,7 +10,7 @@ import tensorflow as tf
 from made_data import ITEMS
 
 from tfllmrec.data import Dataset, Histories
-from tfllmrec.export import export
+from tfllmrec.export import export, refresh
 from tfllmrec.recommenders import MultiTask
 
 LOWEST = np.finfo(np.float32).min
@@ -143,6 +143,37 @@ def test_texts_are_read_in_bfloat16_as_well(runtime, joint, tmp_path):
     found, exact = (runtime.run(one, "interests_with_texts", **asked) for one in (small, path))
     for of_small, of_exact in zip(*(_by_label(answers) for answers in (found, exact)), strict=True):
         assert of_small == pytest.approx(of_exact, abs=0.02)
+
+
+def test_new_items_in_their_scenario_and_old_answers_bit_by_bit(runtime, joint, tmp_path):
+    recommender, path = joint
+    export(recommender, tmp_path / "shop", top_k=9)
+    new = {
+        "item_id": ["新", "new"],
+        "title": ["Title of item1", "b"],
+        "categories": ["odd", ""],
+        "scenario": ["films"] * 2,
+    }
+    version = refresh(recommender, tmp_path / "shop", pd.DataFrame(new))
+    assert set(runtime.check(version).values()) == {"ok"}
+    asked = {"user_id": USERS, "history": padded(HISTORIES), "scenario": WHERE}
+    before, after = (runtime.run(one, "recommend", **asked, exclude_item_ids=[[""]] * 5) for one in (path, version))
+    for row, where in enumerate(WHERE):
+        old = dict(zip(before["item_ids"][row].tolist(), before["scores"][row].tolist(), strict=True))
+        found = dict(zip(after["item_ids"][row].tolist(), after["scores"][row].tolist(), strict=True))
+        assert ("新" in found) == (where == "films")
+        assert {item: score for item, score in found.items() if item not in {"新", "new"}}.items() <= old.items()
+    candidates = [["新", "item1", "item2"]] * 5
+    one, other = (runtime.run(it, "rank", **asked, candidate_item_ids=candidates) for it in (path, version))
+    for name in ("scores", "ratings", "likes"):
+        np.testing.assert_array_equal(one[name][:, 1:], other[name][:, 1:])
+        assert (one[name][:, 0] == LOWEST).all()
+        assert ((other[name][:, 0] > LOWEST) == (np.array(WHERE) == "films")).all()
+    texts = {**asked, "texts": [["", "花样 年华"]] * 5}
+    for signature, inputs in (("interests", asked), ("interests_with_texts", texts)):
+        answers = [runtime.run(one, signature, **inputs) for one in (path, version)]
+        np.testing.assert_array_equal(answers[0]["labels"], answers[1]["labels"])
+        np.testing.assert_array_equal(answers[0]["scores"], answers[1]["scores"])
 
 
 def _by_label(answers):

@@ -65,4 +65,6 @@ def _served_items(version: Path) -> np.ndarray:
 
 def _places(version: Path) -> int:
     """How many items the answers of a version have."""
-    return signatures_of(version)["retrieve"].outputs["item_ids"].tensor_shape.dim[1].size
+    signatures = signatures_of(version)
+    answer = signatures.get("retrieve") or signatures["recommend"]  # a model with scenarios has no `retrieve`
+    return answer.outputs["item_ids"].tensor_shape.dim[1].size
