@@ -19,8 +19,8 @@ from tfllmrec.evaluation.report import Scores, best_first, headline
 Curves = Mapping[str, Mapping[str, Sequence[float]]]
 """For every trained model its `History.history`."""
 
-_ACCENT, _MUTED, _INK, _FAINT = "#1f6f8b", "#c3ccd3", "#2b3238", "#e6eaed"
-_LINES = (_ACCENT, "#d98032", "#6b8f4e", "#8a6bab", "#b5536b", "#7a7f85")
+ACCENT, MUTED, _INK, _FAINT = "#1f6f8b", "#c3ccd3", "#2b3238", "#e6eaed"
+_LINES = (ACCENT, "#d98032", "#6b8f4e", "#8a6bab", "#b5536b", "#7a7f85")
 _FEWEST_ROWS = 5  # fewer bars leave room rather than grow fat
 _CHINESE_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei")
 
@@ -36,7 +36,7 @@ def plot_report(path: str | Path, curves: Curves, models: Scores) -> None:
         models: metrics of every model; bars show the first metric.
     """
     # Draws on a Figure of its own: no backend is chosen and no state of pyplot's is touched.
-    with mpl.rc_context(_style()), warnings.catch_warnings():
+    with mpl.rc_context(style()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # no font has it: boxes, not noise
         figure = Figure(figsize=(11, max(5.0, 1.6 + 0.42 * len(models))), dpi=150, layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.1], wspace=0.06)
@@ -88,9 +88,9 @@ def _draw_bars(axes: Axes, models: Scores) -> None:
     """Horizontal bars, best on top and highlighted, each with its value."""
     metric, names = headline(models), best_first(models)
     values = [models[name][metric] for name in names]
-    bars = axes.barh(names, values, height=0.56, color=[_ACCENT, *[_MUTED] * (len(names) - 1)])
+    bars = axes.barh(names, values, height=0.56, color=[ACCENT, *[MUTED] * (len(names) - 1)])
     labels = axes.bar_label(bars, fmt="%.4f", padding=5)
-    labels[0].set(color=_ACCENT, weight="bold")
+    labels[0].set(color=ACCENT, weight="bold")
     axes.set_ylim(max(len(names), _FEWEST_ROWS) - 0.5, -0.5)
     axes.set_title(f"Test {metric}")
     axes.margins(x=0.14)
@@ -100,8 +100,8 @@ def _draw_bars(axes: Axes, models: Scores) -> None:
     axes.set_xticks([])
 
 
-def _style() -> dict[Any, Any]:
-    """Settings of the picture; only fonts that are there, for matplotlib logs each one that is not."""
+def style() -> dict[Any, Any]:
+    """Matplotlib settings of all our pictures; only fonts that are there, for matplotlib logs each one that is not."""
     present = set(font_manager.get_font_names())
     return {
         "font.family": ["DejaVu Sans", *[font for font in _CHINESE_FONTS if font in present]],
@@ -114,7 +114,7 @@ def _style() -> dict[Any, Any]:
         "axes.titlesize": 12,
         "axes.titleweight": "bold",
         "axes.titlepad": 10,
-        "axes.edgecolor": _MUTED,
+        "axes.edgecolor": MUTED,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
