@@ -1,6 +1,7 @@
 """Are several tasks learnt together as good as each alone, and in what time?
 
     python benchmarks/joint.py --data ml-latest-small
+    python benchmarks/joint.py --data ml-latest-small --weight 0.3 --set epochs=4 --tag time    # on a quiet machine
 
 A seeded tenth of the training part's ratings is kept back; that they happened stays known. `multi_task` is fitted on
 both tasks with several weights of the ratings, and on each task alone: the same class, the same options. Chosen by the
@@ -71,7 +72,8 @@ def main() -> None:
     name = Path(arguments.data).name
     result: dict[str, Any] = {"benchmark": "joint", "data": name} | data.summary()
     result |= {name: _told(fit, fits, arguments.task, hidden) for name, fit in fits.items()}
-    report(result | {"options": options}, f"joint-{name}" if arguments.record else None)
+    record = "-".join(filter(None, ["joint", name, arguments.tag]))
+    report(result | {"options": options}, record if arguments.record else None)
 
 
 def _fit(tasks: str, options: dict[str, Any], split: Split, hidden: HiddenRatings) -> Fit:
@@ -134,6 +136,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of all fits")
     parser.add_argument("--draw", type=int, default=0, help="seed of the ratings kept back")
     parser.add_argument("--min-item-interactions", type=int, default=5)
+    parser.add_argument("--tag", default="", help="ends the name of the result file")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     return parser.parse_args()
 
