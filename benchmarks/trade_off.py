@@ -44,8 +44,8 @@ def plot(result: dict[str, Any], path: Path) -> None:
         points = np.array([[told["rmse"], told["ndcg@10"]] for told in joint.values()])
         axes.plot(*points.T, color=ACCENT, alpha=0.4, zorder=2)
         for (name, told), (x, y) in zip(joint.items(), points, strict=True):
-            bars: dict[str, Any] = {"xerr": _rmse_bars(told, rated), "yerr": _bars(told["ndcg_gain"]), "elinewidth": 1.2}
-            axes.errorbar(x, y, fmt="o", color=ACCENT, **bars)
+            of_rmse, of_ndcg = _rmse_bars(told, rated), _bars(told["ndcg_gain"])
+            axes.errorbar(x, y, xerr=of_rmse, yerr=of_ndcg, fmt="o", color=ACCENT, elinewidth=1.2)
             axes.annotate(name, (x, y), xytext=(7, 7), textcoords="offset points", color=ACCENT, weight="bold")
         axes.set(xlabel="error of hidden ratings (RMSE)", ylabel="test ndcg@10")
         axes.set_title(f"{result['data']}: the weight of ratings beside the next item")
