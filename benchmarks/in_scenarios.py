@@ -2,8 +2,20 @@
 
 import numpy as np
 
-from tfllmrec.data import Dataset, Targets
+from tfllmrec.data import Dataset, Targets, load
 from tfllmrec.data.scenarios import Scenarios
+
+_FIRST_NEW_YEAR = 1980
+
+
+def load_scenarios(name: str) -> Dataset:
+    """Data with scenarios, by folder; of the demo data, classics and new films are two."""
+    if name != "demo":
+        return load(name, positions=True)
+    data = load(name)
+    years = data.items["title"].str.extract(r"\((\d{4})\)\s*$")[0].astype(float)
+    where = np.where(years < _FIRST_NEW_YEAR, "classics", "new")[data.item_indices - 1]
+    return Dataset.from_frames(data.interactions.assign(scenario=where), data.items)
 
 
 def scenarios_of(data: Dataset) -> Scenarios:

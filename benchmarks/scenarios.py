@@ -19,9 +19,9 @@ quiet_tensorflow()
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from common import options_of, progress, report  # noqa: E402
-from in_scenarios import by_scenario, mean_weights, scenarios_of, where_asked  # noqa: E402
+from in_scenarios import by_scenario, load_scenarios, mean_weights, scenarios_of, where_asked  # noqa: E402
 
-from tfllmrec.data import Dataset, Split, load  # noqa: E402
+from tfllmrec.data import Dataset, Split  # noqa: E402
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
@@ -30,7 +30,7 @@ from tfllmrec.recommenders import MultiTask  # noqa: E402
 
 def main() -> None:
     arguments = _arguments()
-    data = load(arguments.data, positions=True)
+    data = load_scenarios(arguments.data)
     options = options_of(arguments.set)
     name = Path(arguments.data).name
     result: dict[str, Any] = {"benchmark": "scenarios", "data": name} | data.summary()
