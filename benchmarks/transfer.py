@@ -7,10 +7,9 @@
 A seeded half of the users with two scenarios or more lose all of a seeded one, in training and in what the model reads,
 and are asked for what they had there, among that scenario's items. `multi_task` is fitted on the rest, leave-one-out by
 user and scenario, chosen by the validation targets; lost items and test targets are read once a fit. Prints one JSON
-line: recall@10 of what was lost, beside its scenario's popularity; ndcg@10 of the test targets by scenario, and what the
-other tasks come to; all as means over seeds. Of the popularity with ties against it, and with ties shared. `--ablation`
-fits every way of sharing experts with and without transfer, with the intervals of the differences to the last one. The
-demo data has its films in two scenarios: classics from before 1980, and new ones.
+line: recall@10 of what was lost, beside its scenario's popularity; ndcg@10 of the test targets by scenario, and what
+the other tasks come to; all as means over seeds. Popularity has ties against it, and shared. `--ablation` fits every
+way of sharing experts with and without transfer, with the intervals of the differences to the last one. The demo data has its films in two scenarios: classics from before 1980, and new ones.
 """
 
 import argparse
