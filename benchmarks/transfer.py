@@ -9,7 +9,8 @@ and are asked for what they had there, among that scenario's items. `multi_task`
 user and scenario, chosen by the validation targets; lost items and test targets are read once a fit. Prints one JSON
 line: recall@10 of what was lost, beside its scenario's popularity; ndcg@10 of the test targets by scenario, and what
 the other tasks come to; all as means over seeds. Popularity has ties against it, and shared. `--ablation` fits every
-way of sharing experts with and without transfer, with the intervals of the differences to the last one. The demo data has its films in two scenarios: classics from before 1980, and new ones.
+way of sharing experts with and without transfer, with the intervals of the differences to the last one. The
+demo data has its films in two scenarios: classics from before 1980, and new ones.
 """
 
 import argparse
