@@ -14,6 +14,7 @@ demo data has its films in two scenarios: classics from before 1980, and new one
 """
 
 import argparse
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -53,7 +54,7 @@ def main() -> None:
     result |= {"asked": len(missing.targets), "test_targets": len(split.test)}
     against, shared = _popular(split.train, missing.targets)
     result |= {"popularity": round(float(against.mean()), 5), "popularity_ties_shared": round(float(shared.mean()), 5)}
-    variants = _variants() if arguments.ablation else {"multi_task": {}}
+    variants = {"multi_task": {}} if arguments.ablation is None else _variants(arguments.ablation or get_args(Sharing))
     found = {
         variant: _mean([_find(split, missing, options | more | {"seed": seed}) for seed in arguments.seed])
         for variant, more in variants.items()
@@ -68,9 +69,9 @@ def main() -> None:
     )
 
 
-def _variants() -> dict[str, dict[str, Any]]:
+def _variants(ways: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Ways of sharing experts, without and with transfer."""
-    every = product(get_args(Sharing), (False, True))
+    every = product(ways, (False, True))
     return {
         f"{sharing}, {'with' if transfer else 'without'} transfer": {"sharing": sharing, "transfer": transfer}
         for sharing, transfer in every
@@ -134,7 +135,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", default="demo", help="a folder whose interactions have scenarios, or demo")
     parser.add_argument("--seed", nargs="*", type=int, default=[0])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of all fits")
-    parser.add_argument("--ablation", action="store_true", help="every way of sharing, with and without transfer")
+    parser.add_argument(
+        "--ablation",
+        nargs="*",
+        choices=get_args(Sharing),
+        help="these ways of sharing, or all, with and without transfer",
+    )
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     return parser.parse_args()
 
