@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tfllmrec.data import Dataset, load
+from tfllmrec.evaluation.bootstrap import Interval
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("tfllmrec", "tensorflow", "keras", "tensorflow-recommenders", "numpy")
@@ -50,6 +51,11 @@ def report(result: dict[str, Any], record: str | None = None) -> None:
 def options_of(assignments: Sequence[str]) -> dict[str, Any]:
     """Options of a family as the command line has them, KEY=VALUE."""
     return dict(assignment.split("=", 1) for assignment in assignments)
+
+
+def rounded_interval(interval: Interval) -> list[float]:
+    """A mean difference, and its lower and upper bound, as a result has them."""
+    return [round(value, 5) for value in (interval.mean, interval.low, interval.high)]
 
 
 def rounded(metrics: dict[str, float]) -> dict[str, float]:

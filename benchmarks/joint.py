@@ -19,15 +19,15 @@ from tfllmrec.quiet import quiet_tensorflow
 
 quiet_tensorflow()
 
-import keras  # noqa: E402
 import numpy as np  # noqa: E402
-from common import Seconds, options_of, progress, report  # noqa: E402
+from common import Seconds, options_of, progress, report, rounded_interval  # noqa: E402
 
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.data.rating_splits import HiddenRatings, hidden_ratings  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
 from tfllmrec.recommenders import MultiTask  # noqa: E402
+from tfllmrec.training.progress import EpochSeconds  # noqa: E402
 
 
 class Fit(NamedTuple):
@@ -39,24 +39,18 @@ class Fit(NamedTuple):
     seconds: Seconds
 
 
-class EpochCost(keras.callbacks.Callback):
-    """Takes the time of every epoch, validation included."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._epochs: list[Seconds] = []
+class EpochCost(EpochSeconds):
+    """Adds `cpu_seconds` to the logs of every epoch as well."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start the clocks."""
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        """Start both clocks."""
+        super().on_epoch_begin(epoch, logs)
+        self._cpu = time.process_time()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Stop them."""
-        self._epochs.append(Seconds(time.perf_counter() - self._wall, time.process_time() - self._cpu))
-
-    def median(self) -> Seconds:
-        """Of the epochs after the first, which traces."""
-        return Seconds(*np.median(self._epochs[1:], axis=0).tolist())
+        super().on_epoch_end(epoch, logs)
+        logs["cpu_seconds"] = time.process_time() - self._cpu
 
 
 def main() -> None:
@@ -77,15 +71,14 @@ def main() -> None:
 
 
 def _fit(tasks: str, options: dict[str, Any], split: Split, hidden: HiddenRatings) -> Fit:
-    cost = EpochCost()
     model = MultiTask(tasks=tasks, **options)
-    model.fit(hidden.data, split.validation, callbacks=[cost], verbose=0)
+    model.fit(hidden.data, split.validation, callbacks=[EpochCost()], verbose=0)
     ranked, rated = model.config.tasks != ("rating",), "rating" in model.config.tasks
     fit = Fit(
         max(model.history["val_ndcg@10"]) if ranked else None,
         ndcg(model.rank(split.test).ranks, 10) if ranked else None,
         model.expected_ratings(hidden.targets) if rated else None,
-        cost.median(),
+        Seconds(*(float(np.median(model.history[clock][1:])) for clock in ("seconds", "cpu_seconds"))),
     )
     progress(f"{tasks} {options}: {_figures(fit, hidden)}")
     return fit
@@ -115,12 +108,11 @@ def _told(fit: Fit, fits: dict[str, Fit], task: str, hidden: HiddenRatings) -> d
     alone = fits[task].gains
     if fit.gains is None or fit.ratings is None or alone is None:
         return told
-    ranking = difference(fit.gains, alone)
     errors = difference(_squared_errors(fit, hidden), _squared_errors(fits["rating"], hidden))
     wall, cpu = np.max([fits[task].seconds, fits["rating"].seconds], axis=0)
     return told | {
-        "ndcg_gain": [round(one, 5) for one in (ranking.mean, ranking.low, ranking.high)],
-        "squared_error_gain": [round(one, 5) for one in (errors.mean, errors.low, errors.high)],
+        "ndcg_gain": rounded_interval(difference(fit.gains, alone)),
+        "squared_error_gain": rounded_interval(errors),
         "time_of_slowest": round(fit.seconds.wall / wall, 2),
         "cpu_time_of_slowest": round(fit.seconds.cpu / cpu, 2),
     }

@@ -18,7 +18,7 @@ quiet_tensorflow()
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from common import options_of, progress, report  # noqa: E402
+from common import options_of, progress, report, rounded_interval  # noqa: E402
 from in_scenarios import by_scenario, load_scenarios, mean_weights, scenarios_of, where_asked  # noqa: E402
 
 from tfllmrec.data import Dataset, Split  # noqa: E402
@@ -52,7 +52,7 @@ def _together_and_apart(data: Dataset, together: dict[str, str], apart: dict[str
     return {
         "together": by_scenario(names, where, joint),
         "apart": by_scenario(names, where, alone),
-        "gain": [round(one, 5) for one in (gain.mean, gain.low, gain.high)],
+        "gain": rounded_interval(gain),
     }
 
 

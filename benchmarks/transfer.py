@@ -24,7 +24,7 @@ from tfllmrec.quiet import quiet_tensorflow
 quiet_tensorflow()
 
 import numpy as np  # noqa: E402
-from common import options_of, progress, report, rounded  # noqa: E402
+from common import options_of, progress, report, rounded, rounded_interval  # noqa: E402
 from in_scenarios import by_scenario, load_scenarios, mean_weights, scenarios_of, where_asked  # noqa: E402
 
 from tfllmrec.data import Dataset, Split, Targets  # noqa: E402
@@ -98,7 +98,7 @@ def _told(found: Found, popular: np.ndarray, names: np.ndarray, where: np.ndarra
     return {
         "recall@10": round(float(found.lost.mean()), 5),
         "times_popularity": round(float(found.lost.mean() / popular.mean()), 3),
-        "gain": _interval(found.lost, popular),
+        "gain": rounded_interval(difference(found.lost, popular)),
         "ndcg@10": by_scenario(names, where, found.kept),
         **rounded(found.tasks),
     }
@@ -107,15 +107,9 @@ def _told(found: Found, popular: np.ndarray, names: np.ndarray, where: np.ndarra
 def _beside(one: Found, other: Found, where: np.ndarray) -> dict[str, Any]:
     weights = mean_weights(where)
     return {
-        "recall@10_beside_last": _interval(one.lost, other.lost),
-        "ndcg@10_beside_last": _interval(one.kept * weights, other.kept * weights),
+        "recall@10_beside_last": rounded_interval(difference(one.lost, other.lost)),
+        "ndcg@10_beside_last": rounded_interval(difference(one.kept * weights, other.kept * weights)),
     }
-
-
-def _interval(one: np.ndarray, other: np.ndarray) -> list[float]:
-    """The mean difference, and its lower and upper bound."""
-    gain = difference(one, other)
-    return [round(value, 5) for value in (gain.mean, gain.low, gain.high)]
 
 
 def _popular(train: Dataset, targets: Targets) -> tuple[np.ndarray, np.ndarray]:

@@ -103,6 +103,7 @@ def test_ratings_and_likes(fitted: MultiTask, data: Dataset) -> None:
     assert np.sqrt(np.mean((expected - split.test.ratings) ** 2)) < 0.5
     asked = {"user": split.test.users, "history": split.test.histories.newest(10), "scenario": split.test.scenarios}
     told = fitted.others["candidates"]({**asked, "candidates": split.test.items[:, None]})
+    np.testing.assert_allclose(fitted.like_chances(split.test), told["likes"][:, 0], rtol=1e-6)
     assert (told["likes"][:, 0].numpy() > 0.5).tolist() == (split.test.ratings > 4).tolist()
 
 
@@ -175,6 +176,8 @@ def test_one_task_is_the_same_class(data: Dataset) -> None:
     assert table["score"].between(3.5, 6).all()
     with pytest.raises(InputError, match="learnt rating; interests is none of them"):
         model.interests(["u1"], scenarios=["films"])
+    with pytest.raises(InputError, match="learnt rating; like is none of them"):
+        model.like_chances(split.test)
 
 
 def test_missing_ratings_train_the_rest_and_weights_are_learnt(data: Dataset) -> None:

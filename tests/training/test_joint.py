@@ -64,6 +64,12 @@ def test_only_what_was_learnt_and_what_the_targets_tell(data, targets):
     assert task_scores(model("like", "rating", "interests"), data, few) == {}
 
 
+def test_likes_that_events_told_are_not_held_against_ratings(data, targets):
+    told = Dataset.from_frames(data.interactions.assign(event="bought"), data.items)
+    assert task_scores(model("like"), told, targets) == {}
+    assert task_scores(model("like"), data, targets).keys() == {"like"}
+
+
 def test_the_report_has_the_experts_as_rows(data, targets):
     found = joint_report(model("next_item"), data, targets)
     assert found["experts"] == [{"scenario": "", "task": "next_item", "expert": "shared 1", "share": 1.0}]

@@ -60,7 +60,9 @@ def quickstart(out: Path, console: Console) -> None:
         models, intervals = _compare(fitted, split)
         shown = {name: {key: scores[key] for key in _SHOWN_METRICS} for name, scores in models.items()}
         console.print(Padding(score_table(shown, intervals, _REFERENCE), (1, 0, 0, 0)))
-        joint = _tell_joint(fitted["multi_task"], data, split, console)
+        model = fitted["multi_task"]
+        assert isinstance(model, MultiTask), "who learns several tasks"
+        joint = _tell_joint(model, data, split, console)
         with _timed(seconds, "cold"):
             cold = _compare_cold(fitted, data, console)
         console.print(cold_table(cold))
@@ -69,7 +71,7 @@ def quickstart(out: Path, console: Console) -> None:
         user = int(np.flatnonzero(split.train.histories.lengths >= _FILMS_READ)[0])
         with _timed(seconds, "serve"):
             ask_for_a_user(versions["two_tower"], split.train, user, console)
-        joint |= {"interests": _tell_interests(fitted["multi_task"], split.train, user, console)}
+        joint |= {"interests": _tell_interests(model, split.train, user, console)}
         with _timed(seconds, "what_if"):
             ask_what_if(versions["next_item"], data, console)
     parts = {"joint": joint, "cold": cold}
@@ -121,18 +123,16 @@ def _compare(fitted: dict[str, Recommender], split: Split) -> tuple[dict, dict]:
     return models, {name: difference(gains[name], gains[_REFERENCE]) for name in others}
 
 
-def _tell_joint(model: Recommender, data: Dataset, split: Split, console: Console) -> dict[str, Any]:
+def _tell_joint(model: MultiTask, data: Dataset, split: Split, console: Console) -> dict[str, Any]:
     """The tasks that were learnt together, and which experts they listen to."""
-    assert isinstance(model, MultiTask), "who learns several tasks"
     joint = joint_report(model, data, split.test)
     console.print("The tasks of multi_task, and how much each listens to every expert", style="bold")
     console.print(joint_table(joint))
     return joint
 
 
-def _tell_interests(model: Recommender, data: Dataset, user: int, console: Console) -> dict[str, Any]:
+def _tell_interests(model: MultiTask, data: Dataset, user: int, console: Console) -> dict[str, Any]:
     """What a user's next films are likely to be about."""
-    assert isinstance(model, MultiTask), "who learns interests"
     user_id = str(data.user_vocabulary.tokens[user])
     table = model.interests([user_id])
     profile: dict[str, float] = dict(zip(table["label"], table["score"], strict=True))

@@ -35,12 +35,12 @@ def task_scores(model: MultiTask, data: Dataset, targets: Targets) -> dict[str, 
     Returns:
         {"rating": {"rmse"}, "like": {"auc"}, "interests": {"auc"}}, of these what the model learnt. Areas under the ROC
         curve are over targets; that of interests is the mean over labels that ten targets have. A task that the
-        targets say too little of is left out.
+        targets say too little of is left out, as are likes that events told: targets have ratings alone.
     """
     rated, found = targets.rated(), {}
     if "rating" in model.config.tasks and len(rated):
         found["rating"] = {"rmse": rmse(model.expected_ratings(rated), _ratings(rated))}
-    if "like" in model.config.tasks and len(rated):
+    if "like" in model.config.tasks and len(rated) and "event" not in data.interactions:
         liked = _ratings(rated) >= model.config.liked_from
         found["like"] = _auc(model.like_chances(rated)[:, None], liked[:, None])
     if "interests" in model.config.tasks:
