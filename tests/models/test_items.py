@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.models.items import ItemEmbedding, tables_once
 
 ITEMS, DIM, WIDTH = 6, 4, 3
 TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))
@@ -132,3 +132,26 @@ def test_how_far_vectors_spread_at_the_start() -> None:
 def test_content_takes_some() -> None:
     with pytest.raises(ValueError, match="with_content: give tokens, vectors, or both"):
         ItemEmbedding.with_content(DIM)
+
+
+def test_tables_are_made_once_with_the_same_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = ItemEmbedding.with_content(DIM, tokens=TOKENS, vectors=VECTORS)
+    made = []
+    table = layer.table
+    monkeypatch.setattr(layer, "table", lambda training: made.append(training) or table(training))
+
+    def gradients() -> list[np.ndarray]:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(ASKED, training=True)) + tf.reduce_sum(layer(ASKED[0], training=True) ** 2)
+        return [np.array(tf.convert_to_tensor(part)) for part in tape.gradient(loss, layer.trainable_weights)]
+
+    apart = gradients()
+    with tables_once():
+        together = gradients()
+        layer(ASKED)  # one for serving is another
+    assert made == [True, True, True, False]
+    for one, other in zip(apart, together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    layer.own.assign_add(tf.ones_like(layer.own))
+    with tables_once():
+        np.testing.assert_array_equal(layer(ASKED), tf.gather(table(), ASKED))  # nothing is left of the one before

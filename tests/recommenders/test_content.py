@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from tfllmrec.content.tokens import token_matrix, token_vocabulary
 from tfllmrec.content.vectors import vector_matrix
 from tfllmrec.data import Checkerboard, Dataset
 from tfllmrec.errors import InputError
+from tfllmrec.models.items import ItemEmbedding
 from tfllmrec.recommenders import Recommender, load
 
 Make = Callable[..., Recommender]
@@ -72,6 +74,22 @@ def test_options_reach_the_items(name: str, make: Make, pictured: Dataset) -> No
     assert (items.token_std, items.id_dropout, items.modality_dropout) == (0.3, 0.4, 0.2)
     items = make(name, content=False, epochs=1).fit(pictured, verbose=0).model.get_layer("items")
     assert [weight.name for weight in items.weights] == ["own"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "multi_task"])
+def test_a_training_step_makes_one_table_of_items(
+    name: str, make: Make, pictured: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, table = [], ItemEmbedding.table
+
+    def counted(layer: ItemEmbedding, training: bool = False) -> tf.Tensor:
+        if training:
+            steps.append(tf.compat.v1.get_default_graph())
+        return table(layer, training)
+
+    monkeypatch.setattr(ItemEmbedding, "table", counted)
+    make(name, epochs=1).fit(pictured, verbose=0)
+    assert steps and len(steps) == len(set(steps))
 
 
 @FAMILIES

@@ -1,6 +1,8 @@
 """What an item is to a model: a vector of its own, and what its content adds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Self
 
 import keras
@@ -11,6 +13,20 @@ import tensorflow as tf
 from tfllmrec.models.fusion import fusion
 
 _OPTIONS = ("token_std", "id_dropout", "modality_dropout")
+_tables: ContextVar[dict[tuple[int, bool], tf.Tensor] | None] = ContextVar("tables", default=None)
+
+
+@contextmanager
+def tables_once() -> Iterator[None]:
+    """Within it every `ItemEmbedding` makes its table of all items once, however often it is called.
+
+    For a training step: histories and candidates are read from one table, with one gradient for its tokens.
+    """
+    outside = _tables.set({})
+    try:
+        yield
+    finally:
+        _tables.reset(outside)
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -28,8 +44,9 @@ class ItemEmbedding(keras.layers.Layer):
         token_uses: tokens of all items together.
         token_std: standard deviation of the token vectors at the start.
         vector_widths: names of the modalities, and how wide their vectors are.
-        id_dropout: chance of an item to be without its own vector in a training step, so that content comes to
-            answer for items that have none (Volkovs et al., 2017, NIPS). For items with content only.
+        id_dropout: chance of an item to be without its own vector in training, so that content comes to answer for
+            items that have none (Volkovs et al., 2017, NIPS): drawn for every table, see `tables_once`. For items with
+            content only.
         modality_dropout: see `tfllmrec.models.fusion.Gate`.
     """
 
@@ -129,9 +146,18 @@ class ItemEmbedding(keras.layers.Layer):
     def call(self, items: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See the class."""
         if self.token_count or self.vector_widths:
-            return tf.gather(self.table(training), items)
+            return tf.gather(self._table_once(training), items)
         vectors = gather_summing(self.own, items)
         return tf.where(tf.cast(items, tf.bool)[..., None], vectors, 0.0)  # spares a copy of a large table
+
+    def _table_once(self, training: bool) -> tf.Tensor:
+        tables = _tables.get()
+        if tables is None:
+            return self.table(training)
+        key = id(self), bool(training)
+        if key not in tables:
+            tables[key] = self.table(training)
+        return tables[key]
 
     def table(self, training: bool = False) -> tf.Tensor:
         """The vectors of all items, float32 [items + 1, dim]."""

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from tfllmrec.tasks.next_item import items_behind
 from tfllmrec.tasks.parts import Part, Positions, labels_ahead
+from tfllmrec.tasks.task import StepModel
 
 
-class MultiTaskModel(keras.Model):
+class MultiTaskModel(StepModel):
     """Trains a `tfllmrec.models.multi_task.multi_task_model` on all its tasks at once.
 
     Batches are `({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], ...})`, see

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfllmrec.models.items import tables_once
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 
 
@@ -49,7 +50,16 @@ class Task:
         return loss / tf.cast(tf.shape(examples)[0], loss.dtype)
 
 
-class TaskModel(keras.Model):
+class StepModel(keras.Model):
+    """A model that makes the table of item vectors once a training step; see `tfllmrec.models.items.tables_once`."""
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Keras's own."""
+        with tables_once():
+            return super().train_step(data)
+
+
+class TaskModel(StepModel):
     """A model that trains under a task: its loss is the task's, and the task's metrics are in the `fit` logs.
 
     A subclass says what the task is asked (`task_loss`).
