@@ -88,7 +88,9 @@ def _train(bert: Bert, texts: list[str], epochs: int, seed: int, *, verbose: boo
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
+        jit_compile=False,  # XLA would compile it for every length of text
     )
+    model.optimizer.build(model.trainable_variables)  # made in the first step, they would have it traced twice
     steps = math.ceil(len(ids) / _BATCH)
     whole, real = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)
     inputs = dict.fromkeys(("token_ids", "segment_ids", "padding_mask", "mask_positions"), whole)

@@ -65,7 +65,6 @@ class Backup(keras.callbacks.Callback):
         self.epoch = epoch + 1
 
     def _variables(self) -> list[Any]:
-        self.model.optimizer.build(self.model.trainable_variables)
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _write(self) -> None:

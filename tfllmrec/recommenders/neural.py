@@ -105,6 +105,7 @@ class NeuralRecommender(Recommender):
         done = kept.epoch if kept else 0
         batches = self._batches(train, done)
         trainer.compile(self._optimizer(len(batches)), jit_compile=False)
+        trainer.optimizer.build(trainer.trainable_variables)  # made in the first step, they would have it traced twice
         logs = trainer.fit(
             batches,
             epochs=config.epochs,
