@@ -11,16 +11,20 @@ from tfllmrec.content.pretrained import Bert
 from tfllmrec.data import Checkerboard, checkerboard
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+for threads in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):  # as many processes as cores; further threads would wait
+    os.environ.setdefault(threads, "1")
+
+TOGETHER = ("tests/export/", "tests/serving/")
 
 
 class InOneProcess(LoadScopeScheduling):
-    """Tests that share what is dear to make run in one process: a file, all exports (of the same fits), a tutorial."""
+    """Tests that share what is dear to make run in one process: a file, exports, what is served, a tutorial."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::")[0]
         if path.startswith("tests/tutorials/"):
             return nodeid
-        return "exports" if path.startswith("tests/export/") else path
+        return next((folder for folder in TOGETHER if path.startswith(folder)), path)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InOneProcess:
@@ -30,7 +34,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InOnePr
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, lest one process waits for the other at the end."""
-    items.sort(key=lambda item: item.path.parent.name not in ("tutorials", "export"))
+    longest = ("export", "serving", "tutorials")
+    items.sort(key=lambda item: (longest.index(name) if (name := item.path.parent.name) in longest else len(longest)))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Exports in bfloat16: smaller, near the answers of float32 in the C++ runtime, the recommender as it was."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -239,10 +240,11 @@ def test_another_precision(data, tmp_path, precision):
 # ---- together with other options
 
 
-def test_a_refresh_keeps_the_precision(runtime, data, wide, tmp_path):
-    ranker = FAMILIES["bert_ranker"](history_length=4, **wide["bert_ranker"]).fit(data, verbose=0)
-    versions = [export(ranker, tmp_path, precision="bfloat16")]
-    versions.append(refresh(ranker, tmp_path, pd.DataFrame({"item_id": ["new"], "title": ["Title of item9"]})))
+@pytest.mark.parametrize("exported", ["bert_ranker"], indirect=True)
+def test_a_refresh_keeps_the_precision(runtime, exported, tmp_path):
+    shutil.copytree(exported.half, tmp_path / "1")
+    new = pd.DataFrame({"item_id": ["new"], "title": ["Title of item9"]})
+    versions = [tmp_path / "1", refresh(exported.recommender, tmp_path, new)]
     assert tf.bfloat16 in {dtype for dtype, _ in stored(versions[1]).values()}
     for name in ("rank", "rank_texts"):
         before, after = (runtime.run(version, name, **ASKED[name])["scores"] for version in versions)
