@@ -35,7 +35,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> InOnePr
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first, lest one process waits for the other at the end."""
     longest = ("export", "serving", "tutorials")
-    items.sort(key=lambda item: (longest.index(name) if (name := item.path.parent.name) in longest else len(longest)))
+    items.sort(key=lambda item: longest.index(name) if (name := item.path.parent.name) in longest else len(longest))
 
 
 @pytest.fixture(scope="session")

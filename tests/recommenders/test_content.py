@@ -89,7 +89,8 @@ def test_a_training_step_makes_one_table_of_items(
 
     monkeypatch.setattr(ItemEmbedding, "table", counted)
     make(name, epochs=1).fit(pictured, verbose=0)
-    assert steps and len(steps) == len(set(steps))
+    assert steps
+    assert len(steps) == len(set(steps))
 
 
 @FAMILIES
