@@ -1,5 +1,6 @@
 """Exports in bfloat16: smaller, near the answers of float32 in the C++ runtime, the recommender as it was."""
 
+import functools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,18 +64,26 @@ def wide(tiny_bert, tmp_path_factory):
         "next_item": {"dim": 384, "units": 8, "epochs": 1},
         "bert_ranker": ranker,
         "cross_encoder": {**lists, "list_size": 4, "text_length": 12, "title_length": 6, "history_tokens": 20},
-        "cascade": {
-            "retrievers": "markov_chain,two_tower",
-            "candidates": 6,
-            "ranked": 6,
-            "parts": {"two_tower": towers, "bert_ranker": ranker},
-        },
     }
 
 
+@pytest.fixture(scope="module")
+def fitted(data, wide):
+    """A family by name, fitted once; the cascade is of others."""
+
+    @functools.cache
+    def fitted(name):
+        if name == "cascade":
+            retrievers = [fitted("markov_chain"), fitted("two_tower")]
+            return FAMILIES[name].of(retrievers, fitted("bert_ranker"), candidates=6, ranked=6)
+        return FAMILIES[name](history_length=4, **wide.get(name, {})).fit(data, verbose=0)
+
+    return fitted
+
+
 @pytest.fixture(scope="module", params=["two_tower", "next_item", *sorted(WITH_BERT)])
-def exported(request, data, wide, tmp_path_factory):
-    recommender = FAMILIES[request.param](history_length=4, **wide[request.param]).fit(data, verbose=0)
+def exported(request, fitted, tmp_path_factory):
+    recommender = fitted(request.param)
     before, folder = state_of(recommender), tmp_path_factory.mktemp(request.param)
     return Exported(recommender, before, export(recommender, folder), export(recommender, folder, precision="bfloat16"))
 
