@@ -1,6 +1,6 @@
 """Is one model for several scenarios as good as one for each?
 
-    python benchmarks/scenarios.py --data FOLDER --set dim=64 units=64 epochs=6 --apart epochs=18
+    python benchmarks/scenarios.py --data FOLDER --set dim=64 units=64 epochs=18 precision=bfloat16
 
 Leave-one-out by user and scenario, a scenario's items ranked, seen ones filtered; chosen by the validation targets,
 test targets read once a fit. `multi_task` is fitted on all scenarios together, and on each alone with the same options
