@@ -155,3 +155,12 @@ def test_tables_are_made_once_with_the_same_gradients(monkeypatch: pytest.Monkey
     layer.own.assign_add(tf.ones_like(layer.own))
     with tables_once():
         np.testing.assert_array_equal(layer(ASKED), tf.gather(table(), ASKED))  # nothing is left of the one before
+
+
+@pytest.mark.parametrize("dropout", ["id_dropout", "modality_dropout"])
+def test_what_is_dropped_is_drawn_anew_within_a_step(dropout: str) -> None:
+    layer = ItemEmbedding.with_content(DIM, tokens=TOKENS, vectors=VECTORS, **{dropout: 0.5})
+    everything = np.arange(1, ITEMS + 1)
+    with tables_once():
+        read = [layer(everything, training=True).numpy() for _ in range(8)]
+    assert len({one.tobytes() for one in read}) > 1

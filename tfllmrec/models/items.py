@@ -20,7 +20,8 @@ _tables: ContextVar[dict[tuple[int, bool], tf.Tensor] | None] = ContextVar("tabl
 def tables_once() -> Iterator[None]:
     """Within it every `ItemEmbedding` makes its table of all items once, however often it is called.
 
-    For a training step: histories and candidates are read from one table, with one gradient for its tokens.
+    For a training step: histories and candidates are read from one table, with one gradient for its tokens. What
+    drops ids or modalities in training draws them anew every time, and makes as many tables.
     """
     outside = _tables.set({})
     try:
@@ -44,9 +45,8 @@ class ItemEmbedding(keras.layers.Layer):
         token_uses: tokens of all items together.
         token_std: standard deviation of the token vectors at the start.
         vector_widths: names of the modalities, and how wide their vectors are.
-        id_dropout: chance of an item to be without its own vector in training, so that content comes to answer for
-            items that have none (Volkovs et al., 2017, NIPS): drawn for every table, see `tables_once`. For items with
-            content only.
+        id_dropout: chance of an item to be without its own vector whenever it is read in training, so that content
+            comes to answer for items that have none (Volkovs et al., 2017, NIPS). For items with content only.
         modality_dropout: see `tfllmrec.models.fusion.Gate`.
     """
 
@@ -152,7 +152,7 @@ class ItemEmbedding(keras.layers.Layer):
 
     def _table_once(self, training: bool) -> tf.Tensor:
         tables = _tables.get()
-        if tables is None:
+        if tables is None or (training and (self.id_dropout or self.modality_dropout)):
             return self.table(training)
         key = id(self), bool(training)
         if key not in tables:
