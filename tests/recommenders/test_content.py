@@ -77,7 +77,7 @@ def test_options_reach_the_items(name: str, make: Make, pictured: Dataset) -> No
 
 
 @pytest.mark.parametrize("name", [*NAMES, "multi_task"])
-def test_a_training_step_makes_one_table_of_items(
+def test_a_training_step_is_traced_once_and_makes_one_table_of_items(
     name: str, make: Make, pictured: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps, table = [], ItemEmbedding.table
@@ -91,6 +91,7 @@ def test_a_training_step_makes_one_table_of_items(
     make(name, epochs=1).fit(pictured, verbose=0)
     assert steps
     assert len(steps) == len(set(steps))
+    assert len(steps) == 1  # the step is traced once
 
 
 @FAMILIES
