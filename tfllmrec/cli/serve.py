@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tfllmrec.cli.app import RunFolder, app
+from tfllmrec.cli.versions import published
 from tfllmrec.errors import InputError
 
 
@@ -19,11 +20,11 @@ def export(
         str, typer.Option(help="bfloat16 stores large matrices in half the room, and has BERT compute in it.")
     ] = "float32",
 ) -> None:
-    """Write a run as a SavedModel for TF Serving."""
+    """Write a run as the next version of a model, for TF Serving, and publish it in the folder that the model is in."""
     from tfllmrec.export import export as write
     from tfllmrec.training.runs import Run
 
-    print(write(Run.load(run).recommender, out, version=version, top_k=top_k, precision=precision))
+    published(write(Run.load(run).recommender, out, version=version, top_k=top_k, precision=precision))
 
 
 @app.command()
@@ -32,13 +33,13 @@ def refresh(
     folder: Annotated[Path, typer.Argument(metavar="EXPORT", help="TF Serving's model base path, with a version.")],
     items: Annotated[Path, typer.Option(metavar="FOLDER", help="Where a table of items is, with new ones.")],
 ) -> None:
-    """Add new items to what is served, as a new version and with no training: they are known by their content."""
+    """Add new items to what is served, as the next version and with no training: they are known by their content."""
     from tfllmrec.data.reading import read_items
     from tfllmrec.export import refresh as write
     from tfllmrec.training.runs import Run
 
     table = read_items(items)
-    print(write(Run.load(run).recommender, folder, table))
+    published(write(Run.load(run).recommender, folder, table))
 
 
 @app.command()
