@@ -159,11 +159,12 @@ def test_a_folder_that_is_no_repository_stays_as_it_is(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+WHOSE_LINES = ("tfllmrec.files", "tfllmrec.repository.repository", "tfllmrec.repository.configs")
 WRITES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "os.truncate"}
 
 
 def killed_before(step, change, repository):
-    """Do a change in a process that is killed before its step-th access to the disk."""
+    """Do a change in a process that is killed before its step-th line, or access to the disk."""
     child = os.fork()
     if child:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -171,12 +172,21 @@ def killed_before(step, change, repository):
         return
     steps = iter(range(step))
 
-    def count(event, arguments):
+    def on_access(event, arguments):
         if event in WRITES and next(steps, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def on_line(frame, event, argument):
+        if event == "line":
+            on_access("os.rename", ())
+        return on_line
+
+    def on_call(frame, event, argument):
+        return on_line if frame.f_globals["__name__"] in WHOSE_LINES else None
+
     try:
-        sys.addaudithook(count)
+        sys.addaudithook(on_access)
+        sys.settrace(on_call)
         change(repository)
         os._exit(0)
     except BaseException:
@@ -196,7 +206,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_killed_anywhere(published, exports, monkeypatch, change):
-    """Before its first, second, third ... access to the disk, and begun again after each: the repository is whole."""
+    """Before its first, second, third ... step, and begun again after each: the repository is whole."""
     monkeypatch.setattr(repository, "check_version", check_checksums)  # TensorFlow's threads are not there in a fork
     published.rollback("电影", canary=True)
     if change != "publish":
