@@ -18,7 +18,8 @@ from tfllmrec.export.checksums import check_checksums
 from tfllmrec.export.versions import version_folders
 from tfllmrec.repository import Repository, repository
 from tfllmrec.serving.batching_parameters import BatchingParameters
-from tfllmrec.serving.models import Models, read_config
+from tfllmrec.serving.configuration import read_config
+from tfllmrec.serving.models import Models
 
 
 @pytest.fixture(scope="module")

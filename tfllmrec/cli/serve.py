@@ -53,6 +53,12 @@ def serve(
     model_config_file: Annotated[
         Path | None, typer.Option("--model_config_file", help="Text of a ModelServerConfig: several models, versions.")
     ] = None,
+    file_system_poll_wait_seconds: Annotated[
+        int, typer.Option("--file_system_poll_wait_seconds", min=0, help="How often to look for versions; 0 for once.")
+    ] = 1,
+    model_config_file_poll_wait_seconds: Annotated[
+        int, typer.Option("--model_config_file_poll_wait_seconds", min=0, help="How often to read it; 0 for once.")
+    ] = 0,
     host: Annotated[str, typer.Option("--host", help="Where to listen; 0.0.0.0 for everywhere.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="For gRPC; 0 takes a free one.")] = 8500,
     rest_api_port: Annotated[
@@ -72,7 +78,7 @@ def serve(
         raise InputError("serve: --batching_parameters_file needs --enable_batching")
 
     from tfllmrec.serving.batching_parameters import BatchingParameters
-    from tfllmrec.serving.models import one_model, read_config
+    from tfllmrec.serving.configuration import one_model, read_config
     from tfllmrec.serving.serve import serve as answer
 
     if model_config_file:
@@ -84,4 +90,13 @@ def serve(
         batching = (
             BatchingParameters.from_file(batching_parameters_file) if batching_parameters_file else BatchingParameters()
         )
-    answer(configs, host=host, port=port, rest_api_port=rest_api_port, batching=batching)
+    answer(
+        configs,
+        host=host,
+        port=port,
+        rest_api_port=rest_api_port,
+        batching=batching,
+        model_config_file=model_config_file,
+        file_system_poll_wait_seconds=file_system_poll_wait_seconds,
+        model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
+    )

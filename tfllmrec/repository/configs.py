@@ -9,8 +9,8 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tfllmrec.export.warmup import BATCH_SIZES
 from tfllmrec.serving import batching_parameters
+from tfllmrec.serving.configuration import read_config
 from tfllmrec.serving.messages import declare
-from tfllmrec.serving.models import read_config
 
 MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
 METRICS_PATH = "/monitoring/prometheus/metrics"
