@@ -6,8 +6,8 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_data import GREEDY, ITEMS
 from google.protobuf import text_format
+from made_data import GREEDY, ITEMS
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
