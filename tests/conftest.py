@@ -76,6 +76,8 @@ def quick_ranking(tiny_bert):
 def run(monkeypatch, capsys):
     """Runs the command as a shell would: (exit status, stdout, stderr)."""
 
+    monkeypatch.setattr("tfllmrec.serving.session.without_xla", lambda: None)  # it is for good, and others need it
+
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["tfllmrec", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:

@@ -10,7 +10,7 @@ from tfllmrec.errors import InputError
 
 
 @contextmanager
-def appearing(target: Path) -> Iterator[Path]:
+def appearing(target: Path, within: Path | None = None) -> Iterator[Path]:
     """A folder to write to that becomes `target` in one step at the end; after an error nothing is left.
 
     It is written next to its place, so the renaming stays in one file system, under a name that starts with a
@@ -18,6 +18,7 @@ def appearing(target: Path) -> Iterator[Path]:
 
     Args:
         target: a path that does not exist; missing parents are made, and taken away again after an error.
+        within: where to write it instead, in the same file system.
 
     Raises:
         InputError: the target exists, or its parent cannot be made or written to.
@@ -26,8 +27,9 @@ def appearing(target: Path) -> Iterator[Path]:
     if target.exists():
         raise InputError(f"{target} exists already: choose another path, or remove it first")
     missing = [parent for parent in target.parents if not parent.exists()]  # innermost first
-    hidden = target.parent / f".tmp-{target.name}-{uuid.uuid4().hex[:8]}"
+    hidden = (within or target.parent) / f".tmp-{target.name}-{uuid.uuid4().hex[:8]}"
     try:
+        _make(target.parent)
         _make(hidden)
         yield hidden
         hidden.rename(target)
@@ -41,6 +43,6 @@ def appearing(target: Path) -> Iterator[Path]:
 
 def _make(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder.parent} cannot be written to: {error.strerror}") from error

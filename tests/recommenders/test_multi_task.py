@@ -11,6 +11,8 @@ from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import Cascade, MultiTask, Popularity, load
+from tfllmrec.recommenders.multi_task_config import MultiTaskConfig
+from tfllmrec.recommenders.next_item_config import NextItemConfig
 
 QUICK = QUICK_LEARNING | {"expert_units": 8, "pair_dropout": 0.0}
 COLOURS = ("even", "odd")
@@ -203,6 +205,15 @@ def test_no_part_of_a_cascade_asks_for_a_scenario(fitted: MultiTask, data: Datas
     ):
         with pytest.raises(InputError, match="its multi_task asks for a scenario"):
             make()
+
+
+@pytest.mark.parametrize(("scenarios", "times"), [([""], 1), (["a"], 1), (["a", "b"], 2), ([*"abcdef"], 4)])
+def test_a_scenario_has_the_rows_of_a_step_that_it_would_have_alone(
+    data: Dataset, scenarios: list[str], times: int
+) -> None:
+    made = Dataset.from_frames(data.interactions.assign(scenario=np.resize(scenarios, len(data.interactions))))
+    assert MultiTaskConfig.for_data(made, {}).batch_size == times * NextItemConfig.for_data(made, {}).batch_size
+    assert MultiTaskConfig.for_data(made, {"batch_size": 24}).batch_size == 24
 
 
 @pytest.mark.parametrize("tasks", ["", "clicks", "rating,rating"])

@@ -223,7 +223,7 @@ def test_an_error_reaches_all_callers_and_the_batcher_goes_on(desk, error):
     one = desk(max_batch_size=4)
     answers = one.together({"run": run, "x": [1]}, {"x": [2]})
     assert [it.exception(PATIENCE) for it in answers] == [error, error]
-    assert got(one.ask(x=[3])) == {"x": [3]}
+    assert got(one.ask(run=run, x=[3])) == {"x": [3]}
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4])

@@ -11,7 +11,8 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.models import Models, one_model, read_config
+from tfllmrec.serving.configuration import one_model, read_config
+from tfllmrec.serving.models import Models
 from tfllmrec.serving.status import RequestError
 
 CONFIG = 'model_config_list { config { name: "films" base_path: "/films" model_platform: "tensorflow" MORE } }'
@@ -146,7 +147,7 @@ def test_policies(films, more, wanted):
     _, models = films("9", "10", "2", more=more, tripling="9")
     models = models()
     assert served(models) == {version: [3.0 if version == 9 else 2.0] for version in wanted}
-    assert list(models.versions("films")) == wanted
+    assert list(models.statuses(ModelSpec(name="films"))) == wanted
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,7 @@ def test_a_broken_version_stands_beside_a_good_one(films, damage):
     DAMAGES[damage](folder / "3")
     models = models()
     assert served(models) == {2: [2.0]}
-    broken = models.versions("films")[3]
+    broken = models.statuses(ModelSpec(name="films"))[3]
     assert (broken.model, broken.warmed) == (None, 0)
     assert f"{folder}/3 holds no SavedModel that loads: " in broken.error
     assert models.find(spec())[0] == 2
@@ -271,7 +272,8 @@ def test_a_model_without_a_name_in_another_folder(films, tmp_path):
 
 def test_closed_models_do_not_answer(films):
     models = films("1")[1]()
-    model = models.find(spec())[1]
+    model = models.find(spec())[1].model
     models.close()
+    assert refused(models.find)[0] == "NOT_FOUND"
     with pytest.raises((RequestError, tf.errors.CancelledError), match="closed"):
         model.run("", {"x": np.ones(1, np.float32)})

@@ -12,7 +12,8 @@ import tfllmrec
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.export.warmup import BATCH_SIZES, WARMUP_FILE
-from tfllmrec.serving.models import Models, one_model
+from tfllmrec.serving.configuration import one_model
+from tfllmrec.serving.models import Models
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.status import RequestError
 from tfllmrec.serving.warmup import replay
@@ -67,7 +68,7 @@ def why_not_served(version):
     with pytest.raises(RequestError) as error:
         models.find(ModelSpec(name="films", version={"value": 2}))
     assert error.value.code.name == "NOT_FOUND"
-    found = models.versions("films")[2]
+    found = models.statuses(ModelSpec(name="films"))[2]
     assert (found.model, found.warmed) == (None, 0)
     return found.error
 
@@ -124,7 +125,7 @@ def test_replay_counts(exported, records, signatures, version):
 def test_a_version_is_warm_before_it_answers(exported, records, signatures):
     models = Models(one_model("films", exported.parent))
     assert [(version, found.warmed, found.error) for _, version, found in models] == [(1, len(records), "")]
-    model = models.find(ModelSpec(name="films"))[1]
+    model = models.find(ModelSpec(name="films"))[1].model
     assert {name for name, _ in model._calls} == set(signatures)
 
 

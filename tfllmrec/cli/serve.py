@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tfllmrec.cli.app import RunFolder, app
+from tfllmrec.cli.versions import published
 from tfllmrec.errors import InputError
 
 
@@ -19,11 +20,11 @@ def export(
         str, typer.Option(help="bfloat16 stores large matrices in half the room, and has BERT compute in it.")
     ] = "float32",
 ) -> None:
-    """Write a run as a SavedModel for TF Serving."""
+    """Write a run as the next version of a model, for TF Serving, and publish it in the folder that the model is in."""
     from tfllmrec.export import export as write
     from tfllmrec.training.runs import Run
 
-    print(write(Run.load(run).recommender, out, version=version, top_k=top_k, precision=precision))
+    published(write(Run.load(run).recommender, out, version=version, top_k=top_k, precision=precision))
 
 
 @app.command()
@@ -32,13 +33,13 @@ def refresh(
     folder: Annotated[Path, typer.Argument(metavar="EXPORT", help="TF Serving's model base path, with a version.")],
     items: Annotated[Path, typer.Option(metavar="FOLDER", help="Where a table of items is, with new ones.")],
 ) -> None:
-    """Add new items to what is served, as a new version and with no training: they are known by their content."""
+    """Add new items to what is served, as the next version and with no training: they are known by their content."""
     from tfllmrec.data.reading import read_items
     from tfllmrec.export import refresh as write
     from tfllmrec.training.runs import Run
 
     table = read_items(items)
-    print(write(Run.load(run).recommender, folder, table))
+    published(write(Run.load(run).recommender, folder, table))
 
 
 @app.command()
@@ -52,6 +53,12 @@ def serve(
     model_config_file: Annotated[
         Path | None, typer.Option("--model_config_file", help="Text of a ModelServerConfig: several models, versions.")
     ] = None,
+    file_system_poll_wait_seconds: Annotated[
+        int, typer.Option("--file_system_poll_wait_seconds", min=0, help="How often to look for versions; 0 for once.")
+    ] = 1,
+    model_config_file_poll_wait_seconds: Annotated[
+        int, typer.Option("--model_config_file_poll_wait_seconds", min=0, help="How often to read it; 0 for once.")
+    ] = 0,
     host: Annotated[str, typer.Option("--host", help="Where to listen; 0.0.0.0 for everywhere.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="For gRPC; 0 takes a free one.")] = 8500,
     rest_api_port: Annotated[
@@ -71,7 +78,7 @@ def serve(
         raise InputError("serve: --batching_parameters_file needs --enable_batching")
 
     from tfllmrec.serving.batching_parameters import BatchingParameters
-    from tfllmrec.serving.models import one_model, read_config
+    from tfllmrec.serving.configuration import one_model, read_config
     from tfllmrec.serving.serve import serve as answer
 
     if model_config_file:
@@ -83,4 +90,13 @@ def serve(
         batching = (
             BatchingParameters.from_file(batching_parameters_file) if batching_parameters_file else BatchingParameters()
         )
-    answer(configs, host=host, port=port, rest_api_port=rest_api_port, batching=batching)
+    answer(
+        configs,
+        host=host,
+        port=port,
+        rest_api_port=rest_api_port,
+        batching=batching,
+        model_config_file=model_config_file,
+        file_system_poll_wait_seconds=file_system_poll_wait_seconds,
+        model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
+    )

@@ -2,12 +2,14 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfllmrec.errors import InputError
-from tfllmrec.export.card import model_card, signatures_of
+from tfllmrec.export.card import model_card
+from tfllmrec.export.checksums import write_checksums
 from tfllmrec.export.ops import check_ops
 from tfllmrec.export.precision import check_precision
 from tfllmrec.export.servable import Servable, without_cudnn
@@ -26,7 +28,7 @@ def export(
     name: str | None = None,
     precision: str = "float32",
 ) -> Path:
-    """Write a recommender as `<folder>/<version>/`, a SavedModel with a model card and warm-up requests.
+    """Write a recommender as `<folder>/<version>/`: a SavedModel, its model card, warm-up requests, checksums.
 
     `folder` is a model base path of TF Serving, which may be polling it: the version appears in one step.
 
@@ -61,25 +63,28 @@ def export(
     with appearing(target) as hidden:
         servable = Servable(recommender, top_k, precision=precision)
         with without_cudnn(recommender.scorer), servable.stored.in_use():
-            _write(servable, hidden)
+            functions = _write(servable, hidden)
         check_ops(hidden)
         name = name or folder.name
         card = model_card(hidden, recommender, name=name, version=version, top_k=servable.top_k, precision=precision)
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")
-        write_warmup(hidden, signatures_of(hidden), recommender.catalogue, name=name)
+        write_warmup(hidden, functions, recommender.catalogue, name=name)
+        write_checksums(hidden)
     return target
 
 
-def _write(servable: Servable, folder: Path) -> None:
-    """Save without a word: TensorFlow tells notebooks about assets."""
+def _write(servable: Servable, folder: Path) -> dict[str, Any]:
+    """Save without a word, for TensorFlow tells notebooks about assets; the signatures that were saved."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # it is asked, not trained
-        tf.saved_model.save(servable, str(folder), signatures=servable.signatures(), options=options)
+        functions = servable.signatures()
+        tf.saved_model.save(servable, str(folder), signatures=functions, options=options)
+        return functions
     finally:
         logger.setLevel(level)
 

@@ -1,5 +1,6 @@
-"""Warm-up requests: recorded with an export, replayed by the server before it answers anybody."""
+"""Warm-up requests and their answers: the server replays the ones before it answers anybody, a check compares both."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +12,47 @@ from tfllmrec.recommenders.catalogue import Catalogue
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 """Where TF Serving looks, in a version's folder."""
-BATCH_SIZES = (1, 8)
-"""One request alone and several at once: TensorFlow prepares what it runs at the first request."""
+BATCH_SIZES = (1, 8, 32)
+"""What batches are filled up to (`batching.config`): few, for every size is prepared, and compiled, on its own."""
 
 
-def write_warmup(saved_model: Path, signatures: dict[str, Any], catalogue: Catalogue, *, name: str) -> None:
-    """Write a request for every signature at every batch size, made of real ids.
+def write_warmup(saved_model: Path, functions: Mapping[str, Any], catalogue: Catalogue, *, name: str) -> None:
+    """Write a request for every signature at every batch size, made of real ids, and what it is answered.
 
     Args:
         saved_model: the folder with `saved_model.pb`.
-        signatures: `SignatureDef`s by name.
+        functions: the signatures by name, as `tf.function`s with named inputs.
         catalogue: where the ids come from.
         name: what the model is called in TF Serving.
     """
-    path = saved_model / WARMUP_FILE
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, definition in signatures.items():
+    with tf.io.TFRecordWriter(str(saved_model / WARMUP_FILE)) as writer:
+        for signature, function in functions.items():
             for rows in BATCH_SIZES:
-                request = predict_pb2.PredictRequest(
-                    model_spec=model_pb2.ModelSpec(name=name, signature_name=signature)
-                )
-                for key, info in definition.inputs.items():
-                    request.inputs[key].CopyFrom(tf.make_tensor_proto(_example(key, info, rows, catalogue)))
-                log = prediction_log_pb2.PredictLog(request=request)
+                inputs = {spec.name: _example(spec, rows, catalogue) for spec in function.input_signature}
+                spec = model_pb2.ModelSpec(name=name, signature_name=signature)
+                request = predict_pb2.PredictRequest(model_spec=spec, inputs=_protos(inputs))
+                response = predict_pb2.PredictResponse(model_spec=spec, outputs=_protos(_answer(function, inputs)))
+                log = prediction_log_pb2.PredictLog(request=request, response=response)
                 writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
 
 
-def _example(key: str, info: Any, rows: int, catalogue: Catalogue) -> np.ndarray:
+def _example(spec: tf.TensorSpec, rows: int, catalogue: Catalogue) -> np.ndarray:
     """An input in its shape, unknown sizes 2: ids of the kind its name says, or indices that all models have."""
-    sizes = [dim.size if dim.size > 0 else 2 for dim in info.tensor_shape.dim]
-    shape = (rows, *sizes[1:])
-    if info.dtype != tf.string.as_datatype_enum:
-        return np.ones(shape, tf.as_dtype(info.dtype).as_numpy_dtype)
+    shape = (rows, *(size or 2 for size in spec.shape[1:]))
+    if spec.dtype != tf.string:
+        return np.ones(shape, spec.dtype.as_numpy_dtype)
     kinds = {"user_id": catalogue.users.tokens}
     kinds |= dict.fromkeys(("history_texts", "candidate_texts"), catalogue.titles)
     if catalogue.scenarios is not None:
         kinds["scenario"] = catalogue.scenarios.tokens
     if catalogue.features is not None:
         kinds["user_features"] = catalogue.features.vocabulary.tokens
-    return np.resize(kinds.get(key, catalogue.items.tokens)[1:].astype(object), shape)
+    return np.resize(kinds.get(spec.name, catalogue.items.tokens)[1:].astype(object), shape)
+
+
+def _answer(function: Callable[..., Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()}
+
+
+def _protos(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {key: tf.make_tensor_proto(array) for key, array in arrays.items()}

@@ -63,7 +63,13 @@ class MultiTaskConfig(SequenceConfig):
 
     @classmethod
     def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
-        """The next-item family's recipe for the data, and the tasks that the data has something for."""
+        """The next-item family's recipe for the data, and the tasks that the data has something for.
+
+        A batch is as many times as large as there are scenarios: each has the rows in a step that it would have alone.
+        """
+        recipe = sequence_recipe(data)
+        if data.scenarios is not None:
+            recipe["batch_size"] *= min(len(data.scenarios.names), _MOST_TIMES)
         tasks = ["next_item"]
         if "rating" in data.interactions:
             tasks.append("rating")
@@ -71,4 +77,7 @@ class MultiTaskConfig(SequenceConfig):
             tasks.append("like")
         if "categories" in data.items and (data.items["categories"] != "").any():
             tasks.append("interests")
-        return cls.from_options({**sequence_recipe(data), "tasks": tasks, **options})
+        return cls.from_options({**recipe, "tasks": tasks, **options})
+
+
+_MOST_TIMES = 4  # of the batch that one scenario would have; a step of three shops takes 4 GiB

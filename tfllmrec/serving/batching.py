@@ -81,7 +81,7 @@ class Batcher:
 
         Args:
             key: requests with the same key can share a batch.
-            run: what computes a batch; the first given for a key is used.
+            run: what computes a batch; the same for a key.
             inputs: arrays with the batch as their first dimension, at least one row.
 
         Raises:
@@ -96,8 +96,9 @@ class Batcher:
             {name: array[start : start + limit] for name, array in inputs.items()} for start in range(0, rows, limit)
         ]
         with self._changed:
-            queue = self._queues.setdefault(key, _Queue(run))
+            queue = self._queues.get(key) or _Queue(run)
             self._require_room(queue, rows)
+            self._queues[key] = queue
             tasks = [self._enqueue(queue, piece) for piece in pieces]
             self._changed.notify(len(pieces))
         found = [task.wait() for task in tasks]
@@ -138,16 +139,24 @@ class Batcher:
         """The next batch that is ready; None once the batcher is closed and empty."""
         with self._changed:
             while True:
-                waiting = [queue for queue in self._queues.values() if queue.batches]
-                if not waiting and self._closed:
+                if not self._queues and self._closed:
                     return None
-                due = [(self._due(queue), place) for place, queue in enumerate(waiting)]
+                keys = [*self._queues]
+                due = [(self._due(self._queues[key]), place) for place, key in enumerate(keys)]
                 earliest, place = min(due, default=(float("inf"), 0))
                 now = time.monotonic()
                 if earliest <= now:
                     self._changed.notify()  # somebody has to watch what is left
-                    return waiting[place], waiting[place].batches.popleft()
+                    return self._first(keys[place])
                 self._changed.wait(None if not due else earliest - now)
+
+    def _first(self, key: object) -> tuple[_Queue, _Batch]:
+        """The first batch of a queue, which goes with its last: its model may end then."""
+        queue = self._queues[key]
+        batch = queue.batches.popleft()
+        if not queue.batches:
+            del self._queues[key]
+        return queue, batch
 
     def _due(self, queue: _Queue) -> float:
         """When the first batch of a queue may be taken."""

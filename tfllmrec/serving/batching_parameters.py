@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from tfllmrec.errors import InputError
 from tfllmrec.serving.messages import declare
 
-_MESSAGE = declare(
+MESSAGE = declare(
     "batching",  # tensorflow-serving-api does not ship it
     {
         "BatchingParameters": {
@@ -79,7 +79,7 @@ class BatchingParameters:
             InputError: no such file, or one that is no such text.
         """
         try:
-            message = text_format.Parse(path.read_text(encoding="utf-8"), _MESSAGE())
+            message = text_format.Parse(path.read_text(encoding="utf-8"), MESSAGE())
         except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
             raise InputError(f"{path} holds no batching parameters: {error}") from error
         values = {descriptor.name: value for descriptor, value in message.ListFields()}

@@ -3,16 +3,18 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import grpc
 import numpy as np
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
+from tfllmrec.errors import InputError
 from tfllmrec.serving.batching import Batcher
+from tfllmrec.serving.configuration import checked_configs
 from tfllmrec.serving.models import Models
-from tfllmrec.serving.status import invalid
+from tfllmrec.serving.status import RequestError, invalid
 
 _METADATA_FIELD = "signature_def"
 _UNKNOWN = 2
-_State = get_model_status_pb2.ModelVersionStatus.State
 
 
 class ServerCore:
@@ -43,18 +45,19 @@ class ServerCore:
         Raises:
             RequestError: the request is refused.
         """
-        version, model = self.models.find(spec)
-        signature = model.signature(spec.signature_name)
-        signature.check(inputs)
-        answered = model_pb2.ModelSpec(name=spec.name, signature_name=signature.name, version={"value": version})
-        if self._batcher and signature.batched and not outputs and all(map(len, inputs.values())):
-            key = (model, signature.name)
-            return answered, self._batcher.run(key, lambda merged: model.run(signature.name, merged), inputs)
-        return answered, model.run(signature.name, inputs, outputs)
+        with self.models.asked(spec) as (version, model):
+            signature = model.signature(spec.signature_name)
+            signature.check(inputs)
+            answered = model_pb2.ModelSpec(name=spec.name, signature_name=signature.name, version={"value": version})
+            if self._batcher and signature.batched and not outputs and all(map(len, inputs.values())):
+                key = (model, signature.name)
+                return answered, self._batcher.run(key, lambda merged: model.run(signature.name, merged), inputs)
+            return answered, model.run(signature.name, inputs, outputs)
 
     def signature(self, spec: Any) -> Any:
         """The `Signature` that a `ModelSpec` means."""
-        return self.models.find(spec)[1].signature(spec.signature_name)
+        with self.models.asked(spec) as (_, model):
+            return model.signature(spec.signature_name)
 
     def metadata(self, spec: Any, fields: Collection[str] = (_METADATA_FIELD,)) -> Any:
         """A `GetModelMetadataResponse`: the signatures of a model.
@@ -64,25 +67,40 @@ class ServerCore:
         """
         if set(fields) != {_METADATA_FIELD}:
             raise invalid(f"metadata_field must be {_METADATA_FIELD!r}, which is all there is")
-        version, model = self.models.find(spec)
+        with self.models.asked(spec) as (version, model):
+            signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=model.signature_defs)
         answer = get_model_metadata_pb2.GetModelMetadataResponse()
         answer.model_spec.CopyFrom(model_pb2.ModelSpec(name=spec.name, version={"value": version}))
-        signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=model.signature_defs)
         answer.metadata[_METADATA_FIELD].Pack(signatures)
         return answer
 
     def status(self, spec: Any) -> Any:
-        """A `GetModelStatusResponse`: AVAILABLE, or END with the error, for every version.
+        """A `GetModelStatusResponse`: the state of every version, END with the error where it could not be loaded.
 
         Raises:
             RequestError: no such model or version.
         """
         answer = get_model_status_pb2.GetModelStatusResponse()
         for number, found in sorted(self.models.statuses(spec).items(), reverse=True):
-            state = _State.AVAILABLE if found.model else _State.END
-            status = {"error_code": 0 if found.model else _UNKNOWN, "error_message": found.error}
-            answer.model_version_status.add(version=number, state=state, status=status)
+            status = {"error_code": _UNKNOWN if found.error else 0, "error_message": found.error}
+            answer.model_version_status.add(version=number, state=found.state, status=status)
         return answer
+
+    def reload(self, config: Any) -> None:
+        """Serve what a `ModelServerConfig` asks for, and nothing else; wait until it is served.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT for a configuration that is none, FAILED_PRECONDITION for one that cannot be
+                served; labels are as before then.
+        """
+        try:
+            configs = checked_configs(config, "the configuration")
+        except InputError as error:
+            raise invalid(str(error)) from error
+        try:
+            self.models.apply(configs)
+        except InputError as error:
+            raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from error
 
     def close(self) -> None:
         """Answer what is queued and free the models; no request may come after it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 from tensorflow_serving.apis import (
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -31,8 +32,6 @@ def _answering(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any, grpc.Se
 
     def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            if not request.HasField("model_spec"):
-                raise invalid("the request names no model: fill model_spec.name")
             return method(self, request)
         except RequestError as error:
             context.abort(error.code, str(error)[:_LONGEST_SENTENCE])
@@ -56,6 +55,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     @_answering
     def Predict(self, request: Any) -> Any:  # noqa: N802, gRPC's name
         """PredictRequest -> PredictResponse."""
+        _require_spec(request)
         inputs = {name: _read(name, tensor) for name, tensor in request.inputs.items()}
         spec, outputs = self._core.predict(request.model_spec, inputs, request.output_filter)
         answer = predict_pb2.PredictResponse(model_spec=spec)
@@ -66,11 +66,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     @_answering
     def GetModelMetadata(self, request: Any) -> Any:  # noqa: N802
         """GetModelMetadataRequest -> GetModelMetadataResponse."""
+        _require_spec(request)
         return self._core.metadata(request.model_spec, request.metadata_field)
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus.
+    """GetModelStatus and HandleReloadConfigRequest.
 
     Args:
         core: what answers.
@@ -82,7 +83,14 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     @_answering
     def GetModelStatus(self, request: Any) -> Any:  # noqa: N802
         """GetModelStatusRequest -> GetModelStatusResponse."""
+        _require_spec(request)
         return self._core.status(request.model_spec)
+
+    @_answering
+    def HandleReloadConfigRequest(self, request: Any) -> Any:  # noqa: N802
+        """ReloadConfigRequest -> ReloadConfigResponse, once what is asked for is served."""
+        self._core.reload(request.config)
+        return model_management_pb2.ReloadConfigResponse()
 
 
 class GrpcServer:
@@ -116,6 +124,11 @@ class GrpcServer:
     def stop(self, grace: float) -> None:
         """Take no more requests, and give those that run some seconds."""
         self._server.stop(grace).wait()
+
+
+def _require_spec(request: Any) -> None:
+    if not request.HasField("model_spec"):
+        raise invalid("the request names no model: fill model_spec.name")
 
 
 def _read(name: str, tensor: Any) -> Any:

@@ -3,14 +3,19 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 from tfllmrec.errors import InputError
 from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.batching_parameters import BatchingParameters
+from tfllmrec.serving.configuration import read_config
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.grpc_api import GrpcServer
 from tfllmrec.serving.models import Models
+from tfllmrec.serving.polling import Repeating
 from tfllmrec.serving.rest_api import RestServer
 
 _GRACE_SECONDS = 10.0
@@ -32,6 +37,9 @@ class ModelServer:
         port: for gRPC; 0 takes a free one.
         rest_api_port: for REST; 0 takes a free one.
         batching: joins requests; None runs each on its own.
+        model_config_file: where `configs` were read from, to be read again.
+        file_system_poll_wait_seconds: between two looks for new versions; 0 never looks again.
+        model_config_file_poll_wait_seconds: between two readings of that file; 0 never reads it again.
 
     Attributes:
         models: what is served.
@@ -50,6 +58,9 @@ class ModelServer:
         port: int = 8500,
         rest_api_port: int = 8501,
         batching: BatchingParameters | None = None,
+        model_config_file: Path | None = None,
+        file_system_poll_wait_seconds: float = 1,
+        model_config_file_poll_wait_seconds: float = 0,
     ) -> None:
         threads = _BATCHING_THREADS if batching else _THREADS
         self._grpc = GrpcServer(host, port, threads)
@@ -64,17 +75,27 @@ class ModelServer:
             self._stop_listening(0)
             raise
         self._core = ServerCore(self.models, Batcher(batching) if batching else None)
+        self._polls: list[tuple[float, Callable[[], None]]] = [(file_system_poll_wait_seconds, self.models.poll)]
+        if model_config_file:
+            self._polls.append((model_config_file_poll_wait_seconds, partial(self._read_again, model_config_file)))
+        self._polling: list[Repeating] = []
 
     def start(self) -> Self:
         """Answer requests, in threads of the server's own."""
         self._grpc.start(self._core)
         self._rest.start(self._core)
+        self._polling = [Repeating(seconds, poll) for seconds, poll in self._polls if seconds > 0]
         return self
 
     def stop(self, grace: float = _GRACE_SECONDS) -> None:
         """Take no more requests, give those that run some seconds, free the models."""
+        for polling in self._polling:
+            polling.stop()
         self._stop_listening(grace)
         self._core.close()
+
+    def _read_again(self, model_config_file: Path) -> None:
+        self.models.apply(read_config(model_config_file))
 
     def _stop_listening(self, grace: float) -> None:
         self._grpc.stop(grace)

@@ -1,7 +1,10 @@
 """Warm-up: requests recorded with an export, replayed before it answers anybody."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
@@ -19,27 +22,39 @@ def replay(model: ServedModel) -> int:
     """Run the warm-up requests of a model; how many there were, 0 where it has none.
 
     Raises:
+        InputError, RequestError: as `replayed`.
+    """
+    return sum(1 for _ in replayed(model))
+
+
+def replayed(model: ServedModel) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
+    """Run the warm-up requests of a model one by one: the `PredictLog` of each, and what it is answered.
+
+    Raises:
         InputError: the file is no TFRecord of `PredictionLog`s, or has more records than TF Serving takes.
         RequestError: a request fails.
     """
     path = model.folder / WARMUP_FILE
+    for number, log in enumerate(_logs(path)):
+        try:
+            yield log, _answer(model, log.request)
+        except RequestError as error:
+            raise RequestError(error.code, f"{path}: request {number} fails: {error}") from error
+
+
+def _logs(path: Path) -> list[Any]:
     if not path.exists():
-        return 0
+        return []
     try:
         records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
-        logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
+        logs = [prediction_log_pb2.PredictionLog.FromString(record).predict_log for record in records]
     except (tf.errors.OpError, DecodeError) as error:
         raise InputError(f"{path} is no TFRecord of PredictionLog messages") from error
     if len(logs) > _MOST_RECORDS:
         raise InputError(f"{path} has {len(logs)} records, and TF Serving takes at most {_MOST_RECORDS}")
-    for number, log in enumerate(logs):
-        try:
-            _ask(model, log.predict_log.request)
-        except RequestError as error:
-            raise RequestError(error.code, f"{path}: request {number} fails: {error}") from error
-    return len(logs)
+    return logs
 
 
-def _ask(model: ServedModel, request: Any) -> None:
+def _answer(model: ServedModel, request: Any) -> dict[str, np.ndarray]:
     inputs = {name: read(tensor) for name, tensor in request.inputs.items()}
-    model.run(request.model_spec.signature_name, inputs, request.output_filter)
+    return model.run(request.model_spec.signature_name, inputs, request.output_filter)

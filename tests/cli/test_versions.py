@@ -1,0 +1,43 @@
+"""Versions from export to stable and back, as an operator types it."""
+
+import pytest
+from made_data import made_data
+
+import tfllmrec
+from tfllmrec.export import export
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """Two versions of films."""
+    popularity = tfllmrec.Popularity(history_length=3).fit(made_data(), verbose=0)
+    folder = tmp_path_factory.mktemp("exports") / "films"
+    return [export(popularity, folder) for _ in range(2)]
+
+
+def test_the_way_of_a_version(run, exports, tmp_path):
+    films = tmp_path / "models" / "films"
+    for version, labels in zip(exports, ["stable 1\n", "stable 1, canary 2\n"], strict=True):
+        expected = (0, f"{films / version.name}\n", labels)
+        assert run("publish", version, "--repository", films.parent) == expected
+        assert run("publish", films / version.name) == expected
+    assert run("promote", films) == (0, "stable 2, previous 1\n", "")
+    assert run("rollback", films) == (0, "stable 1\n", "")
+    assert run("prune", films, "--keep", 1) == (0, "removed: none\n", "")
+    assert run("rollback", films, "--canary")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["publish", "{tmp}/1"], "is no folder"),
+        (["promote", "{tmp}/films"], "is no model repository"),
+        (["prune", "{tmp}/films"], "is no model repository"),
+    ],
+)
+def test_bad_arguments(run, tmp_path, arguments, message):
+    status, printed, told = run(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert (status, printed) == (2, "")
+    assert message in told
+    assert len(told.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []

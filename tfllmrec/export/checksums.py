@@ -1,0 +1,39 @@
+"""Checksums of a version's files, in the form that `sha256sum --check` reads."""
+
+import hashlib
+from pathlib import Path
+
+from tfllmrec.errors import InputError
+
+CHECKSUM_FILE = Path("assets.extra") / "SHA256SUMS"
+"""In a version's folder; its paths start there."""
+
+
+def write_checksums(version: Path) -> None:
+    """Write the checksums of all files that a version's folder has."""
+    lines = [f"{digest}  {path}\n" for path, digest in _digests(version).items()]
+    (version / CHECKSUM_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def check_checksums(version: Path) -> None:
+    """Raise an InputError where the files of a version's folder are not those that were exported."""
+    try:
+        lines = (version / CHECKSUM_FILE).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{version} has no readable {CHECKSUM_FILE}: export it again") from error
+    recorded = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+    found = _digests(version)
+    for path in sorted(recorded.keys() | found.keys()):
+        if recorded.get(path) != found.get(path):
+            what = "is missing" if path not in found else "differs" if path in recorded else "is not of this export"
+            raise InputError(f"{version}: {path} {what}: copy or export the version again")
+
+
+def _digests(version: Path) -> dict[str, str]:
+    files = sorted(path for path in version.rglob("*") if path.is_file() and path != version / CHECKSUM_FILE)
+    return {str(path.relative_to(version)): _digest(path) for path in files}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

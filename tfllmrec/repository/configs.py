@@ -1,0 +1,75 @@
+"""The files that a model server is started with, read and written as protobuf text."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from tfllmrec.export.warmup import BATCH_SIZES
+from tfllmrec.serving import batching_parameters
+from tfllmrec.serving.configuration import read_config
+from tfllmrec.serving.messages import declare
+
+MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
+METRICS_PATH = "/monitoring/prometheus/metrics"
+_MOST_ROWS = 1024  # of a request; more than a batch has, it is cut
+_MONITORING = declare(
+    "monitoring",  # tensorflow-serving-api does not ship it
+    {
+        "PrometheusConfig": {"enable": (1, "bool"), "path": (2, "string")},
+        "MonitoringConfig": {"prometheus_config": (1, "PrometheusConfig")},
+    },
+)["MonitoringConfig"]
+
+
+def write_defaults(folder: Path) -> None:
+    """Write the configurations of batching and monitoring where there are none; those that are there stay."""
+    batching = batching_parameters.MESSAGE(
+        max_batch_size={"value": _MOST_ROWS},
+        batch_timeout_micros={"value": 1000},
+        max_enqueued_batches={"value": 100},
+        allowed_batch_sizes=BATCH_SIZES,
+        pad_variable_length_inputs=True,
+        enable_large_batch_splitting={"value": True},
+        max_execution_batch_size={"value": BATCH_SIZES[-1]},
+    )
+    monitoring = _MONITORING(prometheus_config={"enable": True, "path": METRICS_PATH})
+    for name, message in ((BATCHING, batching), (MONITORING, monitoring)):
+        if not (folder / name).exists():
+            _write(folder / name, message)
+
+
+def labels_of(folder: Path, model: str) -> dict[str, int]:
+    """The versions of a model by label; none where it is not served."""
+    return next((dict(config.version_labels) for config in _configs(folder) if config.name == model), {})
+
+
+def write_labels(folder: Path, model: str, labels: dict[str, int]) -> None:
+    """Serve exactly the versions of a model that have a label; other models, and other settings, stay."""
+    configs = _configs(folder)
+    config = next((config for config in configs if config.name == model), None)
+    if config is None:
+        base_path = str(folder / model)
+        config = model_server_config_pb2.ModelConfig(name=model, base_path=base_path, model_platform="tensorflow")
+        configs.append(config)
+    config.version_labels.clear()
+    config.version_labels.update(labels)
+    served = {"versions": sorted(set(labels.values()))}
+    config.model_version_policy.CopyFrom(type(config.model_version_policy)(specific=served))
+    _write(folder / MODELS, model_server_config_pb2.ModelServerConfig(model_config_list={"config": configs}))
+
+
+def _configs(folder: Path) -> list[Any]:
+    return read_config(folder / MODELS) if (folder / MODELS).exists() else []
+
+
+def _write(path: Path, message: Any) -> None:
+    """In one step: a server that polls reads the old text or the new one."""
+    new = path.with_name(f".{path.name}.new")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(text_format.MessageToString(message, as_utf8=True))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -1,0 +1,166 @@
+"""Versions and labels of a model repository, moved in steps that a server never sees half of."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tfllmrec.errors import InputError
+from tfllmrec.export.checksums import CHECKSUM_FILE
+from tfllmrec.export.versions import version_folders
+from tfllmrec.files import appearing
+from tfllmrec.repository.check import check_version
+from tfllmrec.repository.configs import MODELS, labels_of, write_defaults, write_labels
+
+STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
+"""Labels: what clients ask for, what is tried out, and what was stable before and stays loaded for a rollback."""
+
+
+class Repository:
+    """A folder with a folder for every model, and the configuration that a model server is started with.
+
+    `models.config` has the server serve exactly the versions that have a label. Whatever moves a label replaces that
+    file as a whole, and a version's folder appears or disappears as a whole: a server that polls sees nothing half
+    done, and a process that is killed leaves nothing so. Processes that change a repository wait for each other.
+
+    Args:
+        folder: made with the first version. A server must see it under the same absolute path.
+
+    Example:
+        >>> repository = Repository("/models")
+        >>> repository.publish("exports/films/2")  # the first version is stable, further ones canary
+        >>> repository.promote("films")
+        >>> repository.rollback("films")  # to the version that was stable before
+        >>> repository.prune("films", keep=3)
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).absolute()
+
+    @classmethod
+    def of(cls, model: str | Path) -> "Repository":
+        """The repository that a model's folder is in."""
+        return cls(Path(model).absolute().parent)
+
+    def labels(self, model: str) -> dict[str, int]:
+        """The versions of a model by label."""
+        return labels_of(self.folder, model)
+
+    def publish(self, version: str | Path) -> Path:
+        """Check a version, bring it here if it is somewhere else, and have it served: as canary, or stable if none is.
+
+        Args:
+            version: a folder `<model>/<version>` that `export` has written.
+
+        Returns:
+            Its folder in the repository.
+
+        Raises:
+            InputError: it is no version, fails its check, or the repository has another one with its number.
+        """
+        version = Path(version).absolute()
+        model, number = version.parent.name, _number(version)
+        target = self.folder / model / str(number)
+        with self._changing(new=True):
+            if target == version:
+                check_version(version)
+            elif not target.exists():
+                with appearing(target, within=self._staging) as hidden:
+                    shutil.copytree(version, hidden, dirs_exist_ok=True)
+                    check_version(hidden)
+            elif _sums(target) != _sums(version):
+                raise InputError(f"publish: {target} is another version {number}; export yours under a new number")
+            write_defaults(self.folder)
+            labels = self.labels(model)
+            if number not in labels.values():
+                write_labels(self.folder, model, labels | {CANARY if STABLE in labels else STABLE: number})
+        return target
+
+    def promote(self, model: str) -> int:
+        """Make the canary stable; what was stable stays loaded as `previous`. Returns the version.
+
+        Raises:
+            InputError: there is no canary.
+        """
+        with self._changing():
+            labels = self.labels(model)
+            if CANARY not in labels:
+                raise InputError(f"promote: {model} has no canary in {self.folder}; publish a version first")
+            new = labels.pop(CANARY)
+            write_labels(self.folder, model, labels | {PREVIOUS: labels[STABLE], STABLE: new})
+        return new
+
+    def rollback(self, model: str, *, canary: bool = False) -> int:
+        """Make the version that was stable before stable again, or serve the canary no longer. Returns what is stable.
+
+        Raises:
+            InputError: there was none before, or is no canary.
+        """
+        with self._changing():
+            labels = self.labels(model)
+            if canary and CANARY not in labels:
+                raise InputError(f"rollback: {model} has no canary in {self.folder}")
+            if not canary and PREVIOUS not in labels:
+                raise InputError(f"rollback: {model} has had no other stable version in {self.folder}")
+            if canary:
+                del labels[CANARY]
+            else:
+                labels[STABLE] = labels.pop(PREVIOUS)
+            write_labels(self.folder, model, labels)
+        return labels[STABLE]
+
+    def prune(self, model: str, keep: int) -> list[int]:
+        """Remove versions without a label that are older than the newest `keep`. Returns them.
+
+        Raises:
+            InputError: keep is below 1, or there is no such model.
+        """
+        if keep < 1:
+            raise InputError(f"prune: keep is {keep}, and must be at least 1")
+        with self._changing():
+            versions = version_folders(self.folder / model)
+            if not versions:
+                raise InputError(f"prune: {self.folder} has no version of {model}")
+            kept = {*sorted(versions)[-keep:], *self.labels(model).values()}
+            removed = sorted(versions.keys() - kept)
+            for number in removed:
+                gone = self._staging / f"{model}-{number}"
+                versions[number].rename(gone)
+                shutil.rmtree(gone)
+        return removed
+
+    @property
+    def _staging(self) -> Path:
+        """Where versions come from and go to: in the same file system, and nowhere a server looks."""
+        return self.folder / ".staging"
+
+    @contextmanager
+    def _changing(self, *, new: bool = False) -> Iterator[None]:
+        """One change at a time. What a process that was killed has left in `.staging` is removed."""
+        if not new and not (self.folder / MODELS).exists():
+            raise InputError(f"{self.folder} is no model repository: it has no {MODELS}; publish a version there first")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / ".lock").open("w")
+        except OSError as error:
+            raise InputError(f"{self.folder} cannot be written to: {error.strerror}") from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.rmtree(self._staging, ignore_errors=True)
+            self._staging.mkdir()
+            try:
+                yield
+            finally:
+                shutil.rmtree(self._staging, ignore_errors=True)
+
+
+def _number(version: Path) -> int:
+    if version not in version_folders(version.parent).values():
+        raise InputError(f"publish: {version} is no version of a model; give a folder such as models/films/2")
+    return int(version.name)
+
+
+def _sums(version: Path) -> bytes:
+    path = version / CHECKSUM_FILE
+    return path.read_bytes() if path.exists() else b""
