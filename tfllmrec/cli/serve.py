@@ -53,6 +53,10 @@ def serve(
     model_config_file: Annotated[
         Path | None, typer.Option("--model_config_file", help="Text of a ModelServerConfig: several models, versions.")
     ] = None,
+    monitoring_config_file: Annotated[
+        Path | None,
+        typer.Option("--monitoring_config_file", help="Text of a MonitoringConfig, for Prometheus."),
+    ] = None,
     file_system_poll_wait_seconds: Annotated[
         int, typer.Option("--file_system_poll_wait_seconds", min=0, help="How often to look for versions; 0 for once.")
     ] = 1,
@@ -79,6 +83,7 @@ def serve(
 
     from tfllmrec.serving.batching_parameters import BatchingParameters
     from tfllmrec.serving.configuration import one_model, read_config
+    from tfllmrec.serving.monitoring import metrics_path
     from tfllmrec.serving.serve import serve as answer
 
     if model_config_file:
@@ -97,6 +102,7 @@ def serve(
         rest_api_port=rest_api_port,
         batching=batching,
         model_config_file=model_config_file,
+        metrics_path=metrics_path(monitoring_config_file) if monitoring_config_file else "",
         file_system_poll_wait_seconds=file_system_poll_wait_seconds,
         model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
     )

@@ -8,20 +8,11 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfllmrec.export.warmup import BATCH_SIZES
-from tfllmrec.serving import batching_parameters
+from tfllmrec.serving import batching_parameters, monitoring
 from tfllmrec.serving.configuration import read_config
-from tfllmrec.serving.messages import declare
 
 MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
-METRICS_PATH = "/monitoring/prometheus/metrics"
 _MOST_ROWS = 1024  # of a request; more than a batch has, it is cut
-_MONITORING = declare(
-    "monitoring",  # tensorflow-serving-api does not ship it
-    {
-        "PrometheusConfig": {"enable": (1, "bool"), "path": (2, "string")},
-        "MonitoringConfig": {"prometheus_config": (1, "PrometheusConfig")},
-    },
-)["MonitoringConfig"]
 
 
 def write_defaults(folder: Path) -> None:
@@ -35,8 +26,8 @@ def write_defaults(folder: Path) -> None:
         enable_large_batch_splitting={"value": True},
         max_execution_batch_size={"value": BATCH_SIZES[-1]},
     )
-    monitoring = _MONITORING(prometheus_config={"enable": True, "path": METRICS_PATH})
-    for name, message in ((BATCHING, batching), (MONITORING, monitoring)):
+    metrics = monitoring.MESSAGE(prometheus_config={"enable": True, "path": monitoring.METRICS_PATH})
+    for name, message in ((BATCHING, batching), (MONITORING, metrics)):
         if not (folder / name).exists():
             _write(folder / name, message)
 

@@ -1,6 +1,7 @@
 """What both interfaces of the model server ask: predict, metadata and status, in TF Serving's messages."""
 
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from tfllmrec.errors import InputError
 from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.configuration import checked_configs
+from tfllmrec.serving.metrics import Metrics
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.status import RequestError, invalid
 
@@ -23,10 +25,14 @@ class ServerCore:
     Args:
         models: what is served.
         batcher: joins requests; None runs each on its own.
+
+    Attributes:
+        models: what is served.
+        metrics: what is counted.
     """
 
     def __init__(self, models: Models, batcher: Batcher | None = None) -> None:
-        self.models = models
+        self.models, self.metrics = models, Metrics()
         self._batcher = batcher
 
     def predict(
@@ -53,6 +59,11 @@ class ServerCore:
                 key = (model, signature.name)
                 return answered, self._batcher.run(key, lambda merged: model.run(signature.name, merged), inputs)
             return answered, model.run(signature.name, inputs, outputs)
+
+    def counting(self, spec: Any, api: str, entrypoint: str) -> AbstractContextManager[None]:
+        """Count a request, see `Metrics.request`."""
+        known = spec.name if spec.name in self.models.names else ""
+        return self.metrics.request(known, api, entrypoint)
 
     def signature(self, spec: Any) -> Any:
         """The `Signature` that a `ModelSpec` means."""

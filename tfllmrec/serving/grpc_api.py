@@ -1,19 +1,25 @@
-"""The gRPC interface: TF Serving's PredictionService and ModelService."""
+"""The gRPC interface: TF Serving's PredictionService and ModelService, and gRPC's own health service."""
 
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
 from typing import Any
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
+    classification_pb2,
     model_management_pb2,
+    model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from tfllmrec.serving.core import ServerCore
+from tfllmrec.serving.inference import classify, infer_several, regress
 from tfllmrec.serving.status import RequestError, cannot_listen, invalid
 from tfllmrec.serving.tensors import read, write
 
@@ -22,6 +28,7 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 ]
+_SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _LONGEST_SENTENCE = 400
 """Statuses travel in headers of 8 kB, a character of a quoted request in up to 12 bytes."""
 _log = logging.getLogger(__name__)
@@ -42,8 +49,21 @@ def _answering(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any, grpc.Se
     return answer
 
 
+def _counting(api: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A servicer's method whose requests are counted."""
+
+    @wraps(api)
+    def count(self: Any, request: Any) -> Any:
+        asked = request.tasks[:1] if hasattr(request, "tasks") else [request]
+        spec = asked[0].model_spec if asked else model_pb2.ModelSpec()
+        with self._core.counting(spec, api.__name__, "GRPC"):
+            return api(self, request)
+
+    return count
+
+
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata.
+    """Predict, Classify, Regress, MultiInference and GetModelMetadata.
 
     Args:
         core: what answers.
@@ -53,6 +73,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._core = core
 
     @_answering
+    @_counting
     def Predict(self, request: Any) -> Any:  # noqa: N802, gRPC's name
         """PredictRequest -> PredictResponse."""
         _require_spec(request)
@@ -68,6 +89,28 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         """GetModelMetadataRequest -> GetModelMetadataResponse."""
         _require_spec(request)
         return self._core.metadata(request.model_spec, request.metadata_field)
+
+    @_answering
+    @_counting
+    def Classify(self, request: Any) -> Any:  # noqa: N802
+        """ClassificationRequest -> ClassificationResponse."""
+        _require_spec(request)
+        spec, result = classify(self._core, request.model_spec, request.input)
+        return classification_pb2.ClassificationResponse(model_spec=spec, result=result)
+
+    @_answering
+    @_counting
+    def Regress(self, request: Any) -> Any:  # noqa: N802
+        """RegressionRequest -> RegressionResponse."""
+        _require_spec(request)
+        spec, result = regress(self._core, request.model_spec, request.input)
+        return regression_pb2.RegressionResponse(model_spec=spec, result=result)
+
+    @_answering
+    @_counting
+    def MultiInference(self, request: Any) -> Any:  # noqa: N802
+        """MultiInferenceRequest -> MultiInferenceResponse."""
+        return infer_several(self._core, request.tasks, request.input)
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
@@ -110,6 +153,7 @@ class GrpcServer:
 
     def __init__(self, host: str, port: int, threads: int) -> None:
         self._server = grpc.server(ThreadPoolExecutor(threads), options=_OPTIONS)
+        self._health = health.HealthServicer()
         try:
             self.port = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
@@ -119,10 +163,14 @@ class GrpcServer:
         """Answer requests."""
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(core), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for service in ("", *_SERVICES):
+            self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         self._server.start()
 
     def stop(self, grace: float) -> None:
-        """Take no more requests, and give those that run some seconds."""
+        """Take no more requests, and give those that run some seconds; say so to those who watch the health."""
+        self._health.enter_graceful_shutdown()
         self._server.stop(grace).wait()
 
 

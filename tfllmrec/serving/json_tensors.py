@@ -93,28 +93,26 @@ def _flatten(name: str, value: Any, shape: list[int], dtype: np.dtype, leaves: l
 
 
 def _leaf(name: str, value: Any, dtype: np.dtype) -> Any:
-    if dtype.kind == "O" and isinstance(value, str):
-        return _encoded(name, value)
-    if dtype.kind == "O" and _is_b64(value):
-        return _from_b64(name, value[_B64])
+    if dtype.kind == "O" and (isinstance(value, str) or is_b64(value)):
+        return bytes_of(f"input {name}", value)
     if isinstance(value, _JSON_TYPES.get(dtype.kind, ())) and isinstance(value, bool) == (dtype.kind == "b"):
         return value
     wanted = "string" if dtype.kind == "O" else dtype.name
     raise invalid(f"input {name} has a {type(value).__name__} in place of a {wanted}")
 
 
-def _encoded(name: str, text: str) -> bytes:
+def bytes_of(where: str, value: Any) -> bytes:
+    """The bytes of a string, or of an object with base64.
+
+    Raises:
+        RequestError: they are neither text nor base64.
+    """
     try:
-        return text.encode("utf-8")
+        return value.encode("utf-8") if isinstance(value, str) else base64.b64decode(value[_B64], validate=True)
     except UnicodeEncodeError as error:  # half a surrogate pair, which JSON can escape and UTF-8 cannot hold
-        raise invalid(f"input {name} has a string that is no Unicode text") from error
-
-
-def _from_b64(name: str, text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
+        raise invalid(f"{where} has a string that is no Unicode text") from error
     except (binascii.Error, ValueError) as error:
-        raise invalid(f"input {name} has a b64 value that is no base64") from error
+        raise invalid(f"{where} has a b64 value that is no base64") from error
 
 
 def _plain(name: str, array: np.ndarray) -> Any:
@@ -129,12 +127,13 @@ def _plain(name: str, array: np.ndarray) -> Any:
     return plain.reshape(array.shape).tolist()
 
 
-def _is_b64(value: Any) -> bool:
+def is_b64(value: Any) -> bool:
+    """Whether a value is an object that holds bytes as base64."""
     return isinstance(value, dict) and value.keys() == {_B64} and isinstance(value[_B64], str)
 
 
 def _is_object(value: Any) -> bool:
-    return isinstance(value, dict) and not _is_b64(value)
+    return isinstance(value, dict) and not is_b64(value)
 
 
 def _only_input(signature: Signature, key: str) -> dict[str, Spec]:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +48,11 @@ class Models:
     def __iter__(self) -> Iterator[tuple[str, int, Version]]:
         for name, versions in self._now.versions.items():
             yield from ((name, number, version) for number, version in versions.items())
+
+    @property
+    def names(self) -> Collection[str]:
+        """What the models are called."""
+        return self._now.versions.keys()
 
     def apply(self, configs: list[Any]) -> None:
         """Serve what these configurations ask for, and nothing else.

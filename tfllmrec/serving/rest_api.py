@@ -11,14 +11,17 @@ from typing import Any
 import grpc
 from cheroot import wsgi
 from google.protobuf.json_format import MessageToDict
+from prometheus_client import CONTENT_TYPE_LATEST
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from tfllmrec.serving.core import ServerCore
+from tfllmrec.serving.inference import classify, regress
+from tfllmrec.serving.json_examples import input_from
 from tfllmrec.serving.json_tensors import from_columns, from_rows, to_columns, to_rows
 from tfllmrec.serving.status import HTTP_STATUS, RequestError, cannot_listen, invalid
 
 _MODEL = r"(?i:/v1/models)/(?P<name>[^/:]+)(?:(?i:/versions)/(?P<version>\d{1,19})|(?i:/labels)/(?P<label>[^/:]+))?"
-_PREDICT = re.compile(rf"{_MODEL}:(?i:predict)")
+_ASK = re.compile(rf"{_MODEL}:(?P<api>(?i:predict|classify|regress))")
 _ABOUT = re.compile(rf"{_MODEL}(?P<metadata>(?i:/metadata))?")
 _LARGEST_VERSION = 2**63 - 1
 _BACKLOG = 1024
@@ -35,13 +38,17 @@ class RestApi:
 
     Args:
         core: what answers.
+        metrics_path: where Prometheus finds metrics; "" for nowhere.
     """
 
-    def __init__(self, core: ServerCore) -> None:
-        self._core = core
+    def __init__(self, core: ServerCore, metrics_path: str = "") -> None:
+        self._core, self._metrics_path = core, metrics_path
+        self._apis = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one HTTP request in JSON; errors are {"error": sentence}."""
+        """Answer one HTTP request in JSON, and one for metrics as text; errors are {"error": sentence}."""
+        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"] == (self._metrics_path or None):
+            return _sent(start_response, "200 OK", CONTENT_TYPE_LATEST, self._core.metrics.text())
         status, answer = HTTPStatus.OK.value, None
         try:
             answer = self._answer(environ)
@@ -54,32 +61,40 @@ class RestApi:
             "utf-8", "replace"
         )  # a sentence may quote half a character
         reason = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Client Closed Request"
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start_response(f"{status} {reason}", headers)
-        return [body]
+        return _sent(start_response, f"{status} {reason}", "application/json", body)
 
     def _answer(self, environ: dict[str, Any]) -> Any:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         if not path.lower().startswith("/v1/"):
             raise RequestError(grpc.StatusCode.NOT_FOUND, f"there is nothing at {path}: paths start with /v1/models")
-        if method == "POST" and (found := _PREDICT.fullmatch(path)):
-            return self._predict(_spec(found), environ)
+        if method == "POST" and (found := _ASK.fullmatch(path)):
+            spec, api = _spec(found), found["api"].lower()
+            with self._core.counting(spec, api, "REST"):
+                request = _body(environ)
+                spec.signature_name = _signature_name(request)
+                return self._apis[api](spec, request)
         if method == "GET" and (found := _ABOUT.fullmatch(path)):
             return self._metadata(_spec(found)) if found["metadata"] else self._status(_spec(found))
         raise invalid(
-            f"{method} {path} is no request: POST /v1/models/NAME:predict, GET /v1/models/NAME or "
-            "GET /v1/models/NAME/metadata, with /versions/NUMBER or /labels/LABEL after NAME at will"
+            f"{method} {path} is no request: POST /v1/models/NAME:predict, :classify or :regress, GET /v1/models/NAME "
+            "or GET /v1/models/NAME/metadata, with /versions/NUMBER or /labels/LABEL after NAME at will"
         )
 
-    def _predict(self, spec: Any, environ: dict[str, Any]) -> Any:
-        request = _body(environ)
-        spec.signature_name = _signature_name(request)
+    def _predict(self, spec: Any, request: dict[str, Any]) -> Any:
         if ("instances" in request) == ("inputs" in request):
             raise invalid("a body has either 'instances' (rows) or 'inputs' (columns)")
         signature = self._core.signature(spec)
         if "instances" in request:
             return {"predictions": to_rows(self._core.predict(spec, from_rows(request["instances"], signature))[1])}
         return {"outputs": to_columns(self._core.predict(spec, from_columns(request["inputs"], signature))[1])}
+
+    def _classify(self, spec: Any, request: dict[str, Any]) -> Any:
+        result = classify(self._core, spec, input_from(request))[1]
+        return {"results": [[[one.label, one.score] for one in row.classes] for row in result.classifications]}
+
+    def _regress(self, spec: Any, request: dict[str, Any]) -> Any:
+        result = regress(self._core, spec, input_from(request))[1]
+        return {"results": [row.value for row in result.regressions]}
 
     def _metadata(self, spec: Any) -> Any:
         answer = self._core.metadata(spec)
@@ -123,15 +138,20 @@ class RestServer:
         self.port = self._server.bind_addr[1]
         self._thread = threading.Thread(target=self._server.serve, daemon=True)
 
-    def start(self, core: ServerCore) -> None:
-        """Answer requests."""
-        self._server.wsgi_app = RestApi(core)
+    def start(self, core: ServerCore, metrics_path: str = "") -> None:
+        """Answer requests, and Prometheus at a path."""
+        self._server.wsgi_app = RestApi(core, metrics_path)
         self._thread.start()
 
     def stop(self, grace: float) -> None:
         """Take no more requests, and give those that run some seconds."""
         self._server.shutdown_timeout = grace
         self._server.stop()
+
+
+def _sent(start_response: StartResponse, status: str, kind: str, body: bytes) -> list[bytes]:
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def _spec(found: re.Match[str]) -> Any:
@@ -150,7 +170,7 @@ def _body(environ: dict[str, Any]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise invalid(f"the body is no JSON: {error}") from error
     if not isinstance(request, dict):
-        raise invalid("the body must be a JSON object with 'instances' or 'inputs'")
+        raise invalid("the body must be a JSON object with 'instances', 'inputs' or 'examples'")
     return request
 
 

@@ -38,6 +38,7 @@ class ModelServer:
         rest_api_port: for REST; 0 takes a free one.
         batching: joins requests; None runs each on its own.
         model_config_file: where `configs` were read from, to be read again.
+        metrics_path: where Prometheus finds metrics over REST; "" for nowhere.
         file_system_poll_wait_seconds: between two looks for new versions; 0 never looks again.
         model_config_file_poll_wait_seconds: between two readings of that file; 0 never reads it again.
 
@@ -59,6 +60,7 @@ class ModelServer:
         rest_api_port: int = 8501,
         batching: BatchingParameters | None = None,
         model_config_file: Path | None = None,
+        metrics_path: str = "",
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
     ) -> None:
@@ -79,11 +81,12 @@ class ModelServer:
         if model_config_file:
             self._polls.append((model_config_file_poll_wait_seconds, partial(self._read_again, model_config_file)))
         self._polling: list[Repeating] = []
+        self._metrics_path = metrics_path
 
     def start(self) -> Self:
         """Answer requests, in threads of the server's own."""
         self._grpc.start(self._core)
-        self._rest.start(self._core)
+        self._rest.start(self._core, self._metrics_path)
         self._polling = [Repeating(seconds, poll) for seconds, poll in self._polls if seconds > 0]
         return self
 

@@ -35,10 +35,16 @@ class Signature:
     Args:
         name: what it is called.
         definition: its `SignatureDef`.
+
+    Attributes:
+        name: what it is called.
+        method: what it is for, such as "tensorflow/serving/predict".
+        inputs: their specs by name.
+        outputs: likewise.
     """
 
     def __init__(self, name: str, definition: Any) -> None:
-        self.name = name
+        self.name, self.method = name, definition.method_name
         self.inputs = {key: Spec.of(definition.inputs[key]) for key in sorted(definition.inputs)}
         self.outputs = {key: Spec.of(definition.outputs[key]) for key in sorted(definition.outputs)}
 

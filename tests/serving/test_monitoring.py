@@ -1,0 +1,37 @@
+"""The file that names where metrics are."""
+
+import pytest
+
+from tfllmrec.errors import InputError
+from tfllmrec.serving.monitoring import metrics_path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('prometheus_config { enable: true path: "/m" }', "/m"),
+        ("prometheus_config { enable: true }", "/monitoring/prometheus/metrics"),
+        ('prometheus_config { enable: false path: "/m" }', ""),
+        ("", ""),
+    ],
+)
+def test_where_metrics_are(tmp_path, text, expected):
+    path = tmp_path / "monitoring.config"
+    path.write_text(text)
+    assert metrics_path(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense", "no monitoring configuration"),
+        ('prometheus_config { enable: true path: "m" }', "start with a slash"),
+    ],
+)
+def test_files_that_are_wrong(tmp_path, text, message):
+    path = tmp_path / "monitoring.config"
+    with pytest.raises(InputError, match="no monitoring configuration"):
+        metrics_path(path)
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        metrics_path(path)
