@@ -337,9 +337,10 @@ def test_configurations_that_cannot_be(server, refused, text, code, words):
     refused(grpc.StatusCode[code], lambda: reload(server, text), words)
 
 
-def test_classify_is_not_there(server, refused):
+def test_an_export_classifies_nothing(server, refused):
     request = classification_pb2.ClassificationRequest(model_spec={"name": "films"})
-    refused(grpc.StatusCode.UNIMPLEMENTED, lambda: server.predictions.Classify(request, timeout=60))
+    words = "serving_default has the method tensorflow/serving/predict"
+    refused(INVALID, lambda: server.predictions.Classify(request, timeout=60), words)
 
 
 LONG = {
