@@ -1,4 +1,4 @@
-"""What starts a real TF Serving, as far as it can be checked without a container engine: linters, schemas, a stand-in."""
+"""What starts a real TF Serving, as far as that goes without a container engine: linters, schemas, a stand-in."""
 
 import json
 import os
