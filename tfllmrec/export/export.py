@@ -86,7 +86,7 @@ def _write(servable: Servable, folder: Path) -> dict[str, Any]:
     logger.setLevel(logging.ERROR)
     try:
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # it is asked, not trained
-        functions = servable.signatures()
+        functions = {name: call.get_concrete_function() for name, call in servable.signatures().items()}
         tf.saved_model.save(servable, str(folder), signatures=functions, options=options)
         return functions
     finally:
