@@ -40,7 +40,9 @@ def test_from_tables_to_answers_and_an_export(run, trained, tmp_path):
     status, printed, _ = run("export", trained, "--out", tmp_path / "model", "--top-k", 5)
     assert status == 0
     assert printed.strip() == str(tmp_path / "model" / "1")
-    assert (tmp_path / "model" / "1" / "saved_model.pb").exists()
+    card = (tmp_path / "model" / "1" / "assets.extra" / "model_card.md").read_text(encoding="utf-8")
+    assert "| training data | " in card
+    assert "| trained on the validation items | no |" in card
 
     status, _, told = run("export", trained, "--out", tmp_path / "model", "--version", 1)
     assert status == 2

@@ -24,9 +24,13 @@ def card_of(path):
     return (path / "assets.extra" / "model_card.md").read_text(encoding="utf-8")
 
 
-def nodes_of(path):
+def graph_of(path):
     content = (path / "saved_model.pb").read_bytes()
-    graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
+    return saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
+
+
+def nodes_of(path):
+    graph = graph_of(path)
     yield from graph.node
     for function in graph.library.function:
         yield from function.node_def
@@ -78,6 +82,10 @@ def test_the_card_tells_every_signature(exported):
     assert f"# {exported.recommender.family}, version 1" in card
     assert "| `item_ids` | string | [B, 12] |" in card
     assert "| config: history_length | 4 |" in card
+    assert "| TF Serving | 2.20 or newer |" in card
+    told = re.search(r"^All of them are in a stock TF Serving: (.*)\.$", card, re.MULTILINE)
+    functions = {function.signature.name for function in graph_of(exported.path).library.function}
+    assert set(told[1].split(", ")) == {node.op for node in nodes_of(exported.path)} - functions
 
 
 def test_the_cards_example_works(runtime, exported):

@@ -24,7 +24,9 @@ def export(
     from tfllmrec.export import export as write
     from tfllmrec.training.runs import Run
 
-    published(write(Run.load(run).recommender, out, version=version, top_k=top_k, precision=precision))
+    loaded = Run.load(run)
+    facts = loaded.facts()
+    published(write(loaded.recommender, out, version=version, top_k=top_k, precision=precision, facts=facts))
 
 
 @app.command()

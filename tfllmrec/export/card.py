@@ -1,12 +1,14 @@
 """The model card: what a SavedModel answers, written from the SavedModel itself."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tfllmrec.export.ops import ops_of
 from tfllmrec.export.ranking import MOST_CANDIDATES
 from tfllmrec.recommenders.base import Recommender
 
@@ -63,7 +65,14 @@ def signatures_of(saved_model: Path) -> dict[str, Any]:
 
 
 def model_card(
-    saved_model: Path, recommender: Recommender, *, name: str, version: int, top_k: int, precision: str
+    saved_model: Path,
+    recommender: Recommender,
+    *,
+    name: str,
+    version: int,
+    top_k: int,
+    precision: str,
+    facts: Mapping[str, str],
 ) -> str:
     """The card of an exported recommender, in Markdown.
 
@@ -74,14 +83,17 @@ def model_card(
         version: its version.
         top_k: items in an answer.
         precision: of the export.
+        facts: what else is known of it, such as what it was trained on.
     """
     catalogue = recommender.catalogue
-    facts = {
+    known = {
         "family": recommender.family,
         "items": f"{len(catalogue.items):,}",
         "users": f"{len(catalogue.users):,}",
         "stored interactions": f"{len(catalogue.histories.values):,}",
+        **facts,
         "TensorFlow": tf.__version__,
+        "TF Serving": f"{'.'.join(tf.__version__.split('.')[:2])} or newer",
         "precision": precision,
         "main signature": f"`{recommender.main_signature}`",
         **({} if catalogue.scenarios is None else {"scenarios": ", ".join(catalogue.scenarios.tokens[1:])}),
@@ -92,7 +104,7 @@ def model_card(
         "\n\n".join(
             [
                 f"# {name}, version {version}",
-                _table(["what", "value"], [[fact, str(value)] for fact, value in facts.items()]),
+                _table(["what", "value"], [[fact, str(value)] for fact, value in known.items()]),
                 "## Signatures",
                 "B is the batch. All inputs of a signature are given; `?` is any width.",
                 *(_signature(name, signature) for name, signature in signatures_of(saved_model).items()),
@@ -100,6 +112,8 @@ def model_card(
                 rules,
                 "## Example",
                 _example(recommender, name),
+                "## Operations",
+                "All of them are in a stock TF Serving: " + ", ".join(sorted(ops_of(saved_model))) + ".",
             ]
         )
         + "\n"

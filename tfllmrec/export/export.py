@@ -1,6 +1,7 @@
 """From a fitted recommender to a version folder that TF Serving loads."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def export(
     top_k: int = 100,
     name: str | None = None,
     precision: str = "float32",
+    facts: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a recommender as `<folder>/<version>/`: a SavedModel, its model card, warm-up requests, checksums.
 
@@ -40,6 +42,7 @@ def export(
         name: what the model is called in TF Serving; by default the folder's name.
         precision: "bfloat16" stores large matrices in half the room and has BERT compute in it; all else is computed in
             float32, and so are all answers. The recommender stays as it is.
+        facts: for the model card, such as what the recommender was trained on, and its figures.
 
     Returns:
         The version's folder.
@@ -66,7 +69,8 @@ def export(
             functions = _write(servable, hidden)
         check_ops(hidden)
         name = name or folder.name
-        card = model_card(hidden, recommender, name=name, version=version, top_k=servable.top_k, precision=precision)
+        options: dict[str, Any] = {"top_k": servable.top_k, "precision": precision, "facts": facts or {}}
+        card = model_card(hidden, recommender, name=name, version=version, **options)
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")
@@ -82,7 +86,7 @@ def _write(servable: Servable, folder: Path) -> dict[str, Any]:
     logger.setLevel(logging.ERROR)
     try:
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # it is asked, not trained
-        functions = servable.signatures()
+        functions = {name: call.get_concrete_function() for name, call in servable.signatures().items()}
         tf.saved_model.save(servable, str(folder), signatures=functions, options=options)
         return functions
     finally:

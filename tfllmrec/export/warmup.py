@@ -1,6 +1,6 @@
 """Warm-up requests and their answers: the server replays the ones before it answers anybody, a check compares both."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,19 @@ def write_warmup(saved_model: Path, functions: Mapping[str, Any], catalogue: Cat
 
     Args:
         saved_model: the folder with `saved_model.pb`.
-        functions: the signatures by name, as `tf.function`s with named inputs.
+        functions: the signatures by name, traced, with named inputs.
         catalogue: where the ids come from.
         name: what the model is called in TF Serving.
     """
     with tf.io.TFRecordWriter(str(saved_model / WARMUP_FILE)) as writer:
         for signature, function in functions.items():
             for rows in BATCH_SIZES:
-                inputs = {spec.name: _example(spec, rows, catalogue) for spec in function.input_signature}
+                specs = filter(None, function.structured_input_signature[0])  # None stands for what it is not asked
+                inputs = {spec.name: _example(spec, rows, catalogue) for spec in specs}
+                outputs = {key: value.numpy() for key, value in function(*map(tf.constant, inputs.values())).items()}
                 spec = model_pb2.ModelSpec(name=name, signature_name=signature)
                 request = predict_pb2.PredictRequest(model_spec=spec, inputs=_protos(inputs))
-                response = predict_pb2.PredictResponse(model_spec=spec, outputs=_protos(_answer(function, inputs)))
+                response = predict_pb2.PredictResponse(model_spec=spec, outputs=_protos(outputs))
                 log = prediction_log_pb2.PredictLog(request=request, response=response)
                 writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
 
@@ -48,10 +50,6 @@ def _example(spec: tf.TensorSpec, rows: int, catalogue: Catalogue) -> np.ndarray
     if catalogue.features is not None:
         kinds["user_features"] = catalogue.features.vocabulary.tokens
     return np.resize(kinds.get(spec.name, catalogue.items.tokens)[1:].astype(object), shape)
-
-
-def _answer(function: Callable[..., Any], inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {key: value.numpy() for key, value in function(**{k: tf.constant(v) for k, v in inputs.items()}).items()}
 
 
 def _protos(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -76,6 +76,7 @@ class Gates(keras.layers.Layer):
 
     def call(self, state: tf.Tensor, scenario: tf.Tensor) -> tf.Tensor:
         """See the class."""
+        scenario = tf.reshape(scenario, [-1])  # an argument's rank is lost on TensorFlow's optimiser, which says so
         said = tf.reshape(self.of_state(state), [-1, *self.allowed.shape[1:]])
         said += tf.gather(tf.convert_to_tensor(self.of_scenario), scenario)
         return tf.nn.softmax(tf.where(tf.gather(tf.constant(self.allowed), scenario), said, -1e9), axis=-1)

@@ -106,6 +106,16 @@ class Run:
         recommender.history = history
         return cls(recommender, source, refitted, seconds, history)
 
+    def facts(self) -> dict[str, str]:
+        """What a model card tells of the training."""
+        best = max(self.history.get("val_ndcg@10", ()), default=None)
+        return {
+            "training data": Path(self.source.data).name,
+            "trained on the validation items": "yes" if self.refitted else "no",
+            **({} if best is None else {"validation ndcg@10": f"{best:.4f}"}),
+            "seconds of training": f"{self.seconds:.0f}",
+        }
+
     def evaluate(self) -> dict[str, float]:
         """Metrics of the test targets.
 
