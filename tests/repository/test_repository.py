@@ -47,13 +47,11 @@ def config_of(repository):
 
 def test_the_way_of_a_version(published, exports):
     assert published.labels("电影") == {"stable": 1, "canary": 2}
-    assert published.promote("电影") == 2
-    assert published.labels("电影") == {"stable": 2, "previous": 1}
+    assert published.promote("电影") == published.labels("电影") == {"stable": 2, "previous": 1}
     published.publish(exports[3])
     assert published.labels("电影") == {"stable": 2, "previous": 1, "canary": 3}
-    assert published.rollback("电影", canary=True) == 2
-    assert published.rollback("电影") == 1
-    assert published.labels("电影") == {"stable": 1}
+    assert published.rollback("电影", canary=True) == {"stable": 2, "previous": 1}
+    assert published.rollback("电影") == published.labels("电影") == {"stable": 1}
     assert published.prune("电影", keep=1) == [2]
     assert sorted(path.name for path in (published.folder / "电影").iterdir()) == ["1", "3"]
 
@@ -131,6 +129,9 @@ def test_a_damaged_version_is_not_published(published, exports, tmp_path, damage
     before = sorted(published.folder.rglob("*"))
     with pytest.raises(InputError, match=message):
         published.publish(tmp_path / "电影" / "3")
+    with pytest.raises(InputError, match=message):
+        Repository(tmp_path / "new").publish(tmp_path / "电影" / "3")
+    assert not (tmp_path / "new").exists()
     assert sorted(published.folder.rglob("*")) == before
     assert published.labels("电影") == {"stable": 1, "canary": 2}
 

@@ -29,8 +29,7 @@ def promote(model: ModelFolder) -> None:
     """Make the canary stable. What was stable stays loaded as `previous`."""
     from tfllmrec.repository import Repository
 
-    Repository.of(model).promote(_name(model))
-    print(_labels(model))
+    print(_told(Repository.of(model).promote(_name(model))))
 
 
 @app.command()
@@ -41,8 +40,7 @@ def rollback(
     """Make the version that was stable before stable again."""
     from tfllmrec.repository import Repository
 
-    Repository.of(model).rollback(_name(model), canary=canary)
-    print(_labels(model))
+    print(_told(Repository.of(model).rollback(_name(model), canary=canary)))
 
 
 @app.command()
@@ -68,13 +66,10 @@ def published(version: Path, repository: Path | None = None) -> None:
     with silent_stderr():
         found = place.publish(version)
     print(found)
-    typer.echo(_labels(found.parent), err=True)
+    typer.echo(_told(place.labels(found.parent.name)), err=True)
 
 
-def _labels(model: Path) -> str:
-    from tfllmrec.repository import Repository
-
-    labels = Repository.of(model).labels(_name(model))
+def _told(labels: dict[str, int]) -> str:
     return ", ".join(f"{label} {version}" for label, version in sorted(labels.items(), reverse=True))
 
 

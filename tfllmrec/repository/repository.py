@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tfllmrec.errors import InputError
-from tfllmrec.export.checksums import CHECKSUM_FILE
+from tfllmrec.export.checksums import CHECKSUM_FILE, check_checksums
 from tfllmrec.export.versions import version_folders
 from tfllmrec.files import appearing
 from tfllmrec.repository.check import check_version
@@ -62,13 +62,12 @@ class Repository:
         version = Path(version).absolute()
         model, number = version.parent.name, _number(version)
         target = self.folder / model / str(number)
+        check_version(version)
         with self._changing(new=True):
-            if target == version:
-                check_version(version)
-            elif not target.exists():
+            if not target.exists():
                 with appearing(target, within=self._staging) as hidden:
                     shutil.copytree(version, hidden, dirs_exist_ok=True)
-                    check_version(hidden)
+                    check_checksums(hidden)
             elif _sums(target) != _sums(version):
                 raise InputError(f"publish: {target} is another version {number}; export yours under a new number")
             write_defaults(self.folder)
@@ -77,38 +76,38 @@ class Repository:
                 write_labels(self.folder, model, labels | {CANARY if STABLE in labels else STABLE: number})
         return target
 
-    def promote(self, model: str) -> int:
-        """Make the canary stable; what was stable stays loaded as `previous`. Returns the version.
+    def promote(self, model: str) -> dict[str, int]:
+        """Make the canary stable; what was stable stays loaded as `previous`. Returns the labels.
 
         Raises:
             InputError: there is no canary.
         """
         with self._changing():
-            labels = self.labels(model)
-            if CANARY not in labels:
-                raise InputError(f"promote: {model} has no canary in {self.folder}; publish a version first")
-            new = labels.pop(CANARY)
-            write_labels(self.folder, model, labels | {PREVIOUS: labels[STABLE], STABLE: new})
-        return new
+            labels = self._with(
+                CANARY, model, f"promote: {model} has no canary in {self.folder}; publish a version first"
+            )
+            if STABLE in labels:
+                labels[PREVIOUS] = labels[STABLE]
+            labels[STABLE] = labels.pop(CANARY)
+            write_labels(self.folder, model, labels)
+        return labels
 
-    def rollback(self, model: str, *, canary: bool = False) -> int:
-        """Make the version that was stable before stable again, or serve the canary no longer. Returns what is stable.
+    def rollback(self, model: str, *, canary: bool = False) -> dict[str, int]:
+        """Make the version that was stable before stable again, or serve the canary no longer. Returns the labels.
 
         Raises:
             InputError: there was none before, or is no canary.
         """
         with self._changing():
-            labels = self.labels(model)
-            if canary and CANARY not in labels:
-                raise InputError(f"rollback: {model} has no canary in {self.folder}")
-            if not canary and PREVIOUS not in labels:
-                raise InputError(f"rollback: {model} has had no other stable version in {self.folder}")
             if canary:
+                labels = self._with(CANARY, model, f"rollback: {model} has no canary in {self.folder}")
                 del labels[CANARY]
             else:
+                missing = f"rollback: {model} has had no other stable version in {self.folder}"
+                labels = self._with(PREVIOUS, model, missing)
                 labels[STABLE] = labels.pop(PREVIOUS)
             write_labels(self.folder, model, labels)
-        return labels[STABLE]
+        return labels
 
     def prune(self, model: str, keep: int) -> list[int]:
         """Remove versions without a label that are older than the newest `keep`. Returns them.
@@ -129,6 +128,13 @@ class Repository:
                 versions[number].rename(gone)
                 shutil.rmtree(gone)
         return removed
+
+    def _with(self, label: str, model: str, otherwise: str) -> dict[str, int]:
+        """The labels of a model, which has this one."""
+        labels = self.labels(model)
+        if label not in labels:
+            raise InputError(otherwise)
+        return labels
 
     @property
     def _staging(self) -> Path:

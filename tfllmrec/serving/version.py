@@ -51,7 +51,7 @@ class Version:
             model = ServedModel(self.folder)
             self.warmed = replay(model)
         except Exception as error:  # a SavedModel can be broken in more ways than can be listed
-            self.error = str(error)
+            self.error = str(error) or type(error).__name__
             if model:
                 model.close()
         self.seconds = time.perf_counter() - started
