@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from tfllmrec.cli.app import RunFolder, app
-from tfllmrec.cli.versions import published
 from tfllmrec.errors import InputError
 
 
@@ -21,6 +20,7 @@ def export(
     ] = "float32",
 ) -> None:
     """Write a run as the next version of a model, for TF Serving, and publish it in the folder that the model is in."""
+    from tfllmrec.cli.versions import published
     from tfllmrec.export import export as write
     from tfllmrec.training.runs import Run
 
@@ -36,6 +36,7 @@ def refresh(
     items: Annotated[Path, typer.Option(metavar="FOLDER", help="Where a table of items is, with new ones.")],
 ) -> None:
     """Add new items to what is served, as the next version and with no training: they are known by their content."""
+    from tfllmrec.cli.versions import published
     from tfllmrec.data.reading import read_items
     from tfllmrec.export import refresh as write
     from tfllmrec.training.runs import Run
