@@ -56,6 +56,12 @@ def serve(
     model_config_file: Annotated[
         Path | None, typer.Option("--model_config_file", help="Text of a ModelServerConfig: several models, versions.")
     ] = None,
+    ssl_config_file: Annotated[
+        Path | None, typer.Option("--ssl_config_file", help="Text of an SSLConfig: encryption of gRPC.")
+    ] = None,
+    grpc_socket_path: Annotated[
+        str, typer.Option("--grpc_socket_path", help="A Unix socket for gRPC as well.", show_default=False)
+    ] = "",
     monitoring_config_file: Annotated[
         Path | None,
         typer.Option("--monitoring_config_file", help="Text of a MonitoringConfig, for Prometheus."),
@@ -88,6 +94,7 @@ def serve(
     from tfllmrec.serving.configuration import one_model, read_config
     from tfllmrec.serving.monitoring import metrics_path
     from tfllmrec.serving.serve import serve as answer
+    from tfllmrec.serving.ssl_config import server_credentials
 
     if model_config_file:
         configs = read_config(model_config_file)
@@ -105,6 +112,8 @@ def serve(
         rest_api_port=rest_api_port,
         batching=batching,
         model_config_file=model_config_file,
+        credentials=server_credentials(ssl_config_file) if ssl_config_file else None,
+        grpc_socket_path=grpc_socket_path,
         metrics_path=metrics_path(monitoring_config_file) if monitoring_config_file else "",
         file_system_poll_wait_seconds=file_system_poll_wait_seconds,
         model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,

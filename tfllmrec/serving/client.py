@@ -29,14 +29,15 @@ class Client(Connection):
     """Asks one model of a model server over gRPC; it needs no TensorFlow, and threads may share it.
 
     Args:
-        server: "host:port" of the gRPC interface.
+        server: "host:port" of the gRPC interface; or several that share the requests, each of which may be away.
         model: the model's name there.
         version: a version number; None asks the newest.
         label: a version label such as "stable", instead of a version.
-        timeout: seconds an answer may take.
+        timeout: seconds an answer may take. Until then a request that no server took is sent again, up to three times.
+        credentials: for TLS, as `grpc.ssl_channel_credentials` makes them; None for no encryption.
 
     Raises:
-        InputError: both a version and a label.
+        InputError: both a version and a label, no server, or among several one whose name nobody knows.
 
     Example:
         >>> with Client("localhost:8500", "films") as client:

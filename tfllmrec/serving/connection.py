@@ -1,5 +1,6 @@
 """The connection to a model server, TF Serving or the embedded one: any signature asked over gRPC."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import grpc
@@ -7,11 +8,11 @@ import numpy as np
 
 from tfllmrec.errors import InputError
 from tfllmrec.serving import messages
+from tfllmrec.serving.channel import channel_to
 from tfllmrec.serving.status import RequestError
 from tfllmrec.serving.tensors import decoded, read, write
 
 _SERVICES = "/tensorflow.serving"
-_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 
 
@@ -19,17 +20,25 @@ class Connection:
     """What a `Client` asks its questions through; see there."""
 
     def __init__(
-        self, server: str, model: str, *, version: int | None = None, label: str | None = None, timeout: float = 10.0
+        self,
+        server: str | Sequence[str],
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float = 10.0,
+        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         if version is not None and label is not None:
             raise InputError("client: give a version or a label, not both")
-        self.server, self.model, self.timeout = server, model, timeout
+        servers = [server] if isinstance(server, str) else [*server]
+        self.server, self.model, self.timeout = " or ".join(servers), model, timeout
         self._spec: dict[str, Any] = {"name": model}
         if version is not None:
             self._spec["version"] = {"value": version}
         if label is not None:
             self._spec["version_label"] = label
-        self._channel = grpc.insecure_channel(server, options=_OPTIONS)
+        self._channel = channel_to(servers, credentials)
         self._predict = self._call("PredictionService/Predict", messages.PredictRequest, messages.PredictResponse)
         self._status = self._call(
             "ModelService/GetModelStatus", messages.GetModelStatusRequest, messages.GetModelStatusResponse
@@ -85,7 +94,7 @@ class Connection:
     def _sentence(self, error: Any, seconds: float) -> str:
         match error.code():
             case grpc.StatusCode.UNAVAILABLE:
-                if not error.details().startswith("failed to connect"):
+                if not error.details().startswith(("failed to connect", "connections to all backends failing")):
                     return f"{self.server} cannot answer now: {error.details()}"
                 reason = error.details().rsplit(": ", 1)[-1]
                 return f"{self.server} cannot be reached ({reason}): is the gRPC port of a model server there?"

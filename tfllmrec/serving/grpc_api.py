@@ -18,6 +18,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from tfllmrec.errors import InputError
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.inference import classify, infer_several, regress
 from tfllmrec.serving.status import RequestError, cannot_listen, invalid
@@ -143,21 +144,38 @@ class GrpcServer:
         host: where to listen.
         port: 0 takes a free one.
         threads: requests at the same time; those that wait for a batch count.
+        credentials: for TLS; None for no encryption.
+        socket_path: a Unix socket where it listens as well, without encryption; "" for none.
 
     Attributes:
         port: where it listens.
 
     Raises:
-        InputError: the port is taken, or the host is not this machine.
+        InputError: the port is taken, the host is not this machine, or the socket cannot be made.
     """
 
-    def __init__(self, host: str, port: int, threads: int) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        threads: int,
+        credentials: grpc.ServerCredentials | None = None,
+        socket_path: str = "",
+    ) -> None:
         self._server = grpc.server(ThreadPoolExecutor(threads), options=_OPTIONS)
         self._health = health.HealthServicer()
         try:
-            self.port = self._server.add_insecure_port(f"{host}:{port}")
+            if credentials:
+                self.port = self._server.add_secure_port(f"{host}:{port}", credentials)
+            else:
+                self.port = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
             raise cannot_listen(host, port, "--port") from error
+        try:
+            if socket_path:
+                self._server.add_insecure_port(f"unix:{socket_path}")
+        except RuntimeError as error:
+            raise InputError(f"cannot listen on {socket_path}: choose another --grpc_socket_path") from error
 
     def start(self, core: ServerCore) -> None:
         """Answer requests."""

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import grpc
+
 from tfllmrec.errors import InputError
 from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.batching_parameters import BatchingParameters
@@ -38,6 +40,8 @@ class ModelServer:
         rest_api_port: for REST; 0 takes a free one.
         batching: joins requests; None runs each on its own.
         model_config_file: where `configs` were read from, to be read again.
+        credentials: for TLS of gRPC; None for no encryption.
+        grpc_socket_path: a Unix socket for gRPC as well; "" for none.
         metrics_path: where Prometheus finds metrics over REST; "" for nowhere.
         file_system_poll_wait_seconds: between two looks for new versions; 0 never looks again.
         model_config_file_poll_wait_seconds: between two readings of that file; 0 never reads it again.
@@ -60,12 +64,14 @@ class ModelServer:
         rest_api_port: int = 8501,
         batching: BatchingParameters | None = None,
         model_config_file: Path | None = None,
+        credentials: grpc.ServerCredentials | None = None,
+        grpc_socket_path: str = "",
         metrics_path: str = "",
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
     ) -> None:
         threads = _BATCHING_THREADS if batching else _THREADS
-        self._grpc = GrpcServer(host, port, threads)
+        self._grpc = GrpcServer(host, port, threads, credentials, grpc_socket_path)
         self._rest = RestServer(host, rest_api_port, threads)
         self.grpc_address = f"{host}:{self._grpc.port}"
         self.rest_url = f"http://{host}:{self._rest.port}"
