@@ -140,6 +140,28 @@ def proto_of(value):
     return tf.make_tensor_proto(array, tf.int32 if array.dtype == np.int64 and isinstance(value, list) else None)
 
 
+class Times(tf.Module):
+    """Multiplies x by a number, which gives y."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = tf.Variable(factor, dtype=tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def __call__(self, x):
+        return {"y": self.factor * x}
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """SavedModels that multiply by 1, 2, 3."""
+    paths = {factor: tmp_path_factory.mktemp("saved") for factor in (1, 2, 3)}
+    for factor, path in paths.items():
+        module = Times(factor)
+        tf.saved_model.save(module, str(path), signatures={"serving_default": module.__call__})
+    return paths
+
+
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
@@ -23,26 +22,6 @@ from tfllmrec.serving.status import RequestError
 from tfllmrec.serving.version import State
 
 ONE = {"x": np.ones(1, np.float32)}
-
-
-class Times(tf.Module):
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = tf.Variable(factor, dtype=tf.float32)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
-    def __call__(self, x):
-        return {"y": self.factor * x}
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """SavedModels that multiply by 1, 2, 3."""
-    paths = {factor: tmp_path_factory.mktemp("saved") for factor in (1, 2, 3)}
-    for factor, path in paths.items():
-        module = Times(factor)
-        tf.saved_model.save(module, str(path), signatures={"serving_default": module.__call__})
-    return paths
 
 
 @pytest.fixture

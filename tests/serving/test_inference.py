@@ -25,7 +25,7 @@ EVEN_AND_ODD = [["even", 0.25], ["odd", 0.75]]
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def sums(tmp_path_factory):
     """Reads x and y of examples: the sum as regress, "even" .25 and "odd" .75 as classify, and some that are wrong."""
     folder = tmp_path_factory.mktemp("models") / "sums"
     v1 = tf.compat.v1
@@ -64,8 +64,8 @@ def saved(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(saved):
-    running = ModelServer(one_model("sums", saved), port=0, rest_api_port=0, metrics_path="/metrics").start()
+def server(sums):
+    running = ModelServer(one_model("sums", sums), port=0, rest_api_port=0, metrics_path="/metrics").start()
     yield running
     running.stop()
 
@@ -251,8 +251,8 @@ def test_what_is_counted(server, ask):
     assert all("request_latency" in name for name in grown)
 
 
-def test_health(saved):
-    running = ModelServer(one_model("sums", saved), port=0, rest_api_port=0).start()
+def test_health(sums):
+    running = ModelServer(one_model("sums", sums), port=0, rest_api_port=0).start()
     with grpc.insecure_channel(running.grpc_address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         for service in ("", "tensorflow.serving.PredictionService"):
@@ -264,8 +264,8 @@ def test_health(saved):
         assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def test_no_metrics_unless_asked_for(saved):
-    running = ModelServer(one_model("sums", saved), port=0, rest_api_port=0).start()
+def test_no_metrics_unless_asked_for(sums):
+    running = ModelServer(one_model("sums", sums), port=0, rest_api_port=0).start()
     try:
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{running.rest_url}/metrics", timeout=60)

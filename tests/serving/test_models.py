@@ -21,26 +21,6 @@ NOTHING = [".tmp-1", "tmp", "1x", "v1", "-1x", "1.0", "1_0", "²", "٣", "五", 
 """Names of folders that TF Serving reads no version number from."""
 
 
-class Doubling(tf.Module):
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = tf.Variable(factor, dtype=tf.float32)
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
-    def __call__(self, x):
-        return {"y": self.factor * x}
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """Two SavedModels: one doubles, one triples."""
-    paths = {factor: tmp_path_factory.mktemp("saved") for factor in (2, 3)}
-    for factor, path in paths.items():
-        module = Doubling(factor)
-        tf.saved_model.save(module, str(path), signatures={"serving_default": module.__call__})
-    return paths
-
-
 @pytest.fixture
 def films(saved, tmp_path):
     """Makes a model's folder of versions by name, and the `Models` of a configuration with it."""

@@ -32,7 +32,7 @@ def write_defaults(folder: Path) -> None:
             _write(folder / name, message)
 
 
-def labels_of(folder: Path, model: str) -> dict[str, int]:
+def read_labels(folder: Path, model: str) -> dict[str, int]:
     """The versions of a model by label; none where it is not served."""
     return next((dict(config.version_labels) for config in _configs(folder) if config.name == model), {})
 

@@ -11,7 +11,7 @@ from tfllmrec.export.checksums import CHECKSUM_FILE, check_checksums
 from tfllmrec.export.versions import version_folders
 from tfllmrec.files import appearing
 from tfllmrec.repository.check import check_version
-from tfllmrec.repository.configs import MODELS, labels_of, write_defaults, write_labels
+from tfllmrec.repository.configs import MODELS, read_labels, write_defaults, write_labels
 
 STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
 """Labels: what clients ask for, what is tried out, and what was stable before and stays loaded for a rollback."""
@@ -45,7 +45,7 @@ class Repository:
 
     def labels(self, model: str) -> dict[str, int]:
         """The versions of a model by label."""
-        return labels_of(self.folder, model)
+        return read_labels(self.folder, model)
 
     def publish(self, version: str | Path) -> Path:
         """Check a version, bring it here if it is somewhere else, and have it served: as canary, or stable if none is.
