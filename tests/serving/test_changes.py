@@ -148,6 +148,14 @@ def test_a_version_ends_after_its_requests(shop):
     assert version.state is State.END
 
 
+def test_the_end_of_all_waits_for_nobody(shop):
+    models = Models([config(shop(1))])
+    with models.asked(ModelSpec(name="films")):
+        models.close()
+    with pytest.raises(RequestError, match="no version of model 'films' is served"):
+        answer(models)
+
+
 @pytest.mark.parametrize("batching", [None, BatchingParameters(max_batch_size=8)], ids=["alone", "batching"])
 def test_no_request_fails_while_everything_changes(shop, batching):
     folder, more = shop(1), shop(3, "more")

@@ -111,10 +111,10 @@ class Models:
         return {number: versions[number]}
 
     def close(self) -> None:
-        """Free what the models hold."""
+        """Free what the models hold, whatever still runs."""
         with self._changing:
             for _, _, version in self:
-                version.unload()
+                version.unload(patience=0)
 
     def _apply(self, configs: list[Any]) -> None:
         wanted = {config.name: wanted_versions(config) for config in configs}

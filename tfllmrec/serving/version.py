@@ -73,11 +73,11 @@ class Version:
             self._requests -= 1
             self._idle.notify_all()
 
-    def unload(self) -> None:
-        """Take no more requests, wait for those that run, free the model."""
+    def unload(self, patience: float | None = None) -> None:
+        """Take no more requests, wait for those that run, for so many seconds if they are given, free the model."""
         with self._idle:
             self.state = State.UNLOADING
-            self._idle.wait_for(lambda: not self._requests)
+            self._idle.wait_for(lambda: not self._requests, patience)
         if self.model:
             self.model.close()
             self.model = None
