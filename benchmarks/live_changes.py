@@ -23,9 +23,8 @@ from tfllmrec.quiet import quiet_tensorflow, silent_stderr
 quiet_tensorflow()
 
 import grpc  # noqa: E402
-import numpy as np  # noqa: E402
 from common import report  # noqa: E402
-from load import at_once, rounded  # noqa: E402
+from load import PREDICT, at_once, packed, rounded  # noqa: E402
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest  # noqa: E402
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub  # noqa: E402
 
@@ -36,8 +35,6 @@ from tfllmrec.repository import Repository  # noqa: E402
 from tfllmrec.repository.configs import write_labels  # noqa: E402
 from tfllmrec.serving import Client, RequestError, ServerProcess  # noqa: E402
 from tfllmrec.serving.configuration import read_config  # noqa: E402
-from tfllmrec.serving.messages import PredictRequest  # noqa: E402
-from tfllmrec.serving.tensors import write  # noqa: E402
 
 CONCURRENCY = 32
 POLLS = ("--model_config_file_poll_wait_seconds", "1", "--file_system_poll_wait_seconds", "1")
@@ -61,7 +58,7 @@ def main() -> None:
             grpc.insecure_channel(server.grpc_address) as channel,
             ThreadPoolExecutor(1) as pool,
         ):
-            method = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+            method = channel.unary_unary(PREDICT)
             load = pool.submit(at_once, method, requests(), CONCURRENCY, seconds=arguments.seconds)
             done: Counter[str] = Counter()
             for change in Changes(repository, made, server.grpc_address):
@@ -77,13 +74,11 @@ def main() -> None:
 
 def requests() -> list[bytes]:
     """For the stable version: users with histories of 0 to 3 items."""
+    asked = {"name": "films", "signature_name": "retrieve", "version_label": "stable"}
     made = []
     for user in range(40):
-        request = PredictRequest(model_spec={"name": "films", "signature_name": "retrieve", "version_label": "stable"})
         history = ["", *(f"i{item:02}" for item in range(user % 4))]
-        for name, value in {"user_id": [str(user)], "history": [history], "exclude_item_ids": [[""]]}.items():
-            write(np.char.encode(np.array(value)).astype(object), request.inputs[name])
-        made.append(request.SerializeToString())
+        made.append(packed({"user_id": [str(user)], "history": [history], "exclude_item_ids": [[""]]}, **asked))
     return made
 
 

@@ -10,7 +10,25 @@ import grpc
 import numpy as np
 from common import progress
 
+from tfllmrec.serving.messages import PredictRequest
+from tfllmrec.serving.tensors import write
+
 TIMEOUT = 60.0
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+Question = dict[str, Any]
+
+
+def arrays_of(question: Question) -> dict[str, np.ndarray]:
+    """Inputs of strings as a session takes them."""
+    return {name: np.char.encode(rows).astype(object) for name, rows in question.items()}
+
+
+def packed(question: Question, **spec: str) -> bytes:
+    """A prepared `PredictRequest`, for a `ModelSpec`."""
+    request = PredictRequest(model_spec=spec)
+    for name, array in arrays_of(question).items():
+        write(array, request.inputs[name])
+    return request.SerializeToString()
 
 
 @dataclass

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from common import progress, report
-from load import TIMEOUT, Load, at_once, one_by_one, rounded, take_turns
+from load import PREDICT, TIMEOUT, Load, Question, arrays_of, at_once, one_by_one, packed, rounded, take_turns
 
 from tfllmrec.quiet import quiet_tensorflow, silent_stderr
 
@@ -38,9 +38,9 @@ import tensorflow as tf  # noqa: E402
 from tfllmrec import Dataset, TwoTower  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
 from tfllmrec.serving import Client, ServerProcess  # noqa: E402
-from tfllmrec.serving.messages import PredictRequest, PredictResponse  # noqa: E402
+from tfllmrec.serving.messages import PredictResponse  # noqa: E402
 from tfllmrec.serving.session import ServedModel  # noqa: E402
-from tfllmrec.serving.tensors import read, write  # noqa: E402
+from tfllmrec.serving.tensors import read  # noqa: E402
 
 ITEMS, DIM, TOP_K, USERS, LONGEST = 50_000, 64, 100, 2_000, 8
 CONCURRENCY = (1, 8, 32)
@@ -53,7 +53,7 @@ max_enqueued_batches { value: 1000 }
 num_batch_threads { value: 2 }
 pad_variable_length_inputs: true
 """
-Question = dict[str, Any]
+ASKED = {"name": "made", "signature_name": "retrieve"}
 
 
 def made_export(folder: Path) -> Path:
@@ -82,17 +82,6 @@ def made_questions(count: int) -> list[Question]:
     ]
 
 
-def arrays_of(question: Question) -> dict[str, np.ndarray]:
-    return {name: np.char.encode(rows).astype(object) for name, rows in question.items()}
-
-
-def packed(question: Question) -> bytes:
-    request = PredictRequest(model_spec={"name": "made", "signature_name": "retrieve"})
-    for name, array in arrays_of(question).items():
-        write(array, request.inputs[name])
-    return request.SerializeToString()
-
-
 def bare(vectors: np.ndarray) -> Callable[[np.ndarray], Any]:
     """One matrix product and a top-k in a session of its own."""
     with tf.Graph().as_default():
@@ -110,7 +99,7 @@ def largest_difference(method: Any, questions: list[Question], model: ServedMode
     Raises:
         RuntimeError: another item stands in a place whose neighbours' scores are not near.
     """
-    calls = [method.future(packed(question), timeout=TIMEOUT) for question in questions]
+    calls = [method.future(packed(question, **ASKED), timeout=TIMEOUT) for question in questions]
     differences = []
     for question, call in zip(questions, calls, strict=True):
         outputs = PredictResponse.FromString(call.result()).outputs
@@ -127,7 +116,10 @@ def largest_difference(method: Any, questions: list[Question], model: ServedMode
 def measure(folder: Path, turns: int, count: int, seconds: float) -> dict[str, Any]:
     version = made_export(folder)
     questions = made_questions(500)
-    arrays, requests = [arrays_of(question) for question in questions], [packed(question) for question in questions]
+    arrays, requests = (
+        [arrays_of(question) for question in questions],
+        [packed(question, **ASKED) for question in questions],
+    )
     with silent_stderr():
         model = ServedModel(version)
     vectors = model("embed_items", item_ids=[f"item-{number}" for number in range(ITEMS)])["embeddings"]
@@ -148,7 +140,7 @@ def measure(folder: Path, turns: int, count: int, seconds: float) -> dict[str, A
             client.recommend(users=["user-1"])
             starts[name] = time.perf_counter() - started
             channel = stack.enter_context(grpc.insecure_channel(server.grpc_address))
-            methods[name] = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+            methods[name] = channel.unary_unary(PREDICT)
         differences = {name: largest_difference(method, questions, model) for name, method in methods.items()}
         progress(f"largest difference of scores: {differences}")
         tasks: dict[str, Callable[[], Load]] = {

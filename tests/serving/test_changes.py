@@ -221,6 +221,7 @@ def test_what_goes_wrong_again_and_again_is_told_once(caplog):
         raise InputError(message)
 
     repeating = Repeating(0.001, fail)
+    repeating.start()
     done.wait()
     repeating.stop()
     assert caplog.messages == ["a", "b"]

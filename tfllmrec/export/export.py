@@ -69,8 +69,15 @@ def export(
             functions = _write(servable, hidden)
         check_ops(hidden)
         name = name or folder.name
-        options: dict[str, Any] = {"top_k": servable.top_k, "precision": precision, "facts": facts or {}}
-        card = model_card(hidden, recommender, name=name, version=version, **options)
+        card = model_card(
+            hidden,
+            recommender,
+            name=name,
+            version=version,
+            top_k=servable.top_k,
+            precision=precision,
+            facts=facts or {},
+        )
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")

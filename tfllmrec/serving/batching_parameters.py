@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
-
 from tfllmrec.errors import InputError
 from tfllmrec.serving.messages import declare
+from tfllmrec.serving.text_files import read_message
 
 MESSAGE = declare(
     "batching",  # tensorflow-serving-api does not ship it
@@ -78,10 +77,7 @@ class BatchingParameters:
         Raises:
             InputError: no such file, or one that is no such text.
         """
-        try:
-            message = text_format.Parse(path.read_text(encoding="utf-8"), MESSAGE())
-        except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-            raise InputError(f"{path} holds no batching parameters: {error}") from error
+        message = read_message(path, MESSAGE, "batching parameters")
         values = {descriptor.name: value for descriptor, value in message.ListFields()}
         values.pop("thread_pool_name", None)  # a name in TF Serving's own logs
         return cls(**{name: _plain(value) for name, value in values.items()})

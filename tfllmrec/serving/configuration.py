@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.versions import version_folders
+from tfllmrec.serving.text_files import read_message
 
 
 def one_model(name: str, base_path: Path) -> list[Any]:
@@ -25,10 +25,7 @@ def read_config(path: Path) -> list[Any]:
     Raises:
         InputError: no such file, no such text, no models, a model twice, or a path that is not absolute.
     """
-    try:
-        message = text_format.Parse(path.read_text(encoding="utf-8"), model_server_config_pb2.ModelServerConfig())
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise InputError(f"{path} holds no model server configuration: {error}") from error
+    message = read_message(path, model_server_config_pb2.ModelServerConfig, "model server configuration")
     return checked_configs(message, str(path))
 
 

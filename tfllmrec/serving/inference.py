@@ -64,15 +64,14 @@ def infer_several(core: ServerCore, tasks: Any, examples: Any) -> Any:
         raise invalid(f"signature {twice[0]!r} is asked twice")
     answer = inference_pb2.MultiInferenceResponse()
     for task in tasks:
-        match task.method_name:
-            case "tensorflow/serving/classify":
-                spec, result = classify(core, task.model_spec, examples)
-                answer.results.add(model_spec=spec, classification_result=result)
-            case "tensorflow/serving/regress":
-                spec, result = regress(core, task.model_spec, examples)
-                answer.results.add(model_spec=spec, regression_result=result)
-            case other:
-                raise invalid(f"method_name {other!r} must be {CLASSIFY} or {REGRESS}")
+        if task.method_name == CLASSIFY:
+            spec, result = classify(core, task.model_spec, examples)
+            answer.results.add(model_spec=spec, classification_result=result)
+        elif task.method_name == REGRESS:
+            spec, result = regress(core, task.model_spec, examples)
+            answer.results.add(model_spec=spec, regression_result=result)
+        else:
+            raise invalid(f"method_name {task.method_name!r} must be {CLASSIFY} or {REGRESS}")
     return answer
 
 

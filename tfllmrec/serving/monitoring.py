@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from google.protobuf import text_format
-
 from tfllmrec.errors import InputError
 from tfllmrec.serving.messages import declare
+from tfllmrec.serving.text_files import read_message
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 """Where TF Serving has them unless it is told otherwise."""
@@ -24,10 +23,7 @@ def metrics_path(path: Path) -> str:
     Raises:
         InputError: no such file, no such text, or a path that does not start with a slash.
     """
-    try:
-        config = text_format.Parse(path.read_text(encoding="utf-8"), MESSAGE()).prometheus_config
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise InputError(f"{path} holds no monitoring configuration: {error}") from error
+    config = read_message(path, MESSAGE, "monitoring configuration").prometheus_config
     if not config.enable:
         return ""
     if config.path and not config.path.startswith("/"):

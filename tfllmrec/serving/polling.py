@@ -10,7 +10,7 @@ _log = logging.getLogger(__name__)
 
 
 class Repeating:
-    """Does something at intervals until it is stopped.
+    """Does something at intervals, once it is started, until it is stopped.
 
     What goes wrong is logged, once as long as it is the same, and the next time tries again.
 
@@ -23,12 +23,16 @@ class Repeating:
         self._seconds, self._action = seconds, action
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._repeat, daemon=True)
+
+    def start(self) -> None:
+        """Begin, after the first interval."""
         self._thread.start()
 
     def stop(self) -> None:
         """Do it no more, and wait for the end of a time that is under way."""
         self._stopped.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _repeat(self) -> None:
         told = ""

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -83,23 +82,26 @@ class ModelServer:
             self._stop_listening(0)
             raise
         self._core = ServerCore(self.models, Batcher(batching) if batching else None)
-        self._polls: list[tuple[float, Callable[[], None]]] = [(file_system_poll_wait_seconds, self.models.poll)]
-        if model_config_file:
-            self._polls.append((model_config_file_poll_wait_seconds, partial(self._read_again, model_config_file)))
-        self._polling: list[Repeating] = []
         self._metrics_path = metrics_path
+        self._polls = []
+        if file_system_poll_wait_seconds:
+            self._polls.append(Repeating(file_system_poll_wait_seconds, self.models.poll))
+        if model_config_file and model_config_file_poll_wait_seconds:
+            again = partial(self._read_again, model_config_file)
+            self._polls.append(Repeating(model_config_file_poll_wait_seconds, again))
 
     def start(self) -> Self:
         """Answer requests, in threads of the server's own."""
         self._grpc.start(self._core)
         self._rest.start(self._core, self._metrics_path)
-        self._polling = [Repeating(seconds, poll) for seconds, poll in self._polls if seconds > 0]
+        for poll in self._polls:
+            poll.start()
         return self
 
     def stop(self, grace: float = _GRACE_SECONDS) -> None:
         """Take no more requests, give those that run some seconds, free the models."""
-        for polling in self._polling:
-            polling.stop()
+        for poll in self._polls:
+            poll.stop()
         self._stop_listening(grace)
         self._core.close()
 

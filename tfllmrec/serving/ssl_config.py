@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import grpc
-from google.protobuf import text_format
 
 from tfllmrec.errors import InputError
 from tfllmrec.serving.messages import declare
+from tfllmrec.serving.text_files import read_message
 
 _MESSAGE = declare(
     "ssl",  # tensorflow-serving-api does not ship it
@@ -27,10 +27,7 @@ def server_credentials(path: Path) -> grpc.ServerCredentials:
     Raises:
         InputError: no such file, no such text, no key or certificate, or clients to be verified by no authority.
     """
-    try:
-        config = text_format.Parse(path.read_text(encoding="utf-8"), _MESSAGE())
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise InputError(f"{path} holds no SSL configuration: {error}") from error
+    config = read_message(path, _MESSAGE, "SSL configuration")
     if not config.server_key or not config.server_cert:
         raise InputError(f"{path}: give server_key and server_cert, each as PEM text")
     if config.client_verify and not config.custom_ca:

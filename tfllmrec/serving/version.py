@@ -54,10 +54,11 @@ class Version:
             self.error = str(error) or type(error).__name__
             if model:
                 model.close()
-        self.seconds = time.perf_counter() - started
-        if not self.error:
+            self.state = State.END
+        else:
             self.model = model
-        self.state = State.END if self.error else State.AVAILABLE
+            self.state = State.AVAILABLE
+        self.seconds = time.perf_counter() - started
 
     def acquire(self) -> bool:
         """Begin a request; False where it is not available. After the request comes `release`."""
