@@ -23,17 +23,27 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from common import progress, report
-from load import PREDICT, TIMEOUT, Load, Question, arrays_of, at_once, one_by_one, packed, rounded, take_turns
-
 from tfllmrec.quiet import quiet_tensorflow, silent_stderr
 
 quiet_tensorflow()
 
 import grpc  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from common import progress, report  # noqa: E402
+from load import (  # noqa: E402
+    PREDICT,
+    TIMEOUT,
+    Load,
+    Question,
+    arrays_of,
+    at_once,
+    one_by_one,
+    packed,
+    rounded,
+    take_turns,
+)
 
 from tfllmrec import Dataset, TwoTower  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
@@ -116,10 +126,8 @@ def largest_difference(method: Any, questions: list[Question], model: ServedMode
 def measure(folder: Path, turns: int, count: int, seconds: float) -> dict[str, Any]:
     version = made_export(folder)
     questions = made_questions(500)
-    arrays, requests = (
-        [arrays_of(question) for question in questions],
-        [packed(question, **ASKED) for question in questions],
-    )
+    arrays = [arrays_of(question) for question in questions]
+    requests = [packed(question, **ASKED) for question in questions]
     with silent_stderr():
         model = ServedModel(version)
     vectors = model("embed_items", item_ids=[f"item-{number}" for number in range(ITEMS)])["embeddings"]
