@@ -137,7 +137,8 @@ def _answer(model: keras.Model, inputs: dict[str, Any]) -> keras.KerasTensor:
     """A model asked with as much of a history as it reads, and with users' features as they are stored."""
     length = model.input["history"].shape[1]
     asked = {name: inputs[name] for name in model.input if name in inputs}
-    asked["history"] = NewestFirst()(NewestFirst()(inputs["history"])[:, :length])
+    if length < inputs["history"].shape[1]:
+        asked["history"] = NewestFirst()(NewestFirst()(inputs["history"])[:, :length])
     if "user_features" in model.input:
         width = model.input["user_features"].shape[1]
         asked["user_features"] = keras.ops.tile(keras.ops.zeros_like(inputs["user"])[:, None], (1, width))

@@ -59,7 +59,7 @@ def top_k(scores: tf.Tensor, k: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     padding = [[0, 0], [0, -tf.shape(scores)[1] % _WIDTH]]
     groups = tf.reshape(tf.pad(scores, padding, constant_values=-np.inf), [rows, -1, _WIDTH])
     highest = tf.reduce_max(groups, axis=2)
-    chosen = tf.sort(tf.math.top_k(highest, tf.minimum(k, tf.shape(highest)[1])).indices)
+    chosen = tf.sort(tf.math.top_k(highest, tf.minimum(k, tf.shape(highest)[1]), sorted=False).indices)
     best = tf.math.top_k(tf.reshape(tf.gather(groups, chosen, batch_dims=1), [rows, -1]), k)
     group, place = best.indices // _WIDTH, best.indices % _WIDTH
     return best.values, tf.gather(chosen, group, batch_dims=1) * _WIDTH + place
