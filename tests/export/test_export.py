@@ -14,7 +14,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.ranking import ranker_of
-from tfllmrec.export.warmup import BATCH_SIZES
+from tfllmrec.export.target import CPU
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay
@@ -148,7 +148,7 @@ def test_python_loads_it_too(runtime, exported):
 @pytest.mark.parametrize(("family", "count"), [("next_item", 8), ("bert_ranker", 9), ("cascade", 8)])
 def test_warm_up_reaches_every_signature(exports, family, count):
     model = ServedModel(exports[family].path)
-    assert replay(model) == count * len(BATCH_SIZES)
+    assert replay(model) == count * len(CPU.batch_sizes)
     assert {name for name, _ in model._calls} == set(signatures_of(exports[family].path))
 
 

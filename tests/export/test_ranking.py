@@ -9,7 +9,8 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 from tfllmrec.export import Servable
 from tfllmrec.export import ranking as module
 from tfllmrec.export.ranking import ranker_of
-from tfllmrec.export.warmup import BATCH_SIZES, WARMUP_FILE
+from tfllmrec.export.target import CPU
+from tfllmrec.export.warmup import WARMUP_FILE
 
 LOWEST = np.finfo(np.float32).min
 QUESTIONS = {
@@ -255,5 +256,5 @@ def test_the_card_and_the_warm_up_know_what_is_ranked(ranking):
     for signature, name in (("rank", "candidate_item_ids"), ("rank_texts", "candidate_texts")):
         asked = [request for request in requests if request.model_spec.signature_name == signature]
         given = [tf.make_ndarray(request.inputs[name]) for request in asked]
-        assert [array.shape for array in given] == [(rows, 2) for rows in BATCH_SIZES]
+        assert [array.shape for array in given] == [(rows, 2) for rows in CPU.batch_sizes]
         assert {one.decode() for array in given for one in array.flat} <= set(kinds[name])

@@ -13,7 +13,8 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from tfllmrec.export import Servable, export
 from tfllmrec.export.card import signatures_of
-from tfllmrec.export.warmup import BATCH_SIZES, WARMUP_FILE
+from tfllmrec.export.target import CPU
+from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay
@@ -230,11 +231,11 @@ def test_card_and_warm_up_know_the_signatures(exported, family):
     assert f"| in | `user_features` | int32 | [B, {columns}] |" in section
 
     model, features = ServedModel(path), set(recommender.catalogue.features.vocabulary.tokens[1:])
-    assert replay(model) == len(signatures_of(path)) * len(BATCH_SIZES)
+    assert replay(model) == len(signatures_of(path)) * len(CPU.batch_sizes)
     assert {name for name, _ in model._calls} == set(signatures_of(path))
     logs = [PredictionLog.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(path / WARMUP_FILE))]
     requests = [log.predict_log.request for log in logs]
     asked = [one for one in requests if one.model_spec.signature_name == "retrieve_with_features"]
     given = [tf.make_ndarray(request.inputs["user_features"]) for request in asked]
-    assert [array.shape for array in given] == [(rows, 2) for rows in BATCH_SIZES]
+    assert [array.shape for array in given] == [(rows, 2) for rows in CPU.batch_sizes]
     assert {one.decode() for array in given for one in array.flat} <= features

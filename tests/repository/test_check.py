@@ -12,7 +12,8 @@ import tfllmrec
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.export.checksums import write_checksums
-from tfllmrec.export.warmup import BATCH_SIZES, WARMUP_FILE
+from tfllmrec.export.target import CPU
+from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.repository.check import check_version, different
 from tfllmrec.serving.session import ServedModel
 
@@ -46,7 +47,7 @@ def rewritten(exported, tmp_path):
 
 def test_an_export_passes(exported):
     signatures = [name for name in ServedModel(exported).signature_defs if not name.startswith("__")]
-    assert check_version(exported) == len(signatures) * len(BATCH_SIZES)
+    assert check_version(exported) == len(signatures) * len(CPU.batch_sizes)
 
 
 def of(signature, name, change):

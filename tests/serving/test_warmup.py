@@ -11,7 +11,8 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 import tfllmrec
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
-from tfllmrec.export.warmup import BATCH_SIZES, WARMUP_FILE
+from tfllmrec.export.target import CPU
+from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.serving.configuration import one_model
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.session import ServedModel
@@ -81,7 +82,7 @@ def test_a_request_for_every_signature_and_batch_size(records, signatures):
     requests = [PredictionLog.FromString(record).predict_log.request for record in records]
     assert len(requests) <= 1000
     assert sorted((request.model_spec.signature_name, rows_of(request)) for request in requests) == sorted(
-        (name, rows) for name in signatures for rows in BATCH_SIZES
+        (name, rows) for name in signatures for rows in CPU.batch_sizes
     )
     for request in requests:
         assert request.model_spec.name == "电影"
@@ -113,7 +114,7 @@ def test_the_ids_are_real(records):
 
 
 def test_replay_counts(exported, records, signatures, version):
-    assert replay(ServedModel(exported)) == len(records) == len(signatures) * len(BATCH_SIZES)
+    assert replay(ServedModel(exported)) == len(records) == len(signatures) * len(CPU.batch_sizes)
     write(version, records[:1] * 3)
     assert replay(ServedModel(version)) == 3
     write(version, [])

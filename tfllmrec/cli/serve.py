@@ -15,9 +15,15 @@ def export(
     out: Annotated[Path, typer.Option(metavar="EXPORT", help="TF Serving's model base path.")],
     version: Annotated[int | None, typer.Option(help="By default the next one.")] = None,
     top_k: Annotated[int, typer.Option(help="Items in an answer.")] = 100,
+    target: Annotated[str, typer.Option(help="cpu, gpu or tpu: where TF Serving is to run.")] = "cpu",
     precision: Annotated[
-        str, typer.Option(help="bfloat16 stores large matrices in half the room, and has BERT compute in it.")
-    ] = "float32",
+        str | None,
+        typer.Option(
+            help="bfloat16 stores large matrices in half the room, and has BERT compute in it; float32 is the "
+            "default but for a TPU.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write a run as the next version of a model, for TF Serving, and publish it in the folder that the model is in."""
     from tfllmrec.cli.versions import published
@@ -26,7 +32,9 @@ def export(
 
     loaded = Run.load(run)
     facts = loaded.facts()
-    published(write(loaded.recommender, out, version=version, top_k=top_k, precision=precision, facts=facts))
+    published(
+        write(loaded.recommender, out, version=version, top_k=top_k, target=target, precision=precision, facts=facts)
+    )
 
 
 @app.command()
@@ -72,6 +80,9 @@ def serve(
     model_config_file_poll_wait_seconds: Annotated[
         int, typer.Option("--model_config_file_poll_wait_seconds", min=0, help="How often to read it; 0 for once.")
     ] = 0,
+    xla_cpu_compilation_enabled: Annotated[
+        bool, typer.Option("--xla_cpu_compilation_enabled", help="Let XLA compile, for exports made for a GPU.")
+    ] = False,
     host: Annotated[str, typer.Option("--host", help="Where to listen; 0.0.0.0 for everywhere.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="For gRPC; 0 takes a free one.")] = 8500,
     rest_api_port: Annotated[
@@ -107,6 +118,7 @@ def serve(
         )
     answer(
         configs,
+        xla=xla_cpu_compilation_enabled,
         host=host,
         port=port,
         rest_api_port=rest_api_port,

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tfllmrec.export.ops import ops_of
 from tfllmrec.export.ranking import MOST_CANDIDATES
+from tfllmrec.export.saved_model import meta_graph
+from tfllmrec.export.target import Target
 from tfllmrec.recommenders.base import Recommender
 
 _MEANINGS = {
@@ -58,8 +59,7 @@ _RULES = """\
 
 def signatures_of(saved_model: Path) -> dict[str, Any]:
     """The `SignatureDef`s of a SavedModel folder by name, the main one first."""
-    content = (saved_model / "saved_model.pb").read_bytes()
-    found = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def
+    found = meta_graph(saved_model).signature_def
     names = [name for name in found if not name.startswith("__")]  # TensorFlow's own
     return {name: found[name] for name in sorted(names, key=list(_MEANINGS).index)}
 
@@ -71,6 +71,7 @@ def model_card(
     name: str,
     version: int,
     top_k: int,
+    target: Target,
     precision: str,
     facts: Mapping[str, str],
 ) -> str:
@@ -82,6 +83,7 @@ def model_card(
         name: what the model is called in TF Serving.
         version: its version.
         top_k: items in an answer.
+        target: what the export is made for.
         precision: of the export.
         facts: what else is known of it, such as what it was trained on.
     """
@@ -94,7 +96,10 @@ def model_card(
         **facts,
         "TensorFlow": tf.__version__,
         "TF Serving": f"{'.'.join(tf.__version__.split('.')[:2])} or newer",
+        "target": target.name,
         "precision": precision,
+        "tags": ", ".join(target.tags),
+        "batch sizes": ", ".join(map(str, target.batch_sizes)),
         "main signature": f"`{recommender.main_signature}`",
         **({} if catalogue.scenarios is None else {"scenarios": ", ".join(catalogue.scenarios.tokens[1:])}),
         **{f"config: {option}": value for option, value in recommender.config.to_dict().items()},

@@ -11,9 +11,13 @@ import tensorflow as tf
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card
 from tfllmrec.export.checksums import write_checksums
+from tfllmrec.export.core import check_compiles
 from tfllmrec.export.ops import check_ops
 from tfllmrec.export.precision import check_precision
-from tfllmrec.export.servable import Servable, without_cudnn
+from tfllmrec.export.saved_model import tag
+from tfllmrec.export.servable import Servable
+from tfllmrec.export.switches import switched
+from tfllmrec.export.target import SERVE, target_named
 from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
 from tfllmrec.files import appearing
@@ -27,7 +31,8 @@ def export(
     version: int | None = None,
     top_k: int = 100,
     name: str | None = None,
-    precision: str = "float32",
+    target: str = "cpu",
+    precision: str | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a recommender as `<folder>/<version>/`: a SavedModel, its model card, warm-up requests, checksums.
@@ -40,8 +45,12 @@ def export(
         version: a positive number; None takes the one after the highest there is, or 1.
         top_k: items in an answer; at most the number of items.
         name: what the model is called in TF Serving; by default the folder's name.
+        target: "cpu" is for a stock TF Serving. For a "gpu" XLA compiles the cores, and the server needs
+            `--xla_gpu_compilation_enabled`. For a "tpu" they are found by their aliases in the model card, and put on
+            the TPU by Google's inference converter.
         precision: "bfloat16" stores large matrices in half the room and has BERT compute in it; all else is computed in
-            float32, and so are all answers. The recommender stays as it is.
+            "float32", and so are all answers. None takes bfloat16 for a TPU, else float32. The recommender stays as it
+            is.
         facts: for the model card, such as what the recommender was trained on, and its figures.
 
     Returns:
@@ -49,8 +58,8 @@ def export(
 
     Raises:
         InputError: the recommender is not fitted, or its weights are not finite; the version exists or is
-            below 1; top_k is below 1; there is no such precision; the folder cannot be written to. No error leaves
-            anything behind.
+            below 1; top_k is below 1; there is no such precision or target, or none that XLA can compile the family
+            for; the folder cannot be written to. No error leaves anything behind.
 
     Example:
         >>> export(recommender, "models/films")
@@ -59,14 +68,21 @@ def export(
     folder = Path(folder).absolute()
     if top_k < 1:
         raise InputError(f"export: top_k is {top_k}, and must be at least 1")
+    made_for = target_named(target)
+    precision = precision or made_for.precision
     check_precision(precision)
     _check_fitted(recommender)
     version = free_version(folder, version)
-    target = folder / str(version)
-    with appearing(target) as hidden:
-        servable = Servable(recommender, top_k, precision=precision)
-        with without_cudnn(recommender.scorer), servable.stored.in_use():
-            functions = _write(servable, hidden)
+    placed = folder / str(version)
+    with appearing(placed) as hidden:
+        servable = Servable(recommender, top_k, target=made_for, precision=precision)
+        with switched(servable.stored.layers, compiled=made_for.compiled), servable.stored.in_use():
+            functions = {name: call.get_concrete_function() for name, call in servable.signatures().items()}
+            if made_for.compiled:
+                check_compiles(servable.cores, made_for, recommender.family)
+            _write(servable, hidden, functions)
+        if made_for.tags != (SERVE,):
+            tag(hidden, made_for.tags)
         check_ops(hidden)
         name = name or folder.name
         card = model_card(
@@ -75,27 +91,30 @@ def export(
             name=name,
             version=version,
             top_k=servable.top_k,
+            target=made_for,
             precision=precision,
             facts=facts or {},
         )
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")
-        write_warmup(hidden, functions, recommender.catalogue, name=name)
+        write_warmup(hidden, functions, recommender.catalogue, made_for, name=name)
         write_checksums(hidden)
-    return target
+    return placed
 
 
-def _write(servable: Servable, folder: Path) -> dict[str, Any]:
-    """Save without a word, for TensorFlow tells notebooks about assets; the signatures that were saved."""
+def _write(servable: Servable, folder: Path, functions: dict[str, Any]) -> None:
+    """Save without a word, for TensorFlow tells notebooks about assets."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # it is asked, not trained
-        functions = {name: call.get_concrete_function() for name, call in servable.signatures().items()}
+        aliases = {name: core.function for name, core in servable.cores.items() if core.used}
+        options = tf.saved_model.SaveOptions(
+            function_aliases=aliases,
+            experimental_custom_gradients=False,  # it is asked, not trained
+        )
         tf.saved_model.save(servable, str(folder), signatures=functions, options=options)
-        return functions
     finally:
         logger.setLevel(level)
 

@@ -10,8 +10,6 @@ import tensorflow as tf
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.vocabulary import Vocabulary
 
-_POWERS = tuple(2**bits for bits in range(31))
-
 
 class Strings(tf.Module):
     """A list of strings in a variable: as a constant in the graph each would cost a server half a kilobyte.
@@ -95,11 +93,16 @@ def known(indices: tf.Tensor, count: int) -> tf.Tensor:
     return tf.where((indices > 0) & (indices <= count), indices, 0)
 
 
-def widened(items: tf.Tensor) -> tf.Tensor:
-    """Zeros added on the right up to a width of a power of two, so that a compiled core sees few shapes.
+def widened(items: tf.Tensor, base: int) -> tf.Tensor:
+    """Zeros added on the right up to a width of a power of `base`, so that a compiled core sees few shapes.
 
-    int32 [B, any] -> int32 [B, 1, 2, 4, 8, ...].
+    int32 [B, any] -> int32 [B, 1, base, base ** 2, ...].
     """
-    width = tf.shape(items)[1]
-    wanted = tf.bitwise.left_shift(1, tf.math.count_nonzero(width > tf.constant(_POWERS), dtype=tf.int32))
+    width, powers = tf.shape(items)[1], tf.constant(powers_of(base))
+    wanted = powers[tf.math.count_nonzero(width > powers, dtype=tf.int32)]
     return tf.pad(items, [[0, 0], [0, wanted - width]])
+
+
+def powers_of(base: int) -> list[int]:
+    """All that an int32 holds."""
+    return [base**power for power in range(31) if base**power < 2**31]

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfllmrec.export.core import Core
 from tfllmrec.export.host import Lookup, Strings, known
 from tfllmrec.export.names import Names
-from tfllmrec.export.ranking import MOST_CANDIDATES, filled
+from tfllmrec.export.ranking import asked_of, filled
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
+from tfllmrec.export.target import Target
 from tfllmrec.models.top_items import top_items
 from tfllmrec.recommenders.multi_task import MultiTask
 
@@ -20,15 +22,16 @@ class Joint(tf.Module):
         recommender: fitted.
         names: what ids mean.
         top_k: items in an answer.
-        jit_compile: compile the cores with XLA.
+        target: where it is to run.
 
     Attributes:
         scenarios: what names of scenarios mean, or None where the model reads none.
+        cores: by name: best items, what is said of candidates, interests.
     """
 
-    def __init__(self, recommender: MultiTask, names: Names, top_k: int, *, jit_compile: bool | None = None) -> None:
+    def __init__(self, recommender: MultiTask, names: Names, top_k: int, target: Target) -> None:
         super().__init__()
-        self._names, self._history_length = names, recommender.history_length
+        self._names, self._history_length, self._target = names, recommender.history_length, target
         there = recommender.catalogue.scenarios
         self.scenarios = None if there is None else Lookup(there)
         self._count = 0 if there is None else len(there)
@@ -45,9 +48,8 @@ class Joint(tf.Module):
             scores, places = tf.math.top_k(chances, chances.shape[1])
             return scores, places + 1
 
-        self._best, self._said, self._interested = (
-            tf.function(core, jit_compile=jit_compile, autograph=False) for core in (best, said, interested)
-        )
+        self._best, self._said, self._interested = (Core(call, target) for call in (best, said, interested))
+        self.cores = {"best_of_scenario": self._best, "candidates": self._said, "interests": self._interested}
         self._encode: Any = None
         if recommender.texts is not None:
             self._encode = recommender.texts.encode
@@ -154,5 +156,5 @@ class Joint(tf.Module):
         return {} if self.scenarios is None else {"scenario_known": asked["scenario"] > 0}
 
     def _of_candidates(self, asked: dict[str, tf.Tensor], candidates: tf.Tensor) -> Answer:
-        told = self._said({**asked, "candidates": candidates[:, :MOST_CANDIDATES]})
+        told = self._said({**asked, "candidates": asked_of(candidates, self._target)})
         return {name: filled(values, candidates) for name, values in told.items()}

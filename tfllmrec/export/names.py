@@ -7,6 +7,9 @@ from tfllmrec.export.signature import Answer
 from tfllmrec.models.history import newest
 from tfllmrec.recommenders.catalogue import Catalogue
 
+EXCLUDED_BASE = 8
+"""Exclusions have one of few widths: 1, 8, 64, 512, 4096, ..."""
+
 
 class Names(tf.Module):
     """Ids to indices and back, as all signatures of an export read and write them.
@@ -34,19 +37,19 @@ class Names(tf.Module):
         """Users, histories to read and everything to exclude, for a core."""
         user, given = self.users(user_id), self.items(history)
         excluded = tf.concat([self.items(exclude_item_ids), given, self._stored(user)], axis=1)
-        return user, self.read(user, given), widened(excluded)
+        return user, self.read(user, given), widened(excluded, EXCLUDED_BASE)
 
     def asked_after(self, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The same where nothing is known of the users."""
         given = self.items(history)
         excluded = tf.concat([self.items(exclude_item_ids), given], axis=1)
         read = newest(given, self._history_length)
-        return nobody(read), read, widened(excluded)
+        return nobody(read), read, widened(excluded, EXCLUDED_BASE)
 
     def asked_in_indices(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The same of indices; nothing stored is added."""
         user, history, excluded = self.in_indices(user, history, exclude)
-        return user, history, widened(excluded)
+        return user, history, widened(excluded, EXCLUDED_BASE)
 
     def in_indices(self, user: tf.Tensor, history: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Users, histories to read and other items, with indices that nobody has as 0."""

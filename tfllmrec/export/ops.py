@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tfllmrec.errors import InputError
+from tfllmrec.export.saved_model import meta_graph, nodes_of
 
 TEXT_OPS = frozenset({"CaseFoldUTF8", "NormalizeUTF8", "RegexSplitWithOffsets", "FastWordpieceTokenizeWithOffsets"})
 """Of TensorFlow Text, which TF Serving links; those that BERT's tokenizer needs."""
@@ -14,11 +14,9 @@ _ONLY_IN_PYTHON = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
 
 def ops_of(saved_model: str | Path) -> set[str]:
     """The operations of a SavedModel by name, those of its functions among them."""
-    content = (Path(saved_model) / "saved_model.pb").read_bytes()
-    graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
+    graph = meta_graph(Path(saved_model)).graph_def
     functions = {function.signature.name for function in graph.library.function}
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    return {node.op for node in nodes} - functions
+    return {node.op for node in nodes_of(graph)} - functions
 
 
 def check_ops(saved_model: str | Path) -> None:

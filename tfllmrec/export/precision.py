@@ -38,11 +38,14 @@ class StoredWeights:
         models: that are served.
         precision: one of `PRECISIONS`; "float32" leaves every weight as it is.
         backbone: the BERT in them, if any.
+
+    Attributes:
+        layers: of all models, those inside them among them.
     """
 
     def __init__(self, models: Sequence[keras.Model], precision: str, backbone: keras.Model | None = None) -> None:
         self._rounded, self._backbone = precision == "bfloat16", backbone
-        self._layers = [layer for model in models for layer in model._flatten_layers()]
+        self.layers = [layer for model in models for layer in model._flatten_layers()]
         kept = self._weights_of(keras.layers.RNN)
         self._stored = {
             id(weight): _in_bfloat16(weight) if self._rounded and id(weight) not in kept else weight.value
@@ -70,7 +73,7 @@ class StoredWeights:
             yield
 
     def _weights_of(self, *kinds: type[keras.layers.Layer]) -> set[int]:
-        return {id(weight) for layer in self._layers if isinstance(layer, kinds) for weight in layer.variables}
+        return {id(weight) for layer in self.layers if isinstance(layer, kinds) for weight in layer.variables}
 
 
 class _Reading(keras.StatelessScope):

@@ -4,8 +4,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfllmrec.export.core import Core
+from tfllmrec.export.host import widened
 from tfllmrec.export.names import Names
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
+from tfllmrec.export.target import Target
 from tfllmrec.models.history import newest
 from tfllmrec.models.top_items import LOWEST
 from tfllmrec.recommenders.base import Recommender
@@ -26,22 +29,22 @@ class Ranking(tf.Module):
     Args:
         ranker: fitted.
         names: what ids mean.
-        jit_compile: compile the core with XLA.
+        target: where it is to run.
 
     Attributes:
-        core: users [B], histories [B, L], candidates [B, N], all int32 -> scores float32 [B, N].
+        cores: one, "candidates": users [B], histories [B, L], candidates [B, N], all int32 -> scores float32 [B, N].
     """
 
-    def __init__(self, ranker: Ranker, names: Names, *, jit_compile: bool | None = None) -> None:
+    def __init__(self, ranker: Ranker, names: Names, target: Target) -> None:
         super().__init__()
-        self._names, self._history_length = names, ranker.history_length
+        self._names, self._history_length, self._target = names, ranker.history_length, target
         model, self._texts = ranker.ranker, ranker.text_ranker()  # no attribute is a Keras model; see `Servable`
 
         def scores(user: tf.Tensor, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
             found = model({"user": user, "history": history, "candidates": candidates}, training=False)
             return tf.where(candidates > 0, found, LOWEST)
 
-        self.core = tf.function(scores, jit_compile=jit_compile, autograph=False)
+        self.cores = {"candidates": Core(scores, target)}
 
     def signatures(self) -> dict[str, Any]:
         """Every signature by its name."""
@@ -72,10 +75,18 @@ class Ranking(tf.Module):
         return {"scores": filled(scores, candidate_texts)}
 
     def _scores(self, user: tf.Tensor, history: tf.Tensor, candidates: tf.Tensor) -> Answer:
-        return {"scores": filled(self.core(user, history, candidates[:, :MOST_CANDIDATES]), candidates)}
+        scores = self.cores["candidates"](user, history, asked_of(candidates, self._target))
+        return {"scores": filled(scores, candidates)}
+
+
+def asked_of(candidates: tf.Tensor, target: Target) -> tf.Tensor:
+    """The candidates that a core is asked for, int32 [B, any]: not too many, and of few widths for a compiled one."""
+    candidates = candidates[:, :MOST_CANDIDATES]
+    return widened(candidates, 2) if target.compiled else candidates
 
 
 def filled(scores: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
     """Scores [B, n] as wide as the candidates [B, any]; float32's lowest where none was computed."""
+    scores = scores[:, : tf.shape(candidates)[1]]
     missing = tf.shape(candidates)[1] - tf.shape(scores)[1]
     return tf.pad(scores, [[0, 0], [0, missing]], constant_values=LOWEST)

@@ -10,6 +10,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.export import export
 from tfllmrec.export.precision import precision_of
+from tfllmrec.export.target import target_of
 from tfllmrec.export.versions import version_folders
 from tfllmrec.recommenders.base import Recommender
 
@@ -23,7 +24,8 @@ def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *
 
     Args:
         recommender: what was exported.
-        folder: a model base path with a version of it; the new one answers with as many items, in the same precision.
+        folder: a model base path with a version of it; the new one answers with as many items, is for the
+            same target, and has the same precision.
         items: item_id, title and what the family knows items by. It may hold items that are known already, and must
             hold those of refreshes before, of which the recommender does not know.
         name: what the model is called in TF Serving; by default the folder's name.
@@ -51,7 +53,14 @@ def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *
             f"refresh: {len(lost):,} items that {newest} serves are neither the recommender's nor in the table "
             f"({', '.join(map(repr, lost[:3]))}): add them"
         )
-    return export(grown, folder, top_k=_places(newest), name=name, precision=precision_of(newest))
+    return export(
+        grown,
+        folder,
+        top_k=_places(newest),
+        name=name,
+        target=target_of(newest).name,
+        precision=precision_of(newest),
+    )
 
 
 def _served_items(version: Path) -> np.ndarray:

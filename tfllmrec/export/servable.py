@@ -1,18 +1,19 @@
 """A recommender as TensorFlow functions: string ids in, string ids out, and an int32 core between them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfllmrec.export.core import Core
 from tfllmrec.export.host import Lookup, known, rows
 from tfllmrec.export.joint import Joint
 from tfllmrec.export.names import Names, nobody
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import Ranking, ranker_of
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
+from tfllmrec.export.target import CPU, Target
 from tfllmrec.models.history import newest
 from tfllmrec.models.top_items import LOWEST, top_items
 from tfllmrec.recommenders.base import Recommender
@@ -29,13 +30,13 @@ class Servable(tf.Module):
     Args:
         recommender: a fitted recommender.
         top_k: items in an answer, K; at most the number of items.
-        jit_compile: compile the core with XLA, for a server that has XLA on (stock TF Serving has it off).
+        target: where it is to run.
         precision: see `export`; its functions are to be traced with `stored.in_use()`.
 
     Attributes:
         top_k: K.
-        core: the int32 core as a `tf.function`: users [B], histories [B, L], exclusions [B, any], and for models that
-            read them users' features [B, F] -> items int32 [B, K], scores float32 [B, K]. No strings, no look-ups.
+        cores: by name. "best" is users [B], histories [B, L], exclusions [B, any], and for models that read them users'
+            features [B, F], all int32 -> items int32 [B, K], scores float32 [B, K].
         stored: the models' weights as they are stored.
         weights_: their variables.
     """
@@ -52,7 +53,7 @@ class Servable(tf.Module):
         recommender: Recommender,
         top_k: int = 100,
         *,
-        jit_compile: bool | None = None,
+        target: Target = CPU,
         precision: str = "float32",
     ) -> None:
         super().__init__(name="servable")
@@ -76,10 +77,10 @@ class Servable(tf.Module):
             models.append(recommender.lister)  # whose candidates are all that can come back
             self._lists = _plain(recommender.lister)
         if ranker := ranker_of(recommender):
-            self._ranking = Ranking(ranker, self._names, jit_compile=jit_compile)
+            self._ranking = Ranking(ranker, self._names, target)
             models += ranker.served_models
         if isinstance(recommender, MultiTask):
-            self._ranking = Joint(recommender, self._names, self.top_k, jit_compile=jit_compile)
+            self._ranking = Joint(recommender, self._names, self.top_k, target)
             models += recommender.served_models
         reader = ranker or getattr(recommender, "texts", None)
         self.stored = StoredWeights(models, precision, reader.bert.backbone if reader else None)
@@ -89,7 +90,8 @@ class Servable(tf.Module):
             self._biases = self.stored.of(index.biases) if index.biased else None
             norms = tf.norm(tf.cast(self._vectors, tf.float32), axis=1)
             self._inverse_norms = tf.Variable(tf.math.reciprocal_no_nan(norms), trainable=False)
-        self.core = tf.function(self._best, jit_compile=jit_compile, autograph=False)
+        self._core = Core(self._best, target)
+        self.cores = {"best": self._core} | (self._ranking.cores if self._ranking else {})
 
     def signatures(self) -> dict[str, Any]:
         """Every signature by its name, as a `tf.function` with named inputs."""
@@ -126,14 +128,14 @@ class Servable(tf.Module):
 
         Given, stored and excluded items do not come back, however long the histories are.
         """
-        return self._names.named(*self.core(*self._names.asked(user_id, history, exclude_item_ids)))
+        return self._names.named(*self._core(*self._names.asked(user_id, history, exclude_item_ids)))
 
     def retrieve_ids(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> Answer:
         """The core on its own: int32 [B], [B, L], [B, any] -> items int32 [B, K], scores float32 [B, K].
 
         Nothing is taken from the stored histories, and only `exclude` is excluded.
         """
-        items, scores = self.core(*self._names.asked_in_indices(user, history, exclude))
+        items, scores = self._core(*self._names.asked_in_indices(user, history, exclude))
         return {"items": items, "scores": scores}
 
     def retrieve_with_features(
@@ -145,19 +147,19 @@ class Servable(tf.Module):
         """
         assert self._features is not None, "this family reads no features"
         told = newest(self._features(user_features), self._columns)
-        return self._names.named(*self.core(*self._names.asked(user_id, history, exclude_item_ids), told))
+        return self._names.named(*self._core(*self._names.asked(user_id, history, exclude_item_ids), told))
 
     def retrieve_with_features_ids(
         self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, user_features: tf.Tensor
     ) -> Answer:
         """The same in indices, features int32 [B, F]; see `retrieve_ids`."""
         told = known(user_features, self._feature_count)
-        items, scores = self.core(*self._names.asked_in_indices(user, history, exclude), told)
+        items, scores = self._core(*self._names.asked_in_indices(user, history, exclude), told)
         return {"items": items, "scores": scores}
 
     def next_items(self, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
         """The best items after a history: string [B, any], [B, any] -> item_ids, titles, scores, each [B, K]."""
-        return self._names.named(*self.core(*self._names.asked_after(history, exclude_item_ids)))
+        return self._names.named(*self._core(*self._names.asked_after(history, exclude_item_ids)))
 
     def next_items_ids(self, history: tf.Tensor, exclude: tf.Tensor) -> Answer:
         """The same in indices: int32 [B, L], [B, any] -> items int32 [B, K], scores float32 [B, K].
@@ -204,28 +206,6 @@ class Servable(tf.Module):
         found = self._lists(user, history, features, exclude)
         scores, places = tf.math.top_k(found["scores"], self.top_k)
         return tf.gather(found["items"], places, batch_dims=1), scores
-
-
-@contextmanager
-def without_cudnn(model: keras.Model) -> Iterator[None]:
-    """Inside the block the recurrent layers of a model are traced as plain operations, which run everywhere.
-
-    On a machine with a GPU Keras would trace cuDNN's own, which a server without one cannot run.
-    """
-    recurrent = {layer: layer.use_cudnn for layer in _layers(model) if hasattr(layer, "use_cudnn")}
-    for layer in recurrent:
-        layer.use_cudnn = False
-    try:
-        yield
-    finally:
-        for layer, before in recurrent.items():
-            layer.use_cudnn = before
-
-
-def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """The layers of a model and of the models inside it."""
-    for layer in model.layers:
-        yield from _layers(layer) if isinstance(layer, keras.Model) else [layer]
 
 
 def _plain(model: keras.Model) -> Callable[..., tf.Tensor]:

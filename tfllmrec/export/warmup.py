@@ -1,6 +1,6 @@
 """Warm-up requests and their answers: the server replays the ones before it answers anybody, a check compares both."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,34 +8,64 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
+from tfllmrec.export.names import EXCLUDED_BASE
+from tfllmrec.export.target import Target
 from tfllmrec.recommenders.catalogue import Catalogue
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 """Where TF Serving looks, in a version's folder."""
-BATCH_SIZES = (1, 8, 32)
-"""What batches are filled up to (`batching.config`): few, for every size is prepared, and compiled, on its own."""
+_EXCLUDED = tuple(EXCLUDED_BASE**power // 2 for power in range(1, 5))
+_CANDIDATES = (8, 16, 32, 64, 128)
+"""Widths that compiled cores are prepared for: up to 4,096 exclusions, history among them, and 128 candidates."""
 
 
-def write_warmup(saved_model: Path, functions: Mapping[str, Any], catalogue: Catalogue, *, name: str) -> None:
-    """Write a request for every signature at every batch size, made of real ids, and what it is answered.
+def write_warmup(
+    saved_model: Path, functions: Mapping[str, Any], catalogue: Catalogue, target: Target, *, name: str
+) -> None:
+    """Write requests for every signature at every batch size, made of real ids, and what they are answered.
 
     Args:
         saved_model: the folder with `saved_model.pb`.
         functions: the signatures by name, traced, with named inputs.
         catalogue: where the ids come from.
+        target: whose batch sizes; where it compiles cores there are requests for further widths.
         name: what the model is called in TF Serving.
     """
     with tf.io.TFRecordWriter(str(saved_model / WARMUP_FILE)) as writer:
         for signature, function in functions.items():
-            for rows in BATCH_SIZES:
-                specs = filter(None, function.structured_input_signature[0])  # None stands for what it is not asked
-                inputs = {spec.name: _example(spec, rows, catalogue) for spec in specs}
+            specs = [*filter(None, function.structured_input_signature[0])]  # None stands for what it is not asked
+            for inputs in _requests(specs, catalogue, target):
                 outputs = {key: value.numpy() for key, value in function(*map(tf.constant, inputs.values())).items()}
                 spec = model_pb2.ModelSpec(name=name, signature_name=signature)
                 request = predict_pb2.PredictRequest(model_spec=spec, inputs=_protos(inputs))
                 response = predict_pb2.PredictResponse(model_spec=spec, outputs=_protos(outputs))
                 log = prediction_log_pb2.PredictLog(request=request, response=response)
                 writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
+
+
+def _requests(specs: list[tf.TensorSpec], catalogue: Catalogue, target: Target) -> Iterator[dict[str, np.ndarray]]:
+    for rows in target.batch_sizes:
+        inputs = {spec.name: _example(spec, rows, catalogue) for spec in specs}
+        yield inputs
+        if target.compiled:
+            yield from _with_more_excluded(inputs)
+            if rows == target.batch_sizes[0]:
+                yield from _with_more_candidates(inputs)
+
+
+def _with_more_excluded(inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    """The same of nobody, who has nothing stored, and with nothing excluded in the widths that there are."""
+    for name in inputs.keys() & {"exclude", "exclude_item_ids"}:
+        nobody = {other: np.full_like(given, "") for other, given in inputs.items() if other == "user_id"}
+        nothing = "" if inputs[name].dtype == object else 0
+        for width in _EXCLUDED:
+            yield {**inputs, **nobody, name: np.full((len(inputs[name]), width), nothing, inputs[name].dtype)}
+
+
+def _with_more_candidates(inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    for name in inputs.keys() & {"candidates", "candidate_item_ids"}:
+        for width in _CANDIDATES:
+            yield {**inputs, name: np.resize(inputs[name], (len(inputs[name]), width))}
 
 
 def _example(spec: tf.TensorSpec, rows: int, catalogue: Catalogue) -> np.ndarray:

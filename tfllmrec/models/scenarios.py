@@ -66,11 +66,18 @@ class RowsThere(keras.layers.Layer):
 
     Most people are in one scenario only, and what they are not in costs nothing to encode then. The first history is
     there in any case, so that there is one.
+
+    Attributes:
+        static_shapes: whether all histories are there in any case, as a compiler needs it.
     """
+
+    static_shapes = False
 
     def call(self, histories: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See the class."""
         flat = tf.reshape(histories, [-1, histories.shape[2]])
+        if self.static_shapes:
+            return flat, tf.reshape(tf.range(tf.shape(flat)[0]), tf.shape(histories)[:2])
         there = (flat[:, 0] > 0) | (tf.range(tf.shape(flat)[0]) == 0)
         places = tf.cumsum(tf.cast(there, tf.int32)) - 1
         return tf.boolean_mask(flat, there), tf.reshape(tf.maximum(places, 0), tf.shape(histories)[:2])

@@ -126,7 +126,12 @@ class DenseItemToItem(keras.layers.Layer):
 
     Args:
         item_count: items in the catalogue.
+
+    Attributes:
+        static_shapes: whether a plain matrix product is made of it, as a compiler needs it.
     """
+
+    static_shapes = False
 
     def __init__(self, item_count: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -137,6 +142,8 @@ class DenseItemToItem(keras.layers.Layer):
     def call(self, weights: tf.Tensor) -> tf.Tensor:
         """See the class."""
         matrix = tf.convert_to_tensor(self.matrix)
+        if self.static_shapes:
+            return tf.matmul(weights, tf.cast(matrix, weights.dtype))
         if matrix.dtype != weights.dtype:  # as an export may store it; few rows are to be cast
             asked = tf.where(tf.reduce_any(weights != 0.0, axis=0))[:, 0]
             matrix, weights = tf.cast(tf.gather(matrix, asked), weights.dtype), tf.gather(weights, asked, axis=1)

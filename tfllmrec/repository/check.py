@@ -9,6 +9,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export.checksums import check_checksums
 from tfllmrec.export.ops import check_ops
 from tfllmrec.export.precision import precision_of
+from tfllmrec.export.target import target_of
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.tensors import read
 from tfllmrec.serving.warmup import replayed
@@ -34,7 +35,7 @@ def check_version(version: Path) -> int:
     check_checksums(version)
     check_ops(version)
     tolerance = _TOLERANCES[precision_of(version)]
-    model = ServedModel(version)
+    model = ServedModel(version, target_of(version).tags)
     compared = 0
     try:
         for log, found in replayed(model):

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from tfllmrec.export.warmup import BATCH_SIZES
+from tfllmrec.export.target import Target
 from tfllmrec.serving import batching_parameters, monitoring
 from tfllmrec.serving.configuration import read_config
 
@@ -15,16 +15,16 @@ MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.c
 _MOST_ROWS = 1024  # of a request; more than a batch has, it is cut
 
 
-def write_defaults(folder: Path) -> None:
+def write_defaults(folder: Path, target: Target) -> None:
     """Write the configurations of batching and monitoring where there are none; those that are there stay."""
     batching = batching_parameters.MESSAGE(
         max_batch_size={"value": _MOST_ROWS},
         batch_timeout_micros={"value": 1000},
         max_enqueued_batches={"value": 100},
-        allowed_batch_sizes=BATCH_SIZES,
+        allowed_batch_sizes=target.batch_sizes,
         pad_variable_length_inputs=True,
         enable_large_batch_splitting={"value": True},
-        max_execution_batch_size={"value": BATCH_SIZES[-1]},
+        max_execution_batch_size={"value": target.batch_sizes[-1]},
     )
     metrics = monitoring.MESSAGE(prometheus_config={"enable": True, "path": monitoring.METRICS_PATH})
     for name, message in ((BATCHING, batching), (MONITORING, metrics)):
@@ -35,6 +35,13 @@ def write_defaults(folder: Path) -> None:
 def read_labels(folder: Path, model: str) -> dict[str, int]:
     """The versions of a model by label; none where it is not served."""
     return next((dict(config.version_labels) for config in _configs(folder) if config.name == model), {})
+
+
+def served_versions(folder: Path) -> list[Path]:
+    """The folders of all versions with a label, of whatever model."""
+    return [
+        Path(config.base_path) / str(number) for config in _configs(folder) for number in config.version_labels.values()
+    ]
 
 
 def write_labels(folder: Path, model: str, labels: dict[str, int]) -> None:

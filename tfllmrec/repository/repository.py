@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.checksums import CHECKSUM_FILE, check_checksums
+from tfllmrec.export.target import target_of
 from tfllmrec.export.versions import version_folders
 from tfllmrec.files import appearing
 from tfllmrec.repository.check import check_version
-from tfllmrec.repository.configs import MODELS, read_labels, write_defaults, write_labels
+from tfllmrec.repository.configs import MODELS, read_labels, served_versions, write_defaults, write_labels
 
 STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
 """Labels: what clients ask for, what is tried out, and what was stable before and stays loaded for a rollback."""
@@ -57,24 +58,26 @@ class Repository:
             Its folder in the repository.
 
         Raises:
-            InputError: it is no version, fails its check, or the repository has another one with its number.
+            InputError: it is no version, fails its check, or the repository has another one with its number, or serves
+                what was made for another target.
         """
         version = Path(version).absolute()
         model, number = version.parent.name, _number(version)
-        target = self.folder / model / str(number)
+        placed = self.folder / model / str(number)
         check_version(version)
         with self._changing(new=True):
-            if not target.exists():
-                with appearing(target, within=self._staging) as hidden:
+            self._check_target(version)
+            if not placed.exists():
+                with appearing(placed, within=self._staging) as hidden:
                     shutil.copytree(version, hidden, dirs_exist_ok=True)
                     check_checksums(hidden)
-            elif _sums(target) != _sums(version):
-                raise InputError(f"publish: {target} is another version {number}; export yours under a new number")
-            write_defaults(self.folder)
+            elif _sums(placed) != _sums(version):
+                raise InputError(f"publish: {placed} is another version {number}; export yours under a new number")
+            write_defaults(self.folder, target_of(placed))
             labels = self.labels(model)
             if number not in labels.values():
                 write_labels(self.folder, model, labels | {CANARY if STABLE in labels else STABLE: number})
-        return target
+        return placed
 
     def promote(self, model: str) -> dict[str, int]:
         """Make the canary stable; what was stable stays loaded as `previous`. Returns the labels.
@@ -128,6 +131,16 @@ class Repository:
                 versions[number].rename(gone)
                 shutil.rmtree(gone)
         return removed
+
+    def _check_target(self, version: Path) -> None:
+        """All that one server serves is made for one target: it has one batching, and compiles or does not."""
+        target = target_of(version)
+        for other in filter(Path.exists, served_versions(self.folder)):
+            if target_of(other) != target:
+                raise InputError(
+                    f"publish: {version} is made for a {target.name}, and {other} for a {target_of(other).name}: "
+                    "give each target a repository of its own"
+                )
 
     def _with(self, label: str, model: str, otherwise: str) -> dict[str, int]:
         """The labels of a model, which has this one."""

@@ -12,17 +12,19 @@ from tfllmrec.serving.server import ModelServer, told_to_end
 from tfllmrec.serving.session import without_xla
 
 
-def serve(configs: list[Any], **options: Any) -> None:
+def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
     """Serve models until the process is told to end; say on stdout which versions are there, and where.
 
     Args:
         configs: `ModelConfig` messages.
+        xla: whether signatures may be compiled; a `tensorflow_model_server` started without flags has XLA off.
         options: those of `ModelServer`.
 
     Raises:
         InputError: as `ModelServer`.
     """
-    without_xla()
+    if not xla:
+        without_xla()
     _tell_of_versions()
     with silent_stderr():
         server = ModelServer(configs, **options).start()

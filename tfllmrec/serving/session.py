@@ -1,7 +1,7 @@
 """A SavedModel asked the way TF Serving asks it: in a TensorFlow session, by signature name."""
 
 import ctypes
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from tfllmrec.errors import InputError
+from tfllmrec.export.target import SERVE
 from tfllmrec.serving.signature import Signature
 from tfllmrec.serving.status import CODES, RequestError, invalid
 from tfllmrec.serving.tensors import decoded
@@ -38,6 +39,7 @@ class ServedModel:
 
     Args:
         folder: a version folder, `<model>/<version>`.
+        tags: of what is to be loaded of it.
 
     Attributes:
         folder: where it was loaded from.
@@ -51,13 +53,13 @@ class ServedModel:
         >>> model("retrieve", user_id=["42"], history=[[""]], exclude_item_ids=[[""]])["titles"][0]
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, tags: Sequence[str] = (SERVE,)) -> None:
         self.folder = Path(folder)
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
             _know_text_operations(Path(folder))
             with self._session.graph.as_default():
-                loaded = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
+                loaded = tf.compat.v1.saved_model.load(self._session, [*tags], str(folder))
         except _CANNOT_LOAD as error:
             self._session.close()
             raise InputError(f"{folder} holds no SavedModel that loads: {_sentence(error)}") from error

@@ -5,10 +5,10 @@ import sys
 import keras
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tfllmrec.export import Servable, export
-from tfllmrec.export.servable import without_cudnn
+from tfllmrec.export.saved_model import meta_graph, nodes_of
+from tfllmrec.export.switches import switched
 
 
 @pytest.fixture
@@ -31,29 +31,26 @@ def flags(layers):
 
 def test_it_is_off_inside_and_as_before_after(recurrent):
     model, layers = recurrent
-    with without_cudnn(model):
+    with switched(model._flatten_layers(), compiled=False):
         assert flags(layers) == [False, False, False]
     assert flags(layers) == [True, "auto", False]
 
 
 def test_it_is_as_before_after_an_error(recurrent):
     model, layers = recurrent
-    with pytest.raises(ZeroDivisionError), without_cudnn(model):
+    with pytest.raises(ZeroDivisionError), switched(model._flatten_layers(), compiled=False):
         1 / sum(map(bool, flags(layers)))  # no layer's flag is on, so this is the error
     assert flags(layers) == [True, "auto", False]
 
 
 def cudnn_in(graph):
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    return {node.op for node in nodes if "cudnn" in node.op.lower()}
+    return {node.op for node in nodes_of(graph) if "cudnn" in node.op.lower()}
 
 
 def test_an_export_from_a_machine_with_a_gpu(next_item, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["keras.src.backend.tensorflow.rnn"], "_is_gpu_available", lambda: True)
     index, rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 4], tf.int32)
-    core = Servable(next_item.recommender, 3).core.get_concrete_function(index, rows, rows)
+    core = Servable(next_item.recommender, 3).cores["best"].function.get_concrete_function(index, rows, rows)
     assert cudnn_in(core.graph.as_graph_def())  # what Keras does there
 
-    path = export(next_item.recommender, tmp_path)
-    found = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
-    assert not cudnn_in(found.meta_graphs[0].graph_def)
+    assert not cudnn_in(meta_graph(export(next_item.recommender, tmp_path)).graph_def)
