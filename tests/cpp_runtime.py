@@ -86,7 +86,8 @@ class CppRuntime:
 
     def _ask(self, path, definition, fed):
         names = {side: [info["name"] for info in definition[side].values()] for side in ("inputs", "outputs")}
-        print(json.dumps({"path": str(path), **names, "fed": fed}), file=self._process.stdin, flush=True)
+        asked = {"path": str(path), "tags": tags_of(str(path)), **names, "fed": fed}
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
             raise CppError(f"the C++ runtime's process ended with {self._process.wait()}")
@@ -96,12 +97,21 @@ class CppRuntime:
         return {name: _unpacked(value) for name, value in zip(definition["outputs"], answer["fetched"], strict=True)}
 
 
+def meta_graph(path):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    return saved_model_pb2.SavedModel.FromString((Path(path) / "saved_model.pb").read_bytes()).meta_graphs[0]
+
+
+@functools.cache
+def tags_of(path):
+    """What the one graph of a SavedModel is for: "serve", say."""
+    return [*meta_graph(path).meta_info_def.tags]
+
+
 @functools.cache
 def signatures_of(path):
     """{signature: {"inputs" or "outputs": {key: {"name" of the tensor, "dtype", "shape" with -1}}}}."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    model = saved_model_pb2.SavedModel.FromString((Path(path) / "saved_model.pb").read_bytes())
 
     def read(infos):
         return {
@@ -113,7 +123,7 @@ def signatures_of(path):
             for key in sorted(infos)
         }
 
-    found = model.meta_graphs[0].signature_def
+    found = meta_graph(path).signature_def
     return {
         name: {"inputs": read(found[name].inputs), "outputs": read(found[name].outputs)}
         for name in sorted(found)
@@ -215,18 +225,18 @@ def checked(call, *arguments):
 
 
 @functools.cache
-def load(path):
+def load(path, tags):
     """The session and the graph of a SavedModel."""
-    lib, tags = library(), (CHARS * 1)(b"serve")
+    lib, wanted = library(), (CHARS * len(tags))(*map(str.encode, tags))
     graph, options = lib.TF_NewGraph(), lib.TF_NewSessionOptions()
     load_session = lib.TF_LoadSessionFromSavedModel
-    return checked(load_session, options, None, path.encode(), tags, 1, graph, None), graph
+    return checked(load_session, options, None, path.encode(), wanted, len(tags), graph, None), graph
 
 
-def run(path, inputs, outputs, fed):
+def run(path, tags, inputs, outputs, fed):
     """Feed packed arrays to tensors by name and fetch others."""
     lib = library()
-    session, graph = load(path)
+    session, graph = load(path, tuple(tags))
     tensors, fetched = (P * len(fed))(*map(tensor_of, fed)), (P * len(outputs))()
     feeding = (endpoints(graph, inputs), tensors, len(inputs))
     fetching = (endpoints(graph, outputs), fetched, len(outputs))

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from made_data import GREEDY, ITEMS
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.ranking import ranker_of
-from tfllmrec.export.target import CPU
+from tfllmrec.export.saved_model import meta_graph, nodes_of
+from tfllmrec.export.target import CPU, GPU
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay
@@ -24,25 +24,13 @@ def card_of(path):
     return (path / "assets.extra" / "model_card.md").read_text(encoding="utf-8")
 
 
-def graph_of(path):
-    content = (path / "saved_model.pb").read_bytes()
-    return saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
-
-
-def nodes_of(path):
-    graph = graph_of(path)
-    yield from graph.node
-    for function in graph.library.function:
-        yield from function.node_def
-
-
 # ---- what is in it
 
 
 def test_the_graph_keeps_clear_of_traps(exported):
-    operations = {node.op for node in nodes_of(exported.path)}
+    operations = {node.op for node in nodes_of(meta_graph(exported.path).graph_def)}
     assert "TopKV2" in operations
-    checks = {node.name for node in nodes_of(exported.path) if node.op == "Assert"}
+    checks = {node.name for node in nodes_of(meta_graph(exported.path).graph_def) if node.op == "Assert"}
     assert not {name for name in checks if "Ragged" not in name}  # but TensorFlow Text's: bad rows fail no neighbours
     assert "ResourceGather" not in operations  # it makes every dense read of its variable a copy
     assert not {operation for operation in operations if "cudnn" in operation.lower()}  # servers may have no GPU
@@ -84,8 +72,8 @@ def test_the_card_tells_every_signature(exported):
     assert "| config: history_length | 4 |" in card
     assert "| TF Serving | 2.20 or newer |" in card
     told = re.search(r"^All of them are in a stock TF Serving: (.*)\.$", card, re.MULTILINE)
-    functions = {function.signature.name for function in graph_of(exported.path).library.function}
-    assert set(told[1].split(", ")) == {node.op for node in nodes_of(exported.path)} - functions
+    functions = {function.signature.name for function in meta_graph(exported.path).graph_def.library.function}
+    assert set(told[1].split(", ")) == {node.op for node in nodes_of(meta_graph(exported.path).graph_def)} - functions
 
 
 def test_the_cards_example_works(runtime, exported):
@@ -97,8 +85,8 @@ def test_the_cards_example_works(runtime, exported):
 def test_the_core_has_no_strings(exported):
     servable = Servable(exported.recommender, 3)
     index, rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 4], tf.int32)
-    core = servable.core.get_concrete_function(index, rows, rows).graph.as_graph_def()
-    nodes = [*core.node, *(node for function in core.library.function for node in function.node_def)]
+    core = servable.cores["best"].function.get_concrete_function(index, rows, rows).graph.as_graph_def()
+    nodes = [*nodes_of(core)]
     assert not [node.op for node in nodes if "Lookup" in node.op or "String" in node.op]
     dtypes = {attr.type for node in nodes for attr in node.attr.values()}
     assert tf.string.as_datatype_enum not in dtypes
@@ -112,15 +100,15 @@ def test_the_core_has_no_strings(exported):
 def test_the_core_compiles_at_every_allowed_batch_size(exports, family, sizes):
     """By itself and inside another compiled function, which a server with XLA makes of it."""
     recommender, random = exports[family].recommender, np.random.default_rng(0)
-    plain, compiled = (Servable(recommender, 5, jit_compile=jit) for jit in (None, True))
-    inside = tf.function(plain.core, jit_compile=True)
+    plain, compiled = (Servable(recommender, 5, target=target).cores["best"].function for target in (CPU, GPU))
+    inside = tf.function(plain, jit_compile=True)
     for rows in sizes:
         kept = np.arange(4) < random.integers(0, 5, (rows, 1))
         histories = (random.integers(1, len(ITEMS) + 1, (rows, 4)) * kept).astype(np.int32)
         users, exclude = (random.integers(0, 3, shape).astype(np.int32) for shape in ((rows,), (rows, 2)))
-        items, scores = plain.core(users, histories, exclude)
+        items, scores = plain(users, histories, exclude)
         assert len(np.unique(scores)) > rows  # so that a mix-up would be seen
-        for core in (compiled.core, inside):
+        for core in (compiled, inside):
             found = core(users, histories, exclude)
             np.testing.assert_array_equal(found[0], items)
             np.testing.assert_allclose(found[1], scores, rtol=1e-5, atol=1e-6)
@@ -223,7 +211,7 @@ def test_lost_variables_are_found(runtime, two_tower, tmp_path):
 
 
 def test_compiled_signatures_are_found(runtime, two_tower, tmp_path):
-    servable = Servable(two_tower.recommender, 5, jit_compile=True)
+    servable = Servable(two_tower.recommender, 5, target=GPU)
     tf.saved_model.save(servable, str(tmp_path), signatures=servable.signatures())
     found = runtime.check(tmp_path)
     assert "XLA" in found["retrieve"]

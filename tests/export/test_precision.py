@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from made_data import GREEDY, ITEMS
-from tensorflow.core.protobuf import saved_model_pb2
 
 from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.errors import InputError
@@ -20,6 +19,7 @@ from tfllmrec.export import Servable, export, refresh
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import ranker_of
+from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.recommenders.popularity import Popularity
@@ -120,9 +120,7 @@ def stored(path):
 
 def operations(path):
     """(operation, type) of all nodes of a SavedModel that have a type."""
-    content = (path / "saved_model.pb").read_bytes()
-    graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    nodes = [*nodes_of(meta_graph(path).graph_def)]
     found = {(node.op, node.attr[name].type) for node in nodes for name in ("T", "Tparams") if name in node.attr}
     return {(operation, tf.as_dtype(number)) for operation, number in found if number}
 

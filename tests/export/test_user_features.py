@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from made_data import GREEDY, ITEMS, made_data
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from tfllmrec.export import Servable, export
 from tfllmrec.export.card import signatures_of
-from tfllmrec.export.target import CPU
+from tfllmrec.export.saved_model import meta_graph, nodes_of
+from tfllmrec.export.target import CPU, GPU
 from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.serving.session import ServedModel
@@ -196,25 +196,23 @@ def test_the_core_compiles(exported, family):
     """By itself and inside another compiled function; with features and without."""
     recommender, random = exported[family][0], np.random.default_rng(0)
     columns, count = len(recommender.catalogue.features.columns), len(recommender.catalogue.features.vocabulary)
-    plain, compiled = (Servable(recommender, 5, jit_compile=jit) for jit in (None, True))
-    inside = tf.function(plain.core, jit_compile=True)
+    plain, compiled = (Servable(recommender, 5, target=target).cores["best"].function for target in (CPU, GPU))
+    inside = tf.function(plain, jit_compile=True)
     for rows in (1, 8):
         kept = np.arange(4) < random.integers(0, 5, (rows, 1))
         histories = (random.integers(1, len(ITEMS) + 1, (rows, 4)) * kept).astype(np.int32)
         users, exclude = (random.integers(0, 9, shape).astype(np.int32) for shape in ((rows,), (rows, 2)))
         given = random.integers(0, count + 1, (rows, columns)).astype(np.int32)
         for asked in ((users, histories, exclude, given), (users, histories, exclude))[:rows]:
-            items, scores = plain.core(*asked)
-            for core in (compiled.core, inside):
+            items, scores = plain(*asked)
+            for core in (compiled, inside):
                 found = core(*asked)
                 np.testing.assert_array_equal(found[0], items)
                 np.testing.assert_allclose(found[1], scores, rtol=1e-5, atol=1e-6)
 
 
 def test_the_graph_keeps_clear_of_traps(exported, family):
-    content = (exported[family][1] / "saved_model.pb").read_bytes()
-    graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].graph_def
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    nodes = [*nodes_of(meta_graph(exported[family][1]).graph_def)]
     operations = {node.op for node in nodes}
     assert "TopKV2" in operations
     assert not {"Assert", "ResourceGather"} & operations

@@ -99,6 +99,7 @@ def model_card(
         "target": target.name,
         "precision": precision,
         "tags": ", ".join(target.tags),
+        **_of_cores(saved_model, target),
         "batch sizes": ", ".join(map(str, target.batch_sizes)),
         "main signature": f"`{recommender.main_signature}`",
         **({} if catalogue.scenarios is None else {"scenarios": ", ".join(catalogue.scenarios.tokens[1:])}),
@@ -123,6 +124,12 @@ def model_card(
         )
         + "\n"
     )
+
+
+def _of_cores(saved_model: Path, target: Target) -> dict[str, str]:
+    """Where a compiler finds the cores: the aliases of their functions."""
+    aliases = sorted(set(meta_graph(saved_model).meta_info_def.function_aliases.values()))
+    return {"cores": ", ".join(f"`{alias}`" for alias in aliases)} if target.compiled else {}
 
 
 def _signature(name: str, signature: Any) -> str:

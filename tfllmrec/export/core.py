@@ -45,13 +45,12 @@ class Core:
             ValueError, tf.errors.OpError: it cannot be compiled.
         """
         for asked in self._asked:
-            call = partial(self._of_flat, asked)
-            compiled = tf.function(call, jit_compile=True, autograph=False)
-            compiled.experimental_get_compiler_ir(*(_of_one_shape(rows, spec) for spec in tf.nest.flatten(asked)))(
-                "hlo"
-            )
+            inputs = [_of_one_shape(rows, spec) for spec in tf.nest.flatten(asked)]
+            compiled = tf.function(partial(self._call_flat, asked), jit_compile=True, autograph=False)
+            compiled.experimental_get_compiler_ir(*inputs)("hlo")
 
-    def _of_flat(self, asked: tuple[Any, ...], *inputs: tf.Tensor) -> Any:
+    def _call_flat(self, asked: tuple[Any, ...], *inputs: tf.Tensor) -> Any:
+        """The call where dictionaries come one tensor after the other, as the compiler wants them."""
         return self._call(*tf.nest.pack_sequence_as(asked, inputs))
 
 
