@@ -3,7 +3,8 @@
 #
 #     run.sh /models [further flags of tensorflow_model_server]
 #
-# TARGET is cpu or gpu. XLA is off in TF Serving unless a flag switches it on; exports for a GPU have compiled cores.
+# TARGET is cpu, gpu or tpu. XLA is off in TF Serving unless a flag switches it on; exports for a GPU have compiled cores.
+# Those for a TPU have tags of their own.
 # A label may be given together with a version that is still loading: the server has to accept that.
 set -eu
 
@@ -20,8 +21,9 @@ done
 case "${TARGET:=cpu}" in
 cpu) ;;
 gpu) set -- --xla_gpu_compilation_enabled=true "$@" ;;
+tpu) set -- --saved_model_tags=serve,tpu "$@" ;;
 *)
-    echo "run.sh: TARGET is $TARGET, and must be cpu or gpu" >&2
+    echo "run.sh: TARGET is $TARGET, and must be cpu, gpu or tpu" >&2
     exit 2
     ;;
 esac

@@ -61,6 +61,14 @@ def test_the_precision_of_an_export(run, trained, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_the_target_of_an_export(run, trained, tmp_path):
+    status, printed, told = run("export", trained, "--out", tmp_path / "model", "--target", "gpu")
+    assert (status, printed) == (2, "")
+    assert told.startswith("tfllmrec: export: XLA cannot compile markov_chain for a gpu (")
+    assert told.count("\n") == 1
+    assert not (tmp_path / "model").exists()
+
+
 def test_every_family_can_be_trained(run):
     _, printed, _ = run("train", "--help")
     assert {*FAMILIES} <= {*re.findall(r"\w+", printed)}

@@ -14,6 +14,7 @@ import typer
 import yaml
 
 from tfllmrec.cli.app import app
+from tfllmrec.export.target import CPU, TARGETS
 from tfllmrec.repository.configs import write_defaults, write_labels
 from tfllmrec.serving.metrics import Metrics
 from tfllmrec.serving.monitoring import METRICS_PATH, metrics_path
@@ -69,7 +70,7 @@ def start(tmp_path):
 def repository(tmp_path):
     folder = tmp_path / "my models"
     folder.mkdir()
-    write_defaults(folder)
+    write_defaults(folder, CPU)
     write_labels(folder, "films", {"stable": 1})
     return folder
 
@@ -90,16 +91,18 @@ def test_flags_and_files(start, repository):
     assert given.keys() - known == ONLY_TF_SERVING_HAS | {"--rest_api_num_threads"}
 
 
-@pytest.mark.parametrize(("target", "compiled"), [("cpu", False), ("gpu", True)])
-def test_xla_for_a_gpu(start, repository, target, compiled):
+@pytest.mark.parametrize("target", TARGETS)
+def test_flags_of_a_target(start, repository, target):
     flags = start(repository, TARGET=target)[1]
-    assert ("--xla_gpu_compilation_enabled=true" in flags) == compiled
+    assert ("--xla_gpu_compilation_enabled=true" in flags) == (target == "gpu")
+    assert [flag for flag in flags if "tags" in flag] == ["--saved_model_tags=serve,tpu"] * (target == "tpu")
+    assert TARGETS["tpu"].tags == ("serve", "tpu")
 
 
 def test_what_cannot_be_started(start, repository):
     assert start()[0] == 2
-    status, _, told = start(repository, TARGET="tpu")
-    assert (status, told) == (2, "run.sh: TARGET is tpu, and must be cpu or gpu\n")
+    status, _, told = start(repository, TARGET="npu")
+    assert (status, told) == (2, "run.sh: TARGET is npu, and must be cpu, gpu or tpu\n")
     (repository / "batching.config").unlink()
     status, _, told = start(repository)
     assert (status, told.count("\n")) == (2, 1)
@@ -122,13 +125,18 @@ def resources(*changes):
     return {one["kind"]: one for one in found}
 
 
-@pytest.fixture(params=["base", "gpu"])
-def cluster(request):
-    if request.param == "base":
+@pytest.fixture(params=TARGETS)
+def target(request):
+    return request.param
+
+
+@pytest.fixture
+def cluster(target):
+    if target == "cpu":
         return resources()
-    gpu = yaml.safe_load((KUBERNETES / "gpu" / "kustomization.yaml").read_text())
-    assert gpu["resources"] == ["../base"]
-    return resources(*gpu["patches"])
+    overlay = yaml.safe_load((KUBERNETES / target / "kustomization.yaml").read_text())
+    assert overlay["resources"] == ["../base"]
+    return resources(*overlay["patches"])
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.34"])
@@ -139,7 +147,7 @@ def test_kubernetes_knows_the_resources(cluster, tmp_path, version):
         checked("kubernetes-validate", "--strict", "-k", version, path)
 
 
-def test_the_resources_fit_together(cluster):
+def test_the_resources_fit_together(cluster, target):
     deployment = cluster["Deployment"]
     pod = deployment["spec"]["template"]
     (container,) = pod["spec"]["containers"]
@@ -157,9 +165,12 @@ def test_the_resources_fit_together(cluster):
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes.keys()
     claim = volumes["models"]["persistentVolumeClaim"]["claimName"]
     assert claim == cluster["PersistentVolumeClaim"]["metadata"]["name"]
-    gpu = "nvidia.com/gpu" in container["resources"]["limits"]
-    assert cluster["ConfigMap"]["data"]["TARGET"] == ("gpu" if gpu else "cpu")
-    assert container["image"].endswith(":gpu") == gpu
+    assert cluster["ConfigMap"]["data"]["TARGET"] == target
+    assert container["image"] == f"tfllmrec-serving:{target}"
+    devices = {"gpu": "nvidia.com/gpu", "tpu": "google.com/tpu"}.items()
+    assert [one for one, device in devices if device in container["resources"]["limits"]] == [target] * (
+        target != "cpu"
+    )
 
 
 def test_prometheus_and_its_path(repository):

@@ -42,8 +42,14 @@ def test_known_indices():
     assert known(tf.constant([-1, 0, 1, 5, 6]), 5).numpy().tolist() == [0, 0, 1, 5, 0]
 
 
-@pytest.mark.parametrize(("width", "wide"), [(0, 1), (1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (64, 64), (65, 128)])
-def test_a_power_of_two_wide(width, wide):
+@pytest.mark.parametrize(
+    ("base", "width", "wide"),
+    [
+        *((2, *sizes) for sizes in ((0, 1), (1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (64, 64), (65, 128))),
+        *((8, *sizes) for sizes in ((0, 1), (1, 1), (2, 8), (8, 8), (9, 64), (513, 4096))),
+    ],
+)
+def test_as_wide_as_a_power(base, width, wide):
     items = tf.ones([2, width], tf.int32)
-    assert widened(items).shape == (2, wide)
-    assert tf.reduce_sum(widened(items)) == 2 * width
+    assert widened(items, base).shape == (2, wide)
+    assert tf.reduce_sum(widened(items, base)) == 2 * width

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from cpp_runtime import tags_of
@@ -89,10 +90,10 @@ def test_for_a_tpu(runtime, exports, for_tpu):
 def test_candidates_of_any_number_have_their_scores(runtime, exports, for_tpu):
     """Their number is not the width that the core sees."""
     for count in (0, 1, 3, 9):
-        asked = {"user_id": ["用户3"], "history": [[""]], "candidate_item_ids": [["item1", "item2", "未知"] * 3]}
-        asked["candidate_item_ids"] = [asked["candidate_item_ids"][0][:count]]
+        candidates = [(["item1", "item2", "未知"] * 3)[:count]]
         found, expected = (
-            runtime.run(path, "rank", **asked)["scores"] for path in (for_tpu, exports["bert_ranker"].path)
+            runtime.run(path, "rank", user_id=["用户3"], history=[[""]], candidate_item_ids=candidates)["scores"]
+            for path in (for_tpu, exports["bert_ranker"].path)
         )
         assert found.shape == (1, count)
         np.testing.assert_allclose(found, expected, rtol=0.03, atol=0.03)
@@ -122,9 +123,8 @@ def test_warm_up_has_every_shape_that_a_core_is_compiled_for(for_tpu):
 
 @pytest.mark.parametrize("family", sorted(SPARSE))
 def test_what_cannot_be_compiled_is_refused(exports, family, tmp_path):
-    with pytest.raises(
-        InputError, match=f"XLA cannot compile {family} for a gpu .*RaggedRange.*: export it for the cpu"
-    ):
+    sentence = f"XLA cannot compile {family} for a gpu .*RaggedRange.*: export it for the cpu"
+    with pytest.raises(InputError, match=sentence):
         export(exports[family].recommender, tmp_path / "films", target="gpu")
     assert not (tmp_path / "films").exists()
 
@@ -137,7 +137,8 @@ def test_a_target_that_there_is_not(exports, tmp_path):
 def test_a_refresh_is_for_the_same_target(exports, data, tmp_path):
     word2vec = exports["word2vec"].recommender
     export(word2vec, tmp_path / "films", target="tpu")
-    assert target_of(refresh(word2vec, tmp_path / "films", data.items)) == TPU
+    new = pd.DataFrame({"item_id": ["新"], "title": [data.items["title"].iloc[0]]})
+    assert target_of(refresh(word2vec, tmp_path / "films", new)) == TPU
 
 
 def test_layers_with_static_shapes_say_the_same():

@@ -15,6 +15,7 @@ import tfllmrec
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.export.checksums import check_checksums
+from tfllmrec.export.target import TARGETS
 from tfllmrec.export.versions import version_folders
 from tfllmrec.repository import Repository, repository
 from tfllmrec.serving.batching_parameters import BatchingParameters
@@ -54,6 +55,18 @@ def test_the_way_of_a_version(published, exports):
     assert published.rollback("电影") == published.labels("电影") == {"stable": 1}
     assert published.prune("电影", keep=1) == [2]
     assert sorted(path.name for path in (published.folder / "电影").iterdir()) == ["1", "3"]
+
+
+@pytest.mark.parametrize("target", ["gpu", "tpu"])
+def test_a_repository_is_for_one_target(published, tmp_path, target):
+    popularity = tfllmrec.Popularity(history_length=3).fit(made_data(), verbose=0)
+    path = export(popularity, tmp_path / "others" / "films", target=target)
+    with pytest.raises(InputError, match=f"publish: .*films/1 is made for a {target}, and .* for a cpu: give each"):
+        published.publish(path)
+    assert not (published.folder / "films").exists()
+    Repository(tmp_path / target).publish(path)
+    batching = BatchingParameters.from_file(tmp_path / target / "batching.config")
+    assert tuple(batching.allowed_batch_sizes) == TARGETS[target].batch_sizes
 
 
 def test_exactly_what_has_a_label_is_served(published):

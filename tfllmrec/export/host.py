@@ -98,11 +98,11 @@ def widened(items: tf.Tensor, base: int) -> tf.Tensor:
 
     int32 [B, any] -> int32 [B, 1, base, base ** 2, ...].
     """
-    width, powers = tf.shape(items)[1], tf.constant(powers_of(base))
+    width, powers = tf.shape(items)[1], tf.constant(_powers_of(base))
     wanted = powers[tf.math.count_nonzero(width > powers, dtype=tf.int32)]
     return tf.pad(items, [[0, 0], [0, wanted - width]])
 
 
-def powers_of(base: int) -> list[int]:
+def _powers_of(base: int) -> list[int]:
     """All that an int32 holds."""
     return [base**power for power in range(31) if base**power < 2**31]
