@@ -160,4 +160,4 @@ def test_layers_with_static_shapes_say_the_same():
     np.testing.assert_allclose(found[0], before[0], rtol=1e-5, atol=1e-6)
     present = histories[..., 0] > 0
     np.testing.assert_array_equal(found[1][present], before[1][present])
-    assert there(histories)[0].shape == (4, 2)
+    assert there(histories)[0].shape == (3, 2)
