@@ -14,14 +14,14 @@ from tfllmrec.content.pretrained import pretrained
 from tfllmrec.errors import InputError
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.signature import Signature
-from tfllmrec.serving.status import RequestError
+from tfllmrec_client.status import RequestError
 
 XLA = """
 import sys
 import tfllmrec.serving  # before TensorFlow
 import numpy as np
 from tfllmrec.serving.session import ServedModel, without_xla
-from tfllmrec.serving.status import RequestError
+from tfllmrec_client.status import RequestError
 from tensorflow_serving.apis import predict_pb2
 
 light = tfllmrec.serving.messages.PredictRequest(model_spec={"name": "films", "version": {"value": 3}})

@@ -10,8 +10,8 @@ from tfllmrec.export.checksums import check_checksums
 from tfllmrec.export.ops import check_ops
 from tfllmrec.export.precision import precision_of
 from tfllmrec.serving.session import ServedModel
-from tfllmrec.serving.tensors import read
 from tfllmrec.serving.warmup import replayed
+from tfllmrec_client.tensors import read
 
 _TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2}
 """Relative and absolute: another processor rounds otherwise."""
