@@ -51,8 +51,8 @@ MADE = [
 ]
 IMPORT_NO_TENSORFLOW = """
 import sys
-import tfllmrec.serving
-assert tfllmrec.serving.Client and tfllmrec.serving.messages.PredictRequest
+import tfllmrec_client, tfllmrec.serving
+assert tfllmrec.serving.Client is tfllmrec_client.Client and tfllmrec_client.AsyncClient
 heavy = {"tensorflow", "tensorflow_serving", "keras", "pandas"} & sys.modules.keys()
 assert not heavy, heavy
 """
