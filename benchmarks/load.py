@@ -10,8 +10,8 @@ import grpc
 import numpy as np
 from common import progress
 
-from tfllmrec.serving.messages import PredictRequest
-from tfllmrec.serving.tensors import write
+from tfllmrec_client.messages import PredictRequest
+from tfllmrec_client.tensors import write
 
 TIMEOUT = 60.0
 PREDICT = "/tensorflow.serving.PredictionService/Predict"

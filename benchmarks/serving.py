@@ -48,9 +48,9 @@ from load import (  # noqa: E402
 from tfllmrec import Dataset, TwoTower  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
 from tfllmrec.serving import Client, ServerProcess  # noqa: E402
-from tfllmrec.serving.messages import PredictResponse  # noqa: E402
 from tfllmrec.serving.session import ServedModel  # noqa: E402
-from tfllmrec.serving.tensors import read  # noqa: E402
+from tfllmrec_client.messages import PredictResponse  # noqa: E402
+from tfllmrec_client.tensors import read  # noqa: E402
 
 ITEMS, DIM, TOP_K, USERS, LONGEST = 50_000, 64, 100, 2_000, 8
 CONCURRENCY = (1, 8, 32)

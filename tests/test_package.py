@@ -4,7 +4,8 @@ from importlib.util import find_spec
 
 import pytest
 
-import tfllmrec
+import tfllmrec.serving
+import tfllmrec_client
 
 
 @pytest.mark.parametrize("arguments", [["-c", "import tfllmrec"], ["-m", "tfllmrec", "--help"]])
@@ -15,10 +16,30 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments):
     assert not imported & {"tensorflow", "keras", "pandas", "matplotlib.figure"}
 
 
-def test_every_public_name_is_there():
-    for name in tfllmrec.__all__:
-        assert getattr(tfllmrec, name) is not None
-        assert name in dir(tfllmrec)
+@pytest.mark.parametrize(
+    ("program", "absent"),
+    [
+        ("import tfllmrec_client.errors", {"grpc", "numpy", "google.protobuf"}),
+        ("from tfllmrec_client import *", {"tensorflow", "tensorflow_serving", "keras", "pandas", "tfllmrec"}),
+    ],
+)
+def test_the_client_imports_nothing_heavy(program, absent):
+    check = f"{program}; import sys; print(*{absent} & sys.modules.keys())"
+    found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert found.stdout == "\n"
+
+
+@pytest.mark.parametrize("package", [tfllmrec, tfllmrec_client])
+def test_every_public_name_is_there(package):
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+        assert name in dir(package)
+
+
+def test_the_client_is_the_same_from_both_packages():
+    assert tfllmrec.errors.InputError is tfllmrec_client.InputError
+    for name in ("Client", "RecommendedItem", "RequestError"):
+        assert getattr(tfllmrec.serving, name) is getattr(tfllmrec_client, name)
 
 
 def test_no_public_name_is_hidden_by_a_module_that_is_imported_later():
@@ -26,6 +47,7 @@ def test_no_public_name_is_hidden_by_a_module_that_is_imported_later():
         assert find_spec(f"tfllmrec.{name}") is None
 
 
-def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no_such_thing"):
-        _ = tfllmrec.no_such_thing
+@pytest.mark.parametrize("package", [tfllmrec, tfllmrec_client])
+def test_an_unknown_name_is_an_attribute_error(package):
+    with pytest.raises(AttributeError, match=f"{package.__name__}.*no_such_thing"):
+        _ = package.no_such_thing

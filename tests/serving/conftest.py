@@ -1,9 +1,7 @@
 """Exports of two versions, served by processes of their own, and what the recommenders say in this one."""
 
-import json
 import shutil
-import urllib.error
-import urllib.request
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +9,16 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from asking import TIMEOUT, Asking, request_of
+from clients import CLIENTS
 from made_data import ITEMS, made_data
-from tensorflow.core.framework.tensor_pb2 import TensorProto
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.recommenders import FAMILIES
-from tfllmrec.serving import Client, ServerProcess
+from tfllmrec.serving import ServerProcess
 from tfllmrec.serving.session import ServedModel
 
 K = 10
@@ -48,8 +46,6 @@ batch_timeout_micros {{ value: {micros} }}
 max_enqueued_batches {{ value: {waiting} }}
 pad_variable_length_inputs: true
 """
-TIMEOUT = 60.0
-"""Seconds after which a request would hang; nothing here measures time."""
 
 
 @dataclass
@@ -75,69 +71,6 @@ class Models:
         """What every item that may come back scores, row by row."""
         rows = self.recommended(users, histories, exclude=exclude, k=len(ITEMS))
         return [{item: score for item, _, score in row} for row in rows]
-
-
-@dataclass
-class Asking:
-    """One server, asked with the official stubs and with urllib."""
-
-    process: ServerProcess
-    predictions: PredictionServiceStub
-    models: ModelServiceStub
-
-    @property
-    def url(self):
-        return self.process.rest_url
-
-    def send(self, request):
-        """A PredictRequest's answer: its ModelSpec and its arrays; strings are bytes."""
-        answer = self.predictions.Predict(request, timeout=TIMEOUT)
-        return answer.model_spec, {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
-
-    def predict(self, signature="retrieve", /, output_filter=(), spec=None, **inputs):
-        return self.send(request_of(signature, output_filter, spec, **inputs))[1]
-
-    def metadata(self, *fields, **spec):
-        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=fields)
-        return self.predictions.GetModelMetadata(request, timeout=TIMEOUT)
-
-    def status(self, **spec):
-        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
-        return self.models.GetModelStatus(request, timeout=TIMEOUT)
-
-    def http(self, path, body=None, method=None):
-        """(status, what the JSON says); a body that is not bytes is written as JSON."""
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        asked = urllib.request.Request(f"{self.url}{path}", data, method=method)
-        try:
-            with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
-                return read_json(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return read_json(error)
-
-
-def read_json(answer):
-    assert answer.headers["Content-Type"] == "application/json"
-    return answer.status, json.loads(answer.read())
-
-
-def request_of(signature="retrieve", output_filter=(), spec=None, **inputs):
-    """A PredictRequest; inputs are TensorProtos, or arrays and lists, whose strings may be empty lists as well."""
-    spec = {"name": "films"} if spec is None else spec
-    request = predict_pb2.PredictRequest(model_spec=spec | {"signature_name": signature}, output_filter=output_filter)
-    for name, value in inputs.items():
-        request.inputs[name].CopyFrom(proto_of(value))
-    return request
-
-
-def proto_of(value):
-    if isinstance(value, TensorProto):
-        return value
-    array = np.asarray(value)
-    if array.dtype.kind in "OSU" or (not array.size and isinstance(value, list)):
-        return tf.make_tensor_proto(np.asarray(value, object), tf.string, array.shape)
-    return tf.make_tensor_proto(array, tf.int32 if array.dtype == np.int64 and isinstance(value, list) else None)
 
 
 class Times(tf.Module):
@@ -220,18 +153,32 @@ def server(config_file, asking):
         yield asking(process)
 
 
+@pytest.fixture(params=CLIENTS.values(), ids=CLIENTS)
+def client_class(request):
+    """Both clients, one after the other: a test that asks for this runs with either."""
+    return request.param
+
+
 @pytest.fixture
-def connect(server):
+def connect(server, client_class):
     """Makes a client of the server."""
     made = []
 
     def connect(model="films", **options):
-        made.append(Client(server.process.grpc_address, model, **{"timeout": TIMEOUT} | options))
+        made.append(client_class(server.process.grpc_address, model, **{"timeout": TIMEOUT} | options))
         return made[-1]
 
     yield connect
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def nobody():
+    """The address of a port that somebody holds and nobody serves."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session")

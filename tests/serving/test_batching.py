@@ -11,7 +11,7 @@ import pytest
 from tfllmrec.serving import batching
 from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.batching_parameters import BatchingParameters
-from tfllmrec.serving.status import RequestError
+from tfllmrec_client.status import RequestError
 
 NEVER = 3600 * 10**6
 """Microseconds after which a batch runs although it is not full: no test takes so long."""

@@ -18,8 +18,8 @@ from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.polling import Repeating
 from tfllmrec.serving.server import ModelServer
-from tfllmrec.serving.status import RequestError
 from tfllmrec.serving.version import State
+from tfllmrec_client.status import RequestError
 
 ONE = {"x": np.ones(1, np.float32)}
 

@@ -8,10 +8,9 @@ import trustme
 from google.protobuf import text_format
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
-from tfllmrec.errors import InputError
-from tfllmrec.serving import Client, RequestError
 from tfllmrec.serving.grpc_api import GrpcServer
 from tfllmrec.serving.ssl_config import _MESSAGE, server_credentials
+from tfllmrec_client import InputError, RequestError
 
 UNAVAILABLE, ABORTED = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED
 
@@ -49,36 +48,36 @@ def start():
         server.stop(None)
 
 
-def test_what_no_server_took_is_sent_again(start):
+def test_what_no_server_took_is_sent_again(client_class, start):
     service = Refusing(times=3)
-    with Client(start(service), "films") as client:
+    with client_class(start(service), "films") as client:
         assert client.status() == {7: "AVAILABLE"}
     assert service.asked == 4
 
 
 @pytest.mark.parametrize(("code", "asked"), [(ABORTED, 1), (grpc.StatusCode.INTERNAL, 1), (UNAVAILABLE, 4)])
-def test_nothing_else_is_and_not_for_ever(start, code, asked):
+def test_nothing_else_is_and_not_for_ever(client_class, start, code, asked):
     service = Refusing(times=9, code=code)
-    with Client(start(service), "films") as client, pytest.raises(RequestError) as refused:
+    with client_class(start(service), "films") as client, pytest.raises(RequestError) as refused:
         client.status()
     assert (refused.value.code, service.asked) == (code, asked)
 
 
-def test_the_deadline_ends_it(start):
+def test_the_deadline_ends_it(client_class, start):
     service = Refusing(times=9)
-    with Client(start(service), "films") as client, pytest.raises(RequestError) as refused:
+    with client_class(start(service), "films") as client, pytest.raises(RequestError) as refused:
         client.status(timeout=0.01)
     assert refused.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert service.asked < 4, "it was sent until nothing was left to try"
 
 
-def test_several_servers_share_the_requests_and_one_that_is_away_is_passed_over(start):
+def test_several_servers_share_the_requests_and_one_that_is_away_is_passed_over(client_class, start):
     services = Refusing(), Refusing()
     away = GrpcServer("127.0.0.1", 0, 1)
     addresses = [start(service) for service in services]
     port = away.port
     away.stop(0)
-    with Client([*addresses, f"localhost:{port}"], "films") as client:
+    with client_class([*addresses, f"localhost:{port}"], "films") as client:
         while not all(service.asked for service in services):
             assert client.status() == {7: "AVAILABLE"}
     assert client.server == f"{addresses[0]} or {addresses[1]} or localhost:{port}"
@@ -87,9 +86,9 @@ def test_several_servers_share_the_requests_and_one_that_is_away_is_passed_over(
 @pytest.mark.parametrize(
     ("servers", "message"), [([], "give a server"), (["localhost:1", "no.such.host.invalid:1"], "can be found")]
 )
-def test_addresses_that_are_none(servers, message):
+def test_addresses_that_are_none(client_class, servers, message):
     with pytest.raises(InputError, match=message):
-        Client(servers, "films")
+        client_class(servers, "films")
 
 
 @pytest.fixture(scope="module")
@@ -140,27 +139,29 @@ def pem(blob):
     return blob.bytes()
 
 
-def test_encryption(listening, config, authority):
+def test_encryption(client_class, listening, config, authority):
     address = listening(server_credentials(config()))
     trusting = grpc.ssl_channel_credentials(pem(authority.cert_pem))
-    with Client(address, "films", credentials=trusting) as client:
+    with client_class(address, "films", credentials=trusting) as client:
         assert client.status() == {}
     others = grpc.ssl_channel_credentials(pem(trustme.CA().cert_pem))
     for credentials in (None, others):
-        with Client(address, "films", credentials=credentials) as client, pytest.raises(RequestError) as refused:
+        with client_class(address, "films", credentials=credentials) as client, pytest.raises(RequestError) as refused:
             client.status()
         assert refused.value.code is UNAVAILABLE
 
 
-def test_clients_that_have_to_show_who_they_are(listening, config, authority):
+def test_clients_that_have_to_show_who_they_are(client_class, listening, config, authority):
     signed = config(client_verify=True, custom_ca=pem(authority.cert_pem).decode())
     address = listening(server_credentials(signed))
     known = authority.issue_cert("client")
     shown = (pem(known.private_key_pem), pem(known.cert_chain_pems[0]))
-    with Client(address, "films", credentials=grpc.ssl_channel_credentials(pem(authority.cert_pem), *shown)) as client:
+    with client_class(
+        address, "films", credentials=grpc.ssl_channel_credentials(pem(authority.cert_pem), *shown)
+    ) as client:
         assert client.status() == {}
     unknown = grpc.ssl_channel_credentials(pem(authority.cert_pem))
-    with Client(address, "films", credentials=unknown) as client, pytest.raises(RequestError) as refused:
+    with client_class(address, "films", credentials=unknown) as client, pytest.raises(RequestError) as refused:
         client.status()
     assert refused.value.code is UNAVAILABLE
 
@@ -186,9 +187,9 @@ def test_files_that_are_no_configuration(tmp_path):
         path.write_text("nonsense")
 
 
-def test_a_unix_socket(listening, tmp_path):
+def test_a_unix_socket(client_class, listening, tmp_path):
     listening(None, str(tmp_path / "films"))
-    with Client(f"unix:{tmp_path / 'films'}", "films") as client:
+    with client_class(f"unix:{tmp_path / 'films'}", "films") as client:
         assert client.status() == {}
     with pytest.raises(InputError, match="choose another --grpc_socket_path"):
         GrpcServer("127.0.0.1", 0, 2, None, str(tmp_path / "no such folder" / "films"))

@@ -1,16 +1,12 @@
-"""The client, against a server in a process of its own."""
-
-import json
-import socket
-from concurrent.futures import ThreadPoolExecutor
+"""What the clients answer, against a server in a process of its own."""
 
 import grpc
 import numpy as np
 import pytest
+from clients import assert_places
 from made_data import GREEDY, ITEMS
 
-from tfllmrec.errors import InputError
-from tfllmrec.serving import Client, RecommendedItem, RequestError
+from tfllmrec_client import InputError, RequestError
 
 QUESTIONS = {
     "known user": ("用户3", [], []),
@@ -34,22 +30,9 @@ QUESTIONS = {
 STRANGE = ["用户3 ", "用户3\0", "\0", "a\0b", "👩‍🚀", "\u202e", "\n", "é", "x" * 100_000]
 
 
-@pytest.fixture(scope="module")
-def client(server):
-    with Client(server.process.grpc_address, "films", timeout=60) as asked:
-        yield asked
-
-
-def assert_places(found, expected):
-    """Rows of places, the scores as near as float32 sums are."""
-    assert len(found) == len(expected)
-    for places, wanted in zip(found, expected, strict=True):
-        assert all(isinstance(place, RecommendedItem) for place in places)
-        assert [place[:2] for place in places] == [place[:2] for place in wanted]
-        np.testing.assert_allclose([place[2] for place in places], [place[2] for place in wanted], 1e-4, 1e-5)
-
-
-# ---- answers
+@pytest.fixture
+def client(connect):
+    return connect()
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
@@ -179,177 +162,3 @@ def test_another_model(connect, models):
     with pytest.raises(RequestError, match="similar_items") as refusal:
         popular.similar_items(["item1"])
     assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION
-
-
-def test_threads_share_a_client(client, models):
-    questions = list(QUESTIONS.values()) * 8
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda one: client.recommend([one[0]], [one[1]], exclude=[one[2]])[0], questions))
-    users, histories, exclude = map(list, zip(*questions, strict=True))
-    assert_places(found, models.recommended(users, histories, exclude=exclude))
-
-
-# ---- what is refused
-
-
-def test_k_beyond_the_export_says_both_numbers(client):
-    for ask in (lambda: client.recommend(["用户3"], k=11), lambda: client.similar_items(["item1"], k=11)):
-        with pytest.raises(RequestError, match=r"\b11\b.*\b10\b") as refusal:
-            ask()
-        assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize("k", [0, -1])
-def test_k_below_one(client, k):
-    for ask in (lambda: client.recommend(["用户3"], k=k), lambda: client.similar_items(["item1"], k=k)):
-        with pytest.raises(InputError, match=f"k is {k}"):
-            ask()
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"users": "用户3"},
-        {"histories": "item1"},
-        {"histories": ["item1"]},
-        {"users": ["用户3"], "exclude": ["item1"]},
-        {"users": ["用户3"], "exclude": "item1"},
-        {"users": ["用户3"], "histories": [["item1"], ["item2"]]},
-        {"users": ["用户3", "用户4"], "exclude": [["item1"]]},
-        {},
-        {"exclude": [["item1"]]},
-    ],
-)
-def test_questions_that_are_none(client, models, refused_alike, arguments):
-    refused_alike(client.recommend, models.recommenders["films", 2].recommend, arguments)
-
-
-@pytest.mark.parametrize("arguments", [("item1",), (["item1"],), (["item1", "item2"],)])
-def test_similar_items_that_are_no_question(client, arguments):
-    with pytest.raises(InputError):
-        client.similar_items(*arguments, exclude="item2")
-    with pytest.raises(InputError):
-        client.similar_items(*arguments, exclude=[["item2"]] * 3)
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "word"),
-    [
-        ({"model": "filmz"}, grpc.StatusCode.NOT_FOUND, "filmz"),
-        ({"version": 7}, grpc.StatusCode.NOT_FOUND, "7"),
-        ({"label": "beta"}, grpc.StatusCode.INVALID_ARGUMENT, "beta"),
-        ({"model": ""}, grpc.StatusCode.INVALID_ARGUMENT, "model"),
-    ],
-)
-def test_models_that_are_not_there(connect, options, code, word):
-    asked = connect(**options)
-    for ask in (lambda: asked.recommend([""]), asked.status, lambda: asked.predict("embed_items", item_ids=["a"])):
-        with pytest.raises(RequestError, match=word) as refusal:
-            ask()
-        assert refusal.value.code is code
-        assert len(str(refusal.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    "inputs",
-    [
-        {"item_ids": [["a"], ["b", "c"]]},
-        {"item_ids": [1]},
-        {"item_ids": [1.5]},
-        {"item_ids": np.array([1j])},
-        {"items": ["a"]},
-        {},
-    ],
-)
-def test_inputs_that_do_not_fit(client, inputs):
-    with pytest.raises(InputError) as refusal:
-        client.predict("embed_items", **inputs)
-    assert len(str(refusal.value).splitlines()) == 1
-
-
-def test_a_version_or_a_label_not_both(server):
-    with pytest.raises(InputError, match="not both"):
-        Client(server.process.grpc_address, "films", version=1, label="stable")
-
-
-@pytest.mark.parametrize("ask", ["recommend", "similar_items"])
-def test_an_answer_that_takes_too_long(connect, ask):
-    many = ["item1"] * 20_000  # gRPC rounds such a time-out up, and one row might arrive in time
-    for client, options in ((connect(timeout=1e-6), {}), (connect(), {"timeout": 1e-6})):
-        with pytest.raises(RequestError, match="1e-06 s") as refusal:
-            getattr(client, ask)(many, **options)
-        assert refusal.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert client.server in str(refusal.value)
-        assert len(getattr(client, ask)(many, timeout=60)) == len(many)
-
-
-def test_a_server_that_says_nothing():
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        with Client(address, "films", timeout=0.2) as client, pytest.raises(RequestError, match=address) as refusal:
-            client.recommend(["item1"])
-    assert refusal.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
-
-
-@pytest.fixture
-def nobody():
-    """The address of a port that somebody holds and nobody serves."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{held.getsockname()[1]}"
-
-
-def test_no_server(nobody):
-    with Client(nobody, "films", timeout=60) as client:
-        for ask in (lambda: client.recommend([""]), client.status):
-            with pytest.raises(RequestError, match=nobody) as refusal:
-                ask()
-            assert refusal.value.code is grpc.StatusCode.UNAVAILABLE
-            assert len(str(refusal.value).splitlines()) == 1
-
-
-def test_the_port_of_rest(server):
-    address = server.url.removeprefix("http://")
-    with Client(address, "films", timeout=60) as client, pytest.raises(RequestError, match=address) as refusal:
-        client.recommend([""])
-    assert refusal.value.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED)
-    assert "port" in str(refusal.value)
-    assert len(str(refusal.value).splitlines()) == 1
-
-
-# ---- the command
-
-
-def test_recommend_asks_a_server(run, server, models):
-    asked = ["recommend", "--server", server.process.grpc_address, "--model", "films", "--user", "用户3"]
-    status, printed, told = run(*asked, "--history", "item1,电影一", "--exclude", "item2,item3", "-k", 4, "--json")
-    assert (status, told) == (0, "")
-    rows = json.loads(printed)
-    assert [list(row) for row in rows] == [["rank", "item_id", "title", "score"]] * 4
-    assert [row["rank"] for row in rows] == [1, 2, 3, 4]
-    expected = models.recommended(["用户3"], [["item1", "电影一"]], exclude=[["item2", "item3"]], k=4)
-    assert_places([[RecommendedItem(row["item_id"], row["title"], row["score"]) for row in rows]], expected)
-
-    status, printed, _ = run(*asked, "-k", 2)
-    first = models.recommended(["用户3"], k=2)[0]
-    assert status == 0
-    assert [title in printed for _, title, _ in first] == [True, True]
-
-
-@pytest.mark.parametrize(
-    ("server_is", "arguments", "sentence"),
-    [
-        ("there", ["--model", "filmz", "--user", "a"], "filmz"),
-        ("there", ["--model", "films", "--user", "a", "-k", "11"], "k is 11"),
-        ("there", ["--model", "films", "--user", "a", "-k", "0"], "k is 0"),
-        ("there", ["--model", "films"], "--user, --history, or both"),
-        ("there", ["--user", "a"], "--model NAME"),
-        ("elsewhere", ["--model", "films", "--user", "a"], "127.0.0.1:"),
-    ],
-)
-def test_what_a_server_refuses_is_one_sentence(run, server, nobody, server_is, arguments, sentence):
-    address = server.process.grpc_address if server_is == "there" else nobody
-    status, printed, told = run("recommend", "--server", address, *arguments)
-    assert (status, printed) == (2, "")
-    assert sentence in told
-    assert told.count("\n") == 1

@@ -12,7 +12,7 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from tfllmrec.serving.json_tensors import from_columns, from_rows, to_columns, to_rows
 from tfllmrec.serving.signature import Signature
-from tfllmrec.serving.status import RequestError
+from tfllmrec_client.status import RequestError
 
 NUMBERS = {
     "float32": 1,

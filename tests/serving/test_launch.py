@@ -16,6 +16,13 @@ from tfllmrec.errors import InputError
 from tfllmrec.serving import Client, ServerProcess
 
 FULL = grpc.StatusCode.UNAVAILABLE
+TOLD_ELSEWHERE = """
+import signal, threading
+from tfllmrec.serving.signals import told_to_end
+until_told = told_to_end()
+threading.Timer(0.1, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+until_told()
+"""
 ROW = {"user_id": "用户3", "history": ["item1"], "exclude_item_ids": ["item2"]}
 
 
@@ -34,7 +41,7 @@ def waiting(send, stub, request_for):
     future = send()
     for _ in range(10_000):
         try:
-            stub.Predict(probe, timeout=60)
+            stub.Predict(probe, timeout=6)
         except grpc.RpcError as error:
             if error.code() is not FULL:
                 raise
@@ -64,6 +71,10 @@ def started(config_file, slow):
 
 
 # ---- how it ends
+
+
+def test_a_signal_that_another_thread_is_given_ends_it_too():
+    subprocess.run([sys.executable, "-c", TOLD_ELSEWHERE], check=True, timeout=60)
 
 
 def test_it_stops_after_the_requests_that_run(started, models, slow, request_for):

@@ -10,8 +10,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
-from tfllmrec.serving import messages
-from tfllmrec.serving.messages import declare
+from tfllmrec_client import messages
+from tfllmrec_client.messages import declare
 
 PAIRS = [
     (messages.PredictRequest, predict_pb2.PredictRequest),
@@ -51,8 +51,8 @@ MADE = [
 ]
 IMPORT_NO_TENSORFLOW = """
 import sys
-import tfllmrec.serving
-assert tfllmrec.serving.Client and tfllmrec.serving.messages.PredictRequest
+import tfllmrec_client, tfllmrec.serving
+assert tfllmrec.serving.Client is tfllmrec_client.Client and tfllmrec_client.AsyncClient
 heavy = {"tensorflow", "tensorflow_serving", "keras", "pandas"} & sys.modules.keys()
 assert not heavy, heavy
 """
@@ -157,8 +157,8 @@ def test_a_type_that_is_none_cannot_be_declared():
     "program",
     [
         pytest.param(IMPORT_NO_TENSORFLOW, id="no TensorFlow"),
-        pytest.param(f"from tfllmrec.serving import messages\n{STUBS}{EXCHANGE}", id="before the stubs"),
-        pytest.param(f"{STUBS}from tfllmrec.serving import messages\n{EXCHANGE}", id="after the stubs"),
+        pytest.param(f"from tfllmrec_client import messages\n{STUBS}{EXCHANGE}", id="before the stubs"),
+        pytest.param(f"{STUBS}from tfllmrec_client import messages\n{EXCHANGE}", id="after the stubs"),
     ],
 )
 def test_importing_is_light_and_goes_with_the_stubs_in_any_order(program):

@@ -13,7 +13,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 from tfllmrec.errors import InputError
 from tfllmrec.serving.configuration import one_model, read_config
 from tfllmrec.serving.models import Models
-from tfllmrec.serving.status import RequestError
+from tfllmrec_client.status import RequestError
 
 CONFIG = 'model_config_list { config { name: "films" base_path: "/films" model_platform: "tensorflow" MORE } }'
 ALL = "model_version_policy { all {} }"

@@ -3,10 +3,10 @@
 import grpc
 import numpy as np
 import pytest
+from clients import assert_places
 from made_data import ITEMS
 
-from tfllmrec.errors import InputError
-from tfllmrec.serving import RecommendedItem, RequestError
+from tfllmrec_client import InputError, RecommendedItem, RequestError
 
 QUESTIONS = {
     "a history": (["🎬🍿", "a b|c", 'say "hi"'], []),
@@ -34,13 +34,6 @@ def client(connect):
 def recommended(models):
     """What the recommender says: (histories, exclude=..., k=...)."""
     return lambda *asked, **options: models.recommended(None, *asked, model="next", version=1, **options)
-
-
-def assert_places(found, expected):
-    assert all(isinstance(place, RecommendedItem) for row in found for place in row)
-    assert [[place[:2] for place in row] for row in found] == [[place[:2] for place in row] for row in expected]
-    scores = ([place[2] for row in rows for place in row] for rows in (found, expected))
-    np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-5)
 
 
 def test_answers_are_the_recommenders(client, recommended):

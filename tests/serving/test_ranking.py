@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from made_data import GREEDY, ITEMS, made_data
 
-from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.recommenders import Cascade
-from tfllmrec.serving import Client, RequestError, ServerProcess
+from tfllmrec.serving import ServerProcess
+from tfllmrec_client import InputError, RequestError
 
 LOWEST = float(np.finfo(np.float32).min)
 HISTORIES = [["🎬🍿", "a b|c"], ["item1"], []]
@@ -21,10 +21,16 @@ def cascade(quick_ranking):
 
 
 @pytest.fixture(scope="module")
-def client(cascade, tmp_path_factory):
+def address(cascade, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "films"
     export(cascade, folder, top_k=3)
-    with ServerProcess(folder) as server, Client(server.grpc_address, "films") as client:
+    with ServerProcess(folder) as server:
+        yield server.grpc_address
+
+
+@pytest.fixture
+def client(client_class, address):
+    with client_class(address, "films") as client:
         yield client
 
 

@@ -6,10 +6,10 @@ import pytest
 from made_data import made_data
 
 from tfllmrec.data import Dataset
-from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.recommenders import MultiTask
-from tfllmrec.serving import Client, RequestError, ServerProcess
+from tfllmrec.serving import ServerProcess
+from tfllmrec_client import InputError, RequestError
 
 LOWEST = np.finfo(np.float32).min
 OPTIONS = {"dim": 8, "units": 6, "expert_units": 4, "epochs": 1, "history_length": 4}
@@ -27,10 +27,16 @@ def recommender(tiny_bert):
 
 
 @pytest.fixture(scope="module")
-def client(recommender, tmp_path_factory):
+def address(recommender, tmp_path_factory):
     folder = tmp_path_factory.mktemp("joint") / "shop"
     export(recommender, folder, top_k=5)
-    with ServerProcess(folder) as server, Client(server.grpc_address, "shop", timeout=60) as client:
+    with ServerProcess(folder) as server:
+        yield server.grpc_address
+
+
+@pytest.fixture
+def client(client_class, address):
+    with client_class(address, "shop", timeout=60) as client:
         yield client
 
 

@@ -14,17 +14,17 @@ from tfllmrec.content.pretrained import pretrained
 from tfllmrec.errors import InputError
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.signature import Signature
-from tfllmrec.serving.status import RequestError
+from tfllmrec_client.status import RequestError
 
 XLA = """
 import sys
-import tfllmrec.serving  # before TensorFlow
+from tfllmrec_client.messages import PredictRequest  # before TensorFlow
 import numpy as np
 from tfllmrec.serving.session import ServedModel, without_xla
-from tfllmrec.serving.status import RequestError
+from tfllmrec_client.status import RequestError
 from tensorflow_serving.apis import predict_pb2
 
-light = tfllmrec.serving.messages.PredictRequest(model_spec={"name": "films", "version": {"value": 3}})
+light = PredictRequest(model_spec={"name": "films", "version": {"value": 3}})
 assert predict_pb2.PredictRequest.FromString(light.SerializeToString()).model_spec.version.value == 3
 ask = lambda name: ServedModel(sys.argv[1]).run(name, {"x": np.float32([1, 2])})["y"].tolist()
 assert ask("compiled") == ask("serving_default") == [2, 4]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
-from tfllmrec.serving import messages
-from tfllmrec.serving.status import RequestError
-from tfllmrec.serving.tensors import read, write
+from tfllmrec_client import messages
+from tfllmrec_client.status import RequestError
+from tfllmrec_client.tensors import read, write
 
 NUMBERS = ["float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"]
 SHAPES = [(), (0,), (3,), (1, 1), (2, 0), (0, 2), (2, 3), (2, 1, 2)]

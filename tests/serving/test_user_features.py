@@ -7,6 +7,7 @@ import grpc
 import numpy as np
 import pandas as pd
 import pytest
+from clients import assert_places
 from made_data import ITEMS, made_data
 
 from tfllmrec.export import export
@@ -42,8 +43,8 @@ def told_server(recommenders, tmp_path_factory, asking):
 
 
 @pytest.fixture
-def client(told_server):
-    with Client(told_server.process.grpc_address, "told", timeout=60) as client:
+def client(client_class, told_server):
+    with client_class(told_server.process.grpc_address, "told", timeout=60) as client:
         yield client
 
 
@@ -58,12 +59,6 @@ def recommended(recommenders):
         return [[places[place] for place in np.flatnonzero(rows == row)] for row in range(rows.max() + 1)]
 
     return recommended
-
-
-def assert_places(found, expected):
-    assert [[place[:2] for place in row] for row in found] == [[place[:2] for place in row] for row in expected]
-    scores = ([place.score for row in rows for place in row] for rows in (found, expected))
-    np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-5)
 
 
 def test_answers_are_the_recommenders(client, recommended):

@@ -16,8 +16,8 @@ from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.serving.configuration import one_model
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.session import ServedModel
-from tfllmrec.serving.status import RequestError
 from tfllmrec.serving.warmup import replay
+from tfllmrec_client.status import RequestError
 
 
 @pytest.fixture(scope="module")

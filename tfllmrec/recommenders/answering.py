@@ -14,8 +14,8 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import Ranking, rank_targets
 from tfllmrec.models.top_items import top_items
-from tfllmrec.questions import Questions, questions
 from tfllmrec.recommenders.catalogue import Catalogue
+from tfllmrec_client.questions import Questions, questions
 
 
 class Answering:

@@ -14,10 +14,10 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.questions import questions
 from tfllmrec.recommenders.content import ContentRecommender
 from tfllmrec.recommenders.saved import reading
 from tfllmrec.recommenders.user_texts import UserTexts
+from tfllmrec_client.questions import questions
 
 _BLOCK = 1024
 _LABELS = "labels.json"

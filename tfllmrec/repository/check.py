@@ -11,8 +11,8 @@ from tfllmrec.export.ops import check_ops
 from tfllmrec.export.precision import precision_of
 from tfllmrec.export.target import target_of
 from tfllmrec.serving.session import ServedModel
-from tfllmrec.serving.tensors import read
 from tfllmrec.serving.warmup import replayed
+from tfllmrec_client.tensors import read
 
 _TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2}
 """Relative and absolute: another processor rounds otherwise."""

@@ -18,7 +18,7 @@ import grpc
 import numpy as np
 
 from tfllmrec.serving.batching_parameters import BatchingParameters
-from tfllmrec.serving.status import RequestError, invalid
+from tfllmrec_client.status import RequestError, invalid
 
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Arrays], Arrays]

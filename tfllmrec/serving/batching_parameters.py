@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.messages import declare
 from tfllmrec.serving.text_files import read_message
+from tfllmrec_client.messages import declare
 
 MESSAGE = declare(
     "batching",  # tensorflow-serving-api does not ship it

@@ -13,7 +13,7 @@ from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.configuration import checked_configs
 from tfllmrec.serving.metrics import Metrics
 from tfllmrec.serving.models import Models
-from tfllmrec.serving.status import RequestError, invalid
+from tfllmrec_client.status import RequestError, invalid
 
 _METADATA_FIELD = "signature_def"
 _UNKNOWN = 2

@@ -21,8 +21,9 @@ from tensorflow_serving.apis import (
 from tfllmrec.errors import InputError
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.inference import classify, infer_several, regress
-from tfllmrec.serving.status import RequestError, cannot_listen, invalid
-from tfllmrec.serving.tensors import read, write
+from tfllmrec.serving.status import cannot_listen
+from tfllmrec_client.status import RequestError, invalid
+from tfllmrec_client.tensors import read, write
 
 _OPTIONS = [
     ("grpc.so_reuseport", 0),  # else two servers would share a port in silence

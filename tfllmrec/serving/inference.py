@@ -6,7 +6,7 @@ import numpy as np
 from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
 
 from tfllmrec.serving.core import ServerCore
-from tfllmrec.serving.status import invalid
+from tfllmrec_client.status import invalid
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 _EXAMPLES, _CLASSES, _SCORES, _VALUES = "inputs", "classes", "scores", "outputs"

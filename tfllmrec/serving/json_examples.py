@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import input_pb2
 
 from tfllmrec.serving.json_tensors import bytes_of, is_b64
-from tfllmrec.serving.status import invalid
+from tfllmrec_client.status import invalid
 
 
 def input_from(request: Any) -> Any:

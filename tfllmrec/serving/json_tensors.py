@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfllmrec.serving.signature import Signature, Spec
-from tfllmrec.serving.status import invalid
+from tfllmrec_client.status import invalid
 
 _B64 = "b64"
 _BYTES_SUFFIX = "_bytes"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
 
-from tfllmrec.serving.status import RequestError
+from tfllmrec_client.status import RequestError
 
 _PREFIX = ":tensorflow:serving:"
 _BUCKETS = tuple(10 * 1.8**power for power in range(33))  # microseconds, up to 20 minutes

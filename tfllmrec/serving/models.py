@@ -12,8 +12,8 @@ import grpc
 from tfllmrec.errors import InputError
 from tfllmrec.serving.configuration import labels_of, wanted_versions
 from tfllmrec.serving.session import ServedModel
-from tfllmrec.serving.status import RequestError, invalid
 from tfllmrec.serving.version import State, Version
+from tfllmrec_client.status import RequestError, invalid
 
 _log = logging.getLogger(__name__)
 

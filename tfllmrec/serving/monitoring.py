@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.messages import declare
 from tfllmrec.serving.text_files import read_message
+from tfllmrec_client.messages import declare
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 """Where TF Serving has them unless it is told otherwise."""

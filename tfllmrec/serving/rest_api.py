@@ -18,7 +18,8 @@ from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.inference import classify, regress
 from tfllmrec.serving.json_examples import input_from
 from tfllmrec.serving.json_tensors import from_columns, from_rows, to_columns, to_rows
-from tfllmrec.serving.status import HTTP_STATUS, RequestError, cannot_listen, invalid
+from tfllmrec.serving.status import HTTP_STATUS, cannot_listen
+from tfllmrec_client.status import RequestError, invalid
 
 _MODEL = r"(?i:/v1/models)/(?P<name>[^/:]+)(?:(?i:/versions)/(?P<version>\d{1,19})|(?i:/labels)/(?P<label>[^/:]+))?"
 _ASK = re.compile(rf"{_MODEL}:(?P<api>(?i:predict|classify|regress))")

@@ -8,8 +8,9 @@ from typing import Any
 from tfllmrec.quiet import silent_stderr
 from tfllmrec.serving import models, polling
 from tfllmrec.serving.launch import GRPC_LINE, REST_LINE
-from tfllmrec.serving.server import ModelServer, told_to_end
+from tfllmrec.serving.server import ModelServer
 from tfllmrec.serving.session import without_xla
+from tfllmrec.serving.signals import told_to_end
 
 
 def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
@@ -28,11 +29,11 @@ def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
     _tell_of_versions()
     with silent_stderr():
         server = ModelServer(configs, **options).start()
-    ended = told_to_end()
+    until_told = told_to_end()
     gc.freeze()  # what is loaded stays: the collector need not walk through all of TensorFlow again and again
     print(GRPC_LINE.format(server.grpc_address))
     print(REST_LINE.format(server.rest_url), flush=True)
-    ended.wait()
+    until_told()
     server.stop()
 
 

@@ -1,8 +1,6 @@
 """The embedded model server: models behind gRPC and REST, for one machine, development and tests."""
 
 import os
-import signal
-import threading
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -111,11 +109,3 @@ class ModelServer:
     def _stop_listening(self, grace: float) -> None:
         self._grpc.stop(grace)
         self._rest.stop(grace)
-
-
-def told_to_end() -> threading.Event:
-    """Set once the process is told to end: by Ctrl-C, or by SIGTERM as an orchestrator sends it."""
-    told = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
-    return told

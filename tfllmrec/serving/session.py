@@ -13,8 +13,9 @@ from tensorflow.core.protobuf import config_pb2
 from tfllmrec.errors import InputError
 from tfllmrec.export.target import SERVE
 from tfllmrec.serving.signature import Signature
-from tfllmrec.serving.status import CODES, RequestError, invalid
-from tfllmrec.serving.tensors import decoded
+from tfllmrec.serving.status import CODES
+from tfllmrec_client.status import RequestError, invalid
+from tfllmrec_client.tensors import decoded
 
 DEFAULT_SIGNATURE = "serving_default"
 _CANNOT_LOAD = (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError)

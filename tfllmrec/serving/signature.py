@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.serving.status import invalid
+from tfllmrec_client.status import invalid
 
 
 class Spec(NamedTuple):

@@ -5,8 +5,8 @@ from pathlib import Path
 import grpc
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.messages import declare
 from tfllmrec.serving.text_files import read_message
+from tfllmrec_client.messages import declare
 
 _MESSAGE = declare(
     "ssl",  # tensorflow-serving-api does not ship it

@@ -12,8 +12,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tfllmrec.errors import InputError
 from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.serving.session import ServedModel
-from tfllmrec.serving.status import RequestError
-from tfllmrec.serving.tensors import read
+from tfllmrec_client.status import RequestError
+from tfllmrec_client.tensors import read
 
 _MOST_RECORDS = 1000
 

@@ -1,28 +1,14 @@
 """A client for TF Serving and for the embedded model server: string ids in, items with titles out."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Self
 
+import grpc
 import numpy as np
 
-from tfllmrec.errors import InputError
-from tfllmrec.questions import RankQuestions, questions, rank_questions
-from tfllmrec.serving.connection import Connection
-from tfllmrec.serving.status import invalid
-
-
-class RecommendedItem(NamedTuple):
-    """One place of an answer, best first.
-
-    Attributes:
-        item_id: the item.
-        title: its title; the id where it has none.
-        score: comparable within one answer.
-    """
-
-    item_id: str
-    title: str
-    score: float
+from tfllmrec_client.answers import RecommendedItem
+from tfllmrec_client.calls import Answer, Call
+from tfllmrec_client.connection import Connection
 
 
 class Client(Connection):
@@ -44,6 +30,8 @@ class Client(Connection):
         ...     client.recommend(users=["42"], k=2)
         [[RecommendedItem(item_id='260', title='Star Wars (1977)', score=7.1), ...]]
     """
+
+    _transport = grpc
 
     def recommend(
         self,
@@ -76,20 +64,8 @@ class Client(Connection):
                 sequence, a scenario that the model does not know, features and scenarios at once.
             RequestError: k is more than the export answers, or the server refuses, is not there, or is too slow.
         """
-        if user_features is not None and scenarios is not None:
-            raise InputError("recommend: no model reads both user_features and scenarios; leave one of them out")
-        asked = questions(users, histories, exclude, user_features, scenarios)
-        inputs = {
-            "user_id": np.array(asked.users, object),
-            "history": _rows_of_ids(asked.histories),
-            "exclude_item_ids": _rows_of_ids(asked.excluded),
-        }
-        if scenarios is not None:
-            return self._items("recommend", k, timeout, inputs | {"scenario": np.array(asked.scenarios, object)})
-        if user_features is None:
-            return self._items("retrieve", k, timeout, inputs)
-        told = {"user_features": _rows_of_ids(asked.features)}
-        return self._items("retrieve_with_features", k, timeout, inputs | told)
+        call = self._calls.recommend(users, histories, k, exclude, user_features, scenarios)
+        return self._ask(call, timeout)
 
     def next_items(
         self,
@@ -104,9 +80,7 @@ class Client(Connection):
         Raises:
             InputError, RequestError: as `recommend`.
         """
-        asked = questions(None, histories, exclude)
-        inputs = {"history": _rows_of_ids(asked.histories), "exclude_item_ids": _rows_of_ids(asked.excluded)}
-        return self._items("next_items", k, timeout, inputs)
+        return self._ask(self._calls.next_items(histories, k, exclude), timeout)
 
     def similar_items(
         self,
@@ -121,13 +95,7 @@ class Client(Connection):
         Raises:
             InputError, RequestError: as `recommend`.
         """
-        asked = questions(items, None, exclude)
-        return self._items(
-            "similar_items",
-            k,
-            timeout,
-            {"item_id": np.array(asked.users, object), "exclude_item_ids": _rows_of_ids(asked.excluded)},
-        )
+        return self._ask(self._calls.similar_items(items, k, exclude), timeout)
 
     def rank(
         self,
@@ -156,15 +124,7 @@ class Client(Connection):
         Raises:
             InputError, RequestError: as `recommend`.
         """
-        asked = rank_questions(candidates, users, histories, scenarios)
-        inputs = {
-            "user_id": np.array(asked.users, object),
-            "history": _rows_of_ids(asked.histories),
-            "candidate_item_ids": _rows_of_ids(asked.candidates),
-        }
-        if scenarios is not None:
-            inputs["scenario"] = np.array(asked.scenarios, object)
-        return self._scores("rank", asked, timeout, inputs)
+        return self._ask(self._calls.rank(candidates, users, histories, scenarios), timeout)
 
     def rank_texts(
         self,
@@ -174,12 +134,7 @@ class Client(Connection):
         timeout: float | None = None,
     ) -> list[list[float]]:
         """The same of raw texts, for models that have `rank_texts`; a search query may be a history's last text."""
-        asked = rank_questions(candidates, histories=histories)
-        texts = {
-            "history_texts": _rows_of_ids(asked.histories),
-            "candidate_texts": _rows_of_ids(asked.candidates),
-        }
-        return self._scores("rank_texts", asked, timeout, texts)
+        return self._ask(self._calls.rank_texts(candidates, histories), timeout)
 
     def interests(
         self,
@@ -202,54 +157,38 @@ class Client(Connection):
         Raises:
             InputError, RequestError: as `recommend`.
         """
-        asked = questions(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
-        inputs = {"user_id": np.array(asked.users, object), "history": _rows_of_ids(asked.histories)}
-        if scenarios is not None:
-            inputs["scenario"] = np.array(asked.scenarios, object)
-        signature = "interests"
-        if texts is not None:
-            signature, inputs["texts"] = "interests_with_texts", _rows_of_ids(asked.texts)
-        answer = self._answer(signature, timeout, inputs)
-        rows = zip(answer["labels"].tolist(), answer["scores"].tolist(), strict=True)
-        return [list(zip(labels, scores, strict=True)) for labels, scores in rows]
+        return self._ask(self._calls.interests(users, histories, scenarios, texts), timeout)
 
-    def _answer(self, signature: str, timeout: float | None, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-        """What a model answers, where it knows the scenarios."""
-        answer = self.predict(signature, timeout, **inputs)
-        known = answer.get("scenario_known")
-        if known is not None and not known.all():
-            wrong = inputs["scenario"][int(np.argmin(known))]
-            raise InputError(f"{signature}: {self.model} knows no scenario {wrong!r}; its model card names them")
-        return answer
+    def predict(self, signature: str, /, timeout: float | None = None, **inputs: Any) -> dict[str, np.ndarray]:
+        """The outputs of any signature by name, from arrays or nested lists; strings come back as `str`.
 
-    def _scores(
-        self, signature: str, asked: RankQuestions, timeout: float | None, inputs: dict[str, Any]
-    ) -> list[list[float]]:
-        """Without the column that stands first, and without the padding."""
-        rows = self._answer(signature, timeout, inputs)["scores"][:, 1:].tolist()
-        return [row[: len(given)] for row, given in zip(rows, asked.candidates, strict=True)]
+        Python's integers are sent as int32 and its floats as float32, which is what signatures take.
 
-    def _items(
-        self, signature: str, k: int, timeout: float | None, inputs: dict[str, Any]
-    ) -> list[list[RecommendedItem]]:
-        if k < 1:
-            raise InputError(f"{signature}: k is {k}, and must be at least 1")
-        answer = self._answer(signature, timeout, inputs)
-        there = answer["item_ids"].shape[1]
-        if k > there:
-            raise invalid(
-                f"{signature}: k is {k}, and {self.model} was exported with {there} places: export it with more"
-            )
-        columns = (answer[name][:, :k].tolist() for name in ("item_ids", "titles", "scores"))
-        return [
-            [RecommendedItem(*place) for place in zip(*row, strict=True) if place[0]]
-            for row in zip(*columns, strict=True)
-        ]
+        Raises:
+            RequestError: the server refuses, is not there, or is too slow.
+        """
+        return self._ask(self._calls.predict(signature, inputs), timeout)
 
+    def status(self, timeout: float | None = None) -> dict[int, str]:
+        """The state of every version of the model: AVAILABLE, LOADING, END and so on.
 
-def _rows_of_ids(rows: Sequence[Sequence[str]]) -> np.ndarray:
-    """Rows of one width, each with "" first: a server that pads them again repeats that, which is nothing."""
-    ids = np.full((len(rows), 1 + max(map(len, rows), default=0)), "", object)
-    for row, given in zip(ids, rows, strict=True):
-        row[1 : 1 + len(given)] = given
-    return ids
+        Raises:
+            RequestError: the server has no such model, is not there, or is too slow.
+        """
+        return self._ask(self._calls.status(), timeout)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _ask(self, call: Call[Answer], timeout: float | None) -> Answer:
+        try:
+            return call.read(self._send(call, timeout))
+        except grpc.RpcError as error:
+            raise self._refusal(error, timeout) from error

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from tfllmrec.errors import InputError
+from tfllmrec_client.errors import InputError
 
 
 class Questions(NamedTuple):

@@ -3,10 +3,12 @@
 import json
 import socket
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 import grpc
 
-from tfllmrec.errors import InputError
+from tfllmrec_client.errors import InputError
 
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
@@ -30,10 +32,11 @@ OPTIONS = [
 ]
 
 
-def channel_to(servers: Sequence[str], credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
+def channel_to(transport: ModuleType, servers: Sequence[str], credentials: grpc.ChannelCredentials | None) -> Any:
     """A channel to servers that share the requests; one that cannot be reached is passed over.
 
     Args:
+        transport: `grpc`, or `grpc.aio` for a channel whose calls are awaited.
         servers: "host:port" each, or a single target of gRPC's, such as "dns:///serving:8500" or "unix:/run/films".
         credentials: for TLS, as `grpc.ssl_channel_credentials` makes them; None for no encryption.
 
@@ -42,8 +45,8 @@ def channel_to(servers: Sequence[str], credentials: grpc.ChannelCredentials | No
     """
     target = servers[0] if len(servers) == 1 else _joined(servers)
     if credentials is None:
-        return grpc.insecure_channel(target, options=OPTIONS)
-    return grpc.secure_channel(target, credentials, options=OPTIONS)
+        return transport.insecure_channel(target, options=OPTIONS)
+    return transport.secure_channel(target, credentials, options=OPTIONS)
 
 
 def _joined(servers: Sequence[str]) -> str:

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfllmrec.serving.status import invalid
+from tfllmrec_client.errors import InputError
+from tfllmrec_client.status import invalid
 
 _MOST_ELEMENTS = 2**26
 """A tensor may state its shape and only one value; nobody makes the server fill more places than this."""
@@ -93,3 +94,28 @@ def decoded(array: np.ndarray) -> np.ndarray:
     texts = np.empty(array.size, object)
     texts[:] = [one.decode("utf-8") for one in array.ravel().tolist()]
     return texts.reshape(array.shape)
+
+
+def array_of(name: str, value: Any) -> np.ndarray:
+    """An input as it travels: strings as bytes; what is no array yet in the dtypes that signatures take.
+
+    Raises:
+        InputError: rows of different lengths, or half a character.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f'input {name} has rows of different lengths: fill the shorter ones up with ""') from error
+    if array.dtype.kind in "OSU":
+        encoded = np.empty(array.size, object)
+        encoded[:] = [_utf8(one) for one in array.ravel().tolist()]
+        return encoded.reshape(array.shape)
+    narrow = {"i": np.int32, "f": np.float32}.get(array.dtype.kind)
+    return array if narrow is None or isinstance(value, np.ndarray) else array.astype(narrow)
+
+
+def _utf8(text: str | bytes) -> bytes:
+    try:
+        return text if isinstance(text, bytes) else text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{text!r} is no Unicode text: half a character cannot be sent") from error

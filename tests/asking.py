@@ -1,0 +1,81 @@
+"""A server asked as others ask it: with TF Serving's official stubs, and over REST with urllib."""
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework.tensor_pb2 import TensorProto
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
+from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+
+from tfllmrec.serving import ServerProcess
+
+TIMEOUT = 60.0
+"""Seconds after which a request would hang; nothing here measures time."""
+
+
+@dataclass
+class Asking:
+    """One server, asked with the official stubs and with urllib."""
+
+    process: ServerProcess
+    predictions: PredictionServiceStub
+    models: ModelServiceStub
+
+    @property
+    def url(self):
+        return self.process.rest_url
+
+    def send(self, request):
+        """A PredictRequest's answer: its ModelSpec and its arrays; strings are bytes."""
+        answer = self.predictions.Predict(request, timeout=TIMEOUT)
+        return answer.model_spec, {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
+
+    def predict(self, signature="retrieve", /, output_filter=(), spec=None, **inputs):
+        return self.send(request_of(signature, output_filter, spec, **inputs))[1]
+
+    def metadata(self, *fields, **spec):
+        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=fields)
+        return self.predictions.GetModelMetadata(request, timeout=TIMEOUT)
+
+    def status(self, **spec):
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
+        return self.models.GetModelStatus(request, timeout=TIMEOUT)
+
+    def http(self, path, body=None, method=None):
+        """(status, what the JSON says); a body that is not bytes is written as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        asked = urllib.request.Request(f"{self.url}{path}", data, method=method)
+        try:
+            with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
+                return read_json(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return read_json(error)
+
+
+def read_json(answer):
+    assert answer.headers["Content-Type"] == "application/json"
+    return answer.status, json.loads(answer.read())
+
+
+def request_of(signature="retrieve", output_filter=(), spec=None, **inputs):
+    """A PredictRequest; inputs are TensorProtos, or arrays and lists, whose strings may be empty lists as well."""
+    spec = {"name": "films"} if spec is None else spec
+    request = predict_pb2.PredictRequest(model_spec=spec | {"signature_name": signature}, output_filter=output_filter)
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(proto_of(value))
+    return request
+
+
+def proto_of(value):
+    if isinstance(value, TensorProto):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind in "OSU" or (not array.size and isinstance(value, list)):
+        return tf.make_tensor_proto(np.asarray(value, object), tf.string, array.shape)
+    return tf.make_tensor_proto(array, tf.int32 if array.dtype == np.int64 and isinstance(value, list) else None)
