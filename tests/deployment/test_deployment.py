@@ -168,9 +168,8 @@ def test_the_resources_fit_together(cluster, target):
     assert cluster["ConfigMap"]["data"]["TARGET"] == target
     assert container["image"] == f"tfllmrec-serving:{target}"
     devices = {"gpu": "nvidia.com/gpu", "tpu": "google.com/tpu"}.items()
-    assert [one for one, device in devices if device in container["resources"]["limits"]] == [target] * (
-        target != "cpu"
-    )
+    limits = container["resources"]["limits"]
+    assert [one for one, device in devices if device in limits] == [target] * (target != "cpu")
 
 
 def test_prometheus_and_its_path(repository):
