@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from tfllmrec.quiet import silent_stderr
-from tfllmrec.serving import models, polling
+from tfllmrec.serving import models, polling, served_lists
 from tfllmrec.serving.launch import GRPC_LINE, REST_LINE
 from tfllmrec.serving.server import ModelServer, told_to_end
 from tfllmrec.serving.session import without_xla
@@ -23,7 +23,7 @@ def serve(configs: list[Any], **options: Any) -> None:
         InputError: as `ModelServer`.
     """
     without_xla()
-    _tell_of_versions()
+    _tell_on_stdout()
     with silent_stderr():
         server = ModelServer(configs, **options).start()
     ended = told_to_end()
@@ -34,9 +34,9 @@ def serve(configs: list[Any], **options: Any) -> None:
     server.stop()
 
 
-def _tell_of_versions() -> None:
+def _tell_on_stdout() -> None:
     told = logging.StreamHandler(sys.stdout)
-    for module in (models, polling):
+    for module in (models, polling, served_lists):
         logger = logging.getLogger(module.__name__)
         logger.addHandler(told)
         logger.setLevel(logging.INFO)
