@@ -33,5 +33,5 @@ def quality(
     for table in quality_tables(report):
         console.print(table)
     if report.cut_short:
-        console.print(f"{report.cut_short:,} lines were cut short and are left out", highlight=False)
+        console.print(f"lines that were cut short, and are left out: {report.cut_short:,}", highlight=False)
     console.print(out, highlight=False, soft_wrap=True)

@@ -143,7 +143,10 @@ def first_scores(lists: pd.DataFrame, k: int) -> np.ndarray:
 
 def score_edges(scores: np.ndarray) -> np.ndarray:
     """The edges of bins of one width for 99 % of the scores; none without scores."""
-    return np.linspace(*np.quantile(scores, [0.005, 0.995]), _SCORE_BINS + 1) if len(scores) else scores
+    if not len(scores):
+        return scores
+    low, high = np.quantile(scores, [0.005, 0.995])
+    return np.linspace(low, high, _SCORE_BINS + 1)
 
 
 def score_shares(scores: np.ndarray, edges: np.ndarray) -> list[float]:

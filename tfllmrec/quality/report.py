@@ -187,7 +187,7 @@ def _taken(interactions: pd.DataFrame, lists: pd.DataFrame, key: bytes) -> pd.Da
     found = taken[taken["user"].isin(named)]
     if named and found.empty:
         raise InputError(
-            f"quality: none of the {len(users):,} users of the interactions is among the {len(named):,} who were served:"
+            f"quality: none of the interactions' {len(users):,} users is among the {len(named):,} who were served:"
             " give the server's key file, and the user ids that it was asked with"
         )
     return found
