@@ -1,7 +1,7 @@
 """What is served, written down for a sample of users under pseudonyms, so that its quality can be told later.
 
-`tfllmrec.quality` reads it. No request waits for it: what is served goes through a queue of bounded length to a
-thread that does all the work, and what finds no room there is counted.
+`tfllmrec.quality` reads it. No request waits for it: what is served waits in a queue of bounded length for
+a thread that does all the work, and what finds no room there is counted.
 """
 
 import base64
@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from io import FileIO
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -28,6 +27,7 @@ ITEMS, SCORES = "item_ids", "scores"
 _USERS = "user_id"
 _MOST_WAITING = 10_000
 """Lists that may wait to be written: some tens of megabytes."""
+_PAUSE_SECONDS = 0.1
 _PATIENCE_SECONDS = 10.0
 """What the last lists get to be written once the server ends."""
 _log = logging.getLogger(__name__)
@@ -98,9 +98,9 @@ class ServedLists:
         except OSError as error:
             raise InputError(f"served lists cannot be written to {path}: {error.strerror}") from error
         self._random = random.Random(seed)
-        self._queue: SimpleQueue[_Answer | None] = SimpleQueue()
-        self._counting, self._counts, self._waiting = threading.Lock(), Counter[str](), 0
-        self._told = ""
+        self._lock, self._counts = threading.Lock(), Counter[str]()
+        self._waiting, self._waiting_rows = list[_Answer](), 0
+        self._told, self._closing = "", threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -116,12 +116,13 @@ class ServedLists:
         items = outputs.get(ITEMS)
         if items is None or items.dtype.kind != "O" or items.ndim != 2:
             return
-        with self._counting:
-            if self._waiting + len(items) > self._most:
+        answer = _Answer(time.time(), spec, label, inputs.get(_USERS), items, outputs.get(SCORES))
+        with self._lock:
+            if self._waiting_rows + len(items) > self._most:
                 self._counts["dropped"] += len(items)
-                return
-            self._waiting += len(items)
-        self._queue.put(_Answer(time.time(), spec, label, inputs.get(_USERS), items, outputs.get(SCORES)))
+            else:
+                self._waiting.append(answer)
+                self._waiting_rows += len(items)
 
     def collect(self) -> Iterator[Metric]:
         """What became of the lists, for Prometheus: written, left out of the sample, failed, dropped unseen."""
@@ -132,27 +133,44 @@ class ServedLists:
 
     def close(self) -> None:
         """Write what waits, and no more than some seconds long."""
-        self._queue.put(None)
+        self._closing.set()
         self._thread.join(_PATIENCE_SECONDS)
 
     def _work(self) -> None:
-        while answer := self._queue.get():
-            try:
-                lists = self._sampled(answer)
-                if lists:
-                    self._append("".join(f"{one.model_dump_json()}\n" for one in lists).encode())
-                told, failed = "", 0
-            except Exception as error:  # a full disk, numbers that are none: requests are answered all the same
-                told, failed, lists = str(error), len(answer.items), []
-                if told != self._told:
-                    _log.warning("%d served lists were not written to %s: %s", failed, self._path, told)
-            self._told = told
-            with self._counting:
-                self._waiting -= len(answer.items)
-                self._counts["failed"] += failed
-                self._counts["written"] += len(lists)
-                self._counts["left_out"] += len(answer.items) - failed - len(lists)
+        """Write what has come, again and again: seldom, for every turn of this thread interrupts those that answer."""
+        closing = False
+        while not closing:
+            closing = self._closing.wait(_PAUSE_SECONDS)
+            with self._lock:
+                answers, self._waiting, self._waiting_rows = self._waiting, [], 0
+            if answers:
+                self._write(answers)
         self._file.close()
+
+    def _write(self, answers: "list[_Answer]") -> None:
+        lists, failed = list[ServedList](), 0
+        for answer in answers:
+            try:
+                lists += self._sampled(answer)
+            except Exception as error:  # scores that are no numbers, say
+                failed += len(answer.items)
+                self._tell(str(error))
+        try:
+            if lists:
+                self._append("".join(f"{one.model_dump_json()}\n" for one in lists).encode())
+        except OSError as error:
+            failed, lists = failed + len(lists), []
+            self._tell(str(error))
+        with self._lock:
+            self._counts["failed"] += failed
+            self._counts["written"] += len(lists)
+            self._counts["left_out"] += sum(len(answer.items) for answer in answers) - failed - len(lists)
+
+    def _tell(self, error: str) -> None:
+        """Log what went wrong, once as long as it is the same; requests are answered all the same."""
+        if error != self._told:
+            _log.warning("served lists are not written to %s: %s", self._path, error)
+        self._told = error
 
     def _sampled(self, answer: "_Answer") -> list[ServedList]:
         spec, lists = answer.spec, []
