@@ -84,6 +84,7 @@ def test_a_list_with_all_that_is_told_of_it(writing, tmp_path):
     }
     assert (second["user"], second["item_ids"], second["scores"]) == ("", ["电影一"], [3.0])
     assert (third["user"], third["item_ids"]) == (pseudonyms(["用户3"], KEY)[0], [])
+    assert (tmp_path / "served.jsonl").stat().st_mode & 0o007 == 0
     assert counted(served) == {"written": 3, "left_out": 0, "failed": 0, "dropped": 0}
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -158,9 +159,11 @@ class ServedLists:
         try:
             if lists:
                 self._append("".join(f"{one.model_dump_json()}\n" for one in lists).encode())
-        except OSError as error:
+        except Exception as error:  # a full disk; the thread lives on
             failed, lists = failed + len(lists), []
             self._tell(str(error))
+        if not failed:
+            self._told = ""
         with self._lock:
             self._counts["failed"] += failed
             self._counts["written"] += len(lists)
@@ -236,8 +239,8 @@ def share_of(pseudonym: str) -> float:
 
 
 def _opened(path: Path) -> FileIO:
-    """The file, to be appended to; after a line that was cut short comes an empty one, which tells so."""
-    file = path.open("a+b", buffering=0)
+    """The file, to be appended to, and not for everybody; after a line that was cut short comes an empty one."""
+    file = open(path, "a+b", buffering=0, opener=partial(os.open, mode=0o640))  # noqa: SIM115, it stays open
     if file.seek(0, 2):
         file.seek(-1, 2)
         if file.read(1) != b"\n":
