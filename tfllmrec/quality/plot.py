@@ -75,8 +75,8 @@ def _draw_shares(axes: Axes, versions: Sequence[Asked], report: QualityReport) -
             )
     axes.set_xlim(-0.6, 1.6)
     axes.set_xticks([0, 1], names)
-    axes.set_ylim(bottom=0)
     axes.margins(y=0.15)
+    axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     _legend(axes)
 
@@ -89,6 +89,8 @@ def _bounds(intervals: Sequence[Interval]) -> np.ndarray:
 def _draw_places(axes: Axes, versions: Sequence[Asked]) -> None:
     axes.set_title("Lists whose item was taken, by its place")
     for one, colour in zip(versions, LINES, strict=False):
+        if not one.by_place:
+            continue
         shares = [np.nan if share is None else share for share in one.by_place]
         axes.plot(np.arange(1, len(shares) + 1), shares, "o-", markersize=4, color=colour, label=one.name)
     axes.set_xlabel("place")
@@ -128,5 +130,10 @@ def _draw_scores(axes: Axes, versions: Sequence[Asked], edges: Sequence[float]) 
 
 
 def _legend(axes: Axes) -> None:
+    """Who is who; or that there is nothing, for want of named users or of scores."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
+    else:
+        axes.text(0.5, 0.5, "nothing to tell", transform=axes.transAxes, ha="center", color=MUTED)
+        axes.grid(visible=False)
+        axes.set(xticks=[], yticks=[], xlabel="")
