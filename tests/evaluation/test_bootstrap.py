@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.bootstrap import Interval, difference
+from tfllmrec.evaluation.bootstrap import Interval, difference, share, share_difference
 
 
 def test_the_interval_is_the_normal_one_where_that_holds() -> None:
@@ -43,3 +43,34 @@ def test_the_seed_decides_and_the_global_generator_does_not() -> None:
 def test_users_must_pair(a: list[float], b: list[float]) -> None:
     with pytest.raises(InputError, match="one value a user"):
         difference(np.array(a), np.array(b))
+
+
+def test_a_share_of_lists_is_as_sure_as_its_users_are_many() -> None:
+    rng = np.random.default_rng(6)
+    hits = rng.binomial(1, 0.3, 400)
+    alone, repeated = share(hits, np.ones(400)), share(10 * hits, np.full(400, 10))
+    half = 1.96 * np.sqrt(alone.mean * (1 - alone.mean) / 400)
+    assert alone == repeated  # ten lists that are all alike tell no more than one
+    assert alone.high - alone.low == pytest.approx(2 * half, rel=0.1)
+
+
+def test_a_share_weighs_users_by_what_they_have() -> None:
+    assert share(np.array([3, 0]), np.array([3, 1])).mean == 0.75
+    assert share_difference(np.array([3, 0]), np.array([3, 1]), np.array([0, 1]), np.array([0, 2])).mean == 0.25
+
+
+def test_a_difference_of_shares_pairs_what_a_user_has_of_both() -> None:
+    rng = np.random.default_rng(7)
+    of_users = rng.random(300)
+    counts = np.full(300, 20)
+    both = share_difference(of_users * 20, counts, of_users * 20 - 1, counts)
+    assert (both.low, both.high) == (pytest.approx(0.05), pytest.approx(0.05))
+
+
+def test_draws_with_nothing_counted_are_left_out() -> None:
+    assert share(np.array([1, 0, 0]), np.array([2, 0, 0])) == Interval(0.5, 0.5, 0.5)
+
+
+def test_shares_must_be_of_the_same_users() -> None:
+    with pytest.raises(InputError, match="one value a user"):
+        share_difference(np.ones(3), np.ones(3), np.ones(2), np.ones(2))

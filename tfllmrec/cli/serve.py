@@ -74,6 +74,16 @@ def serve(
         Path | None,
         typer.Option("--monitoring_config_file", help="Text of a MonitoringConfig, for Prometheus."),
     ] = None,
+    served_lists_file: Annotated[
+        Path | None, typer.Option("--served_lists_file", help="Where to write down what is served, for `quality`.")
+    ] = None,
+    served_lists_key_file: Annotated[
+        Path | None,
+        typer.Option("--served_lists_key_file", help="Of its pseudonyms; by default it is TFLLMREC_PSEUDONYM_KEY."),
+    ] = None,
+    served_lists_sampling_rate: Annotated[
+        float, typer.Option("--served_lists_sampling_rate", help="For which share of the users.")
+    ] = 0.01,
     file_system_poll_wait_seconds: Annotated[
         int, typer.Option("--file_system_poll_wait_seconds", min=0, help="How often to look for versions; 0 for once.")
     ] = 1,
@@ -100,11 +110,15 @@ def serve(
         raise InputError("serve: give either the folder of an export, or --model_base_path, or --model_config_file")
     if batching_parameters_file and not enable_batching:
         raise InputError("serve: --batching_parameters_file needs --enable_batching")
+    if served_lists_key_file and not served_lists_file:
+        raise InputError("serve: --served_lists_key_file needs --served_lists_file")
 
+    from tfllmrec.data.privacy import read_key
     from tfllmrec.serving.batching_parameters import BatchingParameters
     from tfllmrec.serving.configuration import one_model, read_config
     from tfllmrec.serving.monitoring import metrics_path
     from tfllmrec.serving.serve import serve as answer
+    from tfllmrec.serving.served_lists import ServedLists
     from tfllmrec.serving.ssl_config import server_credentials
 
     if model_config_file:
@@ -116,6 +130,9 @@ def serve(
         batching = (
             BatchingParameters.from_file(batching_parameters_file) if batching_parameters_file else BatchingParameters()
         )
+    served = None
+    if served_lists_file:
+        served = ServedLists(served_lists_file, read_key(served_lists_key_file), served_lists_sampling_rate)
     answer(
         configs,
         xla=xla_cpu_compilation_enabled,
@@ -127,6 +144,7 @@ def serve(
         credentials=server_credentials(ssl_config_file) if ssl_config_file else None,
         grpc_socket_path=grpc_socket_path,
         metrics_path=metrics_path(monitoring_config_file) if monitoring_config_file else "",
+        served=served,
         file_system_poll_wait_seconds=file_system_poll_wait_seconds,
         model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
     )

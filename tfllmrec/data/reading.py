@@ -15,12 +15,23 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     """
     for path in (folder / f"{name}.parquet", folder / f"{name}.csv"):
         if path.exists():
-            try:
-                return pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-            except (OSError, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                raise InputError(f"{path} cannot be read as a {path.suffix[1:]} table: {reason}") from error
+            return read_file(path)
     return None
+
+
+def read_file(path: Path) -> pd.DataFrame:
+    """The table of a parquet or CSV file.
+
+    Raises:
+        InputError: it cannot be read as such a table.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise InputError(f"{path} is no table: give a .parquet or .csv file")
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be read as a {path.suffix[1:]} table: {reason}") from error
 
 
 def read_items(folder: Path) -> pd.DataFrame:

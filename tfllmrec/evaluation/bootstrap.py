@@ -1,9 +1,10 @@
-"""How sure is a difference between two models: a paired bootstrap over users."""
+"""How sure is a share, or a difference between two models: a bootstrap over users."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from tfllmrec.errors import InputError
 
@@ -36,19 +37,83 @@ def difference(a: np.ndarray, b: np.ndarray, *, samples: int = 2000, level: floa
         >>> difference(np.array([1.0, 0.5, 0.0]), np.array([0.5, 0.0, -0.5]))
         Interval(mean=0.5, low=0.5, high=0.5)
     """
-    if a.shape != b.shape or len(a) < 2:
-        raise InputError(f"bootstrap: give one value a user, for at least two users; got {a.shape} and {b.shape}")
-    # Drawing pairs and averaging their differences is drawing differences. Percentiles and not SciPy's BCa,
-    # which leaves out each user once (users x users numbers) and fails where all differences are equal.
-    result = stats.bootstrap(
-        (a - b,),
-        np.mean,
-        n_resamples=samples,
-        batch=max(1, _NUMBERS_IN_MEMORY // len(a)),
-        vectorized=True,
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    low, high = result.confidence_interval
-    return Interval(float(np.mean(a - b)), float(low), float(high))
+    _require_users(a, b)
+    # Drawing pairs and averaging their differences is drawing differences.
+    return _interval((a - b,), np.mean, samples, level, seed)
+
+
+def share(hits: np.ndarray, counts: np.ndarray, *, samples: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
+    """The sum of hits over the sum of counts, and its bootstrap interval; a draw of a user takes both.
+
+    For what a user has any number of, lists or events, which belong together: the interval is wider than that of as
+    many users with one each.
+
+    Args:
+        hits: one number a user.
+        counts: what they are a share of, for the same users; at least one is above 0.
+        samples: bootstrap samples; those without anything counted are left out.
+        level: share of the samples' shares inside the interval.
+        seed: of the draws.
+
+    Raises:
+        InputError: the arrays are not of one length of at least two.
+
+    Example:
+        >>> share(np.array([1, 3, 2]), np.array([2, 6, 4])).mean
+        0.5
+    """
+    _require_users(hits, counts)
+    return _interval((hits, counts), _share, samples, level, seed)
+
+
+def share_difference(
+    hits_a: np.ndarray,
+    counts_a: np.ndarray,
+    hits_b: np.ndarray,
+    counts_b: np.ndarray,
+    *,
+    samples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """How much larger one share is than another, over users who may have something of both, of one, or of none.
+
+    Otherwise as `share`.
+
+    Example:
+        >>> share_difference(np.array([1, 0]), np.array([1, 1]), np.array([0, 1]), np.array([2, 2])).mean
+        0.25
+    """
+    _require_users(hits_a, counts_a, hits_b, counts_b)
+    return _interval((hits_a, counts_a, hits_b, counts_b), _share_difference, samples, level, seed)
+
+
+def _share(hits: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # 0 / 0, where a draw has nobody with anything counted
+        return hits.sum(axis) / counts.sum(axis)
+
+
+def _share_difference(
+    hits_a: np.ndarray, counts_a: np.ndarray, hits_b: np.ndarray, counts_b: np.ndarray, axis: int = -1
+) -> np.ndarray:
+    return _share(hits_a, counts_a, axis) - _share(hits_b, counts_b, axis)
+
+
+def _require_users(*columns: np.ndarray) -> None:
+    shapes = [column.shape for column in columns]
+    if len(set(shapes)) > 1 or len(columns[0]) < 2:
+        raise InputError(f"bootstrap: give one value a user, for at least two users; got {', '.join(map(str, shapes))}")
+
+
+def _interval(
+    columns: tuple[np.ndarray, ...], statistic: Callable[..., Any], samples: int, level: float, seed: int
+) -> Interval:
+    # Percentiles: BCa would leave out each user once (users x users numbers), and fail where all values are equal.
+    users, random = len(columns[0]), np.random.default_rng(seed)
+    at_once = max(1, _NUMBERS_IN_MEMORY // users)
+    drawn = []
+    for start in range(0, samples, at_once):
+        draws = random.integers(0, users, (min(at_once, samples - start), users))
+        drawn.append(statistic(*(column[draws] for column in columns), axis=-1))
+    low, high = np.nanquantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(statistic(*columns)), float(low), float(high))

@@ -20,7 +20,7 @@ Curves = Mapping[str, Mapping[str, Sequence[float]]]
 """For every trained model its `History.history`."""
 
 ACCENT, MUTED, _INK, _FAINT = "#1f6f8b", "#c3ccd3", "#2b3238", "#e6eaed"
-_LINES = (ACCENT, "#d98032", "#6b8f4e", "#8a6bab", "#b5536b", "#7a7f85")
+LINES = (ACCENT, "#d98032", "#6b8f4e", "#8a6bab", "#b5536b", "#7a7f85")
 _FEWEST_ROWS = 5  # fewer bars leave room rather than grow fat
 _CHINESE_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei")
 
@@ -49,7 +49,7 @@ def plot_report(path: str | Path, curves: Curves, models: Scores) -> None:
 def _draw_curves(figure: Figure, grid: GridSpec, curves: Curves, models: Scores) -> None:
     """Loss above validation metric, over the same epochs; the best model has the colour of its bar."""
     names = dict.fromkeys([best_first(models)[0], *curves])
-    colours = dict(zip(names, cycle(_LINES), strict=False))
+    colours = dict(zip(names, cycle(LINES), strict=False))
     validation = figure.add_subplot(grid[1, 0])
     _draw_validation(validation, curves, headline(models), colours)
     _draw_loss(figure.add_subplot(grid[0, 0], sharex=validation), curves, colours)

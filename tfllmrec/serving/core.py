@@ -13,6 +13,7 @@ from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.configuration import checked_configs
 from tfllmrec.serving.metrics import Metrics
 from tfllmrec.serving.models import Models
+from tfllmrec.serving.served_lists import ServedLists
 from tfllmrec_client.status import RequestError, invalid
 
 _METADATA_FIELD = "signature_def"
@@ -25,15 +26,18 @@ class ServerCore:
     Args:
         models: what is served.
         batcher: joins requests; None runs each on its own.
+        served: writes down what is served; None for nothing.
 
     Attributes:
         models: what is served.
         metrics: what is counted.
     """
 
-    def __init__(self, models: Models, batcher: Batcher | None = None) -> None:
+    def __init__(self, models: Models, batcher: Batcher | None = None, served: ServedLists | None = None) -> None:
         self.models, self.metrics = models, Metrics()
-        self._batcher = batcher
+        self._batcher, self._served = batcher, served
+        if served:
+            self.metrics.add(served)
 
     def predict(
         self, spec: Any, inputs: Mapping[str, np.ndarray], outputs: Collection[str] = ()
@@ -57,8 +61,12 @@ class ServerCore:
             answered = model_pb2.ModelSpec(name=spec.name, signature_name=signature.name, version={"value": version})
             if self._batcher and signature.batched and not outputs and all(map(len, inputs.values())):
                 key = (model, signature.name)
-                return answered, self._batcher.run(key, lambda merged: model.run(signature.name, merged), inputs)
-            return answered, model.run(signature.name, inputs, outputs)
+                found = self._batcher.run(key, lambda merged: model.run(signature.name, merged), inputs)
+            else:
+                found = model.run(signature.name, inputs, outputs)
+        if self._served:
+            self._served.add(answered, spec.version_label, inputs, found)
+        return answered, found
 
     def counting(self, spec: Any, api: str, entrypoint: str) -> AbstractContextManager[None]:
         """Count a request, see `Metrics.request`."""
@@ -114,7 +122,9 @@ class ServerCore:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from error
 
     def close(self) -> None:
-        """Answer what is queued and free the models; no request may come after it."""
+        """Answer what is queued, write down what was served, free the models; no request may come after it."""
         if self._batcher:
             self._batcher.close()
+        if self._served:
+            self._served.close()
         self.models.close()

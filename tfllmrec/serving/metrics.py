@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from tfllmrec_client.status import RequestError
 
@@ -51,6 +52,10 @@ class Metrics:
                 self._counts[model, status] += 1
             if status == "OK":
                 self._latency.labels(model, api, entrypoint).observe((time.perf_counter() - started) * 1e6)
+
+    def add(self, collector: Collector) -> None:
+        """Count what another part of the server counts, too."""
+        self._registry.register(collector)
 
     def text(self) -> bytes:
         """All of it in Prometheus's text format."""

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from tfllmrec.quiet import silent_stderr
-from tfllmrec.serving import models, polling
+from tfllmrec.serving import models, polling, served_lists
 from tfllmrec.serving.launch import GRPC_LINE, REST_LINE
 from tfllmrec.serving.server import ModelServer
 from tfllmrec.serving.session import without_xla
@@ -26,7 +26,7 @@ def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
     """
     if not xla:
         without_xla()
-    _tell_of_versions()
+    _tell_on_stdout()
     with silent_stderr():
         server = ModelServer(configs, **options).start()
     until_told = told_to_end()
@@ -37,9 +37,9 @@ def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
     server.stop()
 
 
-def _tell_of_versions() -> None:
+def _tell_on_stdout() -> None:
     told = logging.StreamHandler(sys.stdout)
-    for module in (models, polling):
+    for module in (models, polling, served_lists):
         logger = logging.getLogger(module.__name__)
         logger.addHandler(told)
         logger.setLevel(logging.INFO)

@@ -16,6 +16,7 @@ from tfllmrec.serving.grpc_api import GrpcServer
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.polling import Repeating
 from tfllmrec.serving.rest_api import RestServer
+from tfllmrec.serving.served_lists import ServedLists
 
 _GRACE_SECONDS = 10.0
 """What running requests get when the server is told to stop."""
@@ -40,6 +41,7 @@ class ModelServer:
         credentials: for TLS of gRPC; None for no encryption.
         grpc_socket_path: a Unix socket for gRPC as well; "" for none.
         metrics_path: where Prometheus finds metrics over REST; "" for nowhere.
+        served: writes down what is served, and is closed with the server; None for nothing.
         file_system_poll_wait_seconds: between two looks for new versions; 0 never looks again.
         model_config_file_poll_wait_seconds: between two readings of that file; 0 never reads it again.
 
@@ -64,6 +66,7 @@ class ModelServer:
         credentials: grpc.ServerCredentials | None = None,
         grpc_socket_path: str = "",
         metrics_path: str = "",
+        served: ServedLists | None = None,
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
     ) -> None:
@@ -79,7 +82,7 @@ class ModelServer:
         except BaseException:
             self._stop_listening(0)
             raise
-        self._core = ServerCore(self.models, Batcher(batching) if batching else None)
+        self._core = ServerCore(self.models, Batcher(batching) if batching else None, served)
         self._metrics_path = metrics_path
         self._polls = []
         if file_system_poll_wait_seconds:

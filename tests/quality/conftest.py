@@ -1,0 +1,50 @@
+"""Lists that were served, made by hand."""
+
+import pandas as pd
+import pytest
+
+from tfllmrec.data import pseudonyms
+from tfllmrec.quality import Served
+from tfllmrec.serving.served_lists import ServedList
+
+KEY = b"correct horse battery"
+DAY = 86_400.0
+
+
+@pytest.fixture
+def listed():
+    """Makes a `ServedList`: (user, day, items, label="stable", scores=None, version=None, **others)."""
+
+    def make(user, day, items, label="stable", scores=None, version=None, **others):
+        return ServedList(
+            **{"time": day * DAY, "model": "films", "signature": "retrieve"} | others,
+            version=version or {"stable": 1, "canary": 2, "": 3}[label],
+            label=label,
+            user=pseudonyms([user], KEY)[0] if user else "",
+            item_ids=list(items),
+            scores=[float(-place) for place in range(len(items))] if scores is None else scores,
+        )
+
+    return make
+
+
+@pytest.fixture
+def served_of():
+    """Makes `Served` of `ServedList`s, in the order of time."""
+
+    def make(lists):
+        table = pd.DataFrame([dict(one) for one in lists], columns=list(ServedList.model_fields))
+        return Served(table.sort_values("time", kind="stable", ignore_index=True), 0)
+
+    return make
+
+
+@pytest.fixture
+def taken_of():
+    """Makes a table of interactions: (user, item, day) each."""
+
+    def make(*rows):
+        table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+        return table.assign(timestamp=table["timestamp"] * DAY)
+
+    return make
