@@ -21,14 +21,15 @@ from tensorflow_serving.apis import (
 from tfllmrec.errors import InputError
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.inference import classify, infer_several, regress
+from tfllmrec.serving.limits import MIB, Limits
 from tfllmrec.serving.status import RequestError, cannot_listen, invalid
 from tfllmrec.serving.tensors import read, write
 
-_OPTIONS = [
-    ("grpc.so_reuseport", 0),  # else two servers would share a port in silence
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-]
+_OPTIONS: dict[str, int | str] = {
+    "grpc.so_reuseport": 0,  # else two servers would share a port in silence
+    "grpc.max_receive_message_length": 64 * MIB,
+    "grpc.max_send_message_length": -1,
+}
 _SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _LONGEST_SENTENCE = 400
 """Statuses travel in headers of 8 kB, a character of a quoted request in up to 12 bytes."""
@@ -146,6 +147,7 @@ class GrpcServer:
         threads: requests at the same time; those that wait for a batch count.
         credentials: for TLS; None for no encryption.
         socket_path: a Unix socket where it listens as well, without encryption; "" for none.
+        limits: how many more may wait, and gRPC's own options; None for the usual ones.
 
     Attributes:
         port: where it listens.
@@ -161,8 +163,14 @@ class GrpcServer:
         threads: int,
         credentials: grpc.ServerCredentials | None = None,
         socket_path: str = "",
+        limits: Limits | None = None,
     ) -> None:
-        self._server = grpc.server(ThreadPoolExecutor(threads), options=_OPTIONS)
+        limits = limits or Limits()
+        self._server = grpc.server(
+            ThreadPoolExecutor(threads),
+            options=[*(_OPTIONS | limits.grpc_channel_arguments).items()],
+            maximum_concurrent_rpcs=threads + limits.max_waiting_requests,
+        )
         self._health = health.HealthServicer()
         try:
             if credentials:
