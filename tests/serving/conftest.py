@@ -11,9 +11,10 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from films_asked import request_of
 from made_data import ITEMS, made_data
-from tensorflow.core.framework.tensor_pb2 import TensorProto
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from made_up_batches import desks
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
@@ -122,24 +123,6 @@ def read_json(answer):
     return answer.status, json.loads(answer.read())
 
 
-def request_of(signature="retrieve", output_filter=(), spec=None, **inputs):
-    """A PredictRequest; inputs are TensorProtos, or arrays and lists, whose strings may be empty lists as well."""
-    spec = {"name": "films"} if spec is None else spec
-    request = predict_pb2.PredictRequest(model_spec=spec | {"signature_name": signature}, output_filter=output_filter)
-    for name, value in inputs.items():
-        request.inputs[name].CopyFrom(proto_of(value))
-    return request
-
-
-def proto_of(value):
-    if isinstance(value, TensorProto):
-        return value
-    array = np.asarray(value)
-    if array.dtype.kind in "OSU" or (not array.size and isinstance(value, list)):
-        return tf.make_tensor_proto(np.asarray(value, object), tf.string, array.shape)
-    return tf.make_tensor_proto(array, tf.int32 if array.dtype == np.int64 and isinstance(value, list) else None)
-
-
 class Times(tf.Module):
     """Multiplies x by a number, which gives y."""
 
@@ -241,6 +224,13 @@ def batching(models, batching_file, asking):
     arguments = ("--enable_batching", "--batching_parameters_file", path)
     with ServerProcess(models.folder / "films", *arguments) as process:
         yield asking(process)
+
+
+@pytest.fixture
+def desk(monkeypatch):
+    """Makes desks: batchers that are asked from threads of their own."""
+    with desks(monkeypatch) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
