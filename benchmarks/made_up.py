@@ -183,7 +183,7 @@ def _in_chunks(size: int, count: int) -> bytes:
     return headers + f"{size:x}\r\n{' ' * size}\r\n".encode() * count + b"0\r\n\r\n"
 
 
-_VALUES = [1, 1.5, True, None, {"id": "1"}, {"b64": "!"}, "text", [], [[[]]], 2**70, "\ud800"]
+_VALUES: list[Any] = [1, 1.5, True, None, {"id": "1"}, {"b64": "!"}, "text", [], [[[]]], 2**70, "\ud800"]
 BODIES: dict[str, Callable[[Random, Question], Body]] = {
     "unknown model": lambda random, good: Body(
         404, posted(asked(good), f"/v1/models/x{random.integers(10**9)}:predict")

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -138,6 +139,25 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return model_management_pb2.ReloadConfigResponse()
 
 
+class _Reading(grpc.ServerInterceptor):
+    """Reads messages itself: gRPC keeps something of every message that it cannot read for good."""
+
+    def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
+        """The handler of a method, which is given bytes."""
+        handler = continuation(handler_call_details)
+        if not (handler and handler.unary_unary):
+            return handler
+
+        def answer(content: bytes, context: grpc.ServicerContext) -> Any:
+            try:
+                request = handler.request_deserializer(content)
+            except DecodeError as error:
+                context.abort(grpc.StatusCode.INTERNAL, f"the message cannot be read: {error}"[:_LONGEST_SENTENCE])
+            return handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
+
+
 class GrpcServer:
     """A gRPC server that has its port already, and answers after `start`.
 
@@ -169,6 +189,7 @@ class GrpcServer:
         self._server = grpc.server(
             ThreadPoolExecutor(threads),
             options=[*(_OPTIONS | limits.grpc_channel_arguments).items()],
+            interceptors=[_Reading()],
             maximum_concurrent_rpcs=threads + limits.max_waiting_requests,
         )
         self._health = health.HealthServicer()
