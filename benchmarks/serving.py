@@ -12,9 +12,9 @@ One two-tower export, asked in ways that take turns, so that other work on the m
 Histories have 0 to 8 items. The servers run in processes of their own, on the same cores as the load, started with no
 options but batching. Before anything is timed, the answers of both to 500 requests of all widths in flight together are
 compared with those given in process. At the end the server with batching is asked by 32 at a time for a minute, and
-failed requests are counted. Then servers are started afresh, in turns with the export as it is and with a copy that has no
-warm-up requests (`starts.py`): `start_s` is a whole `tfllmrec serve`, Python, TensorFlow, model, warm-up, up to its first
-answer; `first_ms` is what that first answer takes, at 1 and 32 rows, and `next_ms` the ones after it.
+failed requests are counted. Then servers are started afresh, in turns with the export as it is and with a copy without
+warm-up requests (`starts.py`): `start_s` is a whole `tfllmrec serve`, from Python and TensorFlow to its first answer;
+`first_ms` is what that first answer takes, at 1 and 32 rows, and `next_ms` one of those after it.
 """
 
 import argparse
