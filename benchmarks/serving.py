@@ -12,12 +12,13 @@ One two-tower export, asked in ways that take turns, so that other work on the m
 Histories have 0 to 8 items. The servers run in processes of their own, on the same cores as the load, started with no
 options but batching. Before anything is timed, the answers of both to 500 requests of all widths in flight together are
 compared with those given in process. At the end the server with batching is asked by 32 at a time for a minute, and
-failed requests are counted. `start_to_first_answer` is a whole `tfllmrec serve`: Python, TensorFlow, model, warm-up.
+failed requests are counted. Then servers are started afresh, in turns with the export as it is and with a copy without
+warm-up requests (`starts.py`): `start_s` is a whole `tfllmrec serve`, from Python and TensorFlow to its first answer;
+`first_ms` is what that first answer takes, at 1 and 32 rows, and `next_ms` one of those after it.
 """
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,6 +45,7 @@ from load import (  # noqa: E402
     rounded,
     take_turns,
 )
+from starts import ROWS, first_answers  # noqa: E402
 
 from tfllmrec import Dataset, TwoTower  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
@@ -123,7 +125,7 @@ def largest_difference(method: Any, questions: list[Question], model: ServedMode
     return float(max(differences))
 
 
-def measure(folder: Path, turns: int, count: int, seconds: float) -> dict[str, Any]:
+def measure(folder: Path, turns: int, count: int, seconds: float, starts: int) -> dict[str, Any]:
     version = made_export(folder)
     questions = made_questions(500)
     arrays = [arrays_of(question) for question in questions]
@@ -140,13 +142,10 @@ def measure(folder: Path, turns: int, count: int, seconds: float) -> dict[str, A
         "batched": ["--enable_batching", "--batching_parameters_file", config],
     }
     with ExitStack() as stack:
-        starts, methods = {}, {}
+        methods = {}
         for name, flags in options.items():
-            started = time.perf_counter()
             server = stack.enter_context(ServerProcess(version.parent, *flags))
             client = stack.enter_context(Client(server.grpc_address, "made"))
-            client.recommend(users=["user-1"])
-            starts[name] = time.perf_counter() - started
             channel = stack.enter_context(grpc.insecure_channel(server.grpc_address))
             methods[name] = channel.unary_unary(PREDICT)
         differences = {name: largest_difference(method, questions, model) for name, method in methods.items()}
@@ -179,7 +178,7 @@ def measure(folder: Path, turns: int, count: int, seconds: float) -> dict[str, A
             "in_process_p50_to_matmul_top_k": found["in_process"]["p50_ms"] / found["matmul_top_k"]["p50_ms"],
         },
         "largest_difference_of_scores": differences,
-        "start_to_first_answer_s": starts,
+        "starts": first_answers(version, made_questions(ROWS[-1]), starts),
         "sustained": {"seconds": sustained.seconds, "answers": len(sustained.latencies)} | sustained.summary(),
     }
 
@@ -192,9 +191,10 @@ def main() -> None:
         "--count", type=int, default=150, help="requests a turn, twice as many where several are in flight"
     )
     parser.add_argument("--seconds", type=float, default=60, help="of the run that counts failed requests")
+    parser.add_argument("--starts", type=int, default=5, help="fresh servers of each kind")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(Path(folder), options.turns, options.count, options.seconds)
+        result = measure(Path(folder), options.turns, options.count, options.seconds, options.starts)
     report(rounded(result), "serving" if options.record else None)
 
 

@@ -88,7 +88,7 @@ def test_flags_and_files(start, repository):
     assert all(Path(given[flag]).is_file() for flag in files)
     assert given["--rest_api_num_threads"] == "4"
     known = {name for option in typer.main.get_command(app).commands["serve"].params for name in option.opts}
-    assert given.keys() - known == ONLY_TF_SERVING_HAS | {"--rest_api_num_threads"}
+    assert given.keys() - known == ONLY_TF_SERVING_HAS
 
 
 @pytest.mark.parametrize("target", TARGETS)

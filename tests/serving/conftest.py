@@ -12,6 +12,7 @@ import tensorflow as tf
 from asking import TIMEOUT, Asking, request_of
 from clients import CLIENTS
 from made_data import ITEMS, made_data
+from made_up_batches import desks
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
@@ -188,6 +189,13 @@ def batching(models, batching_file, asking):
     arguments = ("--enable_batching", "--batching_parameters_file", path)
     with ServerProcess(models.folder / "films", *arguments) as process:
         yield asking(process)
+
+
+@pytest.fixture
+def desk(monkeypatch):
+    """Makes desks: batchers that are asked from threads of their own."""
+    with desks(monkeypatch) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Made-up requests: whatever comes, a server answers well or says what is wrong, and lives."""
 
-import base64
 import http.client
 import json
 from urllib.parse import quote, urlsplit
@@ -8,9 +7,9 @@ from urllib.parse import quote, urlsplit
 import grpc
 import numpy as np
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from made_data import GREEDY, ITEMS
+from made_up_inputs import ANY_ID, KNOWN, SIGNATURES, assert_as_in_process, good_inputs, many
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis import predict_pb2
 
@@ -20,132 +19,8 @@ CODES = {
     grpc.StatusCode.FAILED_PRECONDITION,
 }
 STATUSES = {400, 404}
-SIGNATURES = {
-    "": {"user_id": "users", "history": "items", "exclude_item_ids": "items"},
-    "serving_default": {"user_id": "users", "history": "items", "exclude_item_ids": "items"},
-    "retrieve": {"user_id": "users", "history": "items", "exclude_item_ids": "items"},
-    "retrieve_ids": {"user": "index", "history": "four", "exclude": "indices"},
-    "embed_query": {"user_id": "users", "history": "items"},
-    "embed_items": {"item_ids": "item"},
-    "similar_items": {"item_id": "item", "exclude_item_ids": "items"},
-}
-WIDTHS = {"item_ids": 10, "titles": 10, "scores": 10, "items": 10, "embedding": 8, "embeddings": 8}
-KNOWN = st.sampled_from([*ITEMS, *(f"用户{number}" for number in range(18)), GREEDY, "everything", ""])
-ANY_ID = KNOWN.map(str.encode) | st.text(max_size=8).map(str.encode) | st.binary(max_size=8)
-INDEX = st.integers(-2, 20) | st.integers(-(2**31), 2**31 - 1)
 DTYPES = [1, 2, 3, 4, 5, 6, 7, 9, 10, 17, 22, 23]
 FIELDS = ["float_val", "double_val", "int_val", "int64_val", "bool_val", "uint32_val", "uint64_val"]
-
-
-def many(count):
-    """Settings for so many made-up requests, the same ones every time."""
-    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(max_examples=count, database=None, derandomize=True, deadline=None, suppress_health_check=quiet)
-
-
-# ---- requests that are right
-
-
-@st.composite
-def good_inputs(draw, ids=ANY_ID, least=0):
-    """(signature, arrays): 0 to 4 rows, 0 to 5 columns; strings as the strategy makes them."""
-    signature = draw(st.sampled_from(list(SIGNATURES)))
-    rows = draw(st.integers(least, 4))
-
-    def made(kind):
-        width = 4 if kind == "four" else draw(st.integers(least, 5))
-        shape = (rows,) if kind in ("users", "item", "index") else (rows, width)
-        values, dtype = (ids, object) if kind in ("users", "items", "item") else (INDEX, np.int32)
-        array = np.empty(shape, dtype)
-        array.flat = draw(st.lists(values, min_size=array.size, max_size=array.size))
-        return array
-
-    return signature, {name: made(kind) for name, kind in SIGNATURES[signature].items()}
-
-
-CHOICES = st.sampled_from(
-    [
-        ({}, 2),
-        ({"version": {"value": 1}}, 1),
-        ({"version": {"value": 2}}, 2),
-        ({"version_label": "stable"}, 1),
-        ({"version_label": "canary"}, 2),
-    ]
-)
-
-
-def assert_as_in_process(models, version, signature, inputs, found):
-    """Equal to the model in this process, in the shapes that the signature promises."""
-    expected = models.in_process["films", version].run(signature, inputs)
-    assert found.keys() <= expected.keys()
-    for name, values in found.items():
-        assert values.shape == expected[name].shape
-        assert values.shape[1:] == (WIDTHS[name],)
-        if values.dtype == np.float32:
-            assert np.isfinite(values).all()
-            np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-6)
-        else:
-            assert values.tolist() == expected[name].tolist()
-
-
-@many(250)
-@given(good_inputs(), CHOICES, st.booleans())
-def test_right_requests_are_answered_as_in_process(server, models, asked, choice, filtered):
-    signature, inputs = asked
-    spec, version = choice
-    outputs = list(models.in_process["films", version].signature(signature).outputs)
-    found = server.predict(signature, outputs[:1] if filtered else (), {"name": "films"} | spec, **inputs)
-    assert list(found) == outputs[:1] or (found.keys() == set(outputs) and not filtered)
-    assert {len(values) for values in found.values()} == {len(next(iter(inputs.values())))}
-    assert_as_in_process(models, version, signature, inputs, found)
-
-
-PATHS = st.sampled_from(
-    [
-        ("films", 2),
-        ("films/versions/1", 1),
-        ("films/versions/2", 2),
-        ("films/labels/stable", 1),
-        ("films/labels/canary", 2),
-    ]
-)
-
-
-@many(250)
-@given(good_inputs(ids=KNOWN | st.text(max_size=8), least=1), PATHS, st.booleans(), st.booleans())
-def test_right_bodies_are_answered_as_in_process(server, models, asked, path, in_rows, in_base64):
-    signature, inputs = asked
-    encoded = {name: encode(values) for name, values in inputs.items()}
-    told = {
-        name: as_base64(encoded[name]) if in_base64 and values.dtype == object else values.tolist()
-        for name, values in inputs.items()
-    }
-    key, answer_key = ("instances", "predictions") if in_rows else ("inputs", "outputs")
-    rows = [dict(zip(told, row, strict=True)) for row in zip(*told.values(), strict=True)]
-    body = {"signature_name": signature, key: rows if in_rows else told}
-    status, answer = server.http(f"/v1/models/{path[0]}:predict", body)
-    assert (status, answer.keys()) == (200, {answer_key}), answer
-    outputs = list(models.in_process["films", path[1]].signature(signature).outputs)
-    columns = answer[answer_key]
-    if len(outputs) == 1:
-        columns = {outputs[0]: columns}
-    elif in_rows:
-        columns = {name: [row[name] for row in columns] for name in outputs}
-    assert columns.keys() == set(outputs)
-    dtypes = {"item_ids": object, "titles": object, "items": np.int32}
-    found = {name: encode(np.array(values, dtypes.get(name, np.float32))) for name, values in columns.items()}
-    assert_as_in_process(models, path[1], signature, encoded, found)
-
-
-def encode(values):
-    return np.vectorize(str.encode, otypes=[object])(values) if values.dtype == object else values
-
-
-def as_base64(values):
-    return np.vectorize(lambda one: {"b64": base64.b64encode(one).decode()}, otypes=[object])(values).tolist()
-
-
-# ---- requests that may be anything
 
 
 @st.composite

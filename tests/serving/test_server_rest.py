@@ -3,29 +3,14 @@
 import http.client
 import json
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from films_asked import CASES, COLUMNS, PREDICT, ROWS
 from google.protobuf import json_format
-from made_data import GREEDY, ITEMS
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-PREDICT = "/v1/models/films:predict"
-ROWS = [
-    {"user_id": "用户3", "history": ["item1", "电影一"], "exclude_item_ids": ["item2"]},
-    {"user_id": "", "history": ['say "hi"', ""], "exclude_item_ids": ["🎬🍿"]},
-    {"user_id": "nobody", "history": ["", ""], "exclude_item_ids": [""]},
-    {"user_id": GREEDY, "history": ["", ""], "exclude_item_ids": ["item7"]},
-]
-COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}
-CASES = {
-    "retrieve": COLUMNS,
-    "retrieve_ids": {"user": [1, 0], "history": [[3, 5, 0, 0], [0] * 4], "exclude": [[2, 3], [1, 0]]},
-    "embed_query": {name: COLUMNS[name] for name in ("user_id", "history")},
-    "embed_items": {"item_ids": ["电影一", "unheard of", "item7"]},
-    "similar_items": {"item_id": ITEMS, "exclude_item_ids": [["item7"]] * len(ITEMS)},
-}
 PATHS = {
     "/v1/models/films": 2,
     "/v1/models/films/versions/1": 1,
@@ -57,18 +42,6 @@ def assert_columns(found, expected):
 
 def rows_of(columns):
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def assert_error(answer, code, *words):
-    status, said = answer
-    assert status == code, said
-    assert said.keys() == {"error"}
-    assert said["error"].strip()
-    assert len(said["error"].splitlines()) == 1, said
-    assert not [word for word in words if word not in said["error"]], said
-
-
-# ---- answers
 
 
 @pytest.mark.parametrize("signature", CASES)
@@ -204,146 +177,3 @@ def test_many_connections_at_once(server):
         answers = list(pool.map(lambda _: server.http(PREDICT, {"instances": ROWS}), range(640)))
     assert {status for status, _ in answers} == {200}
     assert all(answer == answers[0] for answer in answers)
-
-
-# ---- what is refused
-
-ROW = ROWS[0]
-ONE = {name: values[:1] for name, values in COLUMNS.items()}
-BODIES = {
-    "nothing": b"",
-    "no json": b"user_id=1",
-    "half a json": b'{"instances": [',
-    "no text": b"\xff\xfe\xfd",
-    "a list": [ROW],
-    "a string": "instances",
-    "a number": 7,
-    "null": None,
-    "neither": {"signature_name": "retrieve"},
-    "both": {"instances": [ROW], "inputs": ONE},
-    "both though one is null": {"instances": [ROW], "inputs": None},
-    "no rows": {"instances": []},
-    "rows that are none": {"instances": ROW},
-    "rows of null": {"instances": None},
-    "columns of null": {"inputs": None},
-    "columns of rows": {"inputs": [ROW]},
-    "bare values for three inputs": {"instances": ["用户3"]},
-    "a bare tensor for three inputs": {"inputs": ["用户3"]},
-    "ragged rows": {"instances": [ROW, ROW | {"history": ["item1"]}]},
-    "ragged columns": {"inputs": COLUMNS | {"history": [["a"], ["a", "b"], [], ["a"]]}},
-    "lists and no lists": {"inputs": ONE | {"history": [["a", ["b"]]]}},
-    "no lists and lists": {"inputs": ONE | {"history": [[["b"], "a"]]}},
-    "a number for a string": {"instances": [ROW | {"user_id": 3}]},
-    "true for a string": {"instances": [ROW | {"user_id": True}]},
-    "null for a string": {"instances": [ROW | {"user_id": None}]},
-    "an object for a string": {"instances": [ROW | {"user_id": {"id": "3"}}]},
-    "a string for a list": {"instances": [ROW | {"history": "item1"}]},
-    "a list for a string": {"instances": [ROW | {"user_id": ["用户3"]}]},
-    "no base64": {"instances": [ROW | {"user_id": {"b64": "!"}}]},
-    "a missing key": {"instances": [{name: ROW[name] for name in ("user_id", "history")}]},
-    "a missing column": {"inputs": {name: ONE[name] for name in ("user_id", "history")}},
-    "an extra key": {"instances": [ROW | {"k": 10}]},
-    "an extra column": {"inputs": ONE | {"k": [10]}},
-    "an extra key further down": {"instances": [ROW, ROW | {"k": 10}]},
-    "no object further down": {"instances": [ROW, "row"]},
-    "unequal columns": {"inputs": ONE | {"user_id": ["a", "b"]}},
-    "unknown signature": {"signature_name": "retrieved", "instances": [ROW]},
-    "a signature that is no string": {"signature_name": 1, "instances": [ROW]},
-    "a signature of null": {"signature_name": None, "instances": [ROW]},
-    "half a character": b'{"instances": [{"user_id": "\\ud800", "history": ["a"], "exclude_item_ids": [""]}]}',
-    "half a character in a list": b'{"instances": [{"user_id": "", "history": ["\\udfff"], "exclude_item_ids": [""]}]}',
-    "half a character as a key": b'{"inputs": {"\\ud800": ["a"]}}',
-    "half a character as a signature": b'{"signature_name": "\\ud800", "inputs": {}}',
-    "deep lists": b"[" * 100_000,
-    "deep lists that end": b"[" * 100_000 + b"]" * 100_000,
-    "deep lists in a row": b'{"instances": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "deep objects": b'{"instances": ' + b'{"a":' * 100_000,
-    "many dimensions": b'{"instances": ' + b"[" * 500 + b"]" * 500 + b"}",
-    "many dimensions of one input": b'{"signature_name": "embed_items", "inputs": ' + b"[" * 50 + b"]" * 50 + b"}",
-    "a fraction for an index": {
-        "signature_name": "retrieve_ids",
-        "inputs": CASES["retrieve_ids"] | {"user": [1.5, 2]},
-    },
-    "true for an index": {"signature_name": "retrieve_ids", "inputs": CASES["retrieve_ids"] | {"user": [True, 2]}},
-    "beyond an index": {"signature_name": "retrieve_ids", "inputs": CASES["retrieve_ids"] | {"user": [2**31, 2]}},
-    "far beyond an index": {"signature_name": "retrieve_ids", "inputs": CASES["retrieve_ids"] | {"user": [10**40, 2]}},
-    "a number of 5000 digits": b'{"inputs": ' + b"9" * 5000 + b"}",
-    "not a number": b'{"signature_name": "retrieve_ids", "inputs": {"user": [NaN], "history": [[0,0,0,0]], '
-    b'"exclude": [[0]]}}',
-}
-
-
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_bad_bodies(server, well, body):
-    body = b"null" if body is None else body
-    assert_error(server.http(PREDICT, body), 400)
-    well()
-
-
-@pytest.mark.parametrize("key", ["a\nb", "🎬", "\0", "\r\n\r\n"])
-def test_an_error_is_one_line_whatever_it_quotes(server, key):
-    assert_error(server.http(PREDICT, {"inputs": {key: ["a"]}}), 400)
-    assert_error(server.http(PREDICT, {"signature_name": key, "instances": [ROW]}), 400)
-    assert_error(server.http(f"/v1/models/{quote(key, safe='')}:predict", {"instances": [ROW]}), 404)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "code"),
-    [
-        ("POST", "/v1/models/filmz:predict", 404),
-        ("POST", "/v1/models/Films:predict", 404),
-        ("POST", "/v1/models/films/versions/3:predict", 404),
-        ("POST", "/v1/models/films/versions/0:predict", 404),
-        ("POST", f"/v1/models/films/versions/{2**63 - 1}:predict", 404),
-        ("POST", f"/v1/models/films/versions/{2**63}:predict", 400),
-        ("POST", f"/v1/models/films/versions/{'9' * 5000}:predict", 400),
-        ("POST", "/v1/models/films/versions/-1:predict", 400),
-        ("POST", "/v1/models/films/versions/one:predict", 400),
-        ("POST", "/v1/models/films/versions/:predict", 400),
-        ("POST", "/v1/models/films/labels/beta:predict", 400),
-        ("POST", "/v1/models/films/labels/Stable:predict", 400),
-        ("POST", "/v1/models/films/labels/:predict", 400),
-        ("POST", "/v1/models/films/versions/1/labels/stable:predict", 400),
-        ("POST", "/v1/models/broken:predict", 404),
-        ("POST", "/v1/models/:predict", 400),
-        ("POST", "/v1/models/films", 400),
-        ("POST", "/v1/models/films/metadata", 400),
-        ("POST", "/v1/models/films:recommend", 400),
-        ("POST", "/v1/models/films:predict/", 400),
-        ("POST", "/nonsense", 404),
-        ("GET", "/v1/models/films:predict", 400),
-        ("PUT", "/v1/models/films:predict", 400),
-        ("DELETE", "/v1/models/films", 400),
-        ("GET", "/v1/models/filmz", 404),
-        ("GET", "/v1/models/filmz/metadata", 404),
-        ("GET", "/v1/models/films/versions/3", 404),
-        ("GET", "/v1/models/films/versions/3/metadata", 404),
-        ("GET", "/v1/models/films/labels/beta", 400),
-        ("GET", "/v1/models/films/labels/beta/metadata", 400),
-        ("GET", "/v1/models/broken/metadata", 404),
-        ("GET", "/v1/models/films/metadata/", 400),
-        ("GET", "/v1/models/films/", 400),
-        ("GET", "/v1/models/", 400),
-        ("GET", "/v1/models", 400),
-        ("GET", "/v1/nonsense", 400),
-        ("GET", "/nonsense", 404),
-        ("GET", "/", 404),
-        ("GET", "/v2/models/films", 404),
-        ("GET", "/v1/models/%F0%9F%8E%AC", 404),
-        ("GET", "/v1/models/%FF%FE", 404),
-        ("GET", "/v1/models/%00", 404),
-    ],
-)
-def test_paths_that_lead_nowhere(server, well, method, path, code):
-    body = {"instances": [ROW]} if method in ("POST", "PUT") else None
-    assert_error(server.http(path, body, method), code)
-    well()
-
-
-def test_a_refusal_names_no_python(server):
-    assert "None" not in server.http("/v1/models/broken:predict", {"instances": [ROW]})[1]["error"]
-
-
-@pytest.mark.parametrize("words", [("filmz", "films"), ("films/versions/7", "7"), ("films/labels/beta", "stable")])
-def test_a_refusal_says_what_there_is(server, words):
-    assert words[1] in server.http(f"/v1/models/{words[0]}:predict", {"instances": [ROW]})[1]["error"]

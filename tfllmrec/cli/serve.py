@@ -104,6 +104,28 @@ def serve(
     batching_parameters_file: Annotated[
         Path | None, typer.Option("--batching_parameters_file", help="Text of a BatchingParameters message.")
     ] = None,
+    grpc_max_threads: Annotated[
+        int, typer.Option("--grpc_max_threads", min=0, help="Requests at once; 0 is 4 a core, 64 with batching.")
+    ] = 0,
+    rest_api_num_threads: Annotated[int, typer.Option("--rest_api_num_threads", min=0, help="The same for REST.")] = 0,
+    max_waiting_requests: Annotated[
+        int, typer.Option("--max_waiting_requests", min=1, help="More that may wait, on either; the next is refused.")
+    ] = 1000,
+    grpc_channel_arguments: Annotated[
+        str,
+        typer.Option(
+            "--grpc_channel_arguments",
+            metavar="NAME=VALUE,...",
+            help="For gRPC's server; grpc.max_receive_message_length is 64 MiB unless given.",
+            show_default=False,
+        ),
+    ] = "",
+    rest_api_max_body_bytes: Annotated[
+        int, typer.Option("--rest_api_max_body_bytes", min=1, help="The largest body.")
+    ] = 64 * 2**20,
+    rest_api_timeout_in_ms: Annotated[
+        int, typer.Option("--rest_api_timeout_in_ms", min=1, help="For sending a request, and for taking an answer.")
+    ] = 30_000,
 ) -> None:
     """Serve exports over gRPC and REST, as tensorflow_model_server does; for one machine."""
     if sum(place is not None for place in (folder, model_base_path, model_config_file)) != 1:
@@ -116,6 +138,7 @@ def serve(
     from tfllmrec.data.privacy import read_key
     from tfllmrec.serving.batching_parameters import BatchingParameters
     from tfllmrec.serving.configuration import one_model, read_config
+    from tfllmrec.serving.limits import Limits, channel_arguments
     from tfllmrec.serving.monitoring import metrics_path
     from tfllmrec.serving.serve import serve as answer
     from tfllmrec.serving.served_lists import ServedLists
@@ -133,6 +156,14 @@ def serve(
     served = None
     if served_lists_file:
         served = ServedLists(served_lists_file, read_key(served_lists_key_file), served_lists_sampling_rate)
+    limits = Limits(
+        grpc_max_threads=grpc_max_threads,
+        rest_api_num_threads=rest_api_num_threads,
+        max_waiting_requests=max_waiting_requests,
+        grpc_channel_arguments=channel_arguments(grpc_channel_arguments),
+        rest_api_max_body_bytes=rest_api_max_body_bytes,
+        rest_api_timeout_in_ms=rest_api_timeout_in_ms,
+    )
     answer(
         configs,
         xla=xla_cpu_compilation_enabled,
@@ -140,6 +171,7 @@ def serve(
         port=port,
         rest_api_port=rest_api_port,
         batching=batching,
+        limits=limits,
         model_config_file=model_config_file,
         credentials=server_credentials(ssl_config_file) if ssl_config_file else None,
         grpc_socket_path=grpc_socket_path,

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -21,15 +22,16 @@ from tensorflow_serving.apis import (
 from tfllmrec.errors import InputError
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.inference import classify, infer_several, regress
+from tfllmrec.serving.limits import MIB, Limits
 from tfllmrec.serving.status import cannot_listen
 from tfllmrec_client.status import RequestError, invalid
 from tfllmrec_client.tensors import read, write
 
-_OPTIONS = [
-    ("grpc.so_reuseport", 0),  # else two servers would share a port in silence
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-]
+_OPTIONS: dict[str, int | str] = {
+    "grpc.so_reuseport": 0,  # else two servers would share a port in silence
+    "grpc.max_receive_message_length": 64 * MIB,
+    "grpc.max_send_message_length": -1,
+}
 _SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _LONGEST_SENTENCE = 400
 """Statuses travel in headers of 8 kB, a character of a quoted request in up to 12 bytes."""
@@ -138,6 +140,25 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return model_management_pb2.ReloadConfigResponse()
 
 
+class _Reading(grpc.ServerInterceptor):
+    """Reads messages itself: gRPC keeps something of every message that it cannot read for good."""
+
+    def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
+        """The handler of a method, which is given bytes."""
+        handler = continuation(handler_call_details)
+        if not (handler and handler.unary_unary):
+            return handler
+
+        def answer(content: bytes, context: grpc.ServicerContext) -> Any:
+            try:
+                request = handler.request_deserializer(content)
+            except DecodeError as error:
+                context.abort(grpc.StatusCode.INTERNAL, f"the message cannot be read: {error}"[:_LONGEST_SENTENCE])
+            return handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, None, handler.response_serializer)
+
+
 class GrpcServer:
     """A gRPC server that has its port already, and answers after `start`.
 
@@ -147,6 +168,7 @@ class GrpcServer:
         threads: requests at the same time; those that wait for a batch count.
         credentials: for TLS; None for no encryption.
         socket_path: a Unix socket where it listens as well, without encryption; "" for none.
+        limits: how many more may wait, and gRPC's own options; None for the usual ones.
 
     Attributes:
         port: where it listens.
@@ -162,8 +184,15 @@ class GrpcServer:
         threads: int,
         credentials: grpc.ServerCredentials | None = None,
         socket_path: str = "",
+        limits: Limits | None = None,
     ) -> None:
-        self._server = grpc.server(ThreadPoolExecutor(threads), options=_OPTIONS)
+        limits = limits or Limits()
+        self._server = grpc.server(
+            ThreadPoolExecutor(threads),
+            options=[*(_OPTIONS | limits.grpc_channel_arguments).items()],
+            interceptors=[_Reading()],
+            maximum_concurrent_rpcs=threads + limits.max_waiting_requests,
+        )
         self._health = health.HealthServicer()
         try:
             if credentials:

@@ -28,6 +28,7 @@ class ServerProcess:
     Attributes:
         grpc_address: "host:port", for `Client`.
         rest_url: "http://host:port".
+        pid: the process's number.
 
     Raises:
         InputError: it did not start; says why.
@@ -49,10 +50,11 @@ class ServerProcess:
             "0",
             *map(str, arguments),
         ]
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115, it lives as long as the process
+        self._errors = tempfile.TemporaryFile("a+", encoding="utf-8")  # noqa: SIM115, it lives as long as the process
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8"
         )
+        self.pid = self._process.pid
         self._finalizer = weakref.finalize(self, _end, self._process)
         too_late = threading.Timer(timeout, self._process.kill)
         too_late.start()
@@ -60,6 +62,11 @@ class ServerProcess:
             self.grpc_address, self.rest_url = self._address(GRPC_LINE), self._address(REST_LINE)
         finally:
             too_late.cancel()
+
+    def errors(self) -> list[str]:
+        """The lines on its stderr so far."""
+        self._errors.seek(0)
+        return self._errors.read().strip().splitlines()
 
     def stop(self) -> int:
         """Let running requests end, then the server; its exit status."""
@@ -80,8 +87,7 @@ class ServerProcess:
             if found := pattern.search(line):
                 return found[1]
         self._finalizer()
-        self._errors.seek(0)
-        told = self._errors.read().strip().splitlines() or ["it did not answer in time"]
+        told = self.errors() or ["it did not answer in time"]
         raise InputError(f"the model server did not start: {told[-1].removeprefix('tfllmrec: ')}")
 
 

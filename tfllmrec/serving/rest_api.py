@@ -1,15 +1,14 @@
-"""The REST interface: a WSGI application with TF Serving's paths, and the HTTP server it runs in."""
+"""The REST interface: a WSGI application with TF Serving's paths."""
 
 import json
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
 import grpc
-from cheroot import wsgi
+from cheroot.errors import MaxSizeExceeded
 from google.protobuf.json_format import MessageToDict
 from prometheus_client import CONTENT_TYPE_LATEST
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
@@ -18,17 +17,13 @@ from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.inference import classify, regress
 from tfllmrec.serving.json_examples import input_from
 from tfllmrec.serving.json_tensors import from_columns, from_rows, to_columns, to_rows
-from tfllmrec.serving.status import HTTP_STATUS, cannot_listen
+from tfllmrec.serving.status import HTTP_STATUS
 from tfllmrec_client.status import RequestError, invalid
 
 _MODEL = r"(?i:/v1/models)/(?P<name>[^/:]+)(?:(?i:/versions)/(?P<version>\d{1,19})|(?i:/labels)/(?P<label>[^/:]+))?"
 _ASK = re.compile(rf"{_MODEL}:(?P<api>(?i:predict|classify|regress))")
 _ABOUT = re.compile(rf"{_MODEL}(?P<metadata>(?i:/metadata))?")
 _LARGEST_VERSION = 2**63 - 1
-_BACKLOG = 1024
-"""Connections that may wait to be accepted."""
-_IDLE_SECONDS = 60
-"""How long a connection may be silent."""
 _log = logging.getLogger(__name__)
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -47,7 +42,11 @@ class RestApi:
         self._apis = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one HTTP request in JSON, and one for metrics as text; errors are {"error": sentence}."""
+        """Answer one HTTP request in JSON, and one for metrics as text; errors are {"error": sentence}.
+
+        Raises:
+            OSError: the body did not come, or is too large: the HTTP server's to answer, as `MaxSizeExceeded`.
+        """
         if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"] == (self._metrics_path or None):
             return _sent(start_response, "200 OK", CONTENT_TYPE_LATEST, self._core.metrics.text())
         status, answer = HTTPStatus.OK.value, None
@@ -55,6 +54,8 @@ class RestApi:
             answer = self._answer(environ)
         except RequestError as error:
             status, answer = HTTP_STATUS.get(error.code, 500), {"error": str(error)}
+        except (OSError, MaxSizeExceeded):
+            raise
         except Exception as error:
             _log.exception("%s failed", environ["PATH_INFO"])
             status, answer = 500, {"error": f"the request failed: {error}"}
@@ -69,9 +70,9 @@ class RestApi:
         if not path.lower().startswith("/v1/"):
             raise RequestError(grpc.StatusCode.NOT_FOUND, f"there is nothing at {path}: paths start with /v1/models")
         if method == "POST" and (found := _ASK.fullmatch(path)):
-            spec, api = _spec(found), found["api"].lower()
+            spec, api, body = _spec(found), found["api"].lower(), environ["wsgi.input"].read()
             with self._core.counting(spec, api, "REST"):
-                request = _body(environ)
+                request = _request(body)
                 spec.signature_name = _signature_name(request)
                 return self._apis[api](spec, request)
         if method == "GET" and (found := _ABOUT.fullmatch(path)):
@@ -107,49 +108,6 @@ class RestApi:
         return _as_json(self._core.status(spec))
 
 
-class _Server(wsgi.Server):
-    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        """Cheroot's messages go to the log, not to stderr."""
-        _log.log(level, msg, exc_info=traceback)
-
-
-class RestServer:
-    """An HTTP server that has its port already, and answers after `start`.
-
-    Args:
-        host: where to listen.
-        port: 0 takes a free one.
-        threads: requests at the same time; those that wait for a batch count.
-
-    Attributes:
-        port: where it listens.
-
-    Raises:
-        InputError: the port is taken, or the host is not this machine.
-    """
-
-    def __init__(self, host: str, port: int, threads: int) -> None:
-        self._server = _Server(
-            (host, port), None, numthreads=threads, max=threads, request_queue_size=_BACKLOG, timeout=_IDLE_SECONDS
-        )
-        try:
-            self._server.prepare()
-        except OSError as error:
-            raise cannot_listen(host, port, "--rest_api_port") from error
-        self.port = self._server.bind_addr[1]
-        self._thread = threading.Thread(target=self._server.serve, daemon=True)
-
-    def start(self, core: ServerCore, metrics_path: str = "") -> None:
-        """Answer requests, and Prometheus at a path."""
-        self._server.wsgi_app = RestApi(core, metrics_path)
-        self._thread.start()
-
-    def stop(self, grace: float) -> None:
-        """Take no more requests, and give those that run some seconds."""
-        self._server.shutdown_timeout = grace
-        self._server.stop()
-
-
 def _sent(start_response: StartResponse, status: str, kind: str, body: bytes) -> list[bytes]:
     start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
     return [body]
@@ -165,9 +123,9 @@ def _spec(found: re.Match[str]) -> Any:
     return spec
 
 
-def _body(environ: dict[str, Any]) -> dict[str, Any]:
+def _request(body: bytes) -> dict[str, Any]:
     try:
-        request = json.loads(environ["wsgi.input"].read())
+        request = json.loads(body)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise invalid(f"the body is no JSON: {error}") from error
     if not isinstance(request, dict):

@@ -13,9 +13,10 @@ from tfllmrec.serving.batching_parameters import BatchingParameters
 from tfllmrec.serving.configuration import read_config
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.grpc_api import GrpcServer
+from tfllmrec.serving.limits import Limits
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.polling import Repeating
-from tfllmrec.serving.rest_api import RestServer
+from tfllmrec.serving.rest_server import RestServer
 from tfllmrec.serving.served_lists import ServedLists
 
 _GRACE_SECONDS = 10.0
@@ -37,6 +38,7 @@ class ModelServer:
         port: for gRPC; 0 takes a free one.
         rest_api_port: for REST; 0 takes a free one.
         batching: joins requests; None runs each on its own.
+        limits: how large requests may be, how many come at once, how slow; None for the usual ones.
         model_config_file: where `configs` were read from, to be read again.
         credentials: for TLS of gRPC; None for no encryption.
         grpc_socket_path: a Unix socket for gRPC as well; "" for none.
@@ -62,6 +64,7 @@ class ModelServer:
         port: int = 8500,
         rest_api_port: int = 8501,
         batching: BatchingParameters | None = None,
+        limits: Limits | None = None,
         model_config_file: Path | None = None,
         credentials: grpc.ServerCredentials | None = None,
         grpc_socket_path: str = "",
@@ -70,9 +73,9 @@ class ModelServer:
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
     ) -> None:
-        threads = _BATCHING_THREADS if batching else _THREADS
-        self._grpc = GrpcServer(host, port, threads, credentials, grpc_socket_path)
-        self._rest = RestServer(host, rest_api_port, threads)
+        threads, limits = _BATCHING_THREADS if batching else _THREADS, limits or Limits()
+        self._grpc = GrpcServer(host, port, limits.grpc_max_threads or threads, credentials, grpc_socket_path, limits)
+        self._rest = RestServer(host, rest_api_port, limits.rest_api_num_threads or threads, limits)
         self.grpc_address = f"{host}:{self._grpc.port}"
         self.rest_url = f"http://{host}:{self._rest.port}"
         try:

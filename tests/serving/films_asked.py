@@ -1,0 +1,37 @@
+"""What the films are asked in several files of tests, over both interfaces."""
+
+from made_data import GREEDY, ITEMS
+
+GOOD = {"user_id": ["用户3", ""], "history": [["item1"], [""]], "exclude_item_ids": [["item2"], ["电影一"]]}
+INPUTS = {
+    "serving_default": GOOD,
+    "retrieve": GOOD,
+    "retrieve_ids": {"user": [1, 0], "history": [[3, 5, 0, 0], [0] * 4], "exclude": [[2, 3], [1, 0]]},
+    "embed_query": {"user_id": GOOD["user_id"], "history": GOOD["history"]},
+    "embed_items": {"item_ids": ["电影一", "unheard of", "item7"]},
+    "similar_items": {"item_id": ["电影一", "🎬🍿"], "exclude_item_ids": [["item7"], [""]]},
+}
+PREDICT = "/v1/models/films:predict"
+ROWS = [
+    {"user_id": "用户3", "history": ["item1", "电影一"], "exclude_item_ids": ["item2"]},
+    {"user_id": "", "history": ['say "hi"', ""], "exclude_item_ids": ["🎬🍿"]},
+    {"user_id": "nobody", "history": ["", ""], "exclude_item_ids": [""]},
+    {"user_id": GREEDY, "history": ["", ""], "exclude_item_ids": ["item7"]},
+]
+COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}
+CASES = {
+    "retrieve": COLUMNS,
+    "retrieve_ids": {"user": [1, 0], "history": [[3, 5, 0, 0], [0] * 4], "exclude": [[2, 3], [1, 0]]},
+    "embed_query": {name: COLUMNS[name] for name in ("user_id", "history")},
+    "embed_items": {"item_ids": ["电影一", "unheard of", "item7"]},
+    "similar_items": {"item_id": ITEMS, "exclude_item_ids": [["item7"]] * len(ITEMS)},
+}
+
+
+def assert_error(answer, code, *words):
+    status, said = answer
+    assert status == code, said
+    assert said.keys() == {"error"}
+    assert said["error"].strip()
+    assert len(said["error"].splitlines()) == 1, said
+    assert not [word for word in words if word not in said["error"]], said
