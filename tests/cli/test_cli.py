@@ -55,9 +55,9 @@ def test_the_precision_of_an_export(run, trained, tmp_path):
     assert status == 0
     card = Path(printed.strip()) / "assets.extra" / "model_card.md"
     assert "| precision | bfloat16 |" in card.read_text(encoding="utf-8")
-    status, printed, told = run("export", trained, "--out", tmp_path / "other", "--precision", "int8")
+    status, printed, told = run("export", trained, "--out", tmp_path / "other", "--precision", "int4")
     assert (status, printed) == (2, "")
-    assert told == "tfllmrec: export: precision is 'int8', and must be float32 or bfloat16\n"
+    assert told == "tfllmrec: export: precision is 'int4', and must be float32, bfloat16, int8\n"
     assert not (tmp_path / "other").exists()
 
 

@@ -1,4 +1,4 @@
-"""Exports in bfloat16: smaller, near the answers of float32 in the C++ runtime, the recommender as it was."""
+"""Exports in bfloat16 and in bytes: smaller, near the answers of float32 in the C++ runtime, the recommender as it was."""
 
 import functools
 import shutil
@@ -14,13 +14,17 @@ import tensorflow as tf
 from made_data import GREEDY, ITEMS
 
 from tfllmrec.content.pretrained import Bert, pretrained
+from tfllmrec.data import leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export, refresh
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import ranker_of
+from tfllmrec.export.rounding import cost_of_rounding
 from tfllmrec.export.saved_model import meta_graph, nodes_of
+from tfllmrec.export.switches import switched
 from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
+from tfllmrec.models.tables import Quantized
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.recommenders.popularity import Popularity
 
@@ -37,7 +41,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "similar_items": {"item_id": ["item1", "未知"], "exclude_item_ids": [["item2"], [""]]},
 }
 """What is asked of every family that has the signature."""
-WITH_BERT = {"bert_ranker", "cross_encoder", "cascade"}
+WITH_BERT = {"bert_ranker", "cross_encoder"}
 
 
 @dataclass
@@ -69,19 +73,16 @@ def wide(tiny_bert, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fitted(data, wide):
-    """A family by name, fitted once; the cascade is of others."""
+    """A family by name, fitted once."""
 
     @functools.cache
     def fitted(name):
-        if name == "cascade":
-            retrievers = [fitted("markov_chain"), fitted("two_tower")]
-            return FAMILIES[name].of(retrievers, fitted("bert_ranker"), candidates=6, ranked=6)
         return FAMILIES[name](history_length=4, **wide.get(name, {})).fit(data, verbose=0)
 
     return fitted
 
 
-@pytest.fixture(scope="module", params=["two_tower", "next_item", *sorted(WITH_BERT)])
+@pytest.fixture(scope="module", params=["two_tower", "next_item", "bert_ranker", "cross_encoder"])
 def exported(request, fitted, tmp_path_factory):
     recommender = fitted(request.param)
     before, folder = state_of(recommender), tmp_path_factory.mktemp(request.param)
@@ -149,7 +150,7 @@ def test_answers_are_near_those_of_python(runtime, exported):
             found = dict(zip(items, answer["scores"][row], strict=True))
             known = dict(zip(map(bytes.decode, expected["item_ids"][row]), expected["scores"][row], strict=True))
             both = [item for item in found if item and item in known]
-            assert len(both) >= sum(map(bool, known)) - 1  # the last of a cascade's candidates may be another
+            assert len(both) >= sum(map(bool, known)) - 1  # the last one may be another
             scores = [[scores[item] for item in both] for scores in (found, known)]
             np.testing.assert_allclose(*scores, rtol=0.02, atol=0.02, err_msg=name)
 
@@ -187,6 +188,87 @@ def test_rows_of_an_item_to_item_matrix():
             scores = model({"user": np.zeros(len(known), np.int32), "history": known})
         expected = np.stack([0.5 * rounded[3] + rounded[7], rounded[7], np.log1p(counts)])[-len(known) :]
         np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+
+
+# ---- in a byte
+
+
+@pytest.fixture(scope="module", params=["two_tower", "next_item"])
+def in_bytes(request, fitted, tmp_path_factory):
+    recommender = fitted(request.param)
+    before, folder = state_of(recommender), tmp_path_factory.mktemp(request.param) / "in_bytes"
+    return recommender, before, export(recommender, folder, precision="int8")
+
+
+def test_item_vectors_in_a_byte(runtime, in_bytes):
+    """A number is off by half the row's scale at most, every signature runs, and the recommender is as it was."""
+    recommender, before, path = in_bytes
+    assert set(runtime.check(path).values()) == {"ok"}
+    found = runtime.run(path, "embed_items", item_ids=ITEMS)["embeddings"]
+    vectors = recommender.index.vectors.numpy()[recommender.catalogue.items.lookup(ITEMS)]
+    scales = np.abs(vectors).max(axis=1, keepdims=True) / 127
+    assert (np.abs(found - vectors) <= 0.5001 * scales).all()
+    assert (found != vectors).any()
+    kept = stored(path)
+    items, dim = recommender.index.vectors.shape
+    assert (tf.int8, (items, dim)) in kept.values()
+    assert (tf.float32, (items, 1)) in kept.values()
+    assert not {(tf.float32, (items, dim)), (tf.bfloat16, (items, dim))} & {*kept.values()}
+    assert_untouched(recommender, before)
+    assert recommender.index.quantized is None
+
+
+def test_answers_of_vectors_in_a_byte(runtime, in_bytes):
+    recommender, _, path = in_bytes
+    python = Servable(recommender).signatures()["retrieve"](**map_constants(QUESTION))
+    answer = runtime.run(path, "retrieve", **QUESTION)
+    for row, items in enumerate(answer["item_ids"]):
+        found = dict(zip(items, answer["scores"][row], strict=True))
+        ids, scores = (python[name][row].numpy() for name in ("item_ids", "scores"))
+        known = dict(zip(map(bytes.decode, ids), scores, strict=True))
+        assert found.keys() == known.keys()
+        both = [[side[item] for item in found if item] for side in (found, known)]
+        np.testing.assert_allclose(*both, rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_what_rounding_costs(fitted, data, precision):
+    """The ndcg of what is stored, which is that of a model whose weights are rounded."""
+    recommender, targets = fitted("two_tower"), leave_one_out(data).validation
+    (told,) = cost_of_rounding(recommender, targets, precision).items()
+    before = recommender.evaluate(targets)["ndcg@10"]
+    name, said = told
+    assert name == f"validation ndcg@10 in {precision}"
+    stored, apart = map(float, said.removesuffix(" beside float32").split(", "))
+    assert stored - apart == pytest.approx(before, abs=1.1e-4)
+    assert recommender.evaluate(targets)["ndcg@10"] == before
+
+
+def test_rounding_can_be_told_from_none(data, fitted, monkeypatch):
+    """With vectors of one number in three bits or so it costs something."""
+    coarse = Quantized.of
+    monkeypatch.setattr(
+        Quantized, "of", lambda matrix: coarse(np.where(np.abs(matrix) < np.abs(matrix).max(), 0, matrix))
+    )
+    said = cost_of_rounding(fitted("two_tower"), leave_one_out(data).validation, "int8")
+    assert not next(iter(said.values())).endswith("+0.0000 beside float32")
+
+
+def test_rows_of_an_item_to_item_matrix_in_a_byte():
+    matrix = np.random.default_rng(0).normal(size=(80, 80)).astype(np.float32)
+    product = DenseItemToItem(79)
+    product.matrix.assign(matrix)
+    weights = StoredWeights([item_to_item_model(product, np.arange(80.0), 3)], "int8")
+    chosen = np.zeros((2, 80), np.float32)
+    chosen[0, [3, 7]] = 1
+    with weights.in_use():
+        sparse = product(chosen)
+        with switched([product], compiled=True):
+            dense = product(chosen)
+    scales = np.abs(matrix).max(axis=1, keepdims=True) / 127
+    rounded = np.rint(matrix / scales) * scales
+    for found in (sparse, dense):
+        np.testing.assert_allclose(found, np.stack([rounded[3] + rounded[7], np.zeros(80)]), rtol=1e-5, atol=1e-5)
 
 
 # ---- what is stored
@@ -239,7 +321,8 @@ def test_a_failure_leaves_nothing(exported, tmp_path, monkeypatch):
 @pytest.mark.parametrize("precision", ["float16", "", "BFLOAT16"])
 def test_another_precision(data, tmp_path, precision):
     recommender = Popularity().fit(data)
-    with pytest.raises(InputError, match=f"^export: precision is '{precision}', and must be float32 or bfloat16$"):
+    sentence = f"^export: precision is '{precision}', and must be float32, bfloat16, int8$"
+    with pytest.raises(InputError, match=sentence):
         export(recommender, tmp_path / "new", precision=precision)
     assert list(tmp_path.iterdir()) == []
 

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card
 from tfllmrec.export.checksums import write_checksums
 from tfllmrec.export.core import check_compiles
 from tfllmrec.export.ops import check_ops
 from tfllmrec.export.precision import check_precision
+from tfllmrec.export.rounding import cost_of_rounding
 from tfllmrec.export.saved_model import tag
 from tfllmrec.export.servable import Servable
 from tfllmrec.export.switches import switched
@@ -33,6 +35,7 @@ def export(
     name: str | None = None,
     target: str = "cpu",
     precision: str | None = None,
+    validation: Targets | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a recommender as `<folder>/<version>/`: a SavedModel, its model card, warm-up requests, checksums.
@@ -49,8 +52,9 @@ def export(
             `--xla_gpu_compilation_enabled`. For a "tpu" they are found by their aliases in the model card, and put on
             the TPU by Google's inference converter.
         precision: "bfloat16" stores large matrices in half the room and has BERT compute in it; all else is computed in
-            "float32", and so are all answers. None takes bfloat16 for a TPU, else float32. The recommender stays as it
-            is.
+            "float32", and so are all answers. "int8" is the same, and stores item vectors in a quarter. None takes
+            bfloat16 for a TPU, else float32. The recommender stays as it is.
+        validation: targets for which the model card tells what the precision costs.
         facts: for the model card, such as what the recommender was trained on, and its figures.
 
     Returns:
@@ -85,6 +89,7 @@ def export(
             tag(hidden, made_for.tags)
         check_ops(hidden)
         name = name or folder.name
+        costs = cost_of_rounding(recommender, validation, precision) if validation else {}
         card = model_card(
             hidden,
             recommender,
@@ -93,7 +98,7 @@ def export(
             top_k=servable.top_k,
             target=made_for,
             precision=precision,
-            facts=facts or {},
+            facts={**(facts or {}), **costs},
         )
         extra = hidden / "assets.extra"
         extra.mkdir()

@@ -1,6 +1,6 @@
-"""The precision of an export: bfloat16 halves what large matrices take, and is what BERT computes in then."""
+"""The precision of an export: large matrices in half the room, item vectors in a quarter, and BERT in bfloat16."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -8,31 +8,33 @@ import keras
 import tensorflow as tf
 
 from tfllmrec.errors import InputError
-from tfllmrec.models.scoring import DenseItemToItem, ItemIndex
+from tfllmrec.models.tables import Quantized, TableLayer
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "int8")
 
 _LARGE = 4096  # elements; smaller matrices are not worth their rounding
-_LOOK_ROWS_UP = (ItemIndex, DenseItemToItem, keras.layers.Embedding)  # and cast these, which are fewer than the table's
+_LOOK_ROWS_UP = (TableLayer, keras.layers.Embedding)  # and cast these, which are fewer than the table's
 
 
 def check_precision(precision: str) -> None:
     """Raise an InputError for a precision that there is not."""
     if precision not in PRECISIONS:
-        raise InputError(f"export: precision is {precision!r}, and must be {' or '.join(PRECISIONS)}")
+        raise InputError(f"export: precision is {precision!r}, and must be {', '.join(PRECISIONS)}")
 
 
 def precision_of(saved_model: Path) -> str:
     """The precision of what was exported, by what its weights are stored in."""
     dtypes = tf.train.load_checkpoint(str(saved_model / "variables" / "variables")).get_variable_to_dtype_map()
-    return "bfloat16" if tf.bfloat16 in dtypes.values() else "float32"
+    found = set(dtypes.values())
+    return next((name for name in ("int8", "bfloat16") if tf.as_dtype(name) in found), "float32")
 
 
 class StoredWeights:
     """The weights of models as an export stores them, each once.
 
     In bfloat16 are large float32 matrices: tables, kernels. Biases, counts and norms are small and stay as they are; so
-    do the weights of recurrent layers, which would be cast at every step.
+    do the weights of recurrent layers, which would be cast at every step. In int8 are large tables of item vectors,
+    with a scale for every row, and all else is as in bfloat16.
 
     Args:
         models: that are served.
@@ -44,19 +46,27 @@ class StoredWeights:
     """
 
     def __init__(self, models: Sequence[keras.Model], precision: str, backbone: keras.Model | None = None) -> None:
-        self._rounded, self._backbone = precision == "bfloat16", backbone
+        self._rounded, self._backbone = precision != "float32", backbone
         self.layers = [layer for model in models for layer in model._flatten_layers()]
         kept = self._weights_of(keras.layers.RNN)
+        self._quantized = {
+            layer: Quantized.of(layer.table.numpy())
+            for layer in dict.fromkeys(self.layers)
+            if precision == "int8" and isinstance(layer, TableLayer) and _is_large(layer.table.value)
+        }
+        tables = {id(layer.table) for layer in self._quantized}
         self._stored = {
             id(weight): _in_bfloat16(weight) if self._rounded and id(weight) not in kept else weight.value
             for model in models
             for weight in model.variables
+            if id(weight) not in tables
         }
 
     @property
     def variables(self) -> list[tf.Variable]:
         """What is stored."""
-        return [*self._stored.values()]
+        in_bytes = [part for table in self._quantized.values() for part in (table.values, table.scales)]
+        return [*self._stored.values(), *in_bytes]
 
     def of(self, weight: keras.Variable) -> tf.Variable:
         """What is stored of a weight."""
@@ -66,11 +76,17 @@ class StoredWeights:
     def in_use(self) -> Iterator[None]:
         """Inside the block the models are traced as they are served, after it they are as before."""
         with ExitStack() as changes:
+            changes.callback(self._read, dict.fromkeys(self._quantized))
+            self._read(self._quantized)
             if self._rounded:
                 changes.enter_context(_Reading(self._stored, self._weights_of(*_LOOK_ROWS_UP)))
                 if self._backbone:
                     changes.enter_context(_computing_in_bfloat16(self._backbone))
             yield
+
+    def _read(self, tables: Mapping[TableLayer, Quantized | None]) -> None:
+        for layer, quantized in tables.items():
+            layer.quantized = quantized
 
     def _weights_of(self, *kinds: type[keras.layers.Layer]) -> set[int]:
         return {id(weight) for layer in self.layers if isinstance(layer, kinds) for weight in layer.variables}
@@ -111,6 +127,10 @@ def _computing_in_bfloat16(backbone: keras.Model) -> Iterator[None]:
 def _in_bfloat16(weight: keras.Variable) -> tf.Variable:
     """A large float32 matrix as a variable of bfloat16; the variable itself of what is none."""
     value = weight.value
-    if value.dtype != tf.float32 or len(value.shape) < 2 or value.shape.num_elements() < _LARGE:
+    if not _is_large(value):
         return value
     return tf.Variable(tf.cast(value, tf.bfloat16), trainable=False, name=weight.name)
+
+
+def _is_large(value: tf.Variable) -> bool:
+    return value.dtype == tf.float32 and len(value.shape) > 1 and value.shape.num_elements() >= _LARGE

@@ -1,6 +1,7 @@
 """A recommender as TensorFlow functions: string ids in, string ids out, and an int32 core between them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -43,7 +44,7 @@ class Servable(tf.Module):
 
     _queries: Callable[..., tf.Tensor] | None = None
     _features: Lookup | None = None
-    _vectors: tf.Variable | None = None
+    _index: Callable[..., tf.Tensor] | None = None
     _biases: tf.Variable | None = None
     _ranking: Ranking | Joint | None = None
     _lists: Callable[..., dict[str, tf.Tensor]] | None = None
@@ -86,9 +87,10 @@ class Servable(tf.Module):
         self.stored = StoredWeights(models, precision, reader.bert.backbone if reader else None)
         self.weights_ = self.stored.variables
         if index := getattr(recommender, "index", None):
-            self._vectors = self.stored.of(index.vectors)
+            self._index, self._all_vectors = (lambda items: index(items)), partial(index.read_all, tf.float32)
             self._biases = self.stored.of(index.biases) if index.biased else None
-            norms = tf.norm(tf.cast(self._vectors, tf.float32), axis=1)
+            with self.stored.in_use():
+                norms = tf.norm(self._all_vectors(), axis=1)
             self._inverse_norms = tf.Variable(tf.math.reciprocal_no_nan(norms), trainable=False)
         self._core = Core(self._best, target)
         self.cores = {"best": self._core} | (self._ranking.cores if self._ranking else {})
@@ -116,7 +118,7 @@ class Servable(tf.Module):
             )
         if self._queries is not None:
             found["embed_query"] = signature(self.embed_query, user_id=IDS, history=ID_ROWS)
-        if self._vectors is not None:
+        if self._index is not None:
             found["embed_items"] = signature(self.embed_items, item_ids=IDS)
             found["similar_items"] = signature(self.similar_items, item_id=IDS, exclude_item_ids=ID_ROWS)
         if self._ranking is not None:
@@ -180,7 +182,8 @@ class Servable(tf.Module):
         Where items have a bias there are biases float32 [B] as well: a score is query . item + bias.
         """
         items = self._names.items(item_ids)
-        answer = {"embeddings": self._vectors_of(items)}
+        assert self._index is not None, "this family has no item vectors"
+        answer = {"embeddings": self._index(items)}
         return answer if self._biases is None else answer | {"biases": rows(self._biases, items)}
 
     def similar_items(self, item_id: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
@@ -190,13 +193,11 @@ class Servable(tf.Module):
         rather than popular ones that would pass for similar.
         """
         item = self._names.items(item_id)
-        asked = self._vectors_of(item) * rows(self._inverse_norms, item)[:, None]
-        cosines = tf.matmul(asked, tf.cast(self._vectors, tf.float32), transpose_b=True) * self._inverse_norms
+        assert self._index is not None, "this family has no item vectors"
+        asked = self._index(item) * rows(self._inverse_norms, item)[:, None]
+        cosines = tf.matmul(asked, self._all_vectors(), transpose_b=True) * self._inverse_norms
         excluded = tf.concat([self._names.items(exclude_item_ids), item[:, None]], axis=1)
         return self._names.named(*top_items(tf.where(item[:, None] > 0, cosines, LOWEST), excluded, self.top_k))
-
-    def _vectors_of(self, items: tf.Tensor) -> tf.Tensor:
-        return tf.cast(rows(self._vectors, items), tf.float32)
 
     def _best(
         self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, features: tf.Tensor | None = None

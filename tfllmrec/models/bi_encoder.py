@@ -165,7 +165,7 @@ class _RowByRow(keras.layers.Layer):
         self._index, self._head = index, head
 
     def call(self, query: tf.Tensor, items: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-        everything = tf.cast(self._index.vectors, query.dtype)[None]
+        everything = self._index.read_all(query.dtype)[None]
 
         def score(row: dict[str, tf.Tensor]) -> tf.Tensor:
             asked = {name: part[None] for name, part in row.items()}

@@ -8,6 +8,7 @@ import scipy.sparse
 import tensorflow as tf
 
 from tfllmrec.models.history import HistoryWeights, NewestFirst
+from tfllmrec.models.tables import TableLayer
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -62,7 +63,7 @@ class UnlessEmpty(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
-class ItemIndex(keras.layers.Layer):
+class ItemIndex(TableLayer):
     """All item vectors as one fixed matrix, computed once from what was trained.
 
     Called with item indices, int32 of any shape, it looks vectors up: float32 [..., D]. `scores` gives the dot
@@ -82,13 +83,12 @@ class ItemIndex(keras.layers.Layer):
         super().__init__(**kwargs)
         self.item_count, self.dim, self.biased = item_count, dim, biased
         fixed = {"initializer": "zeros", "trainable": False}
-        self.vectors = self.add_weight(shape=(item_count + 1, dim), name="vectors", **fixed)
+        self.table = self.vectors = self.add_weight(shape=(item_count + 1, dim), name="vectors", **fixed)
         self.biases: Any = self.add_weight(shape=(item_count + 1,), name="biases", **fixed) if biased else None
 
     def call(self, items: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        # An export may store them in bfloat16, and the rows are fewer to cast than the table.
-        return tf.cast(tf.gather(self.vectors, items), self.compute_dtype)
+        return self.read(items, self.compute_dtype)
 
     def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
         """[..., D]."""
@@ -111,7 +111,7 @@ class _IndexScores(keras.layers.Layer):
         self._index = index
 
     def call(self, query: tf.Tensor) -> tf.Tensor:
-        scores = tf.matmul(query, tf.cast(self._index.vectors, query.dtype), transpose_b=True)
+        scores = tf.matmul(query, self._index.read_all(query.dtype), transpose_b=True)
         return scores if self._index.biases is None else scores + self._index.biases
 
     def compute_output_spec(self, query: keras.KerasTensor) -> keras.KerasTensor:
@@ -119,7 +119,7 @@ class _IndexScores(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
-class DenseItemToItem(keras.layers.Layer):
+class DenseItemToItem(TableLayer):
     """The product with a fixed dense item-to-item matrix: float32 [B, items + 1] -> [B, items + 1].
 
     Rows of weights are almost all zeros, so only the matrix rows of a history's items are read.
@@ -137,16 +137,18 @@ class DenseItemToItem(keras.layers.Layer):
         super().__init__(**kwargs)
         self.item_count = item_count
         size = item_count + 1
-        self.matrix = self.add_weight(shape=(size, size), initializer="zeros", trainable=False, name="matrix")
+        self.table = self.matrix = self.add_weight(
+            shape=(size, size), initializer="zeros", trainable=False, name="matrix"
+        )
 
     def call(self, weights: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        matrix = tf.convert_to_tensor(self.matrix)
         if self.static_shapes:
-            return tf.matmul(weights, tf.cast(matrix, weights.dtype))
-        if matrix.dtype != weights.dtype:  # as an export may store it; few rows are to be cast
+            return tf.matmul(weights, self.read_all(weights.dtype))
+        matrix = tf.convert_to_tensor(self.matrix)
+        if self.quantized or matrix.dtype != weights.dtype:  # as an export may store it; few rows are to be cast
             asked = tf.where(tf.reduce_any(weights != 0.0, axis=0))[:, 0]
-            matrix, weights = tf.cast(tf.gather(matrix, asked), weights.dtype), tf.gather(weights, asked, axis=1)
+            matrix, weights = self.read(asked, weights.dtype), tf.gather(weights, asked, axis=1)
         return tf.sparse.sparse_dense_matmul(tf.sparse.from_dense(weights), matrix)
 
     def compute_output_spec(self, weights: keras.KerasTensor) -> keras.KerasTensor:

@@ -1,7 +1,8 @@
 """What a fitted recommender answers: scores, rankings of targets, recommendations."""
 
+import copy
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -38,6 +39,13 @@ class Answering:
         self.scorer = scorer
         inputs = {name: tf.TensorSpec(given.shape, given.dtype, name) for name, given in scorer.input.items()}
         self._score = tf.function(scorer, input_signature=[inputs])
+
+    def traced_anew(self) -> Self:
+        """One that scores as this scoring model does now, whatever the weights are read as later."""
+        other = copy.copy(self)
+        other._answer_with(self.scorer)
+        other._score.get_concrete_function()
+        return other
 
     def require_fitted(self) -> None:
         """Raise an InputError unless the recommender was fitted or loaded."""

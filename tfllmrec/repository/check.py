@@ -14,7 +14,7 @@ from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replayed
 from tfllmrec_client.tensors import read
 
-_TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2}
+_TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2, "int8": 2e-2}
 """Relative and absolute: another processor rounds otherwise."""
 
 Arrays = Mapping[str, np.ndarray]
