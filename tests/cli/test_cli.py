@@ -54,7 +54,9 @@ def test_the_precision_of_an_export(run, trained, tmp_path):
     status, printed, _ = run("export", trained, "--out", tmp_path / "model", "--precision", "bfloat16")
     assert status == 0
     card = Path(printed.strip()) / "assets.extra" / "model_card.md"
-    assert "| precision | bfloat16 |" in card.read_text(encoding="utf-8")
+    told = card.read_text(encoding="utf-8")
+    assert "| precision | bfloat16 |" in told
+    assert re.search(r"\| validation ndcg@10 in bfloat16 \| 0\.\d{4}, [+-]0\.\d{4} beside float32 \|", told)
     status, printed, told = run("export", trained, "--out", tmp_path / "other", "--precision", "int4")
     assert (status, printed) == (2, "")
     assert told == "tfllmrec: export: precision is 'int4', and must be float32, bfloat16, int8\n"

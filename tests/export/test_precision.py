@@ -1,4 +1,4 @@
-"""Exports in bfloat16 and in bytes: smaller, near the answers of float32 in the C++ runtime, the recommender as it was."""
+"""Exports in bfloat16 and in bytes: smaller, near float32's answers in the C++ runtime, the recommender as it was."""
 
 import functools
 import shutil
@@ -245,11 +245,9 @@ def test_what_rounding_costs(fitted, data, precision):
 
 
 def test_rounding_can_be_told_from_none(data, fitted, monkeypatch):
-    """With vectors of one number in three bits or so it costs something."""
-    coarse = Quantized.of
-    monkeypatch.setattr(
-        Quantized, "of", lambda matrix: coarse(np.where(np.abs(matrix) < np.abs(matrix).max(), 0, matrix))
-    )
+    """Where next to nothing is left of the vectors it costs something."""
+    of = Quantized.of
+    monkeypatch.setattr(Quantized, "of", lambda matrix: of(np.where(np.abs(matrix) < np.abs(matrix).max(), 0, matrix)))
     said = cost_of_rounding(fitted("two_tower"), leave_one_out(data).validation, "int8")
     assert not next(iter(said.values())).endswith("+0.0000 beside float32")
 

@@ -28,9 +28,11 @@ def export(
     """Write a run as the next version of a model, for TF Serving, and publish it in the folder that the model is in."""
     from tfllmrec.cli.versions import published
     from tfllmrec.export import export as write
+    from tfllmrec.export.target import target_named
     from tfllmrec.training.runs import Run
 
     loaded = Run.load(run)
+    rounded = (precision or target_named(target).precision) != "float32"
     published(
         write(
             loaded.recommender,
@@ -39,7 +41,7 @@ def export(
             top_k=top_k,
             target=target,
             precision=precision,
-            validation=None if loaded.refitted else loaded.source.split()[1].validation,
+            validation=loaded.source.split()[1].validation if rounded and not loaded.refitted else None,
             facts=loaded.facts(),
         )
     )
