@@ -18,8 +18,8 @@ _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 def read_object(body: bytes) -> dict[str, Any]:
     """The object in a body.
 
-    It is looked at before it is parsed, for a parser in the deepest recursion that is allowed leaves nothing to whatever
-    Python has to tidy up in that moment.
+    It is looked at before it is parsed, for a parser in the deepest recursion that is allowed leaves nothing to
+    whatever Python has to tidy up in that moment.
 
     Raises:
         RequestError: INVALID_ARGUMENT, the body is no JSON, no object or too deep.
