@@ -11,6 +11,9 @@ from tfllmrec.serving.launch import GRPC_LINE, REST_LINE
 from tfllmrec.serving.server import ModelServer, told_to_end
 from tfllmrec.serving.session import without_xla
 
+_LOOK_SECONDS = 0.5
+"""Python handles signals between its own steps: one that comes just before a wait without end is never handled."""
+
 
 def serve(configs: list[Any], **options: Any) -> None:
     """Serve models until the process is told to end; say on stdout which versions are there, and where.
@@ -30,7 +33,8 @@ def serve(configs: list[Any], **options: Any) -> None:
     gc.freeze()  # what is loaded stays: the collector need not walk through all of TensorFlow again and again
     print(GRPC_LINE.format(server.grpc_address))
     print(REST_LINE.format(server.rest_url), flush=True)
-    ended.wait()
+    while not ended.wait(_LOOK_SECONDS):
+        pass
     server.stop()
 
 
