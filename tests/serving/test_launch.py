@@ -14,6 +14,8 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 
 from tfllmrec.errors import InputError
 from tfllmrec.serving import Client, ServerProcess
+from tfllmrec.serving.configuration import one_model
+from tfllmrec.serving.server import ModelServer
 
 FULL = grpc.StatusCode.UNAVAILABLE
 TOLD_ELSEWHERE = """
@@ -140,8 +142,8 @@ def test_it_says_nothing_else(told):
     assert told[1] == ""
 
 
-def test_it_can_be_stopped_as_soon_as_it_is_there(refusals):
-    ended = refusals["at once"]
+def test_it_can_be_stopped_as_soon_as_it_is_there(models):
+    ended = at_once(models)
     assert "REST on" in ended.stdout
     assert (ended.returncode, ended.stderr) == (0, "")
 
@@ -174,64 +176,45 @@ def at_once(models):
 
 
 @pytest.fixture(scope="module")
-def refusals(models, tmp_path_factory):
-    """What it says to arguments that cannot be served, by name; two start at a time."""
-    empty = tmp_path_factory.mktemp("empty")
-    films = models.folder / "films"
+def corrupt(models):
+    """What a process says that has nothing to serve."""
+    with pytest.raises(InputError) as refusal:
+        ServerProcess(models.folder / "broken")
+    return str(refusal.value)
+
+
+def test_a_model_that_does_not_load(corrupt, models):
+    assert str(models.folder / "broken" / "1") in corrupt
+    assert "SavedModel" in corrupt
+
+
+def test_a_refusal_is_one_sentence(corrupt):
+    assert len(corrupt.splitlines()) == 1
+    assert "Traceback" not in corrupt
+
+
+@pytest.mark.parametrize("option", ["port", "rest_api_port"])
+def test_a_port_in_use(models, option):
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
-        arguments = {
-            "port": (films, "--port", port),
-            "rest port": (films, "--rest_api_port", port),
-            "no export": (empty,),
-            "a version": (films / "1",),
-            "corrupt": (models.folder / "broken",),
-            "port beyond": (films, "--port", 99999),
-            "rest port beyond": (films, "--rest_api_port", 99999),
-        }
-        with ThreadPoolExecutor(2) as pool:
-            ended = pool.submit(at_once, models)
-            said = dict(zip(arguments, pool.map(lambda one: refusal(*one), arguments.values()), strict=True))
-    return said | {"held": str(port), "empty": str(empty), "at once": ended.result()}
+        ports = {"port": 0, "rest_api_port": 0} | {option: port}
+        with pytest.raises(InputError, match=f"{port}.*--{option}"):
+            ModelServer(one_model("films", models.folder / "films"), **ports)
 
 
-def refusal(*arguments):
-    """Why it does not start; None if it does."""
-    try:
-        ServerProcess(*arguments).stop()
-    except InputError as error:
-        return str(error)
-    return None
+@pytest.mark.parametrize("option", ["--port", "--rest_api_port"])
+def test_a_port_beyond_all_ports(run, models, option):
+    status, _, said = run("serve", models.folder / "films", option, 99999)
+    assert status == 2
+    assert "65535" in said
 
 
-@pytest.mark.parametrize(("case", "option"), [("port", "--port"), ("rest port", "--rest_api_port")])
-def test_a_port_in_use(refusals, case, option):
-    assert refusals["held"] in refusals[case]
-    assert option in refusals[case]
+def test_a_folder_that_is_no_export(tmp_path):
+    with pytest.raises(InputError, match=f"{tmp_path}.*no export"):
+        ModelServer(one_model("empty", tmp_path), port=0, rest_api_port=0)
 
 
-@pytest.mark.parametrize("case", ["port beyond", "rest port beyond"])
-def test_a_port_beyond_all_ports(refusals, case):
-    assert refusals[case] is not None
-    assert "less than or equal to 65535" in refusals[case]
-
-
-def test_a_folder_that_is_no_export(refusals):
-    assert refusals["empty"] in refusals["no export"]
-    assert "no export" in refusals["no export"]
-
-
-def test_a_version_in_place_of_its_model(refusals, models):
-    assert f"{models.folder / 'films' / '1'} " in refusals["a version"]
-    assert refusals["a version"].endswith(str(models.folder / "films"))
-
-
-def test_a_model_that_does_not_load(refusals, models):
-    assert str(models.folder / "broken" / "1") in refusals["corrupt"]
-    assert "SavedModel" in refusals["corrupt"]
-
-
-def test_every_refusal_is_one_sentence(refusals):
-    for said in (one for one in refusals.values() if isinstance(one, str)):
-        assert len(said.splitlines()) == 1
-        assert "Traceback" not in said
+def test_a_version_in_place_of_its_model(models):
+    films = models.folder / "films"
+    with pytest.raises(InputError, match=f"{films / '1'} .*{films}$"):
+        ModelServer(one_model("films", films / "1"), port=0, rest_api_port=0)

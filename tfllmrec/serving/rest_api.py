@@ -15,6 +15,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.inference import classify, regress
+from tfllmrec.serving.json_bodies import read_object
 from tfllmrec.serving.json_examples import input_from
 from tfllmrec.serving.json_tensors import from_columns, from_rows, to_columns, to_rows
 from tfllmrec.serving.status import HTTP_STATUS
@@ -72,7 +73,7 @@ class RestApi:
         if method == "POST" and (found := _ASK.fullmatch(path)):
             spec, api, body = _spec(found), found["api"].lower(), environ["wsgi.input"].read()
             with self._core.counting(spec, api, "REST"):
-                request = _request(body)
+                request = read_object(body)
                 spec.signature_name = _signature_name(request)
                 return self._apis[api](spec, request)
         if method == "GET" and (found := _ABOUT.fullmatch(path)):
@@ -121,16 +122,6 @@ def _spec(found: re.Match[str]) -> Any:
     if version is not None:
         spec.version.value = version
     return spec
-
-
-def _request(body: bytes) -> dict[str, Any]:
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise invalid(f"the body is no JSON: {error}") from error
-    if not isinstance(request, dict):
-        raise invalid("the body must be a JSON object with 'instances', 'inputs' or 'examples'")
-    return request
 
 
 def _signature_name(request: dict[str, Any]) -> str:
