@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tfllmrec.serving.json_bodies import read_object
-from tfllmrec.serving.status import RequestError
+from tfllmrec_client.status import RequestError
 
 DEEPEST = 100
 

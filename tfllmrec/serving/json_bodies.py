@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfllmrec.serving.status import invalid
+from tfllmrec_client.status import invalid
 
 _DEEPEST = 100
 """NumPy's arrays have at most 64 dimensions."""
