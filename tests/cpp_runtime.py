@@ -97,21 +97,18 @@ class CppRuntime:
         return {name: _unpacked(value) for name, value in zip(definition["outputs"], answer["fetched"], strict=True)}
 
 
-def meta_graph(path):
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    return saved_model_pb2.SavedModel.FromString((Path(path) / "saved_model.pb").read_bytes()).meta_graphs[0]
-
-
 @functools.cache
 def tags_of(path):
     """What the one graph of a SavedModel is for: "serve", say."""
-    return [*meta_graph(path).meta_info_def.tags]
+    from tfllmrec.export.saved_model import meta_graph
+
+    return [*meta_graph(Path(path)).meta_info_def.tags]
 
 
 @functools.cache
 def signatures_of(path):
     """{signature: {"inputs" or "outputs": {key: {"name" of the tensor, "dtype", "shape" with -1}}}}."""
+    from tfllmrec.export.saved_model import meta_graph
 
     def read(infos):
         return {
@@ -123,7 +120,7 @@ def signatures_of(path):
             for key in sorted(infos)
         }
 
-    found = meta_graph(path).signature_def
+    found = meta_graph(Path(path)).signature_def
     return {
         name: {"inputs": read(found[name].inputs), "outputs": read(found[name].outputs)}
         for name in sorted(found)

@@ -1,35 +1,27 @@
-"""Exports in bfloat16 and in bytes: smaller, near float32's answers in the C++ runtime, the recommender as it was."""
+"""Exports in bfloat16: smaller, near float32's answers in the C++ runtime, the recommender as it was."""
 
-import functools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras_nlp
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from made_data import GREEDY, ITEMS
+from made_data import ITEMS
+from rounded import QUESTION, assert_untouched, map_constants, state_of, stored
 
-from tfllmrec.content.pretrained import Bert, pretrained
-from tfllmrec.data import leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export, refresh
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.precision import StoredWeights
-from tfllmrec.export.ranking import ranker_of
-from tfllmrec.export.rounding import cost_of_rounding
 from tfllmrec.export.saved_model import meta_graph, nodes_of
-from tfllmrec.export.switches import switched
 from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
-from tfllmrec.models.tables import Quantized
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.recommenders.popularity import Popularity
 
 LARGE = 4096
-QUESTION = {"user_id": [GREEDY, "用户3", ""], "history": [[""], ["item1"], ["a b|c"]], "exclude_item_ids": [[""]] * 3}
 ASKED: dict[str, dict[str, Any]] = {
     "retrieve": QUESTION,
     "next_items": {name: QUESTION[name] for name in ("history", "exclude_item_ids")},
@@ -54,69 +46,11 @@ class Exported:
     half: Path
 
 
-@pytest.fixture(scope="module")
-def wide(tiny_bert, tmp_path_factory):
-    """Options with which every family has large matrices."""
-    tokenizer, folder = pretrained(tiny_bert).tokenizer, tmp_path_factory.mktemp("bert") / "wide"
-    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 64, "intermediate_dim": 128, "max_sequence_length": 40}
-    Bert(keras_nlp.models.BertBackbone(tokenizer.vocabulary_size(), **sizes), tokenizer).save(folder)
-    lists = {"backbone": str(folder), "candidates": 10, "epochs": 1}
-    towers = {"dim": 384, "hidden": 16, "epochs": 1}
-    ranker = {**lists, "hidden": 16, "further": 1, "towers": towers}
-    return {
-        "two_tower": {**towers, "user_vectors": True},
-        "next_item": {"dim": 384, "units": 8, "epochs": 1},
-        "bert_ranker": ranker,
-        "cross_encoder": {**lists, "list_size": 4, "text_length": 12, "title_length": 6, "history_tokens": 20},
-    }
-
-
-@pytest.fixture(scope="module")
-def fitted(data, wide):
-    """A family by name, fitted once."""
-
-    @functools.cache
-    def fitted(name):
-        return FAMILIES[name](history_length=4, **wide.get(name, {})).fit(data, verbose=0)
-
-    return fitted
-
-
 @pytest.fixture(scope="module", params=["two_tower", "next_item", "bert_ranker", "cross_encoder"])
 def exported(request, fitted, tmp_path_factory):
     recommender = fitted(request.param)
     before, folder = state_of(recommender), tmp_path_factory.mktemp(request.param)
     return Exported(recommender, before, export(recommender, folder), export(recommender, folder, precision="bfloat16"))
-
-
-def state_of(recommender):
-    """All that an export could change: weights, what layers compute in, answers."""
-    ranker = ranker_of(recommender)
-    models = [recommender.scorer, *(ranker.served_models if ranker else [])]
-    layers = [layer for model in models for layer in model._flatten_layers()]
-    weights = [weight.numpy() for model in models for weight in model.weights]
-    table = recommender.recommend(["用户3"], [["item1"]], k=5)
-    texts = ranker.score_texts([["a film"]], [["Title of item2", "film 3"]]) if ranker else []
-    return {
-        "policies": [layer.dtype_policy.name for layer in layers],
-        "answers": [table["item_id"].tolist(), table["score"].to_numpy(), *texts],
-        **{str(place): weight for place, weight in enumerate(weights)},
-    }
-
-
-def assert_untouched(recommender, before):
-    now = state_of(recommender)
-    assert now.keys() == before.keys()
-    for name, value in before.items():
-        for one, other in zip(now[name], value, strict=True):
-            np.testing.assert_array_equal(one, other, err_msg=name)
-
-
-def stored(path):
-    """{name: (dtype, shape)} of the numbers in a SavedModel's checkpoint."""
-    reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
-    dtypes, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
-    return {name: (dtype, tuple(shapes[name])) for name, dtype in dtypes.items() if dtype != tf.string}
 
 
 def operations(path):
@@ -155,10 +89,6 @@ def test_answers_are_near_those_of_python(runtime, exported):
             np.testing.assert_allclose(*scores, rtol=0.02, atol=0.02, err_msg=name)
 
 
-def map_constants(inputs):
-    return {name: tf.constant(value) for name, value in inputs.items()}
-
-
 @pytest.mark.parametrize("exported", ["two_tower", "next_item", "bert_ranker"], indirect=True)
 def test_item_vectors_are_the_rounded_ones(runtime, exported):
     answer = runtime.run(exported.half, "embed_items", item_ids=ITEMS)["embeddings"]
@@ -188,85 +118,6 @@ def test_rows_of_an_item_to_item_matrix():
             scores = model({"user": np.zeros(len(known), np.int32), "history": known})
         expected = np.stack([0.5 * rounded[3] + rounded[7], rounded[7], np.log1p(counts)])[-len(known) :]
         np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
-
-
-# ---- in a byte
-
-
-@pytest.fixture(scope="module", params=["two_tower", "next_item"])
-def in_bytes(request, fitted, tmp_path_factory):
-    recommender = fitted(request.param)
-    before, folder = state_of(recommender), tmp_path_factory.mktemp(request.param) / "in_bytes"
-    return recommender, before, export(recommender, folder, precision="int8")
-
-
-def test_item_vectors_in_a_byte(runtime, in_bytes):
-    """A number is off by half the row's scale at most, every signature runs, and the recommender is as it was."""
-    recommender, before, path = in_bytes
-    assert set(runtime.check(path).values()) == {"ok"}
-    found = runtime.run(path, "embed_items", item_ids=ITEMS)["embeddings"]
-    vectors = recommender.index.vectors.numpy()[recommender.catalogue.items.lookup(ITEMS)]
-    scales = np.abs(vectors).max(axis=1, keepdims=True) / 127
-    assert (np.abs(found - vectors) <= 0.5001 * scales).all()
-    assert (found != vectors).any()
-    kept = stored(path)
-    items, dim = recommender.index.vectors.shape
-    assert (tf.int8, (items, dim)) in kept.values()
-    assert (tf.float32, (items, 1)) in kept.values()
-    assert not {(tf.float32, (items, dim)), (tf.bfloat16, (items, dim))} & {*kept.values()}
-    assert_untouched(recommender, before)
-    assert recommender.index.quantized is None
-
-
-def test_answers_of_vectors_in_a_byte(runtime, in_bytes):
-    recommender, _, path = in_bytes
-    python = Servable(recommender).signatures()["retrieve"](**map_constants(QUESTION))
-    answer = runtime.run(path, "retrieve", **QUESTION)
-    for row, items in enumerate(answer["item_ids"]):
-        found = dict(zip(items, answer["scores"][row], strict=True))
-        ids, scores = (python[name][row].numpy() for name in ("item_ids", "scores"))
-        known = dict(zip(map(bytes.decode, ids), scores, strict=True))
-        assert found.keys() == known.keys()
-        both = [[side[item] for item in found if item] for side in (found, known)]
-        np.testing.assert_allclose(*both, rtol=0.03, atol=0.03)
-
-
-@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_what_rounding_costs(fitted, data, precision):
-    """The ndcg of what is stored, which is that of a model whose weights are rounded."""
-    recommender, targets = fitted("two_tower"), leave_one_out(data).validation
-    (told,) = cost_of_rounding(recommender, targets, precision).items()
-    before = recommender.evaluate(targets)["ndcg@10"]
-    name, said = told
-    assert name == f"validation ndcg@10 in {precision}"
-    stored, apart = map(float, said.removesuffix(" beside float32").split(", "))
-    assert stored - apart == pytest.approx(before, abs=1.1e-4)
-    assert recommender.evaluate(targets)["ndcg@10"] == before
-
-
-def test_rounding_can_be_told_from_none(data, fitted, monkeypatch):
-    """Where next to nothing is left of the vectors it costs something."""
-    of = Quantized.of
-    monkeypatch.setattr(Quantized, "of", lambda matrix: of(np.where(np.abs(matrix) < np.abs(matrix).max(), 0, matrix)))
-    said = cost_of_rounding(fitted("two_tower"), leave_one_out(data).validation, "int8")
-    assert not next(iter(said.values())).endswith("+0.0000 beside float32")
-
-
-def test_rows_of_an_item_to_item_matrix_in_a_byte():
-    matrix = np.random.default_rng(0).normal(size=(80, 80)).astype(np.float32)
-    product = DenseItemToItem(79)
-    product.matrix.assign(matrix)
-    weights = StoredWeights([item_to_item_model(product, np.arange(80.0), 3)], "int8")
-    chosen = np.zeros((2, 80), np.float32)
-    chosen[0, [3, 7]] = 1
-    with weights.in_use():
-        sparse = product(chosen)
-        with switched([product], compiled=True):
-            dense = product(chosen)
-    scales = np.abs(matrix).max(axis=1, keepdims=True) / 127
-    rounded = np.rint(matrix / scales) * scales
-    for found in (sparse, dense):
-        np.testing.assert_allclose(found, np.stack([rounded[3] + rounded[7], np.zeros(80)]), rtol=1e-5, atol=1e-5)
 
 
 # ---- what is stored

@@ -112,11 +112,11 @@ def test_warm_up_has_every_shape_that_a_core_is_compiled_for(for_tpu):
     for log, _ in replayed(ServedModel(for_tpu, TPU.tags)):
         shapes = {name: tuple(dim.size for dim in one.tensor_shape.dim) for name, one in log.request.inputs.items()}
         asked.setdefault(log.request.model_spec.signature_name, []).append(shapes)
-    rows, widths = TPU.batch_sizes, (2, 4, 32, 256, 2048)
+    rows, widths = TPU.batch_sizes, (2, 1, 4, 32, 256, 2048)
     excluded = [(count, width) for count in rows for width in widths]
     assert [one["exclude"] for one in asked["retrieve_ids"]] == excluded
     assert [one["exclude_item_ids"] for one in asked["retrieve"]] == excluded
-    candidates = [(8, 2), *((8, width) for width in (8, 16, 32, 64, 128)), (32, 2), (128, 2)]
+    candidates = [(8, 2), *((8, width) for width in (1, 4, 8, 16, 32, 64, 128)), (32, 2), (128, 2)]
     assert [one["candidates"] for one in asked["rank_ids"]] == candidates
     assert sum(map(len, asked.values())) == len([*tf.data.TFRecordDataset(str(for_tpu / WARMUP_FILE))]) <= 1000
 

@@ -32,7 +32,7 @@ def export(
     from tfllmrec.training.runs import Run
 
     loaded = Run.load(run)
-    rounded = (precision or target_named(target).precision) != "float32"
+    rounded = target_named(target).precision_of(precision) != "float32"
     published(
         write(
             loaded.recommender,

@@ -73,7 +73,7 @@ def export(
     if top_k < 1:
         raise InputError(f"export: top_k is {top_k}, and must be at least 1")
     made_for = target_named(target)
-    precision = made_for.precision if precision is None else precision
+    precision = made_for.precision_of(precision)
     check_precision(precision)
     _check_fitted(recommender)
     version = free_version(folder, version)

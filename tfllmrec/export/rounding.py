@@ -21,13 +21,9 @@ def cost_of_rounding(recommender: Recommender, targets: Targets, precision: str)
     """
     if precision == "float32" or isinstance(recommender, Cascade):
         return {}
-    trained, stored = (_ndcg(recommender, targets, one) for one in ("float32", precision))
-    return {f"validation ndcg@10 in {precision}": f"{stored:.4f}, {stored - trained:+.4f} beside float32"}
-
-
-def _ndcg(recommender: Recommender, targets: Targets, precision: str) -> float:
     ranker = ranker_of(recommender)
     weights = StoredWeights([recommender.scorer], precision, ranker.bert.backbone if ranker else None)
     with weights.in_use():
-        asked = recommender.traced_anew()  # here, for the threads that rank do not see what is in use
-    return asked.evaluate(targets)["ndcg@10"]
+        stored = recommender.traced_anew()  # here, for the threads that rank do not see what is in use
+    found, trained = (one.evaluate(targets)["ndcg@10"] for one in (stored, recommender))
+    return {f"validation ndcg@10 in {precision}": f"{found:.4f}, {found - trained:+.4f} beside float32"}

@@ -33,6 +33,10 @@ class Target:
     tags: tuple[str, ...] = (SERVE,)
     precision: str = "float32"
 
+    def precision_of(self, asked: str | None) -> str:
+        """The precision that was asked for, or the target's own."""
+        return self.precision if asked is None else asked
+
 
 CPU = Target("cpu", (1, 8, 32), compiled=False)
 GPU = Target("gpu", (1, 16, 128), jit_compile=True)

@@ -14,8 +14,8 @@ from tfllmrec.recommenders.catalogue import Catalogue
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 """Where TF Serving looks, in a version's folder."""
-_EXCLUDED = tuple(EXCLUDED_BASE**power // 2 for power in range(1, 5))
-_CANDIDATES = (8, 16, 32, 64, 128)
+_EXCLUDED = (1, *(EXCLUDED_BASE**power // 2 for power in range(1, 5)))
+_CANDIDATES = (1, 4, 8, 16, 32, 64, 128)
 """Widths that compiled cores are prepared for: up to 4,096 exclusions, history among them, and 128 candidates."""
 
 

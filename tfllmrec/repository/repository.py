@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.checksums import CHECKSUM_FILE, check_checksums
-from tfllmrec.export.target import target_of
+from tfllmrec.export.target import Target, target_of
 from tfllmrec.export.versions import version_folders
 from tfllmrec.files import appearing
 from tfllmrec.repository.check import check_version
@@ -66,14 +66,14 @@ class Repository:
         placed = self.folder / model / str(number)
         check_version(version)
         with self._changing(new=True):
-            self._check_target(version)
+            target = self._target_like_others(version)
             if not placed.exists():
                 with appearing(placed, within=self._staging) as hidden:
                     shutil.copytree(version, hidden, dirs_exist_ok=True)
                     check_checksums(hidden)
             elif _sums(placed) != _sums(version):
                 raise InputError(f"publish: {placed} is another version {number}; export yours under a new number")
-            write_defaults(self.folder, target_of(placed))
+            write_defaults(self.folder, target)
             labels = self.labels(model)
             if number not in labels.values():
                 write_labels(self.folder, model, labels | {CANARY if STABLE in labels else STABLE: number})
@@ -132,8 +132,8 @@ class Repository:
                 shutil.rmtree(gone)
         return removed
 
-    def _check_target(self, version: Path) -> None:
-        """All that one server serves is made for one target: it has one batching, and compiles or does not."""
+    def _target_like_others(self, version: Path) -> Target:
+        """What a version was made for, as all that one server serves: it has one batching, and compiles or does not."""
         target = target_of(version)
         for other in filter(Path.exists, served_versions(self.folder)):
             if target_of(other) != target:
@@ -141,6 +141,7 @@ class Repository:
                     f"publish: {version} is made for a {target.name}, and {other} for a {target_of(other).name}: "
                     "give each target a repository of its own"
                 )
+        return target
 
     def _with(self, label: str, model: str, otherwise: str) -> dict[str, int]:
         """The labels of a model, which has this one."""
