@@ -186,23 +186,24 @@ DECLARATIONS = {
 
 
 TEXT_LIBRARIES = ("_normalize_ops.so", "_regex_split_ops.so", "_fast_wordpiece_tokenizer.so")
+SCANN_LIBRARY = "scann_ops/cc/_scann_ops.so"
 
 
 @functools.cache
 def library():
-    """libtensorflow_cc with XLA off, and with TensorFlow Text's operations, which TF Serving links."""
-    folder, text = (
+    """libtensorflow_cc with XLA off, and with the operations of TensorFlow Text, which TF Serving links, and ScaNN."""
+    folder, text, scann = (
         importlib.util.find_spec(name).submodule_search_locations[0]  # found, not imported
-        for name in ("tensorflow", "tensorflow_text")
+        for name in ("tensorflow", "tensorflow_text", "scann")
     )
     lib = ctypes.CDLL(os.path.join(folder, "libtensorflow_cc.so.2"))
     lib._ZN10tensorflow21DisableXlaCompilationEv()
     for name, (result, *arguments) in DECLARATIONS.items():
         function = getattr(lib, name)
         function.restype, function.argtypes = result, arguments
-    for name in TEXT_LIBRARIES:
+    for path in (*(os.path.join(text, "python", "ops", name) for name in TEXT_LIBRARIES), f"{scann}/{SCANN_LIBRARY}"):
         status = lib.TF_NewStatus()
-        lib.TF_LoadLibrary(os.path.join(text, "python", "ops", name).encode(), status)
+        lib.TF_LoadLibrary(path.encode(), status)
         assert not lib.TF_GetCode(status), lib.TF_Message(status)
         lib.TF_DeleteStatus(status)
     return lib

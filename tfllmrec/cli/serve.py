@@ -24,6 +24,9 @@ def export(
             show_default=False,
         ),
     ] = None,
+    index: Annotated[
+        str, typer.Option(help="exact, or scann for millions of items, with a TF Serving that was built with ScaNN.")
+    ] = "exact",
 ) -> None:
     """Write a run as the next version of a model, for TF Serving, and publish it in the folder that the model is in."""
     from tfllmrec.cli.versions import published
@@ -41,6 +44,7 @@ def export(
             top_k=top_k,
             target=target,
             precision=precision,
+            index=index,
             validation=loaded.source.split()[1].validation if rounded and not loaded.refitted else None,
             facts=loaded.facts(),
         )

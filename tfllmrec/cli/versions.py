@@ -57,6 +57,7 @@ def prune(
 
 def published(version: Path, repository: Path | None = None) -> None:
     """Publish a version, for good without XLA as TF Serving has it, and print where it is; labels on stderr."""
+    from tfllmrec.export.ops import of_scann, ops_of
     from tfllmrec.quiet import silent_stderr
     from tfllmrec.repository import Repository
     from tfllmrec.serving.session import without_xla
@@ -67,6 +68,8 @@ def published(version: Path, repository: Path | None = None) -> None:
         found = place.publish(version)
     print(found)
     typer.echo(_told(place.labels(found.parent.name)), err=True)
+    if of_scann(ops_of(found)):
+        typer.echo("A stock TF Serving does not load it: one has to be built with ScaNN's operations.", err=True)
 
 
 def _told(labels: dict[str, int]) -> str:

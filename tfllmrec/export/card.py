@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfllmrec.export.ops import ops_of
+from tfllmrec.export.ops import of_scann, ops_of
 from tfllmrec.export.ranking import MOST_CANDIDATES
 from tfllmrec.export.saved_model import meta_graph
 from tfllmrec.export.target import Target
@@ -119,7 +119,7 @@ def model_card(
                 "## Example",
                 _example(recommender, name),
                 "## Operations",
-                "All of them are in a stock TF Serving: " + ", ".join(sorted(ops_of(saved_model))) + ".",
+                *_operations(saved_model),
             ]
         )
         + "\n"
@@ -130,6 +130,16 @@ def _of_cores(saved_model: Path, target: Target) -> dict[str, str]:
     """Where a compiler finds the cores: the aliases of their functions."""
     aliases = sorted(set(meta_graph(saved_model).meta_info_def.function_aliases.values()))
     return {"cores": ", ".join(f"`{alias}`" for alias in aliases)} if target.compiled else {}
+
+
+def _operations(saved_model: Path) -> list[str]:
+    ops = ops_of(saved_model)
+    scann = sorted(of_scann(ops))
+    stock = "All of them are in a stock TF Serving: " + ", ".join(sorted(ops.difference(scann))) + "."
+    if not scann:
+        return [stock]
+    built = "TF Serving has to be built with ScaNN's operations, as its guide to custom operations says: "
+    return [stock.replace("All of them", "These"), built + ", ".join(scann) + "."]
 
 
 def _signature(name: str, signature: Any) -> str:

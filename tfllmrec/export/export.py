@@ -13,10 +13,11 @@ from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card
 from tfllmrec.export.checksums import write_checksums
 from tfllmrec.export.core import check_compiles
-from tfllmrec.export.ops import check_ops
+from tfllmrec.export.ops import SCANN, check_ops
 from tfllmrec.export.precision import check_precision
 from tfllmrec.export.rounding import cost_of_rounding
 from tfllmrec.export.saved_model import tag
+from tfllmrec.export.scann_index import check_index
 from tfllmrec.export.servable import Servable
 from tfllmrec.export.switches import switched
 from tfllmrec.export.target import SERVE, target_named
@@ -35,6 +36,7 @@ def export(
     name: str | None = None,
     target: str = "cpu",
     precision: str | None = None,
+    index: str = "exact",
     validation: Targets | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
@@ -54,6 +56,10 @@ def export(
         precision: "bfloat16" stores large matrices in half the room and has BERT compute in it; all else is computed in
             "float32", and so are all answers. "int8" is the same, and stores item vectors in a quarter. None takes
             bfloat16 for a TPU, else float32. The recommender stays as it is.
+        index: "exact" scores all items. "scann" has ScaNN look where good ones are likely, which is faster for millions
+            of items; how many of the exact answers it finds is measured, and in the model card. It is for families
+            whose scores are products of vectors (`two_tower`, `next_item`, `word2vec`), and for a TF Serving that
+            was built with ScaNN's operations, which a stock one does not have.
         validation: targets for which the model card tells what the precision costs.
         facts: for the model card, such as what the recommender was trained on, and its figures.
 
@@ -62,8 +68,8 @@ def export(
 
     Raises:
         InputError: the recommender is not fitted, or its weights are not finite; the version exists or is
-            below 1; top_k is below 1; there is no such precision or target, or none that XLA can compile the family
-            for; the folder cannot be written to. No error leaves anything behind.
+            below 1; top_k is below 1; there is no such precision, target or index, or none for the family; the folder
+            cannot be written to. No error leaves anything behind.
 
     Example:
         >>> export(recommender, "models/films")
@@ -76,10 +82,11 @@ def export(
     precision = made_for.precision_of(precision)
     check_precision(precision)
     _check_fitted(recommender)
+    check_index(index, made_for, recommender)
     version = free_version(folder, version)
     placed = folder / str(version)
     with appearing(placed) as hidden:
-        servable = Servable(recommender, top_k, target=made_for, precision=precision)
+        servable = Servable(recommender, top_k, target=made_for, precision=precision, index=index)
         with switched(servable.stored.layers, compiled=made_for.compiled), servable.stored.in_use():
             functions = {name: call.get_concrete_function() for name, call in servable.signatures().items()}
             if made_for.compiled:
@@ -89,6 +96,7 @@ def export(
             tag(hidden, made_for.tags)
         check_ops(hidden)
         name = name or folder.name
+        found = {"index": str(servable.approximate)} if servable.approximate else {}
         costs = cost_of_rounding(recommender, validation, precision) if validation else {}
         card = model_card(
             hidden,
@@ -98,7 +106,7 @@ def export(
             top_k=servable.top_k,
             target=made_for,
             precision=precision,
-            facts={**(facts or {}), **costs},
+            facts={**(facts or {}), **found, **costs},
         )
         extra = hidden / "assets.extra"
         extra.mkdir()
@@ -118,6 +126,7 @@ def _write(servable: Servable, folder: Path, functions: dict[str, Any]) -> None:
         options = tf.saved_model.SaveOptions(
             function_aliases=aliases,
             experimental_custom_gradients=False,  # it is asked, not trained
+            namespace_whitelist=[SCANN],
         )
         tf.saved_model.save(servable, str(folder), signatures=functions, options=options)
     finally:

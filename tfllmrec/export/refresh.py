@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.export import export
+from tfllmrec.export.ops import of_scann, ops_of
 from tfllmrec.export.precision import precision_of
 from tfllmrec.export.target import target_of
 from tfllmrec.export.versions import version_folders
@@ -25,7 +26,7 @@ def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *
     Args:
         recommender: what was exported.
         folder: a model base path with a version of it; the new one answers with as many items, is for the
-            same target, and has the same precision.
+            same target, and has the same precision and index.
         items: item_id, title and what the family knows items by. It may hold items that are known already, and must
             hold those of refreshes before, of which the recommender does not know.
         name: what the model is called in TF Serving; by default the folder's name.
@@ -60,6 +61,7 @@ def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *
         name=name,
         target=target_of(newest).name,
         precision=precision_of(newest),
+        index="scann" if of_scann(ops_of(newest)) else "exact",
     )
 
 

@@ -4,19 +4,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tfllmrec.export.core import Core
-from tfllmrec.export.host import Lookup, known, rows
+from tfllmrec.export.host import Lookup, known
 from tfllmrec.export.joint import Joint
 from tfllmrec.export.names import Names, nobody
+from tfllmrec.export.plain import plain
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import Ranking, ranker_of
+from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
 from tfllmrec.export.target import CPU, Target
+from tfllmrec.export.vectors import Vectors
 from tfllmrec.models.history import newest
-from tfllmrec.models.top_items import LOWEST, top_items
+from tfllmrec.models.top_items import top_items
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.cascade import Cascade
 from tfllmrec.recommenders.multi_task import MultiTask
@@ -33,6 +35,7 @@ class Servable(tf.Module):
         top_k: items in an answer, K; at most the number of items.
         target: where it is to run.
         precision: see `export`; its functions are to be traced with `stored.in_use()`.
+        index: see `export`.
 
     Attributes:
         top_k: K.
@@ -40,12 +43,13 @@ class Servable(tf.Module):
             features [B, F], all int32 -> items int32 [B, K], scores float32 [B, K].
         stored: the models' weights as they are stored.
         weights_: their variables.
+        approximate: what finds the best items, unless all are scored.
     """
 
-    _queries: Callable[..., tf.Tensor] | None = None
+    approximate: ScannIndex | None = None
+
     _features: Lookup | None = None
-    _index: Callable[..., tf.Tensor] | None = None
-    _biases: tf.Variable | None = None
+    _vectors: Vectors | None = None
     _ranking: Ranking | Joint | None = None
     _lists: Callable[..., dict[str, tf.Tensor]] | None = None
 
@@ -56,6 +60,7 @@ class Servable(tf.Module):
         *,
         target: Target = CPU,
         precision: str = "float32",
+        index: str = "exact",
     ) -> None:
         super().__init__(name="servable")
         catalogue = recommender.catalogue
@@ -70,13 +75,12 @@ class Servable(tf.Module):
             self._columns = len(features.columns)
 
         models = [recommender.scorer]
-        self._scores = _plain(recommender.scorer)
+        self._scores = plain(recommender.scorer)
         if query_model := getattr(recommender, "query_model", None):
             models.append(query_model)
-            self._queries = _plain(query_model)
         if isinstance(recommender, Cascade) and self.top_k <= recommender.config.candidates:
             models.append(recommender.lister)  # whose candidates are all that can come back
-            self._lists = _plain(recommender.lister)
+            self._lists = plain(recommender.lister)
         if ranker := ranker_of(recommender):
             self._ranking = Ranking(ranker, self._names, target)
             models += ranker.served_models
@@ -86,12 +90,11 @@ class Servable(tf.Module):
         reader = ranker or getattr(recommender, "texts", None)
         self.stored = StoredWeights(models, precision, reader.bert.backbone if reader else None)
         self.weights_ = self.stored.variables
-        if index := getattr(recommender, "index", None):
-            self._index, self._all_vectors = (lambda items: index(items)), partial(index.read_all, tf.float32)
-            self._biases = self.stored.of(index.biases) if index.biased else None
-            with self.stored.in_use():
-                norms = tf.norm(self._all_vectors(), axis=1)
-            self._inverse_norms = tf.Variable(tf.math.reciprocal_no_nan(norms), trainable=False)
+        with self.stored.in_use():
+            if hasattr(recommender, "index"):
+                self._vectors = Vectors(recommender, self._names, self.stored, self.top_k)
+            if index == "scann" and self._vectors:
+                self.approximate = self._vectors.scann_index(catalogue)
         self._core = Core(self._best, target)
         self.cores = {"best": self._core} | (self._ranking.cores if self._ranking else {})
 
@@ -116,11 +119,8 @@ class Servable(tf.Module):
             found["retrieve_with_features_ids"] = signature(
                 self.retrieve_with_features_ids, **asked_in_indices, user_features=given
             )
-        if self._queries is not None:
-            found["embed_query"] = signature(self.embed_query, user_id=IDS, history=ID_ROWS)
-        if self._index is not None:
-            found["embed_items"] = signature(self.embed_items, item_ids=IDS)
-            found["similar_items"] = signature(self.similar_items, item_id=IDS, exclude_item_ids=ID_ROWS)
+        if self._vectors is not None:
+            found |= self._vectors.signatures()
         if self._ranking is not None:
             found |= self._ranking.signatures()
         return {"serving_default": found[self._main], **found}
@@ -170,57 +170,25 @@ class Servable(tf.Module):
         """
         return self.retrieve_ids(nobody(history), history, exclude)
 
-    def embed_query(self, user_id: tf.Tensor, history: tf.Tensor) -> Answer:
-        """Query vectors: string [B], [B, any] -> embedding float32 [B, D]."""
-        assert self._queries is not None, "this family has no query model"
-        user, given = self._names.users(user_id), self._names.items(history)
-        return {"embedding": self._queries(user, self._names.read(user, given))}
-
-    def embed_items(self, item_ids: tf.Tensor) -> Answer:
-        """Item vectors: string [B] -> embeddings float32 [B, D]; item 0's zeros for unknown items.
-
-        Where items have a bias there are biases float32 [B] as well: a score is query . item + bias.
-        """
-        items = self._names.items(item_ids)
-        assert self._index is not None, "this family has no item vectors"
-        answer = {"embeddings": self._index(items)}
-        return answer if self._biases is None else answer | {"biases": rows(self._biases, items)}
-
-    def similar_items(self, item_id: tf.Tensor, exclude_item_ids: tf.Tensor) -> Answer:
-        """The items with the nearest vectors: string [B], [B, any] -> item_ids, titles, scores, each [B, K].
-
-        Scores are cosines. The item itself does not come back. An unknown item is like nothing: no items,
-        rather than popular ones that would pass for similar.
-        """
-        item = self._names.items(item_id)
-        assert self._index is not None, "this family has no item vectors"
-        asked = self._index(item) * rows(self._inverse_norms, item)[:, None]
-        cosines = tf.matmul(asked, self._all_vectors(), transpose_b=True) * self._inverse_norms
-        excluded = tf.concat([self._names.items(exclude_item_ids), item[:, None]], axis=1)
-        return self._names.named(*top_items(tf.where(item[:, None] > 0, cosines, LOWEST), excluded, self.top_k))
-
     def _best(
         self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, features: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        if self._lists is None:
-            return top_items(self._scores(user, history, features, exclude), exclude, self.top_k)
-        found = self._lists(user, history, features, exclude)
-        scores, places = tf.math.top_k(found["scores"], self.top_k)
-        return tf.gather(found["items"], places, batch_dims=1), scores
+        if self._lists is not None:
+            listed = self._lists(user, history, features, exclude)
+            scores, places = tf.math.top_k(listed["scores"], self.top_k)
+            return tf.gather(listed["items"], places, batch_dims=1), scores
+        exactly = partial(self._best_of_all, user, history, exclude, features)
+        if self.approximate is None or self._vectors is None:
+            return exactly()
+        found = self.approximate(self._vectors.queries(user, history, features), exclude, self.top_k)
+        popular = tf.reduce_all(history == 0, axis=1, keepdims=True)  # there is nothing to look for
+        return tf.cond(
+            tf.reduce_any(popular),
+            lambda: tuple(tf.where(popular, *pair) for pair in zip(exactly(), found, strict=True)),
+            lambda: found,
+        )
 
-
-def _plain(model: keras.Model) -> Callable[..., tf.Tensor]:
-    """A model of users, histories and perhaps users' features as a function, which `tf.Module` does not track."""
-    width = model.input["user_features"].shape[1] if "user_features" in model.input else None
-
-    def answer(
-        user: tf.Tensor, history: tf.Tensor, features: tf.Tensor | None = None, exclude: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        inputs = {"user": user, "history": history}
-        if "exclude" in model.input:
-            inputs["exclude"] = exclude
-        if width is not None:
-            inputs["user_features"] = tf.zeros([tf.shape(user)[0], width], tf.int32) if features is None else features
-        return model(inputs, training=False)
-
-    return answer
+    def _best_of_all(
+        self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor, features: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return top_items(self._scores(user, history, features, exclude), exclude, self.top_k)

@@ -34,6 +34,7 @@ class Recommender(Answering, ABC):
     Attributes:
         main_signature: what an export answers where no signature is named.
         asks_for_scenario: whether it has to be told a scenario, where the data it was fitted on has any.
+        scores_are_products: whether the scores are products of a `query_model`'s vectors and an `index`'s.
         config: the configuration the recommender was fitted with (or None before).
         catalogue: ids, titles and stored histories.
         model: what is trained and saved.
@@ -45,6 +46,7 @@ class Recommender(Answering, ABC):
     config_class: ClassVar[type[Config]]
     main_signature: ClassVar[str] = "retrieve"
     asks_for_scenario: ClassVar[bool] = False
+    scores_are_products: ClassVar[bool] = False
 
     config: Any
     catalogue: Catalogue

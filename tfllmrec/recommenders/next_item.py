@@ -45,6 +45,7 @@ class NextItem(ContentRecommender):
 
     family = "next_item"
     config_class = NextItemConfig
+    scores_are_products = True
     main_signature = "next_items"
 
     index: ItemIndex

@@ -116,6 +116,7 @@ class TwoTower(ContentRecommender):
 
     family = "two_tower"
     config_class = TwoTowerConfig
+    scores_are_products = True
 
     @property
     def _user_columns(self) -> tuple[str, ...]:

@@ -78,6 +78,7 @@ class Word2Vec(Recommender):
 
     family = "word2vec"
     config_class = Word2VecConfig
+    scores_are_products = True
 
     content: "Word2VecContent"
     index: ItemIndex

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from tfllmrec.errors import InputError
+from tfllmrec.export.ops import SCANN
 from tfllmrec.export.target import SERVE
 from tfllmrec.serving.signature import Signature
 from tfllmrec.serving.status import CODES
@@ -29,10 +30,16 @@ def without_xla() -> None:
     library._ZN10tensorflow21DisableXlaCompilationEv()
 
 
-def _know_text_operations(folder: Path) -> None:
-    """Have TensorFlow Text's operations, which TF Serving links, where a SavedModel needs them: it takes a second."""
-    if b"FastWordpieceTokenize" in (folder / "saved_model.pb").read_bytes():
+def _know_operations(folder: Path) -> None:
+    """Have operations beside TensorFlow's own where a SavedModel needs them: to import those of Text takes a second."""
+    content = (folder / "saved_model.pb").read_bytes()
+    if b"FastWordpieceTokenize" in content:
         import tensorflow_text  # noqa: F401
+    if f"{SCANN}>".encode() in content:
+        try:
+            from scann import scann_ops  # noqa: F401
+        except ImportError as error:
+            raise InputError(f"{folder} needs ScaNN to be served: pip install 'tfllmrec[scann]'") from error
 
 
 class ServedModel:
@@ -58,7 +65,7 @@ class ServedModel:
         self.folder = Path(folder)
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            _know_text_operations(Path(folder))
+            _know_operations(Path(folder))
             with self._session.graph.as_default():
                 loaded = tf.compat.v1.saved_model.load(self._session, [*tags], str(folder))
         except _CANNOT_LOAD as error:

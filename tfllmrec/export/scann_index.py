@@ -1,0 +1,134 @@
+"""Approximate retrieval: ScaNN looks where the best items are likely, and not at all of a catalogue's millions."""
+
+import hashlib
+from importlib.util import find_spec
+from math import isqrt
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfllmrec.errors import InputError
+from tfllmrec.export.target import Target
+from tfllmrec.models.top_items import LOWEST, top_k
+from tfllmrec.quiet import silent_stderr
+from tfllmrec.recommenders.base import Recommender
+
+INDICES = ("exact", "scann")
+"""Ways to find the best items: all are scored, or those that ScaNN looks at."""
+_FEWEST_ITEMS = 100  # ScaNN learns its codes from no fewer, and a matrix product is faster for far more
+_ENOUGH = 0.98  # of the exact answers
+_BATCH = 32  # of queries that all items are scored for
+_RESCORED = 4  # candidates by their codes for an item of the answer, which then get their exact scores
+
+
+def check_index(index: str, target: Target, recommender: Recommender) -> None:
+    """Raise an InputError where there is no such index, or none for the target or family, or it needs a package."""
+    if index not in INDICES:
+        raise InputError(f"export: index is {index!r}, and must be {' or '.join(INDICES)}")
+    if index == "scann" and target.compiled:
+        raise InputError(f"export: ScaNN searches on CPUs, and the target is {target.name!r}: take cpu, or exact")
+    if index == "scann" and not recommender.scores_are_products:
+        raise InputError(f"export: scores of {recommender.family} are no products, which ScaNN looks for: take exact")
+    if index == "scann" and find_spec("scann") is None:
+        raise InputError("export: the index scann needs ScaNN: pip install 'tfllmrec[scann]'")
+
+
+class ScannIndex(tf.Module):
+    """Vectors in a ScaNN tree with quantized residuals (Guo et al., 2020, ICML), found by the highest dot products.
+
+    How many leaves of the tree are looked at is chosen by queries: the fewest, of 1, 2, 4 and so on, with which 98 % of
+    the exact answers are found. Found items are scored exactly.
+
+    Args:
+        vectors: float32 [items + 1, D] by item index; row 0, the padding's, is never found.
+        queries: float32 [n, D], such as will be asked.
+        k: how many items an answer has.
+
+    Attributes:
+        leaves: of the tree.
+        searched: how many of them.
+        recall: the share of exact answers found for the queries.
+
+    Raises:
+        InputError: there are fewer items than ScaNN learns from.
+    """
+
+    def __init__(self, vectors: np.ndarray, queries: np.ndarray, k: int) -> None:
+        super().__init__(name="scann")
+        items = vectors[1:]
+        if len(items) < _FEWEST_ITEMS:
+            raise InputError(
+                f"export: the index scann needs at least {_FEWEST_ITEMS} items, and there are {len(items)}: take exact"
+            )
+        from scann import scann_ops
+
+        self.leaves = isqrt(len(items))
+        builder = scann_ops.builder(items, k, "dot_product")
+        builder.tree(self.leaves, self.leaves, training_sample_size=len(items))
+        builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(k)
+        with silent_stderr():  # it tells of every step
+            self._state = builder.build().serialize_to_module()
+        # Every signature has a searcher, which is all of the vectors once more, unless it has the same name.
+        self._shared_name = hashlib.sha256(items.tobytes()).hexdigest()
+        self._asked = len(queries)
+        self.searched, self.recall = self._choose(items, queries, k)
+
+    def __str__(self) -> str:
+        looked = f"{self.searched:,} of {self.leaves:,} leaves searched"
+        return f"ScaNN, {looked}, {self.recall:.1%} of the exact answers found for {self._asked:,} stored users"
+
+    def __call__(self, queries: tf.Tensor, excluded: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best items that are not excluded: float32 [B, D], int32 [B, any] -> int32 and float32 [B, k].
+
+        As many more are looked for as are excluded, in more leaves. Where fewer are found, item 0 with float32's lowest
+        score.
+        """
+        more = tf.reduce_max(tf.math.count_nonzero(tf.pad(excluded, [[0, 1], [0, 0]]), axis=1, dtype=tf.int32))
+        leaves = tf.minimum(self.searched * (1 + more // k), self.leaves)
+        found, scores = self._search(queries, k + more, leaves)
+        scores = tf.where(_is_among(excluded, found) | ~tf.math.is_finite(scores), LOWEST, scores)
+        best = tf.math.top_k(scores, k)
+        items = tf.gather(found, best.indices, batch_dims=1)
+        return tf.where(best.values > LOWEST, items, 0), best.values
+
+    def _search(self, queries: tf.Tensor, count: Any, leaves: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Items and scores [B, count], and where fewer are found, scores that are no numbers."""
+        from scann.scann_ops.py.scann_ops import scann_search_batched, tensors_to_scann
+
+        state = self._state
+        searcher = tensors_to_scann(
+            state.dataset,
+            state.scann_config,
+            state.serialized_partitioner,
+            state.datapoint_to_token,
+            state.ah_codebook,
+            state.hashed_dataset,
+            state.int8_dataset,
+            state.int8_multipliers,
+            state.dp_norms,
+            shared_name=self._shared_name,
+        )
+        rows, scores = scann_search_batched(searcher, queries, count, _RESCORED * count, leaves, False)
+        for one in (rows, scores):
+            one.set_shape([queries.shape[0], None])  # which ScaNN's operation does not tell
+        return rows + 1, scores
+
+    def _choose(self, items: np.ndarray, queries: np.ndarray, k: int) -> tuple[int, float]:
+        batches = np.array_split(queries, -(-len(queries) // _BATCH))
+        exact = [{*row + 1} for some in batches for row in top_k(some @ items.T, k)[1].numpy()]
+        searched = 1
+        while True:
+            found, _ = self._search(queries, k, searched)
+            pairs = zip(exact, found.numpy(), strict=True)
+            recall = float(np.mean([len(best.intersection(row)) / len(best) for best, row in pairs]))
+            if recall >= _ENOUGH or searched == self.leaves:
+                return searched, recall
+            searched = min(2 * searched, self.leaves)
+
+
+def _is_among(excluded: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    """Which items [B, n] are excluded [B, any]: bool [B, n]."""
+    ordered = tf.sort(tf.pad(excluded, [[0, 0], [0, 1]]), axis=1)
+    places = tf.minimum(tf.searchsorted(ordered, items), tf.shape(ordered)[1] - 1)
+    return tf.gather(ordered, places, batch_dims=1) == items
