@@ -58,10 +58,13 @@ class Load:
         return {"p50_ms": p50, "p99_ms": p99, "per_second": rate, "failed": len(self.failures)}
 
 
-def one_by_one(ask: Callable[[Any], Any], requests: Sequence[Any], count: int) -> Load:
-    """`count` requests, each sent when the one before it is answered."""
+def one_by_one(
+    ask: Callable[[Any], Any], requests: Sequence[Any], count: int, before: Callable[[], Any] = lambda: None
+) -> Load:
+    """`count` requests, each sent when the one before it is answered; what is done before it is in no latency."""
     load, started = Load(), time.perf_counter()
     for number in range(count):
+        before()
         sent = time.perf_counter()
         ask(requests[number % len(requests)])
         load.latencies.append(time.perf_counter() - sent)

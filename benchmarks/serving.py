@@ -7,6 +7,8 @@ One two-tower export, asked in ways that take turns, so that other work on the m
 - `matmul_top_k`: the bare matrix product and top-k of one query vector, in a TensorFlow session;
 - `in_process`: the signature `retrieve` in a session of this process, from prepared arrays to arrays;
 - `served_N`, `batched_N`: from prepared bytes to bytes, N requests in flight, without and with dynamic batching;
+- `transport`: gRPC alone, a Python server that answers with the bytes of such an answer;
+- `in_process_after_it`: the signature once more, each time after such an exchange, as cold as a server finds it;
 - `client`: through `Client` and the server without batching, from lists of ids to arrays of `str`.
 
 Histories have 0 to 8 items. The servers run in processes of their own, on the same cores as the load, started with no
@@ -46,6 +48,7 @@ from load import (  # noqa: E402
     take_turns,
 )
 from starts import ROWS, first_answers  # noqa: E402
+from transport import answering  # noqa: E402
 
 from tfllmrec import Dataset, TwoTower  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
@@ -150,9 +153,16 @@ def measure(folder: Path, turns: int, count: int, seconds: float, starts: int) -
             methods[name] = channel.unary_unary(PREDICT)
         differences = {name: largest_difference(method, questions, model) for name, method in methods.items()}
         progress(f"largest difference of scores: {differences}")
+        transport = stack.enter_context(answering(methods["served"](requests[0])))
+
+        def run(inputs: dict[str, np.ndarray]) -> Any:
+            return model.run("retrieve", inputs)
+
         tasks: dict[str, Callable[[], Load]] = {
             "matmul_top_k": lambda: one_by_one(matmul, queries, count),
-            "in_process": lambda: one_by_one(lambda inputs: model.run("retrieve", inputs), arrays, count),
+            "in_process": lambda: one_by_one(run, arrays, count),
+            "in_process_after_it": lambda: one_by_one(run, arrays, count, lambda: transport(requests[0])),
+            "transport": lambda: one_by_one(transport, requests, count),
             "client": lambda: one_by_one(lambda question: client.predict("retrieve", **question), questions, count),
         }
         for name, method in methods.items():
@@ -164,6 +174,7 @@ def measure(folder: Path, turns: int, count: int, seconds: float, starts: int) -
         found = take_turns(tasks, turns)
         progress(f"{seconds:.0f} s of {CONCURRENCY[-1]} at a time")
         sustained = at_once(methods["batched"], requests, CONCURRENCY[-1], seconds=seconds)
+    p50 = {name: load["p50_ms"] for name, load in found.items()}
     return {
         "benchmark": "serving",
         "items": ITEMS,
@@ -171,11 +182,13 @@ def measure(folder: Path, turns: int, count: int, seconds: float, starts: int) -
         "top_k": TOP_K,
         "measured": found,
         "ratios": {
-            "served_1_p50_to_in_process": found["served_1"]["p50_ms"] / found["in_process"]["p50_ms"],
-            "client_p50_to_in_process": found["client"]["p50_ms"] / found["in_process"]["p50_ms"],
+            "served_1_p50_to_in_process": p50["served_1"] / p50["in_process"],
+            "served_1_p50_to_transport_and_then_in_process": p50["served_1"]
+            / (p50["transport"] + p50["in_process_after_it"]),
+            "client_p50_to_in_process": p50["client"] / p50["in_process"],
             "rate_batched_32_to_served_1": found["batched_32"]["per_second"] / found["served_1"]["per_second"],
             "rate_batched_32_to_batched_1": found["batched_32"]["per_second"] / found["batched_1"]["per_second"],
-            "in_process_p50_to_matmul_top_k": found["in_process"]["p50_ms"] / found["matmul_top_k"]["p50_ms"],
+            "in_process_p50_to_matmul_top_k": p50["in_process"] / p50["matmul_top_k"],
         },
         "largest_difference_of_scores": differences,
         "starts": first_answers(version, made_questions(ROWS[-1]), starts),

@@ -14,6 +14,8 @@ from tfllmrec.serving.configuration import checked_configs
 from tfllmrec.serving.metrics import Metrics
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.served_lists import ServedLists
+from tfllmrec.serving.session import ServedModel
+from tfllmrec.serving.signature import Signature
 from tfllmrec_client.status import RequestError, invalid
 
 _METADATA_FIELD = "signature_def"
@@ -57,16 +59,23 @@ class ServerCore:
         """
         with self.models.asked(spec) as (version, model):
             signature = model.signature(spec.signature_name)
-            signature.check(inputs)
             answered = model_pb2.ModelSpec(name=spec.name, signature_name=signature.name, version={"value": version})
-            if self._batcher and signature.batched and not outputs and all(map(len, inputs.values())):
-                key = (model, signature.name)
-                found = self._batcher.run(key, lambda merged: model.run(signature.name, merged), inputs)
+            if self._batcher and signature.batched and not outputs:
+                found = self._batched(self._batcher, model, signature, inputs)
             else:
                 found = model.run(signature.name, inputs, outputs)
         if self._served:
             self._served.add(answered, spec.version_label, inputs, found)
         return answered, found
+
+    def _batched(
+        self, batcher: Batcher, model: ServedModel, signature: Signature, inputs: Mapping[str, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """The outputs for inputs that are run together with others, unless they have no rows."""
+        signature.check(inputs)
+        if not all(map(len, inputs.values())):
+            return model.run(signature.name, inputs)
+        return batcher.run((model, signature.name), lambda merged: model.run(signature.name, merged), inputs)
 
     def counting(self, spec: Any, api: str, entrypoint: str) -> AbstractContextManager[None]:
         """Count a request, see `Metrics.request`."""
