@@ -69,6 +69,10 @@ def ask(model: keras.Model, exclude: Sequence[Sequence[int]] = ((),), history: S
     for items, left_out in zip(found["items"].numpy().tolist(), exclude, strict=True):
         there = [item for item in items if item]
         assert len(there) == len({*there} - {*left_out})
+    ranked, scores = found["ranked"].numpy(), found["scores"].numpy()
+    others = scores[:, ranked.shape[1] :]
+    np.testing.assert_array_equal(ranked, scores[:, : ranked.shape[1]])
+    assert (others <= ranked.min(axis=1, keepdims=True)).all()
     return ScoresOfAll()(found["items"], found["scores"], found["sums"]).numpy()
 
 

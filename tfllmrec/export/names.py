@@ -4,11 +4,12 @@ import tensorflow as tf
 
 from tfllmrec.export.host import Lookup, StoredHistories, Strings, known, widened
 from tfllmrec.export.signature import Answer
+from tfllmrec.export.target import Target
 from tfllmrec.models.history import newest
 from tfllmrec.recommenders.catalogue import Catalogue
 
 EXCLUDED_BASE = 8
-"""Exclusions have one of few widths: 1, 8, 64, 512, 4096, ..."""
+"""Exclusions of compiled cores have one of few widths: 1, 8, 64, 512, 4096, ..."""
 
 
 class Names(tf.Module):
@@ -17,12 +18,13 @@ class Names(tf.Module):
     Args:
         catalogue: the recommender's.
         history_length: items of a history that the model reads, L.
+        target: where the export is to run.
     """
 
-    def __init__(self, catalogue: Catalogue, history_length: int) -> None:
+    def __init__(self, catalogue: Catalogue, history_length: int, target: Target) -> None:
         super().__init__()
         self._user_count, self._item_count = len(catalogue.users), len(catalogue.items)
-        self._history_length = history_length
+        self._history_length, self._few_widths = history_length, target.compiled
         self.users, self.items = Lookup(catalogue.users), Lookup(catalogue.items)
         self._titles = Strings(catalogue.titles)
         self._stored = StoredHistories(catalogue.histories)
@@ -37,24 +39,27 @@ class Names(tf.Module):
         """Users, histories to read and everything to exclude, for a core."""
         user, given = self.users(user_id), self.items(history)
         excluded = tf.concat([self.items(exclude_item_ids), given, self._stored(user)], axis=1)
-        return user, self.read(user, given), widened(excluded, EXCLUDED_BASE)
+        return user, self.read(user, given), self._widened(excluded)
 
     def asked_after(self, history: tf.Tensor, exclude_item_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The same where nothing is known of the users."""
         given = self.items(history)
         excluded = tf.concat([self.items(exclude_item_ids), given], axis=1)
         read = newest(given, self._history_length)
-        return nobody(read), read, widened(excluded, EXCLUDED_BASE)
+        return nobody(read), read, self._widened(excluded)
 
     def asked_in_indices(self, user: tf.Tensor, history: tf.Tensor, exclude: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The same of indices; nothing stored is added."""
         user, history, excluded = self.in_indices(user, history, exclude)
-        return user, history, widened(excluded, EXCLUDED_BASE)
+        return user, history, self._widened(excluded)
 
     def in_indices(self, user: tf.Tensor, history: tf.Tensor, items: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Users, histories to read and other items, with indices that nobody has as 0."""
         history = newest(known(history, self._item_count), self._history_length)
         return known(user, self._user_count), history, known(items, self._item_count)
+
+    def _widened(self, excluded: tf.Tensor) -> tf.Tensor:
+        return widened(excluded, EXCLUDED_BASE) if self._few_widths else excluded
 
     def named(self, items: tf.Tensor, scores: tf.Tensor) -> Answer:
         """Items int32 [B, K] and their scores, with ids and titles."""

@@ -67,7 +67,7 @@ class Servable(tf.Module):
         self.top_k = min(top_k, len(catalogue.items))
         self._main = recommender.main_signature
         self._history_length = recommender.history_length
-        self._names = Names(catalogue, recommender.history_length)
+        self._names = Names(catalogue, recommender.history_length, target)
         self._in_scenarios = recommender.reads_scenarios
 
         if features := catalogue.features:
@@ -175,7 +175,8 @@ class Servable(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         if self._lists is not None:
             listed = self._lists(user, history, features, exclude)
-            scores, places = tf.math.top_k(listed["scores"], self.top_k)
+            enough = listed["ranked"].shape[1] >= self.top_k  # and nothing is computed of the others
+            scores, places = tf.math.top_k(listed["ranked" if enough else "scores"], self.top_k)
             return tf.gather(listed["items"], places, batch_dims=1), scores
         exactly = partial(self._best_of_all, user, history, exclude, features)
         if self.approximate is None or self._vectors is None:

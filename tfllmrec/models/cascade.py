@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfllmrec.models.history import NewestFirst
 from tfllmrec.models.scoring import scoring_inputs
-from tfllmrec.models.top_items import LOWEST, top_items
+from tfllmrec.models.top_items import LOWEST, as_rows, top_items
 
 
 class _Merge(keras.layers.Layer):
@@ -27,20 +27,23 @@ class _Merge(keras.layers.Layer):
         self._weights, self._candidates = weights, candidates
 
     def call(self, found: Sequence[tf.Tensor], exclude: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        items = _without_repeats(tf.concat([self._best(scores, exclude) for scores in found], axis=1))
+        items = _without_repeats(self._best_of_each(found, exclude))
         pairs = zip(self._weights, found, strict=True)
         sums = tf.add_n([weight * tf.gather(scores, items, batch_dims=1) for weight, scores in pairs])
         sums, order = tf.math.top_k(tf.where(items > 0, sums, LOWEST), items.shape[1])
         return tf.gather(items, order, batch_dims=1), sums
 
-    def _best(self, scores: tf.Tensor, exclude: tf.Tensor) -> tf.Tensor:
-        return top_items(scores, exclude, self._count(scores))[0]
+    def _best_of_each(self, found: Sequence[tf.Tensor], exclude: tf.Tensor) -> tf.Tensor:
+        """All retrievers' at once, which is half the work of one after the other."""
+        excluded = tf.repeat(exclude, len(found), axis=0)
+        items, _ = top_items(as_rows(found), excluded, self._count(found), in_order=False)
+        return tf.reshape(items, [-1, len(found) * self._count(found)])
 
-    def _count(self, scores: Any) -> int:
-        return min(self._candidates, scores.shape[1])
+    def _count(self, found: Any) -> int:
+        return min(self._candidates, found[0].shape[1])
 
     def compute_output_spec(self, found: Any, exclude: keras.KerasTensor) -> tuple[keras.KerasTensor, ...]:
-        shape = (found[0].shape[0], sum(map(self._count, found)))
+        shape = (found[0].shape[0], len(found) * self._count(found))
         return keras.KerasTensor(shape, "int32"), keras.KerasTensor(shape, "float32")
 
 
@@ -51,16 +54,25 @@ def _without_repeats(items: tf.Tensor) -> tf.Tensor:
     return tf.where(again, 0, items)
 
 
-class _OnTop(keras.layers.Layer):
-    """What a ranker adds to the first sums, and all other items below: sums [B, U], added [B, R] -> [B, U]."""
+class _Ranked(keras.layers.Layer):
+    """What a ranker adds to the first sums: sums [B, U], added [B, R] -> [B, R]."""
 
     def call(self, sums: tf.Tensor, added: tf.Tensor) -> tf.Tensor:
-        count = added.shape[1]
-        first, others = sums[:, :count], sums[:, count:]
-        first = tf.where(first > LOWEST, first + added, LOWEST)
-        return tf.concat([first, _below(first, others, others)], axis=1)
+        first = sums[:, : added.shape[1]]
+        return tf.where(first > LOWEST, first + added, LOWEST)
 
     def compute_output_spec(self, sums: keras.KerasTensor, added: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(added.shape, "float32")
+
+
+class _OnTop(keras.layers.Layer):
+    """Ranked items, and all others below: ranked [B, R], sums [B, U] -> [B, U]."""
+
+    def call(self, ranked: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+        others = sums[:, ranked.shape[1] :]
+        return tf.concat([ranked, _below(ranked, others, others)], axis=1)
+
+    def compute_output_spec(self, ranked: keras.KerasTensor, sums: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor(sums.shape, "float32")
 
 
@@ -96,19 +108,22 @@ def cascade(
 
     Returns:
         {"user": int32 [B], "history": int32 [B, L], "exclude": int32 [B, any]} -> {"items": int32 [B, U], "scores":
-        float32 [B, U], "sums": float32 [B, items + 1]}: the candidates of all retrievers, no excluded items among
-        them, item 0 with float32's lowest score where there are fewer; and the retrievers' sums for all items.
+        float32 [B, U], "ranked": float32 [B, R], "sums": float32 [B, items + 1]}: the candidates of all retrievers, no
+        excluded items among them, item 0 with float32's lowest score where there are fewer; the scores of the first R
+        alone, all of which stand above the others; and the retrievers' sums for all items.
     """
     inputs = scoring_inputs(history_length) | {"exclude": keras.Input((None,), dtype="int32", name="exclude")}
     found = [_answer(model, inputs) for model in retrievers]
     items, sums = _Merge(weights[: len(found)], candidates)(found, inputs["exclude"])
-    scores = sums
+    scores = first_scores = sums
     if ranker is not None:
         first = items[:, :ranked]
         added = weights[-1] * _answer(ranker, {**inputs, "candidates": first})
-        scores = _OnTop()(sums, added)
+        first_scores = _Ranked()(sums, added)
+        scores = _OnTop()(first_scores, sums)
     of_all = keras.ops.sum(keras.ops.stack([w * one for w, one in zip(weights, found, strict=False)]), axis=0)
-    return keras.Model(inputs, {"items": items, "scores": scores, "sums": of_all}, name="cascade")
+    found = {"items": items, "scores": scores, "ranked": first_scores, "sums": of_all}
+    return keras.Model(inputs, found, name="cascade")
 
 
 @keras.saving.register_keras_serializable("tfllmrec")

@@ -1,5 +1,7 @@
 """From scores of all items to the best ones, without those that must not come back."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -25,22 +27,25 @@ def exclude_items(scores: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
     return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], LOWEST))
 
 
-def top_items(scores: tf.Tensor, excluded: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+def top_items(scores: tf.Tensor, excluded: tf.Tensor, k: int, *, in_order: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
     """The k best items of every row that are not excluded, best first.
 
     Args:
         scores: float32 [B, items + 1].
         excluded: int32 [B, any], item indices; 0 is nothing.
         k: how many; at most items + 1.
+        in_order: whether they have to come in order, which also says who is the last of equal ones.
 
     Returns:
         items int32 [B, k] and scores float32 [B, k]; where fewer are left, item 0 with float32's lowest score.
     """
-    values, items = top_k(exclude_items(scores, excluded), k)
+    if not _few(scores, k):
+        scores = _whole_groups(scores)  # a copy, in which items can be excluded without another one
+    values, items = top_k(exclude_items(scores, excluded), k, in_order=in_order)
     return tf.where(values > LOWEST, items, 0), values
 
 
-def top_k(scores: tf.Tensor, k: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def top_k(scores: tf.Tensor, k: int | tf.Tensor, *, in_order: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
     """The values and columns of `tf.math.top_k`, faster where k is small beside the columns.
 
     The k best are in the k groups of columns with the highest maxima. Equal values come in the order of their columns,
@@ -49,17 +54,47 @@ def top_k(scores: tf.Tensor, k: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     Args:
         scores: float32 [B, n].
         k: how many; at most n.
+        in_order: whether they have to come in order, which also says who is the last of equal ones.
 
     Returns:
         values float32 [B, k] and columns int32 [B, k], best first.
     """
-    count, rows = scores.shape[1], tf.shape(scores)[0]
-    if count is not None and isinstance(k, int) and count < 4 * k * _WIDTH:
-        return tf.math.top_k(scores, k)
-    padding = [[0, 0], [0, -tf.shape(scores)[1] % _WIDTH]]
-    groups = tf.reshape(tf.pad(scores, padding, constant_values=-np.inf), [rows, -1, _WIDTH])
+    if _few(scores, k):
+        return tf.math.top_k(scores, k, sorted=in_order)
+    rows = tf.shape(scores)[0]
+    groups = tf.reshape(_whole_groups(scores), [rows, -1, _WIDTH])
     highest = tf.reduce_max(groups, axis=2)
-    chosen = tf.sort(tf.math.top_k(highest, tf.minimum(k, tf.shape(highest)[1]), sorted=False).indices)
-    best = tf.math.top_k(tf.reshape(tf.gather(groups, chosen, batch_dims=1), [rows, -1]), k)
+    chosen = tf.math.top_k(highest, tf.minimum(k, tf.shape(highest)[1]), sorted=False).indices
+    chosen = tf.sort(chosen) if in_order else chosen
+    best = tf.math.top_k(tf.reshape(tf.gather(groups, chosen, batch_dims=1), [rows, -1]), k, sorted=in_order)
     group, place = best.indices // _WIDTH, best.indices % _WIDTH
     return best.values, tf.gather(chosen, group, batch_dims=1) * _WIDTH + place
+
+
+def as_rows(found: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Several models' scores of the same items, for all of them to be looked through at once.
+
+    Args:
+        found: float32 [B, n] of every model.
+
+    Returns:
+        float32 [B * models, n and as many columns below all scores as make whole groups], the models of a row of the
+        batch one after the other.
+    """
+    count = found[0].shape[1]
+    more = -count % _WIDTH
+    filling = tf.fill([tf.shape(found[0])[0], more], np.float32(-np.inf))
+    return tf.reshape(tf.concat([part for one in found for part in (one, filling)], axis=1), [-1, count + more])
+
+
+def _few(scores: tf.Tensor, k: int | tf.Tensor) -> bool:
+    """Whether columns are known to be too few for looking at groups first."""
+    count = scores.shape[1]
+    return count is not None and isinstance(k, int) and count < 4 * k * _WIDTH
+
+
+def _whole_groups(scores: tf.Tensor) -> tf.Tensor:
+    """Scores, and columns below all scores up to a whole group."""
+    if scores.shape[1] is not None and scores.shape[1] % _WIDTH == 0:
+        return scores
+    return tf.pad(scores, [[0, 0], [0, -tf.shape(scores)[1] % _WIDTH]], constant_values=-np.inf)
