@@ -11,7 +11,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export import export, refresh
 from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.models.top_items import LOWEST
-from tfllmrec.recommenders import NextItem, TwoTower
+from tfllmrec.recommenders import FAMILIES
 from tfllmrec.repository.check import check_version
 from tfllmrec.serving.session import ServedModel
 
@@ -96,12 +96,11 @@ def shop():
     return Dataset.from_frames(frame, titles.assign(title=[f"kind {item % 10} 第{item}" for item in range(ITEMS)]))
 
 
-@pytest.fixture(scope="module", params=["two_tower", "next_item"])
+@pytest.fixture(scope="module", params=["two_tower", "next_item", "word2vec"])
 def both(request, shop, tmp_path_factory):
-    """A family with biases and one without, exported with either index."""
-    small = {"dim": 16, "hidden": 16, "epochs": 1, "history_length": 6}
-    family = {"two_tower": TwoTower, "next_item": NextItem}[request.param]
-    recommender = family(**small).fit(shop, verbose=0)
+    """A family whose scores are products, one of which has biases, exported with either index."""
+    options = {} if request.param == "word2vec" else {"dim": 16, "hidden": 16, "epochs": 1}
+    recommender = FAMILIES[request.param](history_length=6, **options).fit(shop, verbose=0)
     folder = tmp_path_factory.mktemp(request.param) / "shop"
     return (
         recommender,
