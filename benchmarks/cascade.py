@@ -24,7 +24,7 @@ from common import options_of, report, rounded  # noqa: E402
 
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, recall  # noqa: E402
-from tfllmrec.recommenders import Cascade  # noqa: E402
+from tfllmrec.recommenders import Cascade, Recommender  # noqa: E402
 from tfllmrec.recommenders.ranker import Ranker  # noqa: E402
 from tfllmrec.training.runs import Run  # noqa: E402
 
@@ -42,17 +42,27 @@ def main() -> None:
         learnt_by, asked = (split.validation.take(np.flatnonzero(rows)) for rows in (half, ~half))
     cascade = Cascade.of([run.recommender for run in runs], ranker, learnt_by, **options)
 
-    best = max(cascade.retrievers, key=lambda one: one.evaluate(learnt_by)["ndcg@10"])
-    ranks = {one.family: one.rank(asked).ranks for one in [*cascade.retrievers, cascade]}
-    gain = difference(*(ndcg(ranks[one.family], 10) for one in (cascade, best)))
+    retrievers = named(cascade.retrievers)
+    best = max(retrievers, key=lambda name: retrievers[name].evaluate(learnt_by)["ndcg@10"])
+    ranks = {name: one.rank(asked).ranks for name, one in {**retrievers, "cascade": cascade}.items()}
+    gain = difference(*(ndcg(ranks[name], 10) for name in ("cascade", best)))
     name = Path(runs[0].source.data).name
     result: dict[str, Any] = {"benchmark": "cascade", "data": name, "part": arguments.part} | data.summary()
-    for one, found in ranks.items():
-        result[one] = rounded({"ndcg@10": ndcg(found, 10).mean(), "recall@10": recall(found, 10).mean()})
-    result |= {"best": best.family, "gain": rounded({"mean": gain.mean, "low": gain.low, "high": gain.high})}
-    result |= {"relative_gain": round(gain.mean / result[best.family]["ndcg@10"], 4)}
+    for part, found in ranks.items():
+        result[part] = rounded({"ndcg@10": ndcg(found, 10).mean(), "recall@10": recall(found, 10).mean()})
+    result |= {"best": best, "gain": rounded({"mean": gain.mean, "low": gain.low, "high": gain.high})}
+    result |= {"relative_gain": round(gain.mean / result[best]["ndcg@10"], 4)}
     result |= {"weights": cascade.weights.round(4).tolist(), "config": cascade.config.to_dict()}
-    report(result, f"cascade-{name}" if arguments.record else None)
+    report(result, f"cascade-{name}{'-' * bool(arguments.tag)}{arguments.tag}" if arguments.record else None)
+
+
+def named(parts: list[Recommender]) -> dict[str, Recommender]:
+    """Parts by family, the second of one as "next_item 2"."""
+    found: dict[str, Recommender] = {}
+    for part in parts:
+        count = sum(one.family == part.family for one in found.values())
+        found[f"{part.family} {count + 1}" if count else part.family] = part
+    return found
 
 
 def _arguments() -> argparse.Namespace:
@@ -61,6 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ranker", type=Path, help="a run of benchmarks/ranking.py --out")
     parser.add_argument("--part", choices=["validation", "test"], default="test", help="validation, to choose by")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the cascade")
+    parser.add_argument("--tag", default="", help="of the result's name")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     return parser.parse_args()
 

@@ -122,8 +122,8 @@ def cascade(
         first_scores = _Ranked()(sums, added)
         scores = _OnTop()(first_scores, sums)
     of_all = keras.ops.sum(keras.ops.stack([w * one for w, one in zip(weights, found, strict=False)]), axis=0)
-    found = {"items": items, "scores": scores, "ranked": first_scores, "sums": of_all}
-    return keras.Model(inputs, found, name="cascade")
+    answer = {"items": items, "scores": scores, "ranked": first_scores, "sums": of_all}
+    return keras.Model(inputs, answer, name="cascade")
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
