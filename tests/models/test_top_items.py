@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tfllmrec.models.top_items import LOWEST, as_rows, exclude_items, top_items, top_k
+from tfllmrec.models.top_items import LOWEST, exclude_items, top_items, top_k
 
 SCORES = np.array([[9, 5, 7, 6, 8], [9, 1, 2, 3, 4]], np.float32)
 
@@ -79,16 +79,3 @@ def test_in_no_order_they_are_the_same(scores: np.ndarray, k: int) -> None:
     ordered, any_order = (top_items(scores, excluded, k, in_order=way) for way in (True, False))
     for one, other in zip(ordered, any_order, strict=True):
         np.testing.assert_array_equal(np.sort(one), np.sort(other))
-
-
-@settings(max_examples=30, deadline=None)
-@given(scores=MANY, k=st.integers(1, 3))
-def test_several_models_looked_through_at_once(scores: np.ndarray, k: int) -> None:
-    """As one after the other; a row's models stand together."""
-    models = [scores, -scores[::-1]]
-    rows = as_rows(models)
-    assert rows.shape[0] == 4
-    assert 0 <= rows.shape[1] - scores.shape[1] < 32
-    found = top_k(rows, k)[1].numpy().reshape(2, 2, k)
-    alone = np.stack([top_k(one, k)[1].numpy() for one in models], axis=1)
-    np.testing.assert_array_equal(found, alone)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfllmrec.models.history import NewestFirst
 from tfllmrec.models.scoring import scoring_inputs
-from tfllmrec.models.top_items import LOWEST, as_rows, top_items
+from tfllmrec.models.top_items import LOWEST, top_items
 
 
 class _Merge(keras.layers.Layer):
@@ -27,23 +27,20 @@ class _Merge(keras.layers.Layer):
         self._weights, self._candidates = weights, candidates
 
     def call(self, found: Sequence[tf.Tensor], exclude: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        items = _without_repeats(self._best_of_each(found, exclude))
+        items = _without_repeats(tf.concat([self._best(scores, exclude) for scores in found], axis=1))
         pairs = zip(self._weights, found, strict=True)
         sums = tf.add_n([weight * tf.gather(scores, items, batch_dims=1) for weight, scores in pairs])
         sums, order = tf.math.top_k(tf.where(items > 0, sums, LOWEST), items.shape[1])
         return tf.gather(items, order, batch_dims=1), sums
 
-    def _best_of_each(self, found: Sequence[tf.Tensor], exclude: tf.Tensor) -> tf.Tensor:
-        """All retrievers' at once, which is half the work of one after the other."""
-        excluded = tf.repeat(exclude, len(found), axis=0)
-        items, _ = top_items(as_rows(found), excluded, self._count(found), in_order=False)
-        return tf.reshape(items, [-1, len(found) * self._count(found)])
+    def _best(self, scores: tf.Tensor, exclude: tf.Tensor) -> tf.Tensor:
+        return top_items(scores, exclude, self._count(scores), in_order=False)[0]
 
-    def _count(self, found: Any) -> int:
-        return min(self._candidates, found[0].shape[1])
+    def _count(self, scores: Any) -> int:
+        return min(self._candidates, scores.shape[1])
 
     def compute_output_spec(self, found: Any, exclude: keras.KerasTensor) -> tuple[keras.KerasTensor, ...]:
-        shape = (found[0].shape[0], len(found) * self._count(found))
+        shape = (found[0].shape[0], sum(map(self._count, found)))
         return keras.KerasTensor(shape, "int32"), keras.KerasTensor(shape, "float32")
 
 

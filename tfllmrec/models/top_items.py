@@ -1,7 +1,5 @@
 """From scores of all items to the best ones, without those that must not come back."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import tensorflow as tf
 
@@ -69,22 +67,6 @@ def top_k(scores: tf.Tensor, k: int | tf.Tensor, *, in_order: bool = True) -> tu
     best = tf.math.top_k(tf.reshape(tf.gather(groups, chosen, batch_dims=1), [rows, -1]), k, sorted=in_order)
     group, place = best.indices // _WIDTH, best.indices % _WIDTH
     return best.values, tf.gather(chosen, group, batch_dims=1) * _WIDTH + place
-
-
-def as_rows(found: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Several models' scores of the same items, for all of them to be looked through at once.
-
-    Args:
-        found: float32 [B, n] of every model.
-
-    Returns:
-        float32 [B * models, n and as many columns below all scores as make whole groups], the models of a row of the
-        batch one after the other.
-    """
-    count = found[0].shape[1]
-    more = -count % _WIDTH
-    filling = tf.fill([tf.shape(found[0])[0], more], np.float32(-np.inf))
-    return tf.reshape(tf.concat([part for one in found for part in (one, filling)], axis=1), [-1, count + more])
 
 
 def _few(scores: tf.Tensor, k: int | tf.Tensor) -> bool:
