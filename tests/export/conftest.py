@@ -1,16 +1,13 @@
 """One small fitted recommender of each family, exported once, and the C++ runtime to ask the exports."""
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras_nlp
 import pytest
 from cpp_runtime import CppRuntime
 from made_data import made_data
 
-from tfllmrec.content.pretrained import Bert, pretrained
-from tfllmrec.export import export
+from tfllmrec.export import export, precision
 from tfllmrec.recommenders import FAMILIES, Recommender
 
 OPTIONS = {
@@ -77,29 +74,9 @@ def cascade(exports):
     return exports["cascade"]
 
 
-@pytest.fixture(scope="session")
-def wide(tiny_bert, tmp_path_factory):
-    """Options with which every family has large matrices."""
-    tokenizer, folder = pretrained(tiny_bert).tokenizer, tmp_path_factory.mktemp("bert") / "wide"
-    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 64, "intermediate_dim": 128, "max_sequence_length": 40}
-    Bert(keras_nlp.models.BertBackbone(tokenizer.vocabulary_size(), **sizes), tokenizer).save(folder)
-    lists = {"backbone": str(folder), "candidates": 10, "epochs": 1}
-    towers = {"dim": 384, "hidden": 16, "epochs": 1}
-    ranker = {**lists, "hidden": 16, "further": 1, "towers": towers}
-    return {
-        "two_tower": {**towers, "user_vectors": True},
-        "next_item": {"dim": 384, "units": 8, "epochs": 1},
-        "bert_ranker": ranker,
-        "cross_encoder": {**lists, "list_size": 4, "text_length": 12, "title_length": 6, "history_tokens": 20},
-    }
-
-
-@pytest.fixture(scope="session")
-def fitted(data, wide):
-    """A family by name, fitted once."""
-
-    @functools.cache
-    def fitted(name):
-        return FAMILIES[name](history_length=4, **wide.get(name, {})).fit(data, verbose=0)
-
-    return fitted
+@pytest.fixture(scope="module")
+def small_is_large():
+    """Matrices of small models are stored as large ones are. Returns how many elements are large."""
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(precision, "_LARGE", 64)
+        yield 64

@@ -12,9 +12,11 @@ from made_data import GREEDY, ITEMS
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export
 from tfllmrec.export.card import signatures_of
+from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import ranker_of
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU
+from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay
@@ -34,6 +36,12 @@ def test_the_graph_keeps_clear_of_traps(exported):
     assert not {name for name in checks if "Ragged" not in name}  # but TensorFlow Text's: bad rows fail no neighbours
     assert "ResourceGather" not in operations  # it makes every dense read of its variable a copy
     assert not {operation for operation in operations if "cudnn" in operation.lower()}  # servers may have no GPU
+
+
+def test_small_matrices_are_not_worth_their_rounding():
+    for items, dtype in ((62, tf.float32), (63, tf.bfloat16)):
+        model = item_to_item_model(DenseItemToItem(items), np.zeros(items + 1), 3)
+        assert {one.dtype for one in StoredWeights([model], "bfloat16").variables if one.shape.rank == 2} == {dtype}
 
 
 def test_nothing_is_stored_twice(exported):

@@ -21,7 +21,6 @@ from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.recommenders.popularity import Popularity
 
-LARGE = 4096
 ASKED: dict[str, dict[str, Any]] = {
     "retrieve": QUESTION,
     "next_items": {name: QUESTION[name] for name in ("history", "exclude_item_ids")},
@@ -47,10 +46,11 @@ class Exported:
 
 
 @pytest.fixture(scope="module", params=["two_tower", "next_item", "bert_ranker", "cross_encoder"])
-def exported(request, fitted, tmp_path_factory):
-    recommender = fitted(request.param)
-    before, folder = state_of(recommender), tmp_path_factory.mktemp(request.param)
-    return Exported(recommender, before, export(recommender, folder), export(recommender, folder, precision="bfloat16"))
+def exported(request, exports, small_is_large, tmp_path_factory):
+    whole = exports[request.param]
+    before, folder = state_of(whole.recommender), tmp_path_factory.mktemp("half") / whole.path.parent.name
+    half = export(whole.recommender, folder, precision="bfloat16")
+    return Exported(whole.recommender, before, whole.path, half)
 
 
 def operations(path):
@@ -123,18 +123,17 @@ def test_rows_of_an_item_to_item_matrix():
 # ---- what is stored
 
 
-def test_large_matrices_are_stored_in_half_the_room(exported):
+def test_large_matrices_are_stored_in_half_the_room(exported, small_is_large):
     whole, half = stored(exported.whole), stored(exported.half)
     assert sorted(shape for _, shape in half.values()) == sorted(shape for _, shape in whole.values())  # and once
     assert tf.bfloat16 not in {dtype for dtype, _ in whole.values()}
     rounded = [shape for dtype, shape in half.values() if dtype == tf.bfloat16]
     assert rounded
     assert min(len(shape) for shape in rounded) == 2
-    assert min(map(np.prod, rounded)) >= LARGE
-    kept = [
-        shape for dtype, shape in half.values() if dtype == tf.float32 and len(shape) > 1 and np.prod(shape) >= LARGE
-    ]
-    assert kept == ([(384, 32)] if exported.recommender.family == "next_item" else [])  # the LSTM's, for every step
+    assert min(map(np.prod, rounded)) >= small_is_large
+    matrices = [shape for dtype, shape in half.values() if dtype == tf.float32 and len(shape) > 1]
+    kept = sorted(shape for shape in matrices if np.prod(shape) >= small_is_large)
+    assert kept == ([(6, 24), (8, 24)] if exported.recommender.family == "next_item" else [])  # the LSTM's
     sizes = [sum(file.stat().st_size for file in path.glob("variables/*")) for path in (exported.whole, exported.half)]
     assert sizes[0] - sizes[1] == pytest.approx(2 * sum(map(np.prod, rounded)), abs=1000)
 
@@ -190,9 +189,9 @@ def test_a_refresh_keeps_the_precision(runtime, exported, tmp_path):
         np.testing.assert_array_equal(after, before)
 
 
-def test_a_cross_encoder_that_was_trained_in_bfloat16(runtime, data, wide, tmp_path):
+def test_a_cross_encoder_that_was_trained_in_bfloat16(runtime, data, quick_ranking, small_is_large, tmp_path):
     """Its BERT, here with low-rank additions, computes in bfloat16 in any export."""
-    options = {**wide["cross_encoder"], "precision": "bfloat16", "tuning": "lora"}
+    options = {**quick_ranking["cross_encoder"], "precision": "bfloat16", "tuning": "lora"}
     trained, asked = FAMILIES["cross_encoder"](history_length=4, **options).fit(data, verbose=0), ASKED["rank_texts"]
     expected = trained.score_texts(asked["history_texts"], asked["candidate_texts"])[0]
     for precision in ("float32", "bfloat16"):

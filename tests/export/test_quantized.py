@@ -16,8 +16,8 @@ from tfllmrec.models.tables import Quantized
 
 
 @pytest.fixture(scope="module", params=["two_tower", "next_item"])
-def in_bytes(request, fitted, tmp_path_factory):
-    recommender = fitted(request.param)
+def in_bytes(request, exports, small_is_large, tmp_path_factory):
+    recommender = exports[request.param].recommender
     before, folder = state_of(recommender), tmp_path_factory.mktemp(request.param) / "in_bytes"
     return recommender, before, export(recommender, folder, precision="int8")
 
@@ -54,9 +54,9 @@ def test_answers_of_vectors_in_a_byte(runtime, in_bytes):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_what_rounding_costs(fitted, data, precision):
+def test_what_rounding_costs(two_tower, data, small_is_large, precision):
     """The ndcg of what is stored, which is that of a model whose weights are rounded."""
-    recommender, targets = fitted("two_tower"), leave_one_out(data).validation
+    recommender, targets = two_tower.recommender, leave_one_out(data).validation
     (told,) = cost_of_rounding(recommender, targets, precision).items()
     before = recommender.evaluate(targets)["ndcg@10"]
     name, said = told
@@ -66,11 +66,11 @@ def test_what_rounding_costs(fitted, data, precision):
     assert recommender.evaluate(targets)["ndcg@10"] == before
 
 
-def test_rounding_can_be_told_from_none(data, fitted, monkeypatch):
+def test_rounding_can_be_told_from_none(data, two_tower, small_is_large, monkeypatch):
     """Where next to nothing is left of the vectors it costs something."""
     of = Quantized.of
     monkeypatch.setattr(Quantized, "of", lambda matrix: of(np.where(np.abs(matrix) < np.abs(matrix).max(), 0, matrix)))
-    said = cost_of_rounding(fitted("two_tower"), leave_one_out(data).validation, "int8")
+    said = cost_of_rounding(two_tower.recommender, leave_one_out(data).validation, "int8")
     assert not next(iter(said.values())).endswith("+0.0000 beside float32")
 
 
