@@ -135,6 +135,14 @@ def test_without_a_ranker_the_retrievers_are_merged() -> None:
     assert order(scores)[4:] == [4, 3]
 
 
+def test_parts_of_one_name() -> None:
+    """As models have that were loaded from files."""
+    parts = [retriever(scores) for scores in (A, B)]
+    same = [keras.Model(part.input, part.output, name="functional") for part in parts]
+    scores = [ask(cascade(models, None, [1, 2], **BOTH)) for models in (parts, same)]
+    np.testing.assert_array_equal(*scores)
+
+
 def test_excluded_items_take_no_place() -> None:
     """In their stead the next ones are found; rows exclude for themselves."""
     model = cascade([retriever(A)], ranker([1, 2, 3, 4, 5, 6]), [1, 100], history_length=LENGTH, candidates=2, ranked=2)

@@ -110,12 +110,12 @@ def cascade(
         alone, all of which stand above the others; and the retrievers' sums for all items.
     """
     inputs = scoring_inputs(history_length) | {"exclude": keras.Input((None,), dtype="int32", name="exclude")}
-    found = [_answer(model, inputs) for model in retrievers]
+    found = [_answer(model, inputs, f"retriever_{place}") for place, model in enumerate(retrievers)]
     items, sums = _Merge(weights[: len(found)], candidates)(found, inputs["exclude"])
     scores = first_scores = sums
     if ranker is not None:
         first = items[:, :ranked]
-        added = weights[-1] * _answer(ranker, {**inputs, "candidates": first})
+        added = weights[-1] * _answer(ranker, {**inputs, "candidates": first}, "ranker")
         first_scores = _Ranked()(sums, added)
         scores = _OnTop()(first_scores, sums)
     of_all = keras.ops.sum(keras.ops.stack([w * one for w, one in zip(weights, found, strict=False)]), axis=0)
@@ -145,8 +145,11 @@ class ScoresOfAll(keras.layers.Layer):
         return keras.KerasTensor(sums.shape, "float32")
 
 
-def _answer(model: keras.Model, inputs: dict[str, Any]) -> keras.KerasTensor:
-    """A model asked with as much of a history as it reads, and with users' features as they are stored."""
+def _answer(model: keras.Model, inputs: dict[str, Any], name: str) -> keras.KerasTensor:
+    """A model asked with as much of a history as it reads, and with users' features as they are stored.
+
+    It has a name of its own here: models that were loaded may all have the same one.
+    """
     length = model.input["history"].shape[1]
     asked = {name: inputs[name] for name in model.input if name in inputs}
     if length < inputs["history"].shape[1]:
@@ -154,4 +157,4 @@ def _answer(model: keras.Model, inputs: dict[str, Any]) -> keras.KerasTensor:
     if "user_features" in model.input:
         width = model.input["user_features"].shape[1]
         asked["user_features"] = keras.ops.tile(keras.ops.zeros_like(inputs["user"])[:, None], (1, width))
-    return model(asked)
+    return keras.Model(model.input, model.output, name=name)(asked)
