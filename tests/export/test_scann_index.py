@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec.cli.versions import published
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.export import export, refresh
@@ -155,6 +156,14 @@ def test_refreshed_as_it_was(both, tmp_path):
     answer = grown("retrieve", user_id=[""], history=[["i7"]], exclude_item_ids=[[""]])
     assert (answer["item_ids"] != "").all()
     assert re.search("index .*ScaNN", (grown.folder / "assets.extra" / "model_card.md").read_text())
+
+
+@pytest.mark.parametrize("both", ["two_tower"], indirect=True)
+def test_who_publishes_it_is_told(both, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tfllmrec.serving.session.without_xla", lambda: None)  # which would be for all tests
+    for path, told in zip(both[1:], (False, True), strict=True):
+        published(path, tmp_path / "models")
+        assert ("has to be built with ScaNN's operations" in capsys.readouterr().err) == told
 
 
 def test_refused(exports, tmp_path):
