@@ -53,7 +53,8 @@ def main() -> None:
     result |= {"best": best, "gain": rounded({"mean": gain.mean, "low": gain.low, "high": gain.high})}
     result |= {"relative_gain": round(gain.mean / result[best]["ndcg@10"], 4)}
     result |= {"weights": cascade.weights.round(4).tolist(), "config": cascade.config.to_dict()}
-    report(result, f"cascade-{name}{'-' * bool(arguments.tag)}{arguments.tag}" if arguments.record else None)
+    record = "-".join(filter(None, ["cascade", name, arguments.tag]))
+    report(result, record if arguments.record else None)
 
 
 def named(parts: list[Recommender]) -> dict[str, Recommender]:
@@ -71,7 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ranker", type=Path, help="a run of benchmarks/ranking.py --out")
     parser.add_argument("--part", choices=["validation", "test"], default="test", help="validation, to choose by")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the cascade")
-    parser.add_argument("--tag", default="", help="of the result's name")
+    parser.add_argument("--tag", default="", help="ends the name of the result file")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     return parser.parse_args()
 

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -47,14 +47,13 @@ PROCESSES = multiprocessing.get_context("forkserver")
 class State:
     """The versions of a model and their labels."""
 
-    versions: frozenset[int] = frozenset()
-    labels: dict[str, int] = field(default_factory=dict)
+    versions: frozenset[int]
+    labels: dict[str, int]
 
     @classmethod
     def of(cls, repository: Repository) -> "State":
         """As they are."""
-        folder = repository.folder / MODEL
-        return cls(frozenset(version_folders(folder) if folder.exists() else ()), repository.labels(MODEL))
+        return cls(frozenset(version_folders(repository.folder / MODEL)), repository.labels(MODEL))
 
     def after(self, change: str, number: int) -> "State":
         """What a change makes of them."""

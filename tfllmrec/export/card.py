@@ -135,11 +135,11 @@ def _of_cores(saved_model: Path, target: Target) -> dict[str, str]:
 def _operations(saved_model: Path) -> list[str]:
     ops = ops_of(saved_model)
     scann = sorted(of_scann(ops))
-    stock = "All of them are in a stock TF Serving: " + ", ".join(sorted(ops.difference(scann))) + "."
+    stock = ", ".join(sorted(ops.difference(scann)))
     if not scann:
-        return [stock]
-    built = "TF Serving has to be built with ScaNN's operations, as its guide to custom operations says: "
-    return [stock.replace("All of them", "These"), built + ", ".join(scann) + "."]
+        return [f"All of them are in a stock TF Serving: {stock}."]
+    built = "TF Serving has to be built with ScaNN's operations, as its guide to custom operations says"
+    return [f"These are in a stock TF Serving: {stock}.", f"{built}: {', '.join(scann)}."]
 
 
 def _signature(name: str, signature: Any) -> str:

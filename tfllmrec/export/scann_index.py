@@ -26,11 +26,13 @@ def check_index(index: str, target: Target, recommender: Recommender) -> None:
     """Raise an InputError where there is no such index, or none for the target or family, or it needs a package."""
     if index not in INDICES:
         raise InputError(f"export: index is {index!r}, and must be {' or '.join(INDICES)}")
-    if index == "scann" and target.compiled:
+    if index == "exact":
+        return
+    if target.compiled:
         raise InputError(f"export: ScaNN searches on CPUs, and the target is {target.name!r}: take cpu, or exact")
-    if index == "scann" and not recommender.scores_are_products:
+    if not recommender.scores_are_products:
         raise InputError(f"export: scores of {recommender.family} are no products, which ScaNN looks for: take exact")
-    if index == "scann" and find_spec("scann") is None:
+    if find_spec("scann") is None:
         raise InputError("export: the index scann needs ScaNN: pip install 'tfllmrec[scann]'")
 
 

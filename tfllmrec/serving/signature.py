@@ -82,11 +82,7 @@ def _shape_of(shape: Any) -> list[int | None] | None:
 def _fits(shape: tuple[int, ...], wanted: list[int | None] | None) -> bool:
     if wanted is None:
         return True
-    return len(shape) == len(wanted) and all(map(_allows, wanted, shape))
-
-
-def _allows(wanted: int | None, size: int) -> bool:
-    return wanted is None or wanted == size
+    return len(shape) == len(wanted) and all(b in (None, a) for a, b in zip(shape, wanted, strict=True))
 
 
 def _name(dtype: np.dtype) -> str:

@@ -1,0 +1,30 @@
+"""A cascade that is asked for no more items than a retriever finds answers from its candidates alone."""
+
+import numpy as np
+import pytest
+from made_data import GREEDY
+
+from tfllmrec.export import export
+from tfllmrec.recommenders import Cascade
+
+TOP_K = 5
+QUESTION = {
+    "user_id": [GREEDY, "用户3", "", "用户3"],
+    "history": [[""], ["item1"], ["a b|c"], [""]],
+    "exclude_item_ids": [["item7"], [""], [""], ["item3"]],
+}
+
+
+@pytest.mark.parametrize("ranked", [TOP_K, 2], ids=["all ranked", "some below them"])
+def test_as_in_python(runtime, cascade, tmp_path, ranked):
+    parts = cascade.recommender
+    options = {"candidates": TOP_K, "ranked": ranked, "history_length": 4, "weights": parts.weights.tolist()}
+    made = Cascade.of(parts.retrievers, parts.ranker, **options)
+    found = runtime.run(export(made, tmp_path / "films", top_k=TOP_K), "recommend", **QUESTION)
+    users, histories, exclude = QUESTION.values()
+    table = made.recommend(users, histories, k=TOP_K, exclude=exclude)
+    assert table.groupby("row").size().tolist() == [1, 5, 5, 5]
+    for row, answer in table.groupby("row"):
+        there = slice(len(answer))
+        assert found["item_ids"][row].tolist() == [*answer["item_id"], *[""] * (TOP_K - len(answer))]
+        np.testing.assert_allclose(found["scores"][row][there], answer["score"], rtol=1e-4, atol=1e-5)
