@@ -1,4 +1,4 @@
-"""Options with which a recurrent model learns a small made data set by heart, in seconds."""
+"""Options with which models learn a small made data set by heart, in seconds."""
 
 from typing import Any
 
@@ -15,4 +15,18 @@ QUICK_LEARNING: dict[str, Any] = {
     "weight_decay": 0.0,
     "ema": 0.5,
     "epochs": 8,
+}
+"""Of a recurrent model."""
+
+QUICK_TWO_TOWER: dict[str, Any] = {
+    "history_length": 10,
+    "dim": 8,
+    "hidden": 16,
+    "feature_dropout": 0.1,
+    "dropout": 0.1,
+    "batch_size": 64,
+    "learning_rate": 0.02,
+    "weight_decay": 0.0,
+    "ema": 0.5,
+    "epochs": 10,
 }

@@ -6,6 +6,7 @@ import pytest
 
 import tfllmrec.serving
 import tfllmrec_client
+from tfllmrec.recommenders import FAMILIES
 
 
 @pytest.mark.parametrize("arguments", [["-c", "import tfllmrec"], ["-m", "tfllmrec", "--help"]])
@@ -34,6 +35,10 @@ def test_every_public_name_is_there(package):
     for name in package.__all__:
         assert getattr(package, name) is not None
         assert name in dir(package)
+
+
+def test_every_family_has_a_public_name():
+    assert {family.__name__ for family in FAMILIES.values()} <= set(tfllmrec.__all__)
 
 
 def test_the_client_is_the_same_from_both_packages():

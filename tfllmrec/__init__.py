@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from tfllmrec.data import Dataset, checkerboard, leave_one_out, load, load_demo, load_movielens
     from tfllmrec.errors import InputError
     from tfllmrec.recommenders import (
+        BertRanker,
+        Cascade,
+        CrossEncoder,
         Ease,
         MarkovChain,
         MultiTask,
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BertRanker",
+    "Cascade",
+    "CrossEncoder",
     "Dataset",
     "Ease",
     "InputError",

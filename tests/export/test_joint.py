@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from answers import LOWEST, assert_are_of, padded
 from made_data import ITEMS
 
 from tfllmrec.data import Dataset, Histories
 from tfllmrec.export import export, refresh
 from tfllmrec.recommenders import MultiTask
 
-LOWEST = np.finfo(np.float32).min
 SCENARIOS = ["书", "films"]
 USERS = ["用户3", "nobody", "", "用户5", "用户3"]
 HISTORIES = [[], ["item1", "电影一"], [*ITEMS[:7]], ["item1"], []]
@@ -38,11 +38,6 @@ def joint(data, tmp_path_factory, tiny_bert):
     return fitted, export(fitted, tmp_path_factory.mktemp("joint") / "both")
 
 
-def padded(rows):
-    width = max(map(len, rows), default=0)
-    return [[*row, *[""] * (width - len(row))] for row in rows]
-
-
 def test_every_signature_runs(runtime, joint):
     found = runtime.check(joint[1])
     assert set(found.values()) == {"ok"}, found
@@ -57,11 +52,7 @@ def test_recommendations_are_those_of_python(runtime, joint):
     asked = {"user_id": USERS, "history": padded(HISTORIES), "exclude_item_ids": padded(exclude), "scenario": WHERE}
     answers = runtime.run(path, "recommend", **asked)
     table = recommender.recommend(USERS, HISTORIES, k=100, exclude=exclude, scenarios=WHERE)
-    places = answers["item_ids"].shape[1]
-    for row in range(len(USERS)):
-        expected = table[table["row"] == row]
-        assert answers["item_ids"][row].tolist() == [*expected["item_id"], *[""] * (places - len(expected))]
-        np.testing.assert_allclose(answers["scores"][row, : len(expected)], expected["score"], 1e-5, 1e-6)
+    assert_are_of(table, answers, USERS)
     assert answers["scenario_known"].all()
     for name, value in runtime.run(path, "serving_default", **asked).items():
         np.testing.assert_array_equal(value, answers[name])

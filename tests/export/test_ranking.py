@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from answers import LOWEST, padded
 from made_data import GREEDY, ITEMS
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
@@ -12,7 +13,6 @@ from tfllmrec.export.ranking import ranker_of
 from tfllmrec.export.target import CPU
 from tfllmrec.export.warmup import WARMUP_FILE
 
-LOWEST = np.finfo(np.float32).min
 QUESTIONS = {
     "known user": ("用户3", [], ITEMS[:5]),
     "known user whose history is longer than the model reads": (GREEDY, [], ITEMS),
@@ -45,11 +45,6 @@ TEXT_QUESTIONS = {
     "no candidate": (["a film"], []),
     "nothing": ([], []),
 }
-
-
-def padded(rows, width=0):
-    width = max([width, *map(len, rows)])
-    return [[*row, *[""] * (width - len(row))] for row in rows]
 
 
 @pytest.fixture(params=["bert_ranker", "cross_encoder", "cascade"])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from answers import LOWEST, assert_are_of, assert_same, padded
 from made_data import GREEDY, ITEMS, made_data
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
@@ -25,7 +26,6 @@ OPTIONS = {
 }
 SIGNATURES = {"retrieve", "retrieve_ids", "retrieve_with_features", "retrieve_with_features_ids", "serving_default"}
 VECTORS = {"embed_query", "embed_items", "similar_items"}
-LOWEST = np.finfo(np.float32).min
 BEIJING, SHANGHAI = "城市=北京", "城市=上海"
 QUESTIONS = {
     "known user": ("用户3", [], [], []),
@@ -84,11 +84,6 @@ def family(request):
     return request.param
 
 
-def padded(rows, width=0):
-    width = max([width, *map(len, rows)])
-    return [[*row, *[""] * (width - len(row))] for row in rows]
-
-
 @pytest.fixture
 def ask(runtime, exported, family):
     """What `retrieve_with_features` answers to questions."""
@@ -100,11 +95,6 @@ def ask(runtime, exported, family):
         return runtime.run(exported[family][1], "retrieve_with_features", user_id=users, **inputs)
 
     return ask
-
-
-def assert_same(one, other):
-    assert one["item_ids"].tolist() == other["item_ids"].tolist()
-    np.testing.assert_allclose(one["scores"], other["scores"], rtol=1e-5, atol=1e-6)
 
 
 def test_every_signature_runs(runtime, exported, family, told):
@@ -120,13 +110,7 @@ def test_answers_are_the_recommenders(exported, family, ask):
     answers = ask(QUESTIONS.values())
     users, histories, exclude, features = zip(*QUESTIONS.values(), strict=True)
     table = exported[family][0].recommend(users, histories, 100, exclude=exclude, user_features=features)
-    for row, question in enumerate(QUESTIONS):
-        expected = table[table["row"] == row]
-        count = len(expected)
-        assert answers["item_ids"][row].tolist() == [*expected["item_id"], *[""] * (len(ITEMS) - count)], question
-        assert answers["titles"][row].tolist() == [*expected["title"], *[""] * (len(ITEMS) - count)], question
-        np.testing.assert_allclose(answers["scores"][row, :count], expected["score"], 1e-5, 1e-6, err_msg=question)
-        assert (answers["scores"][row, count:] == LOWEST).all(), question
+    assert_are_of(table, answers, QUESTIONS)
 
 
 def test_the_rules_hold_by_themselves(ask, told):

@@ -5,23 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from quick_learning import QUICK_LEARNING
+from quick_learning import QUICK_LEARNING, QUICK_TWO_TOWER
 
 from tfllmrec.data import Checkerboard, leave_one_out
 from tfllmrec.recommenders import FAMILIES, Recommender, TwoTower
-
-QUICK_TWO_TOWER = {
-    "history_length": 10,
-    "dim": 8,
-    "hidden": 16,
-    "feature_dropout": 0.1,
-    "dropout": 0.1,
-    "batch_size": 64,
-    "learning_rate": 0.02,
-    "weight_decay": 0.0,
-    "ema": 0.5,
-    "epochs": 10,
-}
 
 
 def share_of_answers(recommender: Recommender, board: Checkerboard) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from quick_learning import QUICK_TWO_TOWER
 
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
@@ -16,19 +17,7 @@ from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.training.cold import cold_user_scores
 
 EVEN, ODD = ([f"i{item:02}" for item in range(colour, 20, 2)] for colour in (0, 1))
-QUICK = {
-    "history_length": 10,
-    "dim": 8,
-    "hidden": 16,
-    "feature_dropout": 0.1,
-    "dropout": 0.1,
-    "batch_size": 64,
-    "learning_rate": 0.02,
-    "weight_decay": 0.0,
-    "ema": 0.5,
-    "epochs": 8,
-    "user_vectors": False,
-}
+QUICK = QUICK_TWO_TOWER | {"epochs": 8, "user_vectors": False}
 TOLD = {"user_features": "colour", "segment": "colour"}
 
 
