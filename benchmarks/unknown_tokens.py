@@ -14,17 +14,17 @@ from tfllmrec.quiet import quiet_tensorflow
 
 quiet_tensorflow()
 
-import pandas as pd  # noqa: E402
 from common import report  # noqa: E402
 
 from tfllmrec.content.pretrained import Bert, pretrained  # noqa: E402
 from tfllmrec.content.small_bert import small_bert  # noqa: E402
+from tfllmrec.data.reading import read_items  # noqa: E402
 
 
 def main() -> None:
     arguments = _arguments()
     folder = Path(arguments.data)
-    titles = pd.read_parquet(folder / "items.parquet")["title"].tolist()
+    titles = read_items(folder)["title"].tolist()
     shares = {
         "learnt": _with_vocabulary_of(titles).unknown_share(titles),
         "learnt from the others": _with_vocabulary_of(titles[::2]).unknown_share(titles[1::2]),
@@ -42,7 +42,7 @@ def _with_vocabulary_of(texts: list[str]) -> Bert:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--data", required=True, help="a folder with items.parquet")
+    parser.add_argument("--data", required=True, help="a folder with a table of items")
     parser.add_argument("--backbone", nargs="*", default=[], help="names for tfllmrec.content.pretrained.pretrained")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     return parser.parse_args()

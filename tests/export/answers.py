@@ -11,13 +11,12 @@ def padded(rows, width=0):
     return [[*row, *[""] * (width - len(row))] for row in rows]
 
 
-def assert_are_of(table, answers, names, rtol=1e-5):
+def assert_are_of(table, answers, names, places, rtol=1e-5):
     """Items, titles and scores are those of a table of `recommend`; where it has no more, "" and the lowest score.
 
-    `names` has one for each row, for messages.
+    `names` has one for each row, for messages; `places` is how many items an answer has room for.
     """
-    assert len(answers["item_ids"]) == len(names)
-    places = answers["item_ids"].shape[1]
+    assert answers["item_ids"].shape == (len(names), places)
     for row, name in enumerate(names):
         expected = table[table["row"] == row]
         count = len(expected)

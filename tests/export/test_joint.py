@@ -52,7 +52,7 @@ def test_recommendations_are_those_of_python(runtime, joint):
     asked = {"user_id": USERS, "history": padded(HISTORIES), "exclude_item_ids": padded(exclude), "scenario": WHERE}
     answers = runtime.run(path, "recommend", **asked)
     table = recommender.recommend(USERS, HISTORIES, k=100, exclude=exclude, scenarios=WHERE)
-    assert_are_of(table, answers, USERS)
+    assert_are_of(table, answers, USERS, len(ITEMS))
     assert answers["scenario_known"].all()
     for name, value in runtime.run(path, "serving_default", **asked).items():
         np.testing.assert_array_equal(value, answers[name])

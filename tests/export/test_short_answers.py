@@ -24,4 +24,4 @@ def test_as_in_python(runtime, cascade, tmp_path, ranked):
     users, histories, exclude = QUESTION.values()
     table = made.recommend(users, histories, k=TOP_K, exclude=exclude)
     assert table.groupby("row").size().tolist() == [1, 5, 5, 5]
-    assert_are_of(table, found, users, rtol=1e-4)
+    assert_are_of(table, found, users, TOP_K, rtol=1e-4)

@@ -151,7 +151,7 @@ def _answer(model: keras.Model, inputs: dict[str, Any], name: str) -> keras.Kera
     It has a name of its own here: models that were loaded may all have the same one.
     """
     length = model.input["history"].shape[1]
-    asked = {name: inputs[name] for name in model.input if name in inputs}
+    asked = {part: inputs[part] for part in model.input if part in inputs}
     if length < inputs["history"].shape[1]:
         asked["history"] = NewestFirst()(NewestFirst()(inputs["history"])[:, :length])
     if "user_features" in model.input:
