@@ -32,8 +32,8 @@ from tfllmrec.data import Split, leave_one_out  # noqa: E402
 from tfllmrec.data.batches import window_batches  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
 from tfllmrec.evaluation.ranking import Scorer, rank_targets  # noqa: E402
-from tfllmrec.models.history import LastState  # noqa: E402
-from tfllmrec.models.items import ItemEmbedding  # noqa: E402
+from tfllmrec.layers.history import LastState  # noqa: E402
+from tfllmrec.layers.items import ItemEmbedding  # noqa: E402
 from tfllmrec.models.next_item import (  # noqa: E402
     ItemBias,
     Precision,

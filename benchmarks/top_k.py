@@ -3,7 +3,7 @@
     python benchmarks/top_k.py [--record]
 
 A million vectors of 64 dimensions around a thousand centres, top-100, in a TensorFlow session of this process as TF
-Serving has it: the matrix product alone, with `tf.math.top_k` of all scores, with `tfllmrec.models.top_items.top_k`,
+Serving has it: the matrix product alone, with `tf.math.top_k` of all scores, with `tfllmrec.layers.top_items.top_k`,
 which looks for the best groups of items first and has the same answer, to the last tie, and what an export with
 `index="scann"` has instead of all three, which is approximate. They take turns. Prints one JSON line: p50 of each at
 several batch sizes, how many times as long the plain one takes, and which share of the exact answers ScaNN finds for
@@ -27,7 +27,7 @@ from load import one_by_one, rounded, take_turns  # noqa: E402
 
 from tfllmrec.export.ops import SCANN  # noqa: E402
 from tfllmrec.export.scann_index import ScannIndex  # noqa: E402
-from tfllmrec.models.top_items import top_k  # noqa: E402
+from tfllmrec.layers.top_items import top_k  # noqa: E402
 from tfllmrec.serving.session import ServedModel  # noqa: E402
 
 DIM, TOP_K, CENTRES, ASKED = 64, 100, 1000, 1000

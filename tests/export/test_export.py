@@ -16,7 +16,7 @@ from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import ranker_of
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU
-from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
+from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
 from tfllmrec.recommenders.popularity import Popularity
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay

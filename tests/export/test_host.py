@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tfllmrec.data import Histories, Vocabulary
 from tfllmrec.export.host import Lookup, StoredHistories, known, widened
-from tfllmrec.models.history import newest
+from tfllmrec.layers.history import newest
 
 WIDTHS = st.integers(0, 7)
 modest = settings(max_examples=30, deadline=None)

@@ -11,8 +11,8 @@ from tfllmrec.export import Servable, export
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.rounding import cost_of_rounding
 from tfllmrec.export.switches import switched
-from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
-from tfllmrec.models.tables import Quantized
+from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
+from tfllmrec.layers.tables import Quantized
 
 
 @pytest.fixture(scope="module", params=["two_tower", "next_item"])

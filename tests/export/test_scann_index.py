@@ -11,7 +11,7 @@ from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.export import export, refresh
 from tfllmrec.export.scann_index import ScannIndex
-from tfllmrec.models.top_items import LOWEST
+from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.repository.check import check_version
 from tfllmrec.serving.session import ServedModel

@@ -16,7 +16,7 @@ from tfllmrec.export.switches import switched
 from tfllmrec.export.target import CPU, GPU, TPU, target_of
 from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.models.scenarios import RowsThere
-from tfllmrec.models.scoring import DenseItemToItem
+from tfllmrec.layers.scoring import DenseItemToItem
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replayed

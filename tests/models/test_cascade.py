@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tfllmrec.models.cascade import ScoresOfAll, cascade
-from tfllmrec.models.scoring import scoring_inputs
+from tfllmrec.layers.scoring import scoring_inputs
 
 ITEMS, LENGTH = 6, 4
 PADDING = 50.0

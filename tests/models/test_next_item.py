@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.models.next_item import (
     HistoryMeans,
     ItemBias,

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.models.two_tower import candidate_tower, query_encoder, query_tower
 from tfllmrec.tasks.negatives import full
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.models.two_tower import (
     HistoryPooling,
     candidate_tower,
@@ -14,7 +14,7 @@ from tfllmrec.models.two_tower import (
     towers_of,
     two_towers,
 )
-from tfllmrec.models.users import StoredFeatures
+from tfllmrec.layers.users import StoredFeatures
 
 ITEMS, DIM, LENGTH = 6, 4, 5
 TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))

@@ -14,7 +14,7 @@ from tfllmrec.content.tokens import token_matrix, token_vocabulary
 from tfllmrec.content.vectors import vector_matrix
 from tfllmrec.data import Checkerboard, Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.recommenders import Recommender, load
 
 Make = Callable[..., Recommender]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.models.next_item import ItemBias, candidate_model, history_encoder, query_head, query_model
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 from tfllmrec.tasks.negatives import Candidates, Negatives, mixed

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.models.top_items import top_k
+from tfllmrec.layers.top_items import top_k
 
 Scorer = Callable[..., tf.Tensor]
 """Users int32 [B], histories int32 [B, L] and perhaps scenarios int32 [B] to scores float32 [B, I + 1]; column 0 is

@@ -11,7 +11,7 @@ from tfllmrec.export.names import Names
 from tfllmrec.export.ranking import asked_of, filled
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
 from tfllmrec.export.target import Target
-from tfllmrec.models.top_items import top_items
+from tfllmrec.layers.top_items import top_items
 from tfllmrec.recommenders.multi_task import MultiTask
 
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfllmrec.export.host import Lookup, StoredHistories, Strings, known, widened
 from tfllmrec.export.signature import Answer
 from tfllmrec.export.target import Target
-from tfllmrec.models.history import newest
+from tfllmrec.layers.history import newest
 from tfllmrec.recommenders.catalogue import Catalogue
 
 EXCLUDED_BASE = 8

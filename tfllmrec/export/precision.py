@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfllmrec.errors import InputError
-from tfllmrec.models.tables import Quantized, TableLayer
+from tfllmrec.layers.tables import Quantized, TableLayer
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 

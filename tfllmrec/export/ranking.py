@@ -9,8 +9,8 @@ from tfllmrec.export.host import widened
 from tfllmrec.export.names import Names
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
 from tfllmrec.export.target import Target
-from tfllmrec.models.history import newest
-from tfllmrec.models.top_items import LOWEST
+from tfllmrec.layers.history import newest
+from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.ranker import Ranker
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.target import Target
-from tfllmrec.models.top_items import LOWEST, top_k
+from tfllmrec.layers.top_items import LOWEST, top_k
 from tfllmrec.quiet import silent_stderr
 from tfllmrec.recommenders.base import Recommender
 

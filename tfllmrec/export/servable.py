@@ -17,8 +17,8 @@ from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
 from tfllmrec.export.target import CPU, Target
 from tfllmrec.export.vectors import Vectors
-from tfllmrec.models.history import newest
-from tfllmrec.models.top_items import top_items
+from tfllmrec.layers.history import newest
+from tfllmrec.layers.top_items import top_items
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.cascade import Cascade
 from tfllmrec.recommenders.multi_task import MultiTask

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfllmrec.models.history import NewestFirst, recency_biases
-from tfllmrec.models.scoring import ItemIndex, scoring_inputs
+from tfllmrec.layers.history import NewestFirst, recency_biases
+from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
 
 
 @keras.saving.register_keras_serializable("tfllmrec")

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.models.history import NewestFirst
-from tfllmrec.models.scoring import scoring_inputs
-from tfllmrec.models.top_items import LOWEST, top_items
+from tfllmrec.layers.history import NewestFirst
+from tfllmrec.layers.scoring import scoring_inputs
+from tfllmrec.layers.top_items import LOWEST, top_items
 
 
 class _Merge(keras.layers.Layer):

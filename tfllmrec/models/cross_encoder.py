@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.models.history import NewestFirst
-from tfllmrec.models.scoring import scoring_inputs
+from tfllmrec.layers.history import NewestFirst
+from tfllmrec.layers.scoring import scoring_inputs
 
 FRAME = 3
 """[CLS], [SEP] and [SEP] of a pair."""

@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.models.items import ItemEmbedding, gather_summing
+from tfllmrec.layers.items import ItemEmbedding, gather_summing
 from tfllmrec.models.next_item import ItemBias
 from tfllmrec.models.scenarios import HistoriesApart, RowsThere, ScenarioFusion, StatesAt
-from tfllmrec.models.scoring import scoring_inputs
+from tfllmrec.layers.scoring import scoring_inputs
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -85,7 +85,7 @@ def multi_task_model(
         apart: takes histories apart.
         encoder: a `tfllmrec.models.next_item.history_encoder`.
         fusion: puts the scenarios' states together.
-        experts: a `tfllmrec.models.experts.expert_mixture`.
+        experts: a `tfllmrec.layers.experts.expert_mixture`.
         heads: what is said of every task, by name, in the experts' order: a `query_head`, a `pair_head` or a
             `label_head`.
         candidate_dropout: on the vectors of candidates.

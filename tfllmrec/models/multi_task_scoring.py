@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from tfllmrec.models.scenarios import HistoriesApart
-from tfllmrec.models.scoring import ItemIndex
-from tfllmrec.models.top_items import LOWEST
+from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.layers.top_items import LOWEST
 
 
 class CandidateScores(keras.layers.Layer):

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.models.history import LastState, recency_biases
-from tfllmrec.models.items import gather_summing
+from tfllmrec.layers.history import LastState, recency_biases
+from tfllmrec.layers.items import gather_summing
 
 Cell = Literal["lstm", "gru"]
 Precision = Literal["float32", "bfloat16"]

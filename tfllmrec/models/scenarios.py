@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.models.history import newest
-from tfllmrec.models.top_items import LOWEST
+from tfllmrec.layers.history import newest
+from tfllmrec.layers.top_items import LOWEST
 
 
 @keras.saving.register_keras_serializable("tfllmrec")

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfllmrec.models.history import NewestFirst, recency_biases
-from tfllmrec.models.scoring import scoring_inputs
-from tfllmrec.models.users import FeatureMean, StoredFeatures
+from tfllmrec.layers.history import NewestFirst, recency_biases
+from tfllmrec.layers.scoring import scoring_inputs
+from tfllmrec.layers.users import FeatureMean, StoredFeatures
 
 
 @keras.saving.register_keras_serializable("tfllmrec")

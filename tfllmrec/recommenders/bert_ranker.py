@@ -18,7 +18,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.models.bi_encoder import bi_encoder, interaction_head, scores_of_all
-from tfllmrec.models.scoring import ItemIndex
+from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.text_ranker import BERT, TextRanker
 from tfllmrec.recommenders.config import STRICT, Fraction, Names, Options, Positive
 from tfllmrec.recommenders.fitting import Fitting

@@ -18,8 +18,8 @@ from tfllmrec.content.vectors import vector_matrix
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.models.items import ItemEmbedding
-from tfllmrec.models.scoring import ItemIndex
+from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.recommenders.config import STRICT, Fraction, Names
 from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
 from tfllmrec.recommenders.saved import reading

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.errors import InputError
-from tfllmrec.models.scoring import DenseItemToItem, item_to_item_model
+from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import STRICT, Config
 

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
-from tfllmrec.models.scoring import SparseItemToItem, item_to_item_model
+from tfllmrec.layers.scoring import SparseItemToItem, item_to_item_model
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
 

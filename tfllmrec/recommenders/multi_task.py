@@ -16,8 +16,8 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import RatingCallback
-from tfllmrec.models.experts import allowed_experts, expert_mixture, expert_names
-from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.layers.experts import allowed_experts, expert_mixture, expert_names
+from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.models.multi_task import (
     candidates_of,
     label_head,
@@ -29,7 +29,7 @@ from tfllmrec.models.multi_task import (
 from tfllmrec.models.multi_task_scoring import CandidateScores, OnlyMembers, Pairs, PairsOfAll
 from tfllmrec.models.next_item import ItemBias, Precision, history_encoder, query_head
 from tfllmrec.models.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
-from tfllmrec.models.scoring import ItemIndex
+from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.recommenders.fitting import Fitting
 from tfllmrec.recommenders.multi_task_answers import MultiTaskAnswers
 from tfllmrec.recommenders.multi_task_config import TASKS, MultiTaskConfig
@@ -113,7 +113,7 @@ class MultiTask(MultiTaskAnswers):
 
     @property
     def experts(self) -> list[str]:
-        """The experts by name; see `tfllmrec.models.experts.expert_names`."""
+        """The experts by name; see `tfllmrec.layers.experts.expert_names`."""
         config = self.config
         own = self._scenario_names if self._transfers else ()
         return expert_names(config.sharing, config.tasks, experts=config.experts, scenarios=own)

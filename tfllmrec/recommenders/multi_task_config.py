@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.models.experts import Sharing
+from tfllmrec.layers.experts import Sharing
 from tfllmrec.recommenders.config import STRICT, Fraction, Names, Options, Positive
 from tfllmrec.recommenders.next_item_config import SequenceConfig, sequence_recipe
 
@@ -32,7 +32,7 @@ class MultiTaskConfig(SequenceConfig):
         (squared error), "like" (cross-entropy) and "interests" (the categories of what comes next).
     weighting: of the tasks' losses: as given, or learnt by "uncertainty" (Kendall et al., 2018, CVPR).
     weights: of tasks by name, where they are given; 1 for others.
-    sharing: how experts are shared; see `tfllmrec.models.experts.expert_names`.
+    sharing: how experts are shared; see `tfllmrec.layers.experts.expert_names`.
     experts: shared ones, where there is more than one.
     expert_units: hidden units of each.
     transfer: whether a scenario reads what was done in others and has an expert of its own. Gates know it anyway.

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfllmrec.data.batches import window_batches
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.models.items import ItemEmbedding
+from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.models.next_item import (
     ItemBias,
     Precision,
@@ -17,7 +17,7 @@ from tfllmrec.models.next_item import (
     query_model,
     sides_of,
 )
-from tfllmrec.models.scoring import ItemIndex, scoring_inputs
+from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
 from tfllmrec.recommenders.content import ContentRecommender
 from tfllmrec.recommenders.next_item_config import NextItemConfig
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity

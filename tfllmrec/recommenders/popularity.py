@@ -8,8 +8,8 @@ import numpy as np
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.models.scoring import PopularityScores, UnlessEmpty, scoring_inputs
-from tfllmrec.models.users import SegmentPopularity, StoredFeatures
+from tfllmrec.layers.scoring import PopularityScores, UnlessEmpty, scoring_inputs
+from tfllmrec.layers.users import SegmentPopularity, StoredFeatures
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.catalogue import Catalogue
 from tfllmrec.recommenders.config import STRICT, Config

@@ -13,8 +13,8 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.batches import next_item_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.models.items import ItemEmbedding
-from tfllmrec.models.scoring import ItemIndex
+from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.two_tower import (
     candidate_tower,
     query_encoder,
@@ -22,7 +22,7 @@ from tfllmrec.models.two_tower import (
     towers_of,
     two_towers,
 )
-from tfllmrec.models.users import StoredFeatures
+from tfllmrec.layers.users import StoredFeatures
 from tfllmrec.recommenders.config import STRICT, Fraction, Names, Positive
 from tfllmrec.recommenders.content import ContentConfig, ContentRecommender
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity

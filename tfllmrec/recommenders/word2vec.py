@@ -14,8 +14,8 @@ from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
-from tfllmrec.models.history import DecayedMean, NewestFirst
-from tfllmrec.models.scoring import ItemIndex, scoring_inputs
+from tfllmrec.layers.history import DecayedMean, NewestFirst
+from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
 from tfllmrec.recommenders.base import Recommender
 from tfllmrec.recommenders.config import STRICT, Config, Names, Positive
 from tfllmrec.recommenders.fitting import Fitting

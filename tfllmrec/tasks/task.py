@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.models.items import tables_once
+from tfllmrec.layers.items import tables_once
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 
 
@@ -51,7 +51,7 @@ class Task:
 
 
 class StepModel(keras.Model):
-    """A model that makes the table of item vectors once a training step; see `tfllmrec.models.items.tables_once`."""
+    """A model that makes the table of item vectors once a training step; see `tfllmrec.layers.items.tables_once`."""
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Keras's own."""

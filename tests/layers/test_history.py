@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.models.history import HistoryWeights, LastState, NewestFirst
+from tfllmrec.layers.history import HistoryWeights, LastState, NewestFirst
 
 ROWS = st.lists(st.lists(st.integers(1, 6), max_size=5), min_size=1, max_size=4)
 modest = settings(max_examples=30, deadline=None)

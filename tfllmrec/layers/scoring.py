@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.models.history import HistoryWeights, NewestFirst
-from tfllmrec.models.tables import TableLayer
+from tfllmrec.layers.history import HistoryWeights, NewestFirst
+from tfllmrec.layers.tables import TableLayer
 
 
 @keras.saving.register_keras_serializable("tfllmrec")

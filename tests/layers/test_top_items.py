@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tfllmrec.models.top_items import LOWEST, exclude_items, top_items, top_k
+from tfllmrec.layers.top_items import LOWEST, exclude_items, top_items, top_k
 
 SCORES = np.array([[9, 5, 7, 6, 8], [9, 1, 2, 3, 4]], np.float32)
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfllmrec.models.fusion import Gate, fusion
+from tfllmrec.layers.fusion import Gate, fusion
 
 DIM = 4
 RANDOM = np.random.default_rng(0)

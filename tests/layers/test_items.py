@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.models.items import ItemEmbedding, tables_once
+from tfllmrec.layers.items import ItemEmbedding, tables_once
 
 ITEMS, DIM, WIDTH = 6, 4, 3
 TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tfllmrec.models.scoring import (
+from tfllmrec.layers.scoring import (
     DenseItemToItem,
     ItemIndex,
     PopularityScores,

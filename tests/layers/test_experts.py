@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfllmrec.models.experts import allowed_experts, expert_mixture, expert_names
+from tfllmrec.layers.experts import allowed_experts, expert_mixture, expert_names
 
 TASKS = ("next_item", "rating")
 SCENARIOS = ("beauty", "toys")

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.models.fusion import fusion
+from tfllmrec.layers.fusion import fusion
 
 _OPTIONS = ("token_std", "id_dropout", "modality_dropout")
 _tables: ContextVar[dict[tuple[int, bool], tf.Tensor] | None] = ContextVar("tables", default=None)
@@ -47,7 +47,7 @@ class ItemEmbedding(keras.layers.Layer):
         vector_widths: names of the modalities, and how wide their vectors are.
         id_dropout: chance of an item to be without its own vector whenever it is read in training, so that content
             comes to answer for items that have none (Volkovs et al., 2017, NIPS). For items with content only.
-        modality_dropout: see `tfllmrec.models.fusion.Gate`.
+        modality_dropout: see `tfllmrec.layers.fusion.Gate`.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfllmrec.models.users import FeatureMean, SegmentPopularity, StoredFeatures
+from tfllmrec.layers.users import FeatureMean, SegmentPopularity, StoredFeatures
 
 STORED = np.array([[0, 0], [1, 4], [0, 0], [2, 0]], np.int32)
 """Of the unknown user, one who is known well, one of whom nothing is known, one with a single feature."""

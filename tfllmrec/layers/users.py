@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.models.items import gather_summing
+from tfllmrec.layers.items import gather_summing
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
