@@ -26,7 +26,7 @@ from tfllmrec.recommenders import (
     family,
     load,
 )
-from tfllmrec.recommenders.config import Config
+from tfllmrec.models.base.config import Config
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import FAMILIES, load
-from tfllmrec.recommenders.answering import Answering
+from tfllmrec.models.base.predictor import Answering
 from tfllmrec.recommenders.ranker import Ranker
 
 Make = Callable[..., Ranker]

@@ -13,7 +13,7 @@ from quick_learning import QUICK_TWO_TOWER
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import FAMILIES, Recommender, load
-from tfllmrec.recommenders.catalogue import Catalogue
+from tfllmrec.models.base.fitted_data import Catalogue
 from tfllmrec.training.cold import cold_user_scores
 
 EVEN, ODD = ([f"i{item:02}" for item in range(colour, 20, 2)] for colour in (0, 1))

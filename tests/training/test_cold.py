@@ -4,7 +4,7 @@ import pytest
 
 from tfllmrec.data import Checkerboard, checkerboard
 from tfllmrec.recommenders import Popularity, TwoTower, Word2Vec
-from tfllmrec.recommenders.config import Config
+from tfllmrec.models.base.config import Config
 from tfllmrec.training.cold import cold_item_scores, cold_user_scores
 
 

@@ -11,7 +11,7 @@ from tfllmrec.export.ops import of_scann, ops_of
 from tfllmrec.export.ranking import MOST_CANDIDATES
 from tfllmrec.export.saved_model import meta_graph
 from tfllmrec.export.target import Target
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 
 _MEANINGS = {
     "serving_default": "The main signature, see above.",

@@ -24,7 +24,7 @@ from tfllmrec.export.target import SERVE, target_named
 from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
 from tfllmrec.files import appearing
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 
 
 def export(

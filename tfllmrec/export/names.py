@@ -6,7 +6,7 @@ from tfllmrec.export.host import Lookup, StoredHistories, Strings, known, widene
 from tfllmrec.export.signature import Answer
 from tfllmrec.export.target import Target
 from tfllmrec.layers.history import newest
-from tfllmrec.recommenders.catalogue import Catalogue
+from tfllmrec.models.base.fitted_data import Catalogue
 
 EXCLUDED_BASE = 8
 """Exclusions of compiled cores have one of few widths: 1, 8, 64, 512, 4096, ..."""

@@ -11,7 +11,7 @@ from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer,
 from tfllmrec.export.target import Target
 from tfllmrec.layers.history import newest
 from tfllmrec.layers.top_items import LOWEST
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.recommenders.ranker import Ranker
 
 MOST_CANDIDATES = 1024

@@ -13,7 +13,7 @@ from tfllmrec.export.ops import of_scann, ops_of
 from tfllmrec.export.precision import precision_of
 from tfllmrec.export.target import target_of
 from tfllmrec.export.versions import version_folders
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 
 _ITEM_IDS = "_names/items/ids/values/.ATTRIBUTES/VARIABLE_VALUE"  # of a `Servable`, in its checkpoint
 

@@ -3,7 +3,7 @@
 from tfllmrec.data.splits import Targets
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import ranker_of
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.recommenders.cascade import Cascade
 
 

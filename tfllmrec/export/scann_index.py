@@ -12,7 +12,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export.target import Target
 from tfllmrec.layers.top_items import LOWEST, top_k
 from tfllmrec.quiet import silent_stderr
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 
 INDICES = ("exact", "scann")
 """Ways to find the best items: all are scored, or those that ScaNN looks at."""

@@ -19,7 +19,7 @@ from tfllmrec.export.target import CPU, Target
 from tfllmrec.export.vectors import Vectors
 from tfllmrec.layers.history import newest
 from tfllmrec.layers.top_items import top_items
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.recommenders.cascade import Cascade
 from tfllmrec.recommenders.multi_task import MultiTask
 

@@ -12,7 +12,7 @@ from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.export.signature import ID_ROWS, IDS, Answer, signature
 from tfllmrec.layers.top_items import LOWEST, top_items
-from tfllmrec.recommenders.catalogue import Catalogue
+from tfllmrec.models.base.fitted_data import Catalogue
 
 _TRIED = 1000  # users that an approximate index is tried with
 

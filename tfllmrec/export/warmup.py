@@ -10,7 +10,7 @@ from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from tfllmrec.export.names import EXCLUDED_BASE
 from tfllmrec.export.target import Target
-from tfllmrec.recommenders.catalogue import Catalogue
+from tfllmrec.models.base.fitted_data import Catalogue
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 """Where TF Serving looks, in a version's folder."""

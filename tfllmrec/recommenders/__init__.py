@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.recommenders.bert_ranker import BertRanker
 from tfllmrec.recommenders.cascade import Cascade
 from tfllmrec.recommenders.cross_encoder import CrossEncoder
@@ -12,7 +12,7 @@ from tfllmrec.recommenders.markov_chain import MarkovChain
 from tfllmrec.recommenders.multi_task import MultiTask
 from tfllmrec.recommenders.next_item import NextItem
 from tfllmrec.recommenders.popularity import Popularity
-from tfllmrec.recommenders.saved import read_description
+from tfllmrec.models.base.saving import read_description
 from tfllmrec.recommenders.two_tower import TwoTower
 from tfllmrec.recommenders.word2vec import Word2Vec
 

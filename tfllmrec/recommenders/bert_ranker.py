@@ -20,8 +20,8 @@ from tfllmrec.errors import InputError
 from tfllmrec.models.bi_encoder import bi_encoder, interaction_head, scores_of_all
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.text_ranker import BERT, TextRanker
-from tfllmrec.recommenders.config import STRICT, Fraction, Names, Options, Positive
-from tfllmrec.recommenders.fitting import Fitting
+from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive
+from tfllmrec.models.base.fitting import Fitting
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 from tfllmrec.recommenders.ranker import Ranker, RankerConfig
 from tfllmrec.recommenders.two_tower import TwoTower

@@ -18,10 +18,10 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ranking import Ranking, rank_targets
 from tfllmrec.models.cascade import ScoresOfAll, cascade
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.recommenders.blend import learn_weights
 from tfllmrec.recommenders.cascade_config import CascadeConfig
-from tfllmrec.recommenders.fitting import Fitting
+from tfllmrec.models.base.fitting import Fitting
 from tfllmrec.recommenders.lists import AT_ONCE, found_by, scores_of
 from tfllmrec.recommenders.ranker import Ranker
 

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders.config import STRICT, Config, Names, Numbers, Options, Positive
+from tfllmrec.models.base.config import STRICT, Config, Names, Numbers, Options, Positive
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -31,10 +31,10 @@ from tfllmrec.models.cross_encoder import (
     scores_of_all,
 )
 from tfllmrec.models.text_ranker import PairTextRanker
-from tfllmrec.recommenders.config import STRICT, Names, Positive
+from tfllmrec.models.base.config import STRICT, Names, Positive
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 from tfllmrec.recommenders.ranker import Ranker, RankerConfig
-from tfllmrec.recommenders.saved import reading
+from tfllmrec.models.base.saving import reading
 
 _TOKENIZER = "tokenizer.json"
 _PAIRS = 10_000_000  # hours, without a GPU

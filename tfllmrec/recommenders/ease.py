@@ -13,8 +13,8 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.errors import InputError
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
-from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import STRICT, Config
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.config import STRICT, Config
 
 _MOST_ITEMS = 20_000
 """The matrix is dense: at 20,000 items it takes 1.6 GB, and its inverse minutes."""

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from tfllmrec.data.lists import Lists, union
 from tfllmrec.data.splits import Targets
-from tfllmrec.recommenders.base import Recommender
+from tfllmrec.models.base.recommender import Recommender
 
 AT_ONCE = 256
 """Questions that a model is asked at a time."""

@@ -10,8 +10,8 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.layers.scoring import SparseItemToItem, item_to_item_model
-from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.config import STRICT, Config, Fraction, Positive
 
 _POPULARITY_WEIGHT = 1e-6
 """Small enough to decide between items without a transition only."""

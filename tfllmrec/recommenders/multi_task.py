@@ -30,7 +30,7 @@ from tfllmrec.models.multi_task_scoring import CandidateScores, OnlyMembers, Pai
 from tfllmrec.models.next_item import ItemBias, Precision, history_encoder, query_head
 from tfllmrec.models.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
 from tfllmrec.layers.scoring import ItemIndex
-from tfllmrec.recommenders.fitting import Fitting
+from tfllmrec.models.base.fitting import Fitting
 from tfllmrec.recommenders.multi_task_answers import MultiTaskAnswers
 from tfllmrec.recommenders.multi_task_config import TASKS, MultiTaskConfig
 from tfllmrec.recommenders.multi_task_parts import labels_of, members_of, members_of_new, part_of

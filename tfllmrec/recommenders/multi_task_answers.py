@@ -14,8 +14,8 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders.content import ContentRecommender
-from tfllmrec.recommenders.saved import reading
+from tfllmrec.models.base.content import ContentRecommender
+from tfllmrec.models.base.saving import reading
 from tfllmrec.recommenders.user_texts import UserTexts
 from tfllmrec_client.questions import questions
 

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.layers.experts import Sharing
-from tfllmrec.recommenders.config import STRICT, Fraction, Names, Options, Positive
+from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive
 from tfllmrec.recommenders.next_item_config import SequenceConfig, sequence_recipe
 
 TASKS = ("next_item", "retrieval", "like", "rating", "interests")

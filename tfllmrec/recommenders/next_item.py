@@ -18,7 +18,7 @@ from tfllmrec.models.next_item import (
     sides_of,
 )
 from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
-from tfllmrec.recommenders.content import ContentRecommender
+from tfllmrec.models.base.content import ContentRecommender
 from tfllmrec.recommenders.next_item_config import NextItemConfig
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 from tfllmrec.tasks import negatives

@@ -8,8 +8,8 @@ from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.models.next_item import Cell, Precision
-from tfllmrec.recommenders.config import STRICT, Fraction, Positive
-from tfllmrec.recommenders.content import ContentConfig
+from tfllmrec.models.base.config import STRICT, Fraction, Positive
+from tfllmrec.models.base.content import ContentConfig
 
 
 @dataclass(frozen=True, config=STRICT)

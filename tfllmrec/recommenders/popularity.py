@@ -10,9 +10,9 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.layers.scoring import PopularityScores, UnlessEmpty, scoring_inputs
 from tfllmrec.layers.users import SegmentPopularity, StoredFeatures
-from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.catalogue import Catalogue
-from tfllmrec.recommenders.config import STRICT, Config
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.fitted_data import Catalogue
+from tfllmrec.models.base.config import STRICT, Config
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -21,10 +21,10 @@ from tfllmrec.evaluation.ranking import Ranking as Places
 from tfllmrec.evaluation.ranking import rank_targets
 from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
-from tfllmrec.recommenders.config import STRICT, Fraction, Positive
-from tfllmrec.recommenders.fitting import Fitting
+from tfllmrec.models.base.config import STRICT, Fraction, Positive
+from tfllmrec.models.base.fitting import Fitting
 from tfllmrec.recommenders.lists import found_by, scored_by
-from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
+from tfllmrec.models.base.trainer import NeuralConfig, NeuralRecommender
 from tfllmrec.recommenders.popularity import popular_candidates_if_empty
 from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
 from tfllmrec_client.questions import rank_questions

@@ -23,8 +23,8 @@ from tfllmrec.models.two_tower import (
     two_towers,
 )
 from tfllmrec.layers.users import StoredFeatures
-from tfllmrec.recommenders.config import STRICT, Fraction, Names, Positive
-from tfllmrec.recommenders.content import ContentConfig, ContentRecommender
+from tfllmrec.models.base.config import STRICT, Fraction, Names, Positive
+from tfllmrec.models.base.content import ContentConfig, ContentRecommender
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel

@@ -15,7 +15,7 @@ from tfllmrec.content.text_vectors import mean_encoder, text_vectors
 from tfllmrec.content.written import Written, running_means
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders.saved import reading
+from tfllmrec.models.base.saving import reading
 
 _BERT, _VECTORS = "bert", "user_texts.npz"
 

@@ -16,9 +16,9 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.layers.history import DecayedMean, NewestFirst
 from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
-from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import STRICT, Config, Names, Positive
-from tfllmrec.recommenders.fitting import Fitting
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.config import STRICT, Config, Names, Positive
+from tfllmrec.models.base.fitting import Fitting
 from tfllmrec.recommenders.popularity import popular_if_empty, popularity
 
 if TYPE_CHECKING:

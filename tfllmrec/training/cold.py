@@ -9,8 +9,8 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import cold_items, cold_users
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import rank_targets
-from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import Config
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.config import Config
 
 
 def cold_scores(recommender: Recommender, data: Dataset, *, seed: int = 0) -> dict[str, dict[str, float]]:

@@ -14,7 +14,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.user_features import UserFeatures
 from tfllmrec.data.vocabulary import Vocabulary
-from tfllmrec.recommenders.saved import reading
+from tfllmrec.models.base.saving import reading
 
 _FEATURES, _SCENARIOS = "user_features.json", "scenarios.json"
 

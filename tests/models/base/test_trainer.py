@@ -9,7 +9,7 @@ import pytest
 
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.recommenders import Recommender
-from tfllmrec.recommenders.neural import learning_rate
+from tfllmrec.models.base.trainer import learning_rate
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.callback import RankingCallback
-from tfllmrec.recommenders.backup import Backup
-from tfllmrec.recommenders.base import Recommender
-from tfllmrec.recommenders.config import STRICT, Config, Fraction, Positive
-from tfllmrec.recommenders.fitting import Fitting
+from tfllmrec.models.base.backup import Backup
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.config import STRICT, Config, Fraction, Positive
+from tfllmrec.models.base.fitting import Fitting
 
 
 @dataclass(frozen=True, config=STRICT)

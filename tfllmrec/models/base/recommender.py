@@ -12,11 +12,11 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.tables import check_items
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders.answering import Answering
-from tfllmrec.recommenders.catalogue import Catalogue
-from tfllmrec.recommenders.config import Config
-from tfllmrec.recommenders.fitting import Fitting
-from tfllmrec.recommenders.saved import read_description, reading, write_description
+from tfllmrec.models.base.predictor import Answering
+from tfllmrec.models.base.fitted_data import Catalogue
+from tfllmrec.models.base.config import Config
+from tfllmrec.models.base.fitting import Fitting
+from tfllmrec.models.base.saving import read_description, reading, write_description
 
 
 class Recommender(Answering, ABC):

@@ -15,7 +15,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import Ranking, rank_targets
 from tfllmrec.layers.top_items import top_items
-from tfllmrec.recommenders.catalogue import Catalogue
+from tfllmrec.models.base.fitted_data import Catalogue
 from tfllmrec_client.questions import Questions, questions
 
 

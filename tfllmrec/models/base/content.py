@@ -20,9 +20,9 @@ from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.scoring import ItemIndex
-from tfllmrec.recommenders.config import STRICT, Fraction, Names
-from tfllmrec.recommenders.neural import NeuralConfig, NeuralRecommender
-from tfllmrec.recommenders.saved import reading
+from tfllmrec.models.base.config import STRICT, Fraction, Names
+from tfllmrec.models.base.trainer import NeuralConfig, NeuralRecommender
+from tfllmrec.models.base.saving import reading
 
 _TOKENS = "tokens.json"
 
