@@ -17,7 +17,7 @@ from tfllmrec.export.ranking import ranker_of
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
-from tfllmrec.recommenders.popularity import Popularity
+from tfllmrec.models.baselines.popularity import Popularity
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay
 

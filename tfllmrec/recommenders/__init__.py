@@ -7,14 +7,14 @@ from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.recommenders.bert_ranker import BertRanker
 from tfllmrec.recommenders.cascade import Cascade
 from tfllmrec.recommenders.cross_encoder import CrossEncoder
-from tfllmrec.recommenders.ease import Ease
-from tfllmrec.recommenders.markov_chain import MarkovChain
+from tfllmrec.models.baselines.ease import Ease
+from tfllmrec.models.baselines.markov_chain import MarkovChain
 from tfllmrec.recommenders.multi_task import MultiTask
 from tfllmrec.recommenders.next_item import NextItem
-from tfllmrec.recommenders.popularity import Popularity
+from tfllmrec.models.baselines.popularity import Popularity
 from tfllmrec.models.base.saving import read_description
 from tfllmrec.recommenders.two_tower import TwoTower
-from tfllmrec.recommenders.word2vec import Word2Vec
+from tfllmrec.models.baselines.word2vec import Word2Vec
 
 FAMILIES: dict[str, type[Recommender]] = {
     family.family: family

@@ -22,7 +22,7 @@ from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.text_ranker import BERT, TextRanker
 from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive
 from tfllmrec.models.base.fitting import Fitting
-from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.recommenders.ranker import Ranker, RankerConfig
 from tfllmrec.recommenders.two_tower import TwoTower
 

@@ -32,7 +32,7 @@ from tfllmrec.models.cross_encoder import (
 )
 from tfllmrec.models.text_ranker import PairTextRanker
 from tfllmrec.models.base.config import STRICT, Names, Positive
-from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.recommenders.ranker import Ranker, RankerConfig
 from tfllmrec.models.base.saving import reading
 

@@ -34,7 +34,7 @@ from tfllmrec.models.base.fitting import Fitting
 from tfllmrec.recommenders.multi_task_answers import MultiTaskAnswers
 from tfllmrec.recommenders.multi_task_config import TASKS, MultiTaskConfig
 from tfllmrec.recommenders.multi_task_parts import labels_of, members_of, members_of_new, part_of
-from tfllmrec.recommenders.popularity import popular_candidates_if_empty, popular_if_empty, popularity
+from tfllmrec.models.baselines.popularity import popular_candidates_if_empty, popular_if_empty, popularity
 from tfllmrec.recommenders.user_texts import UserTexts
 from tfllmrec.tasks.multi_task import MultiTaskModel
 

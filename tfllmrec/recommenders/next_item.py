@@ -20,7 +20,7 @@ from tfllmrec.models.next_item import (
 from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
 from tfllmrec.models.base.content import ContentRecommender
 from tfllmrec.recommenders.next_item_config import NextItemConfig
-from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.next_item import NextItem as NextItemTask
 from tfllmrec.tasks.next_item import NextItemModel

@@ -25,7 +25,7 @@ from tfllmrec.models.base.config import STRICT, Fraction, Positive
 from tfllmrec.models.base.fitting import Fitting
 from tfllmrec.recommenders.lists import found_by, scored_by
 from tfllmrec.models.base.trainer import NeuralConfig, NeuralRecommender
-from tfllmrec.recommenders.popularity import popular_candidates_if_empty
+from tfllmrec.models.baselines.popularity import popular_candidates_if_empty
 from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
 from tfllmrec_client.questions import rank_questions
 

@@ -25,7 +25,7 @@ from tfllmrec.models.two_tower import (
 from tfllmrec.layers.users import StoredFeatures
 from tfllmrec.models.base.config import STRICT, Fraction, Names, Positive
 from tfllmrec.models.base.content import ContentConfig, ContentRecommender
-from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 

@@ -9,7 +9,7 @@ from tfllmrec.data import Dataset, Histories
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import Ease, MarkovChain, Popularity
 from tfllmrec.recommenders import ease as ease_module
-from tfllmrec.recommenders.markov_chain import count_transitions
+from tfllmrec.models.baselines.markov_chain import count_transitions
 
 
 def all_users(data: Dataset) -> np.ndarray:

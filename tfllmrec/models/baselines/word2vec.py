@@ -19,7 +19,7 @@ from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
 from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.config import STRICT, Config, Names, Positive
 from tfllmrec.models.base.fitting import Fitting
-from tfllmrec.recommenders.popularity import popular_if_empty, popularity
+from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 
 if TYPE_CHECKING:
     from tfllmrec.content.word2vec import Word2VecContent
