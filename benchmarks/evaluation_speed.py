@@ -39,7 +39,7 @@ from common import Seconds, load_or_make, progress, report, time_all  # noqa: E4
 from tfllmrec.data import Dataset, Histories, Targets, leave_one_out  # noqa: E402
 from tfllmrec.evaluation import rank_targets, summarise  # noqa: E402
 from tfllmrec.layers.items import ItemEmbedding  # noqa: E402
-from tfllmrec.models.two_tower import candidate_tower, query_encoder, query_tower  # noqa: E402
+from tfllmrec.models.two_tower.network import candidate_tower, query_encoder, query_tower  # noqa: E402
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras  # noqa: E402
 
 Towers = tuple[keras.Model, keras.Model]

@@ -34,7 +34,7 @@ from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
 from tfllmrec.evaluation.ranking import Scorer, rank_targets  # noqa: E402
 from tfllmrec.layers.history import LastState  # noqa: E402
 from tfllmrec.layers.items import ItemEmbedding  # noqa: E402
-from tfllmrec.models.next_item import (  # noqa: E402
+from tfllmrec.models.next_item.network import (  # noqa: E402
     ItemBias,
     Precision,
     candidate_model,
@@ -42,7 +42,7 @@ from tfllmrec.models.next_item import (  # noqa: E402
     query_head,
     query_model,
 )
-from tfllmrec.recommenders.next_item_config import NextItemConfig  # noqa: E402
+from tfllmrec.models.next_item.config import NextItemConfig  # noqa: E402
 from tfllmrec.tasks.next_item import NextItem, NextItemModel  # noqa: E402
 
 LEARNING_RATE = 1e-3

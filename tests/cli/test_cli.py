@@ -9,7 +9,7 @@ import pytest
 
 from tfllmrec.data import checkerboard
 from tfllmrec.recommenders import FAMILIES, load
-from tfllmrec.recommenders.next_item import NextItem
+from tfllmrec.models.next_item.model import NextItem
 from tfllmrec.training.runs import Source, train
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tfllmrec.models.bi_encoder import TargetAttention, bi_encoder, interaction_head, scores_of_all
 from tfllmrec.layers.scoring import ItemIndex
-from tfllmrec.models.two_tower import query_encoder
+from tfllmrec.models.two_tower.network import query_encoder
 
 ITEMS, DIM, LENGTH, HEADS, COUNT = 6, 4, 5, 2, 3
 RANDOM = np.random.default_rng(0)

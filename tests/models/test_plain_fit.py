@@ -9,7 +9,7 @@ import scipy.sparse
 import tensorflow as tf
 
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.two_tower import candidate_tower, query_encoder, query_tower
+from tfllmrec.models.two_tower.network import candidate_tower, query_encoder, query_tower
 from tfllmrec.tasks.negatives import full
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 

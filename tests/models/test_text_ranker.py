@@ -12,7 +12,7 @@ from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.models.bi_encoder import interaction_head
 from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
-from tfllmrec.models.two_tower import query_encoder
+from tfllmrec.models.two_tower.network import query_encoder
 
 LENGTH, DIM = 3, 8
 LOWEST = np.finfo(np.float32).min

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.next_item import ItemBias, candidate_model, history_encoder, query_head, query_model
+from tfllmrec.models.next_item.network import ItemBias, candidate_model, history_encoder, query_head, query_model
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 from tfllmrec.tasks.negatives import Candidates, Negatives, mixed
 from tfllmrec.tasks.next_item import NextItem, NextItemModel

@@ -112,7 +112,7 @@ def bi_encoder(items: keras.layers.Layer, encoder: keras.Model, head: keras.Mode
 
     Args:
         items: what turns item indices into vectors: an `ItemEmbedding`, or a table frozen for serving.
-        encoder: a `tfllmrec.models.two_tower.query_encoder`.
+        encoder: a `tfllmrec.models.two_tower.network.query_encoder`.
         head: an `interaction_head`.
     """
     inputs = scoring_inputs(encoder.input["items"].shape[1])
@@ -126,7 +126,7 @@ def scores_of_all(index: ItemIndex, encoder: keras.Model, head: keras.Model) -> 
 
     Args:
         index: the vectors of all items.
-        encoder: a `tfllmrec.models.two_tower.query_encoder`.
+        encoder: a `tfllmrec.models.two_tower.network.query_encoder`.
         head: an `interaction_head`.
     """
     inputs = scoring_inputs(encoder.input["items"].shape[1])

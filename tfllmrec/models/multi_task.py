@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfllmrec.layers.items import ItemEmbedding, gather_summing
-from tfllmrec.models.next_item import ItemBias
+from tfllmrec.models.next_item.network import ItemBias
 from tfllmrec.models.scenarios import HistoriesApart, RowsThere, ScenarioFusion, StatesAt
 from tfllmrec.layers.scoring import scoring_inputs
 
@@ -83,7 +83,7 @@ def multi_task_model(
         items: what turns item indices into vectors.
         bias: biases of items as next ones.
         apart: takes histories apart.
-        encoder: a `tfllmrec.models.next_item.history_encoder`.
+        encoder: a `tfllmrec.models.next_item.network.history_encoder`.
         fusion: puts the scenarios' states together.
         experts: a `tfllmrec.layers.experts.expert_mixture`.
         heads: what is said of every task, by name, in the experts' order: a `query_head`, a `pair_head` or a

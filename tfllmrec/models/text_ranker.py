@@ -24,7 +24,7 @@ class TextRanker:
         bert: makes vectors of texts.
         length: tokens of a text that are read.
         content: {"bert": float32 [n, D of BERT]} -> item vectors float32 [n, D].
-        encoder: a `tfllmrec.models.two_tower.query_encoder`.
+        encoder: a `tfllmrec.models.two_tower.network.query_encoder`.
         head: a `tfllmrec.models.bi_encoder.interaction_head`.
 
     Attributes:

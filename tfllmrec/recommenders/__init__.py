@@ -10,10 +10,10 @@ from tfllmrec.recommenders.cross_encoder import CrossEncoder
 from tfllmrec.models.baselines.ease import Ease
 from tfllmrec.models.baselines.markov_chain import MarkovChain
 from tfllmrec.recommenders.multi_task import MultiTask
-from tfllmrec.recommenders.next_item import NextItem
+from tfllmrec.models.next_item.model import NextItem
 from tfllmrec.models.baselines.popularity import Popularity
 from tfllmrec.models.base.saving import read_description
-from tfllmrec.recommenders.two_tower import TwoTower
+from tfllmrec.models.two_tower.model import TwoTower
 from tfllmrec.models.baselines.word2vec import Word2Vec
 
 FAMILIES: dict[str, type[Recommender]] = {

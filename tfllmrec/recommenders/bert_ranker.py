@@ -24,7 +24,7 @@ from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positi
 from tfllmrec.models.base.fitting import Fitting
 from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.recommenders.ranker import Ranker, RankerConfig
-from tfllmrec.recommenders.two_tower import TwoTower
+from tfllmrec.models.two_tower.model import TwoTower
 
 _TOWERS, _BERT = "towers", "bert"
 

@@ -27,7 +27,7 @@ from tfllmrec.models.multi_task import (
     what_experts_say,
 )
 from tfllmrec.models.multi_task_scoring import CandidateScores, OnlyMembers, Pairs, PairsOfAll
-from tfllmrec.models.next_item import ItemBias, Precision, history_encoder, query_head
+from tfllmrec.models.next_item.network import ItemBias, Precision, history_encoder, query_head
 from tfllmrec.models.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.base.fitting import Fitting

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.layers.experts import Sharing
 from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive
-from tfllmrec.recommenders.next_item_config import SequenceConfig, sequence_recipe
+from tfllmrec.models.next_item.config import SequenceConfig, sequence_recipe
 
 TASKS = ("next_item", "retrieval", "like", "rating", "interests")
 """What can be learnt; the first of a model's tasks that orders items is what it recommends by."""

@@ -97,7 +97,7 @@ class NextItemSoftmax:
 
     Args:
         task: a `NextItem`, or any `Task` with its call.
-        candidates: a `tfllmrec.models.next_item.candidate_model`.
+        candidates: a `tfllmrec.models.next_item.network.candidate_model`.
         item_counts: interactions of every item, [items + 1]; only items with any are candidates.
         negatives: which candidates a batch is scored against; None is all of them.
         hide_seen: items of a row's history up to the position do not count as negatives, for they will not be
@@ -174,8 +174,8 @@ class NextItemModel(TaskModel):
     item get past the encoder.
 
     Args:
-        queries: a `tfllmrec.models.next_item.query_model`.
-        candidates: a `tfllmrec.models.next_item.candidate_model` over the same items.
+        queries: a `tfllmrec.models.next_item.network.query_model`.
+        candidates: a `tfllmrec.models.next_item.network.candidate_model` over the same items.
         task: a `NextItem`, or any `Task` with its call.
         item_counts: see `NextItemSoftmax`.
         negatives: see there.

@@ -15,7 +15,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.scoring import ItemIndex
-from tfllmrec.models.two_tower import (
+from tfllmrec.models.two_tower.network import (
     candidate_tower,
     query_encoder,
     query_tower,

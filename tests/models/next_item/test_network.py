@@ -10,7 +10,7 @@ import scipy.sparse
 import tensorflow as tf
 
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.next_item import (
+from tfllmrec.models.next_item.network import (
     HistoryMeans,
     ItemBias,
     candidate_model,

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfllmrec.data.batches import window_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.next_item import (
+from tfllmrec.models.next_item.network import (
     ItemBias,
     Precision,
     candidate_model,
@@ -19,7 +19,7 @@ from tfllmrec.models.next_item import (
 )
 from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
 from tfllmrec.models.base.content import ContentRecommender
-from tfllmrec.recommenders.next_item_config import NextItemConfig
+from tfllmrec.models.next_item.config import NextItemConfig
 from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.next_item import NextItem as NextItemTask

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.models.next_item import Cell, Precision
+from tfllmrec.models.next_item.network import Cell, Precision
 from tfllmrec.models.base.config import STRICT, Fraction, Positive
 from tfllmrec.models.base.content import ContentConfig
 
@@ -59,7 +59,7 @@ class SequenceConfig(ContentConfig):
     epochs: Positive = 40
 
     def encoder_options(self) -> dict[str, Any]:
-        """What `tfllmrec.models.next_item.history_encoder` is made of, its precision aside."""
+        """What `tfllmrec.models.next_item.network.history_encoder` is made of, its precision aside."""
         names = ("dim", "history_length", "units", "cell", "layers", "heads", "normalise", "input_dropout", "dropout")
         return {name: getattr(self, name) for name in names}
 

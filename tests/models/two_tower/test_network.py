@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.two_tower import (
+from tfllmrec.models.two_tower.network import (
     HistoryPooling,
     candidate_tower,
     query_encoder,
