@@ -35,9 +35,9 @@ from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.lists import list_ranks  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
 from tfllmrec.recommenders import family  # noqa: E402
-from tfllmrec.recommenders.blend import learn_weights  # noqa: E402
-from tfllmrec.recommenders.lists import scores_of  # noqa: E402
-from tfllmrec.recommenders.ranker import Ranker  # noqa: E402
+from tfllmrec.models.cascade.blend import learn_weights  # noqa: E402
+from tfllmrec.models.ranker.candidates import scores_of  # noqa: E402
+from tfllmrec.models.ranker.model import Ranker  # noqa: E402
 from tfllmrec.training.runs import Run, timed_fit  # noqa: E402
 
 CANDIDATES, BLEND_USERS = 100, 500

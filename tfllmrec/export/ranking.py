@@ -12,7 +12,7 @@ from tfllmrec.export.target import Target
 from tfllmrec.layers.history import newest
 from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.recommenders.ranker import Ranker
+from tfllmrec.models.ranker.model import Ranker
 
 MOST_CANDIDATES = 1024
 """Candidates of a row that are scored; those after them have the lowest score."""

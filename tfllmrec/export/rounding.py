@@ -4,7 +4,7 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import ranker_of
 from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.recommenders.cascade import Cascade
+from tfllmrec.models.cascade.model import Cascade
 
 
 def cost_of_rounding(recommender: Recommender, targets: Targets, precision: str) -> dict[str, str]:

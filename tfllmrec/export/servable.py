@@ -20,7 +20,7 @@ from tfllmrec.export.vectors import Vectors
 from tfllmrec.layers.history import newest
 from tfllmrec.layers.top_items import top_items
 from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.recommenders.cascade import Cascade
+from tfllmrec.models.cascade.model import Cascade
 from tfllmrec.recommenders.multi_task import MultiTask
 
 

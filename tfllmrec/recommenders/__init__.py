@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.recommenders.bert_ranker import BertRanker
-from tfllmrec.recommenders.cascade import Cascade
-from tfllmrec.recommenders.cross_encoder import CrossEncoder
+from tfllmrec.models.bert_ranker.model import BertRanker
+from tfllmrec.models.cascade.model import Cascade
+from tfllmrec.models.cross_encoder.model import CrossEncoder
 from tfllmrec.models.baselines.ease import Ease
 from tfllmrec.models.baselines.markov_chain import MarkovChain
 from tfllmrec.recommenders.multi_task import MultiTask

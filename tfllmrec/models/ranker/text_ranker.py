@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfllmrec.content.pretrained import Bert
 from tfllmrec.content.templates import BETWEEN_ITEMS
 from tfllmrec.content.text_vectors import text_encoder, written
-from tfllmrec.models.cross_encoder import in_passes
+from tfllmrec.models.cross_encoder.network import in_passes
 from tfllmrec.layers.history import NewestFirst, newest
 from tfllmrec.layers.top_items import LOWEST
 
@@ -25,7 +25,7 @@ class TextRanker:
         length: tokens of a text that are read.
         content: {"bert": float32 [n, D of BERT]} -> item vectors float32 [n, D].
         encoder: a `tfllmrec.models.two_tower.network.query_encoder`.
-        head: a `tfllmrec.models.bi_encoder.interaction_head`.
+        head: a `tfllmrec.models.bert_ranker.network.interaction_head`.
 
     Attributes:
         models: all that it asks.
@@ -71,7 +71,7 @@ class PairTextRanker:
 
     Args:
         bert: its backbone and tokenizer.
-        scorer: a `tfllmrec.models.cross_encoder.pair_scorer`.
+        scorer: a `tfllmrec.models.cross_encoder.network.pair_scorer`.
 
     Attributes:
         models: all that it asks.

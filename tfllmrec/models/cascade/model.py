@@ -17,13 +17,13 @@ from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ranking import Ranking, rank_targets
-from tfllmrec.models.cascade import ScoresOfAll, cascade
+from tfllmrec.models.cascade.network import ScoresOfAll, cascade
 from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.recommenders.blend import learn_weights
-from tfllmrec.recommenders.cascade_config import CascadeConfig
+from tfllmrec.models.cascade.blend import learn_weights
+from tfllmrec.models.cascade.config import CascadeConfig
 from tfllmrec.models.base.fitting import Fitting
-from tfllmrec.recommenders.lists import AT_ONCE, found_by, scores_of
-from tfllmrec.recommenders.ranker import Ranker
+from tfllmrec.models.ranker.candidates import AT_ONCE, found_by, scores_of
+from tfllmrec.models.ranker.model import Ranker
 
 
 class Cascade(Recommender):
@@ -40,7 +40,7 @@ class Cascade(Recommender):
     Attributes:
         retrievers: what finds candidates.
         ranker: what puts them in order, or None.
-        lister: {"user", "history", "exclude"} -> candidates and their scores; see `tfllmrec.models.cascade.cascade`.
+        lister: {"user", "history", "exclude"} -> candidates and their scores; see `tfllmrec.models.cascade.network.cascade`.
         model: the weighted sum, {scores float32 [B, parts]} -> float32 [B, 1].
     """
 

@@ -20,10 +20,10 @@ from tfllmrec.evaluation.lists import ListCallback
 from tfllmrec.evaluation.ranking import Ranking as Places
 from tfllmrec.evaluation.ranking import rank_targets
 from tfllmrec.evaluation.ratings import RatingCallback
-from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
+from tfllmrec.models.ranker.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.models.base.config import STRICT, Fraction, Positive
 from tfllmrec.models.base.fitting import Fitting
-from tfllmrec.recommenders.lists import found_by, scored_by
+from tfllmrec.models.ranker.candidates import found_by, scored_by
 from tfllmrec.models.base.trainer import NeuralConfig, NeuralRecommender
 from tfllmrec.models.baselines.popularity import popular_candidates_if_empty
 from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.content.text_vectors import text_vectors
-from tfllmrec.models.bi_encoder import interaction_head
-from tfllmrec.models.text_ranker import PairTextRanker, TextRanker
+from tfllmrec.models.bert_ranker.network import interaction_head
+from tfllmrec.models.ranker.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.models.two_tower.network import query_encoder
 
 LENGTH, DIM = 3, 8

@@ -11,9 +11,9 @@ from tfllmrec.data import Checkerboard, Split, Targets, leave_one_out
 from tfllmrec.data.lists import Lists, union
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import FAMILIES, Cascade, Recommender, Word2Vec
-from tfllmrec.recommenders.blend import learn_weights
-from tfllmrec.recommenders.lists import scores_of
-from tfllmrec.recommenders.ranker import Ranker
+from tfllmrec.models.cascade.blend import learn_weights
+from tfllmrec.models.ranker.candidates import scores_of
+from tfllmrec.models.ranker.model import Ranker
 
 Make = Callable[..., Any]
 SIZES = {"candidates": 4, "ranked": 6}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfllmrec.models import cross_encoder as module
-from tfllmrec.models.cross_encoder import (
+from tfllmrec.models.cross_encoder.network import (
     FRAME,
     Pairs,
     Special,

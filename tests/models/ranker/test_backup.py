@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tfllmrec.data import Checkerboard, leave_one_out
-from tfllmrec.recommenders.ranker import Ranker
+from tfllmrec.models.ranker.model import Ranker
 from tfllmrec.tasks.ranking import RankingModel
 
 RANKERS = ["bert_ranker", "cross_encoder"]

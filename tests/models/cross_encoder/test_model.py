@@ -14,7 +14,7 @@ from tfllmrec.content.templates import item_texts
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
-from tfllmrec.models.cross_encoder import Pairs
+from tfllmrec.models.cross_encoder.network import Pairs
 from tfllmrec.recommenders import CrossEncoder, load
 
 Make = Callable[..., Any]
@@ -133,7 +133,7 @@ def test_it_is_asked_in_passes_of_few_pairs(trained: CrossEncoder, monkeypatch: 
         return together(self, history, candidates)
 
     monkeypatch.setattr(Pairs, "call", call)
-    monkeypatch.setattr("tfllmrec.models.cross_encoder._PAIRS", 2)
+    monkeypatch.setattr("tfllmrec.models.cross_encoder.network._PAIRS", 2)
     asked = {"user": np.array([0, 3], np.int32), "history": HISTORIES}
     trained.ranker({**asked, "candidates": CANDIDATES})
     trained.text_ranker()(tf.constant([["even film"]] * 2), tf.constant([["a", "b", "c"]] * 2))

@@ -17,13 +17,13 @@ from tfllmrec.content.templates import item_texts
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.models.bi_encoder import bi_encoder, interaction_head, scores_of_all
+from tfllmrec.models.bert_ranker.network import bi_encoder, interaction_head, scores_of_all
 from tfllmrec.layers.scoring import ItemIndex
-from tfllmrec.models.text_ranker import BERT, TextRanker
+from tfllmrec.models.ranker.text_ranker import BERT, TextRanker
 from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive
 from tfllmrec.models.base.fitting import Fitting
 from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
-from tfllmrec.recommenders.ranker import Ranker, RankerConfig
+from tfllmrec.models.ranker.model import Ranker, RankerConfig
 from tfllmrec.models.two_tower.model import TwoTower
 
 _TOWERS, _BERT = "towers", "bert"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tfllmrec.models.cascade import ScoresOfAll, cascade
+from tfllmrec.models.cascade.network import ScoresOfAll, cascade
 from tfllmrec.layers.scoring import scoring_inputs
 
 ITEMS, LENGTH = 6, 4

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders.blend import learn_weights
+from tfllmrec.models.cascade.blend import learn_weights
 
 LISTS, WIDTH = 4000, 8
 

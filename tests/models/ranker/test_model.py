@@ -15,7 +15,7 @@ from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import FAMILIES, load
 from tfllmrec.models.base.predictor import Answering
-from tfllmrec.recommenders.ranker import Ranker
+from tfllmrec.models.ranker.model import Ranker
 
 Make = Callable[..., Ranker]
 LOWEST = np.finfo(np.float32).min
@@ -149,7 +149,7 @@ def test_among_some_items_no_others_are_scored(trained: Ranker, split: Split, mo
     targets = replace(targets, histories=Histories.from_rows(rows))
     expected = Answering.rank(trained, targets, 3, among=among)
     monkeypatch.setattr(trained, "score", None)
-    monkeypatch.setattr("tfllmrec.recommenders.ranker._PAIRS_AT_ONCE", 2 * len(among))
+    monkeypatch.setattr("tfllmrec.models.ranker.model._PAIRS_AT_ONCE", 2 * len(among))
     found = trained.rank(targets, 3, among=among)
     assert len(targets) % 3
     assert len({*found.ranks.tolist()}) > 1
@@ -180,7 +180,7 @@ def test_lists_are_scored_some_at_a_time(
     lists = spy.found[1]
     histories = lists.targets.histories.newest(4)
     expected = made.score_candidates(lists.targets.users, histories, lists.candidates)
-    monkeypatch.setattr("tfllmrec.recommenders.lists.AT_ONCE", 7)
+    monkeypatch.setattr("tfllmrec.models.ranker.candidates.AT_ONCE", 7)
     assert len(lists.targets) % 7
     np.testing.assert_allclose(made.score_lists(lists), expected, rtol=1e-4, atol=1e-5)
 

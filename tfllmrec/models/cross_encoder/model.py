@@ -20,7 +20,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ranking import Ranking
-from tfllmrec.models.cross_encoder import (
+from tfllmrec.models.cross_encoder.network import (
     BACKBONE,
     FRAME,
     Special,
@@ -30,10 +30,10 @@ from tfllmrec.models.cross_encoder import (
     pair_scorer,
     scores_of_all,
 )
-from tfllmrec.models.text_ranker import PairTextRanker
+from tfllmrec.models.ranker.text_ranker import PairTextRanker
 from tfllmrec.models.base.config import STRICT, Names, Positive
 from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
-from tfllmrec.recommenders.ranker import Ranker, RankerConfig
+from tfllmrec.models.ranker.model import Ranker, RankerConfig
 from tfllmrec.models.base.saving import reading
 
 _TOKENIZER = "tokenizer.json"
