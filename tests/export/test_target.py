@@ -15,7 +15,7 @@ from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.switches import switched
 from tfllmrec.export.target import CPU, GPU, TPU, target_of
 from tfllmrec.export.warmup import WARMUP_FILE
-from tfllmrec.models.scenarios import RowsThere
+from tfllmrec.models.multi_task.scenarios import RowsThere
 from tfllmrec.layers.scoring import DenseItemToItem
 from tfllmrec.recommenders import FAMILIES
 from tfllmrec.serving.session import ServedModel

@@ -12,7 +12,7 @@ from tfllmrec.export.ranking import asked_of, filled
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
 from tfllmrec.export.target import Target
 from tfllmrec.layers.top_items import top_items
-from tfllmrec.recommenders.multi_task import MultiTask
+from tfllmrec.models.multi_task.model import MultiTask
 
 
 class Joint(tf.Module):

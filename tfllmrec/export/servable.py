@@ -21,7 +21,7 @@ from tfllmrec.layers.history import newest
 from tfllmrec.layers.top_items import top_items
 from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.cascade.model import Cascade
-from tfllmrec.recommenders.multi_task import MultiTask
+from tfllmrec.models.multi_task.model import MultiTask
 
 
 class Servable(tf.Module):

@@ -9,7 +9,7 @@ from tfllmrec.models.cascade.model import Cascade
 from tfllmrec.models.cross_encoder.model import CrossEncoder
 from tfllmrec.models.baselines.ease import Ease
 from tfllmrec.models.baselines.markov_chain import MarkovChain
-from tfllmrec.recommenders.multi_task import MultiTask
+from tfllmrec.models.multi_task.model import MultiTask
 from tfllmrec.models.next_item.model import NextItem
 from tfllmrec.models.baselines.popularity import Popularity
 from tfllmrec.models.base.saving import read_description

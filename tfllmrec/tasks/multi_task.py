@@ -13,7 +13,7 @@ from tfllmrec.tasks.task import StepModel
 
 
 class MultiTaskModel(StepModel):
-    """Trains a `tfllmrec.models.multi_task.multi_task_model` on all its tasks at once.
+    """Trains a `tfllmrec.models.multi_task.network.multi_task_model` on all its tasks at once.
 
     Batches are `({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], ...})`, see
     `tfllmrec.data.batches.labelled_window_batches`; beside the items there may be "scenario": int32 [B, L], "rating"

@@ -11,7 +11,7 @@ from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
 from tfllmrec.recommenders import Cascade, MultiTask, Popularity, load
-from tfllmrec.recommenders.multi_task_config import MultiTaskConfig
+from tfllmrec.models.multi_task.config import MultiTaskConfig
 from tfllmrec.models.next_item.config import NextItemConfig
 
 QUICK = QUICK_LEARNING | {"expert_units": 8, "pair_dropout": 0.0}

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfllmrec.layers.items import ItemEmbedding, gather_summing
 from tfllmrec.models.next_item.network import ItemBias
-from tfllmrec.models.scenarios import HistoriesApart, RowsThere, ScenarioFusion, StatesAt
+from tfllmrec.models.multi_task.scenarios import HistoriesApart, RowsThere, ScenarioFusion, StatesAt
 from tfllmrec.layers.scoring import scoring_inputs
 
 

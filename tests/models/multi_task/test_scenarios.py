@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.models.scenarios import HistoriesApart, OnlyScenario, RowsThere, ScenarioFusion, StatesAt
+from tfllmrec.models.multi_task.scenarios import HistoriesApart, OnlyScenario, RowsThere, ScenarioFusion, StatesAt
 from tfllmrec.layers.top_items import LOWEST
 
 MEMBERS = np.array([[0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 1], [0, 0, 0, 1, 1, 1]], bool)

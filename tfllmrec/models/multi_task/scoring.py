@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.models.scenarios import HistoriesApart
+from tfllmrec.models.multi_task.scenarios import HistoriesApart
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.layers.top_items import LOWEST
 
@@ -64,7 +64,7 @@ class Pairs(keras.layers.Layer):
 
     Args:
         index: vectors of all items.
-        head: a `tfllmrec.models.multi_task.pair_head`.
+        head: a `tfllmrec.models.multi_task.network.pair_head`.
     """
 
     def __init__(self, index: ItemIndex, head: keras.Model) -> None:
@@ -94,7 +94,7 @@ class PairsOfAll(keras.layers.Layer):
 
     Args:
         index: vectors of all items.
-        head: a `tfllmrec.models.multi_task.pair_head`.
+        head: a `tfllmrec.models.multi_task.network.pair_head`.
     """
 
     def __init__(self, index: ItemIndex, head: keras.Model) -> None:

@@ -18,7 +18,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.layers.experts import allowed_experts, expert_mixture, expert_names
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.multi_task import (
+from tfllmrec.models.multi_task.network import (
     candidates_of,
     label_head,
     multi_task_inputs,
@@ -26,16 +26,16 @@ from tfllmrec.models.multi_task import (
     pair_head,
     what_experts_say,
 )
-from tfllmrec.models.multi_task_scoring import CandidateScores, OnlyMembers, Pairs, PairsOfAll
+from tfllmrec.models.multi_task.scoring import CandidateScores, OnlyMembers, Pairs, PairsOfAll
 from tfllmrec.models.next_item.network import ItemBias, Precision, history_encoder, query_head
-from tfllmrec.models.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
+from tfllmrec.models.multi_task.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.base.fitting import Fitting
-from tfllmrec.recommenders.multi_task_answers import MultiTaskAnswers
-from tfllmrec.recommenders.multi_task_config import TASKS, MultiTaskConfig
-from tfllmrec.recommenders.multi_task_parts import labels_of, members_of, members_of_new, part_of
+from tfllmrec.models.multi_task.inference import MultiTaskAnswers
+from tfllmrec.models.multi_task.config import TASKS, MultiTaskConfig
+from tfllmrec.models.multi_task.tasks import labels_of, members_of, members_of_new, part_of
 from tfllmrec.models.baselines.popularity import popular_candidates_if_empty, popular_if_empty, popularity
-from tfllmrec.recommenders.user_texts import UserTexts
+from tfllmrec.models.multi_task.user_texts import UserTexts
 from tfllmrec.tasks.multi_task import MultiTaskModel
 
 Vectors = Mapping[str, keras.KerasTensor]  # what the experts say of every task, float32 [B, D]
@@ -52,7 +52,7 @@ class MultiTask(MultiTaskAnswers):
         >>> model.expected_ratings(split.test)
 
     Attributes:
-        model: all of it, row by row; see `tfllmrec.models.multi_task.multi_task_model`.
+        model: all of it, row by row; see `tfllmrec.models.multi_task.network.multi_task_model`.
         index: the item vectors and biases that are served.
         others: what answers beside the scoring model, with the scoring model's inputs. "candidates": of candidates
             int32 [B, N] -> {"scores", "ratings", "likes": float32 [B, N]}, the latter as chances and where these are

@@ -9,8 +9,8 @@ import pandas as pd
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.models.multi_task import candidates_of
-from tfllmrec.recommenders.multi_task_config import MultiTaskConfig
+from tfllmrec.models.multi_task.network import candidates_of
+from tfllmrec.models.multi_task.config import MultiTaskConfig
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.negatives import Seed
 from tfllmrec.tasks.next_item import NextItem, NextItemSoftmax

@@ -16,7 +16,7 @@ from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.content import ContentRecommender
 from tfllmrec.models.base.saving import reading
-from tfllmrec.recommenders.user_texts import UserTexts
+from tfllmrec.models.multi_task.user_texts import UserTexts
 from tfllmrec_client.questions import questions
 
 _BLOCK = 1024
