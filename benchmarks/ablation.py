@@ -22,7 +22,7 @@ from scipy import stats  # noqa: E402
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
-from tfllmrec.recommenders import family  # noqa: E402
+from tfllmrec.models.registry import family  # noqa: E402
 
 
 def main() -> None:

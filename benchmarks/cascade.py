@@ -24,7 +24,7 @@ from common import options_of, report, rounded  # noqa: E402
 
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, recall  # noqa: E402
-from tfllmrec.recommenders import Cascade, Recommender  # noqa: E402
+from tfllmrec.models.registry import Cascade, Recommender  # noqa: E402
 from tfllmrec.models.ranker.model import Ranker  # noqa: E402
 from tfllmrec.training.runs import Run  # noqa: E402
 

@@ -35,7 +35,7 @@ from load import one_by_one, rounded, take_turns  # noqa: E402
 from tfllmrec import Dataset, NextItem, TwoTower  # noqa: E402
 from tfllmrec.content.small_bert import small_bert  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
-from tfllmrec.recommenders import BertRanker, Cascade  # noqa: E402
+from tfllmrec.models.registry import BertRanker, Cascade  # noqa: E402
 from tfllmrec.serving.session import ServedModel  # noqa: E402
 
 USERS, POPULAR, TOP_K, CANDIDATES, RANKED = 2_000, 50, 100, 250, 100

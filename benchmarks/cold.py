@@ -28,7 +28,7 @@ from tfllmrec.content.text_vectors import text_vectors  # noqa: E402
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions  # noqa: E402
 from tfllmrec.data import Dataset, load  # noqa: E402
 from tfllmrec.data.splits import cold_items  # noqa: E402
-from tfllmrec.recommenders import family  # noqa: E402
+from tfllmrec.models.registry import family  # noqa: E402
 from tfllmrec.training.cold import cold_item_scores, cold_user_scores  # noqa: E402
 
 

@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402
 from common import progress, report  # noqa: E402
 
 from tfllmrec.data import load_demo  # noqa: E402
-from tfllmrec.recommenders import CrossEncoder  # noqa: E402
+from tfllmrec.models.registry import CrossEncoder  # noqa: E402
 
 WAYS: dict[str, dict[str, Any]] = {
     "full": {},

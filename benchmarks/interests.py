@@ -22,7 +22,7 @@ from common import options_of, report  # noqa: E402
 from tfllmrec.content.labels import label_matrix  # noqa: E402
 from tfllmrec.data import leave_one_out, load  # noqa: E402
 from tfllmrec.evaluation.interests import label_aucs, label_shares  # noqa: E402
-from tfllmrec.recommenders import MultiTask  # noqa: E402
+from tfllmrec.models.registry import MultiTask  # noqa: E402
 
 DRAWS = 1000
 

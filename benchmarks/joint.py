@@ -26,7 +26,7 @@ from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.data.rating_splits import HiddenRatings, hidden_ratings  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
-from tfllmrec.recommenders import MultiTask  # noqa: E402
+from tfllmrec.models.registry import MultiTask  # noqa: E402
 from tfllmrec.training.progress import EpochSeconds  # noqa: E402
 
 

@@ -22,7 +22,7 @@ from common import options_of, report, rounded  # noqa: E402
 
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, summarise  # noqa: E402
-from tfllmrec.recommenders import family  # noqa: E402
+from tfllmrec.models.registry import family  # noqa: E402
 from tfllmrec.training.runs import timed_fit  # noqa: E402
 
 

@@ -34,7 +34,7 @@ from tfllmrec.data.splits import leave_last_out  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.lists import list_ranks  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
-from tfllmrec.recommenders import family  # noqa: E402
+from tfllmrec.models.registry import family  # noqa: E402
 from tfllmrec.models.cascade.blend import learn_weights  # noqa: E402
 from tfllmrec.models.ranker.candidates import scores_of  # noqa: E402
 from tfllmrec.models.ranker.model import Ranker  # noqa: E402

@@ -25,7 +25,7 @@ from tfllmrec.data import Dataset, Split  # noqa: E402
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
-from tfllmrec.recommenders import MultiTask  # noqa: E402
+from tfllmrec.models.registry import MultiTask  # noqa: E402
 
 
 def main() -> None:

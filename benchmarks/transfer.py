@@ -32,7 +32,7 @@ from tfllmrec.data.scenario_splits import MissingScenario, leave_one_out_by_scen
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, recall  # noqa: E402
 from tfllmrec.layers.experts import Sharing  # noqa: E402
-from tfllmrec.recommenders import MultiTask  # noqa: E402
+from tfllmrec.models.registry import MultiTask  # noqa: E402
 from tfllmrec.training.joint import task_scores  # noqa: E402
 
 

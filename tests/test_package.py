@@ -6,7 +6,7 @@ import pytest
 
 import tfllmrec.serving
 import tfllmrec_client
-from tfllmrec.recommenders import FAMILIES
+from tfllmrec.models.registry import FAMILIES
 
 
 @pytest.mark.parametrize("arguments", [["-c", "import tfllmrec"], ["-m", "tfllmrec", "--help"]])

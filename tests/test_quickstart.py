@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tfllmrec.data import Dataset, checkerboard, load
 from tfllmrec.quickstart import asking, story
-from tfllmrec.recommenders import FAMILIES
+from tfllmrec.models.registry import FAMILIES
 from tfllmrec.serving.session import ServedModel
 
 SHOWN = set(FAMILIES) - {"cross_encoder"}

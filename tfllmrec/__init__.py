@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfllmrec.data import Dataset, checkerboard, leave_one_out, load, load_demo, load_movielens
     from tfllmrec.errors import InputError
-    from tfllmrec.recommenders import (
+    from tfllmrec.models.registry import (
         BertRanker,
         Cascade,
         CrossEncoder,
@@ -50,7 +50,7 @@ _HOME = {
     "tfllmrec.data": {"Dataset", "checkerboard", "leave_one_out", "load", "load_demo", "load_movielens"},
     "tfllmrec.errors": {"InputError"},
 }
-_FAMILIES = "tfllmrec.recommenders"  # the home of all others
+_FAMILIES = "tfllmrec.models.registry"  # the home of all others
 
 
 def __getattr__(name: str) -> Any:

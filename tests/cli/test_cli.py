@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tfllmrec.data import checkerboard
-from tfllmrec.recommenders import FAMILIES, load
+from tfllmrec.models.registry import FAMILIES, load
 from tfllmrec.models.next_item.model import NextItem
 from tfllmrec.training.runs import Source, train
 

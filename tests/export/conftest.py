@@ -8,7 +8,7 @@ from cpp_runtime import CppRuntime
 from made_data import made_data
 
 from tfllmrec.export import export, precision
-from tfllmrec.recommenders import FAMILIES, Recommender
+from tfllmrec.models.registry import FAMILIES, Recommender
 
 OPTIONS = {
     "ease": {"l2": 1.0},

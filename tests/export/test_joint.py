@@ -12,7 +12,7 @@ from made_data import ITEMS
 
 from tfllmrec.data import Dataset, Histories
 from tfllmrec.export import export, refresh
-from tfllmrec.recommenders import MultiTask
+from tfllmrec.models.registry import MultiTask
 
 SCENARIOS = ["书", "films"]
 USERS = ["用户3", "nobody", "", "用户5", "用户3"]

@@ -18,7 +18,7 @@ from tfllmrec.export.card import signatures_of
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
-from tfllmrec.recommenders import FAMILIES
+from tfllmrec.models.registry import FAMILIES
 from tfllmrec.models.baselines.popularity import Popularity
 
 ASKED: dict[str, dict[str, Any]] = {

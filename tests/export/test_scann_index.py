@@ -12,7 +12,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export import export, refresh
 from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.layers.top_items import LOWEST
-from tfllmrec.recommenders import FAMILIES
+from tfllmrec.models.registry import FAMILIES
 from tfllmrec.repository.check import check_version
 from tfllmrec.serving.session import ServedModel
 

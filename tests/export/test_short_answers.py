@@ -5,7 +5,7 @@ from answers import assert_are_of
 from made_data import GREEDY
 
 from tfllmrec.export import export
-from tfllmrec.recommenders import Cascade
+from tfllmrec.models.registry import Cascade
 
 TOP_K = 5
 QUESTION = {

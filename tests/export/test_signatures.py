@@ -8,7 +8,7 @@ from answers import LOWEST, assert_are_of, assert_same, padded
 from made_data import GREEDY, ITEMS
 
 from tfllmrec.export.card import signatures_of
-from tfllmrec.recommenders import FAMILIES
+from tfllmrec.models.registry import FAMILIES
 
 QUESTIONS = {
     "known user": ("用户3", [], []),

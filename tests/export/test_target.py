@@ -17,7 +17,7 @@ from tfllmrec.export.target import CPU, GPU, TPU, target_of
 from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.models.multi_task.scenarios import RowsThere
 from tfllmrec.layers.scoring import DenseItemToItem
-from tfllmrec.recommenders import FAMILIES
+from tfllmrec.models.registry import FAMILIES
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replayed
 

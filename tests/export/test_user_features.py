@@ -16,7 +16,7 @@ from tfllmrec.export.card import signatures_of
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU
 from tfllmrec.export.warmup import WARMUP_FILE
-from tfllmrec.recommenders import FAMILIES
+from tfllmrec.models.registry import FAMILIES
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay
 

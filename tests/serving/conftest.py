@@ -18,7 +18,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
-from tfllmrec.recommenders import FAMILIES
+from tfllmrec.models.registry import FAMILIES
 from tfllmrec.serving import ServerProcess
 from tfllmrec.serving.session import ServedModel
 

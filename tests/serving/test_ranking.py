@@ -5,7 +5,7 @@ import pytest
 from made_data import GREEDY, ITEMS, made_data
 
 from tfllmrec.export import export
-from tfllmrec.recommenders import Cascade
+from tfllmrec.models.registry import Cascade
 from tfllmrec.serving import ServerProcess
 from tfllmrec_client import InputError, RequestError
 

@@ -7,7 +7,7 @@ from made_data import made_data
 
 from tfllmrec.data import Dataset
 from tfllmrec.export import export
-from tfllmrec.recommenders import MultiTask
+from tfllmrec.models.registry import MultiTask
 from tfllmrec.serving import ServerProcess
 from tfllmrec_client import InputError, RequestError
 

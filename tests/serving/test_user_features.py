@@ -11,7 +11,7 @@ from clients import assert_places
 from made_data import ITEMS, made_data
 
 from tfllmrec.export import export
-from tfllmrec.recommenders import Popularity
+from tfllmrec.models.registry import Popularity
 from tfllmrec.serving import Client, RecommendedItem, RequestError, ServerProcess
 
 CONFIG = """

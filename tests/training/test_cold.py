@@ -3,7 +3,7 @@
 import pytest
 
 from tfllmrec.data import Checkerboard, checkerboard
-from tfllmrec.recommenders import Popularity, TwoTower, Word2Vec
+from tfllmrec.models.registry import Popularity, TwoTower, Word2Vec
 from tfllmrec.models.base.config import Config
 from tfllmrec.training.cold import cold_item_scores, cold_user_scores
 

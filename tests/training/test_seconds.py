@@ -3,7 +3,7 @@
 import pytest
 
 from tfllmrec.data import leave_one_out
-from tfllmrec.recommenders import BertRanker
+from tfllmrec.models.registry import BertRanker
 from tfllmrec.training.runs import timed_fit
 
 

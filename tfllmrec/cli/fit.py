@@ -89,7 +89,7 @@ def evaluate(
     from rich.console import Console
 
     from tfllmrec.evaluation.report import cold_table, joint_table, plain, score_table
-    from tfllmrec.recommenders import MultiTask
+    from tfllmrec.models.registry import MultiTask
     from tfllmrec.training.cold import cold_scores
     from tfllmrec.training.joint import joint_report
     from tfllmrec.training.runs import Run

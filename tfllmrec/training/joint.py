@@ -11,7 +11,7 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.interests import label_aucs
 from tfllmrec.evaluation.ratings import rmse
-from tfllmrec.recommenders import MultiTask
+from tfllmrec.models.registry import MultiTask
 
 
 def joint_report(model: MultiTask, data: Dataset, targets: Targets) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from tfllmrec.data import Dataset, Split, Targets, leave_one_out, load
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
 from tfllmrec.files import appearing
-from tfllmrec.recommenders import Recommender, family
-from tfllmrec.recommenders import load as load_recommender
+from tfllmrec.models.registry import Recommender, family
+from tfllmrec.models.registry import load as load_recommender
 from tfllmrec.training.progress import EpochSeconds
 
 

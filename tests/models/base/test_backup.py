@@ -11,7 +11,7 @@ import pytest
 
 from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import FAMILIES, Recommender
+from tfllmrec.models.registry import FAMILIES, Recommender
 from tfllmrec.models.base.backup import Backup
 
 SMALL = {"dim": 8, "history_length": 4, "epochs": 3, "ema": 0.3, "batch_size": 64}

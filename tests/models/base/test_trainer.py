@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfllmrec.data import Checkerboard, Split, leave_one_out
-from tfllmrec.recommenders import Recommender
+from tfllmrec.models.registry import Recommender
 from tfllmrec.models.base.trainer import learning_rate
 
 

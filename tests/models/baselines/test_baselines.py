@@ -7,8 +7,8 @@ import pytest
 
 from tfllmrec.data import Dataset, Histories
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import Ease, MarkovChain, Popularity
-from tfllmrec.recommenders import ease as ease_module
+from tfllmrec.models.registry import Ease, MarkovChain, Popularity
+from tfllmrec.models.registry import ease as ease_module
 from tfllmrec.models.baselines.markov_chain import count_transitions
 
 

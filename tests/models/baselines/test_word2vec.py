@@ -10,7 +10,7 @@ import pytest
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
 from tfllmrec.data import Checkerboard, Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import Word2Vec, load
+from tfllmrec.models.registry import Word2Vec, load
 
 NEW = pd.DataFrame({"item_id": ["new even", "new odd"], "title": ["?", "?"], "categories": ["even", "odd"]})
 

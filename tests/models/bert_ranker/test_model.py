@@ -16,7 +16,7 @@ from tfllmrec.content.templates import item_texts
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import BertRanker, TwoTower, load
+from tfllmrec.models.registry import BertRanker, TwoTower, load
 
 Make = Callable[..., Any]
 NEW = pd.DataFrame({"item_id": ["n1", "n2", "n3"], "title": ["odd film 7", "even song", "花样年华"]})

@@ -10,7 +10,7 @@ import pytest
 from tfllmrec.data import Checkerboard, Split, Targets, leave_one_out
 from tfllmrec.data.lists import Lists, union
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import FAMILIES, Cascade, Recommender, Word2Vec
+from tfllmrec.models.registry import FAMILIES, Cascade, Recommender, Word2Vec
 from tfllmrec.models.cascade.blend import learn_weights
 from tfllmrec.models.ranker.candidates import scores_of
 from tfllmrec.models.ranker.model import Ranker

@@ -15,7 +15,7 @@ from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.models.cross_encoder.network import Pairs
-from tfllmrec.recommenders import CrossEncoder, load
+from tfllmrec.models.registry import CrossEncoder, load
 
 Make = Callable[..., Any]
 HISTORIES = np.array([[1, 3, 5, 7], [2, 4, 0, 0]], np.int32)

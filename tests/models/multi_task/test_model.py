@@ -10,7 +10,7 @@ from quick_learning import QUICK_LEARNING
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import Cascade, MultiTask, Popularity, load
+from tfllmrec.models.registry import Cascade, MultiTask, Popularity, load
 from tfllmrec.models.multi_task.config import MultiTaskConfig
 from tfllmrec.models.next_item.config import NextItemConfig
 

@@ -10,7 +10,7 @@ from quick_learning import QUICK_LEARNING
 from tfllmrec.data import Dataset
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import MultiTask, load
+from tfllmrec.models.registry import MultiTask, load
 
 WRITTEN = {"even": "电影 film", "odd": "样样 999"}
 OPTIONS = QUICK_LEARNING | {"tasks": "next_item,interests", "expert_units": 8, "content": False}

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.models.next_item.network import history_encoder, query_model, sides_of
-from tfllmrec.recommenders import NextItem, Recommender, load, next_item
+from tfllmrec.models.registry import NextItem, Recommender, load, next_item
 from tfllmrec.models.next_item.config import NextItemConfig, amazon_beauty, demo, ml_1m
 
 

@@ -13,7 +13,7 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import FAMILIES, load
+from tfllmrec.models.registry import FAMILIES, load
 from tfllmrec.models.base.predictor import Answering
 from tfllmrec.models.ranker.model import Ranker
 

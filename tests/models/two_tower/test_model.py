@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfllmrec.data import Checkerboard, Split, leave_one_out
-from tfllmrec.recommenders import Recommender, two_tower
+from tfllmrec.models.registry import Recommender, two_tower
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,7 @@ class Recommender(Answering, ABC):
         raise InputError(f"a {self.family} knows items by their interactions alone; new ones take training")
 
     def save(self, folder: str | Path) -> None:
-        """Write configuration, catalogue and model to a folder; `tfllmrec.recommenders.load` reads them back."""
+        """Write configuration, catalogue and model to a folder; `tfllmrec.models.registry.load` reads them back."""
         self.require_fitted()
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)

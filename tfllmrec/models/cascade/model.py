@@ -126,14 +126,14 @@ class Cascade(Recommender):
 
     def _unfitted(self, name: str, train: Dataset) -> Recommender:
         """A part with its own options, and a history no longer than the cascade's."""
-        from tfllmrec.recommenders import family  # which knows the cascade
+        from tfllmrec.models.registry import family  # which knows the cascade
 
         chosen, options = family(name), {"seed": self.config.seed, **self.config.parts.get(name, {})}
         config = chosen.config_class.for_data(train, options)
         return chosen(replace(config, history_length=min(config.history_length, self.config.history_length)))
 
     def _unfitted_ranker(self, name: str, train: Dataset) -> Ranker:
-        from tfllmrec.recommenders import FAMILIES
+        from tfllmrec.models.registry import FAMILIES
 
         ranker = self._unfitted(name, train)
         if not isinstance(ranker, Ranker):
@@ -225,7 +225,7 @@ class Cascade(Recommender):
             part.save(folder / f"part-{place}")
 
     def _read(self, folder: Path) -> None:
-        from tfllmrec.recommenders import load
+        from tfllmrec.models.registry import load
 
         count = len(self.config.retrievers)
         self.retrievers = [load(folder / f"part-{place}") for place in range(count)]

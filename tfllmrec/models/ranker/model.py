@@ -85,7 +85,7 @@ class Ranker(NeuralRecommender):
         self.retrieve = self._retrieve
 
     def _retrieve(self, train: Dataset, questions: Sequence[Targets]) -> list[Lists]:
-        from tfllmrec.recommenders import family  # which knows the rankers
+        from tfllmrec.models.registry import family  # which knows the rankers
 
         retriever = family(self.config.retriever)(seed=self.config.seed).fit(train, verbose=0)
         return [found_by([retriever], asked, self.config.candidates) for asked in questions]

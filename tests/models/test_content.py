@@ -15,7 +15,7 @@ from tfllmrec.content.vectors import vector_matrix
 from tfllmrec.data import Checkerboard, Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.recommenders import Recommender, load
+from tfllmrec.models.registry import Recommender, load
 
 Make = Callable[..., Recommender]
 NAMES = ["two_tower", "next_item"]

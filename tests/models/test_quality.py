@@ -3,7 +3,7 @@
 import pytest
 
 from tfllmrec.data import Split, leave_one_out, load
-from tfllmrec.recommenders import FAMILIES
+from tfllmrec.models.registry import FAMILIES
 
 QUICK_TWO_TOWER = {"epochs": 2, "dim": 32, "hidden": 64, "batch_size": 512, "loss": "in_batch", "ema": 0.9}
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tfllmrec.data import Dataset, Histories, Targets
-from tfllmrec.recommenders import FAMILIES, Recommender
+from tfllmrec.models.registry import FAMILIES, Recommender
 
 EVERYTHING = 99
 USERS = ["小明", "👩‍🚀", "u3", "newcomer", "nobody"]

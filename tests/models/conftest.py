@@ -11,7 +11,7 @@ import pytest
 from tfllmrec.content import backbone
 from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.data import Dataset
-from tfllmrec.recommenders import FAMILIES, Recommender, load
+from tfllmrec.models.registry import FAMILIES, Recommender, load
 
 QUICK = {
     "two_tower": {"epochs": 2, "dim": 8, "hidden": 8, "user_vectors": True},

@@ -7,7 +7,7 @@ import pytest
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import rmse
-from tfllmrec.recommenders import FAMILIES, TwoTower, load
+from tfllmrec.models.registry import FAMILIES, TwoTower, load
 
 USERS, ITEMS = 60, 12
 TOWERS = {"dim": 8, "hidden": 8, "epochs": 1}

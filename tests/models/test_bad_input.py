@@ -14,7 +14,7 @@ import pytest
 
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import (
+from tfllmrec.models.registry import (
     FAMILIES,
     BertRanker,
     Cascade,

@@ -12,7 +12,7 @@ from quick_learning import QUICK_TWO_TOWER
 
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.recommenders import FAMILIES, Recommender, load
+from tfllmrec.models.registry import FAMILIES, Recommender, load
 from tfllmrec.models.base.fitted_data import Catalogue
 from tfllmrec.training.cold import cold_user_scores
 

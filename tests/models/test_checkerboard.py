@@ -8,7 +8,7 @@ import pytest
 from quick_learning import QUICK_LEARNING, QUICK_TWO_TOWER
 
 from tfllmrec.data import Checkerboard, leave_one_out
-from tfllmrec.recommenders import FAMILIES, Recommender, TwoTower
+from tfllmrec.models.registry import FAMILIES, Recommender, TwoTower
 
 
 def share_of_answers(recommender: Recommender, board: Checkerboard) -> float:
