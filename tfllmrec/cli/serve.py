@@ -153,7 +153,7 @@ def serve(
     from tfllmrec.serving.batching_parameters import BatchingParameters
     from tfllmrec.serving.configuration import one_model, read_config
     from tfllmrec.serving.limits import Limits, channel_arguments
-    from tfllmrec.serving.monitoring import metrics_path
+    from tfllmrec.serving.prometheus_config import metrics_path
     from tfllmrec.serving.serve import serve as answer
     from tfllmrec.serving.served_lists import ServedLists
     from tfllmrec.serving.ssl_config import server_credentials

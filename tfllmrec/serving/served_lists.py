@@ -1,6 +1,6 @@
 """What is served, written down for a sample of users under pseudonyms, so that its quality can be told later.
 
-`tfllmrec.quality` reads it. No request waits for it: what is served waits in a queue of bounded length for
+`tfllmrec.monitoring` reads it. No request waits for it: what is served waits in a queue of bounded length for
 a thread that does all the work, and what finds no room there is counted.
 """
 

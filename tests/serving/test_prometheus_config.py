@@ -3,7 +3,7 @@
 import pytest
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.monitoring import metrics_path
+from tfllmrec.serving.prometheus_config import metrics_path
 
 
 @pytest.mark.parametrize(

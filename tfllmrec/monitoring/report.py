@@ -13,8 +13,8 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.bootstrap import Interval
 from tfllmrec.evaluation.report import plain
 from tfllmrec.files import appearing
-from tfllmrec.quality import outcomes
-from tfllmrec.quality.drift import (
+from tfllmrec.monitoring import outcomes
+from tfllmrec.monitoring.drift import (
     Drift,
     concentration,
     drift,
@@ -24,7 +24,7 @@ from tfllmrec.quality.drift import (
     score_edges,
     score_shares,
 )
-from tfllmrec.quality.reading import Served
+from tfllmrec.monitoring.reading import Served
 
 _DAY = 86_400.0
 _STABLE = "stable"
@@ -164,7 +164,7 @@ def write_quality(folder: str | Path, report: QualityReport) -> None:
     Raises:
         InputError: the folder exists, or cannot be made.
     """
-    from tfllmrec.quality.plot import plot_quality
+    from tfllmrec.monitoring.plot import plot_quality
 
     with appearing(Path(folder)) as hidden:
         text = json.dumps(plain(asdict(report)), indent=2, ensure_ascii=False, allow_nan=False)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tfllmrec.evaluation.bootstrap import Interval
 from tfllmrec.evaluation.plots import LINES, MUTED, style
-from tfllmrec.quality.report import Asked, QualityReport, Surface
+from tfllmrec.monitoring.report import Asked, QualityReport, Surface
 
 _HEIGHT = 7.4
 _MOST_VERSIONS = 6

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tfllmrec.data import pseudonyms
-from tfllmrec.quality import Served
+from tfllmrec.monitoring import Served
 from tfllmrec.serving.served_lists import ServedList
 
 KEY = b"correct horse battery"

@@ -24,7 +24,7 @@ def quality(
 
     from tfllmrec.data.privacy import read_key
     from tfllmrec.data.reading import read_file
-    from tfllmrec.quality import quality_report, quality_tables, read_served, write_quality
+    from tfllmrec.monitoring import quality_report, quality_tables, read_served, write_quality
 
     found = read_served(served)
     report = quality_report(found, read_file(interactions), read_key(key_file), k=k, window_days=window_days)

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tfllmrec.errors import InputError
-from tfllmrec.quality import read_served
+from tfllmrec.monitoring import read_served
 from tfllmrec.serving.served_lists import ServedList
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tfllmrec.evaluation.bootstrap import Interval
-from tfllmrec.quality.drift import Moved
-from tfllmrec.quality.report import QualityReport, Surface
+from tfllmrec.monitoring.drift import Moved
+from tfllmrec.monitoring.report import QualityReport, Surface
 
 
 def quality_tables(report: QualityReport) -> Iterator[Table]:

@@ -7,7 +7,7 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from tfllmrec.errors import InputError
-from tfllmrec.quality import quality_report, quality_tables, write_quality
+from tfllmrec.monitoring import quality_report, quality_tables, write_quality
 
 KEY = b"correct horse battery"
 LAST = ("somebody else", "z", 30)

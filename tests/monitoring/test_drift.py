@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from tfllmrec.quality.drift import concentration, drift, gini, jensen_shannon, largest_gap, stability_index
+from tfllmrec.monitoring.drift import concentration, drift, gini, jensen_shannon, largest_gap, stability_index
 
 COUNTS = hnp.arrays(np.int64, 6, elements=st.integers(0, 50)).filter(lambda counts: counts.any())
 
