@@ -33,7 +33,7 @@ from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, recall  # noqa: E402
 from tfllmrec.layers.experts import Sharing  # noqa: E402
 from tfllmrec.models.registry import MultiTask  # noqa: E402
-from tfllmrec.training.joint import task_scores  # noqa: E402
+from tfllmrec.training.multi_task import task_scores  # noqa: E402
 
 
 class Found(NamedTuple):

@@ -10,7 +10,7 @@ from tfllmrec.data import leave_one_out
 from tfllmrec.export import Servable, export
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.rounding import cost_of_rounding
-from tfllmrec.export.switches import switched
+from tfllmrec.export.layer_modes import switched
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
 from tfllmrec.layers.tables import Quantized
 

@@ -12,7 +12,7 @@ from made_data import GREEDY
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export, refresh
 from tfllmrec.export.saved_model import meta_graph, nodes_of
-from tfllmrec.export.switches import switched
+from tfllmrec.export.layer_modes import switched
 from tfllmrec.export.target import CPU, GPU, TPU, target_of
 from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.models.multi_task.scenarios import RowsThere

@@ -5,7 +5,7 @@ import pytest
 
 from tfllmrec.data import pseudonyms
 from tfllmrec.monitoring import Served
-from tfllmrec.serving.served_lists import ServedList
+from tfllmrec.serving.recommendation_log import ServedList
 
 KEY = b"correct horse battery"
 DAY = 86_400.0

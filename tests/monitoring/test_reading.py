@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tfllmrec.errors import InputError
 from tfllmrec.monitoring import read_served
-from tfllmrec.serving.served_lists import ServedList
+from tfllmrec.serving.recommendation_log import ServedList
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

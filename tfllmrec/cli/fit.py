@@ -91,7 +91,7 @@ def evaluate(
     from tfllmrec.evaluation.report import cold_table, joint_table, plain, score_table
     from tfllmrec.models.registry import MultiTask
     from tfllmrec.training.cold import cold_scores
-    from tfllmrec.training.joint import joint_report
+    from tfllmrec.training.multi_task import joint_report
     from tfllmrec.training.runs import Run
 
     loaded = Run.load(run)

@@ -155,7 +155,7 @@ def serve(
     from tfllmrec.serving.limits import Limits, channel_arguments
     from tfllmrec.serving.prometheus_config import metrics_path
     from tfllmrec.serving.serve import serve as answer
-    from tfllmrec.serving.served_lists import ServedLists
+    from tfllmrec.serving.recommendation_log import ServedLists
     from tfllmrec.serving.ssl_config import server_credentials
 
     if model_config_file:

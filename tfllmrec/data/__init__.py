@@ -1,6 +1,6 @@
 """Tables in: data sets, splits, vocabularies and `tf.data` batches."""
 
-from tfllmrec.data.catalog import load
+from tfllmrec.data.named_datasets import load
 from tfllmrec.data.checkerboard import Checkerboard, checkerboard
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.demo import load_demo

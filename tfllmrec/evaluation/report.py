@@ -99,7 +99,7 @@ def joint_table(joint: Mapping[str, Any]) -> Table:
     """One row a task, of every scenario: how well it is done, and how much it listens to each expert.
 
     Args:
-        joint: what `tfllmrec.training.joint.joint_report` found.
+        joint: what `tfllmrec.training.multi_task.joint_report` found.
     """
     experts = dict.fromkeys(row["expert"] for row in joint["experts"])
     by_scenario = any(row["scenario"] for row in joint["experts"])

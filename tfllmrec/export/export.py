@@ -12,14 +12,14 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card
 from tfllmrec.export.checksums import write_checksums
-from tfllmrec.export.core import check_compiles
+from tfllmrec.export.numeric_core import check_compiles
 from tfllmrec.export.ops import SCANN, check_ops
 from tfllmrec.export.precision import check_precision
 from tfllmrec.export.rounding import cost_of_rounding
 from tfllmrec.export.saved_model import tag
 from tfllmrec.export.scann_index import check_index
 from tfllmrec.export.servable import Servable
-from tfllmrec.export.switches import switched
+from tfllmrec.export.layer_modes import switched
 from tfllmrec.export.target import SERVE, target_named
 from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.export.core import Core
-from tfllmrec.export.host import Lookup, Strings, known
-from tfllmrec.export.names import Names
+from tfllmrec.export.numeric_core import Core
+from tfllmrec.export.string_ops import Lookup, Strings, known
+from tfllmrec.export.id_mapper import Names
 from tfllmrec.export.ranking import asked_of, filled
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
 from tfllmrec.export.target import Target

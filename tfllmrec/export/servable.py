@@ -6,11 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfllmrec.export.core import Core
-from tfllmrec.export.host import Lookup, known
+from tfllmrec.export.numeric_core import Core
+from tfllmrec.export.string_ops import Lookup, known
 from tfllmrec.export.joint import Joint
-from tfllmrec.export.names import Names, nobody
-from tfllmrec.export.plain import plain
+from tfllmrec.export.id_mapper import Names, nobody
+from tfllmrec.export.as_function import plain
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import Ranking, ranker_of
 from tfllmrec.export.scann_index import ScannIndex

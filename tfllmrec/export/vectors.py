@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.export.host import rows
-from tfllmrec.export.names import Names
-from tfllmrec.export.plain import plain
+from tfllmrec.export.string_ops import rows
+from tfllmrec.export.id_mapper import Names
+from tfllmrec.export.as_function import plain
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.export.signature import ID_ROWS, IDS, Answer, signature

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from tfllmrec.export.names import EXCLUDED_BASE
+from tfllmrec.export.id_mapper import EXCLUDED_BASE
 from tfllmrec.export.target import Target
 from tfllmrec.models.base.fitted_data import Catalogue
 

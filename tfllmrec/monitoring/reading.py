@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.served_lists import ServedList
+from tfllmrec.serving.recommendation_log import ServedList
 
 
 class Served(NamedTuple):
@@ -24,7 +24,7 @@ class Served(NamedTuple):
 
 
 def read_served(paths: Iterable[str | Path]) -> Served:
-    """The lists of one or more files that `tfllmrec.serving.served_lists.ServedLists` wrote.
+    """The lists of one or more files that `tfllmrec.serving.recommendation_log.ServedLists` wrote.
 
     A line that was cut short is the last one and has no end, or an empty line follows it.
 

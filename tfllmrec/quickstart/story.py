@@ -16,11 +16,11 @@ from tfllmrec.evaluation.metrics import ndcg, summarise
 from tfllmrec.evaluation.plots import plot_report
 from tfllmrec.evaluation.report import Scores, cold_table, interest_table, joint_table, score_table, write_report
 from tfllmrec.export import export
-from tfllmrec.quickstart.asking import ask_for_a_user, ask_what_if
+from tfllmrec.quickstart.what_if import ask_for_a_user, ask_what_if
 from tfllmrec.models.registry import FAMILIES, Cascade, MultiTask, Recommender
 from tfllmrec.models.ranker.model import Ranker
 from tfllmrec.training.cold import cold_scores
-from tfllmrec.training.joint import joint_report
+from tfllmrec.training.multi_task import joint_report
 from tfllmrec.training.progress import EpochProgress
 
 _REFERENCE = "markov_chain"

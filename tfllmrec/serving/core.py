@@ -13,7 +13,7 @@ from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.configuration import checked_configs
 from tfllmrec.serving.metrics import Metrics
 from tfllmrec.serving.models import Models
-from tfllmrec.serving.served_lists import ServedLists
+from tfllmrec.serving.recommendation_log import ServedLists
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.signature import Signature
 from tfllmrec_client.status import RequestError, invalid

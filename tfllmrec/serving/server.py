@@ -17,7 +17,7 @@ from tfllmrec.serving.limits import Limits
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.polling import Repeating
 from tfllmrec.serving.rest_server import RestServer
-from tfllmrec.serving.served_lists import ServedLists
+from tfllmrec.serving.recommendation_log import ServedLists
 
 _GRACE_SECONDS = 10.0
 """What running requests get when the server is told to stop."""

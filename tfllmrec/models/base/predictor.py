@@ -16,7 +16,7 @@ from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import Ranking, rank_targets
 from tfllmrec.layers.top_items import top_items
 from tfllmrec.models.base.fitted_data import Catalogue
-from tfllmrec_client.questions import Questions, questions
+from tfllmrec_client.requests import Questions, questions
 
 
 class Answering:

@@ -17,7 +17,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.models.base.content import ContentRecommender
 from tfllmrec.models.base.saving import reading
 from tfllmrec.models.multi_task.user_texts import UserTexts
-from tfllmrec_client.questions import questions
+from tfllmrec_client.requests import questions
 
 _BLOCK = 1024
 _LABELS = "labels.json"

@@ -27,7 +27,7 @@ from tfllmrec.models.ranker.candidates import found_by, scored_by
 from tfllmrec.models.base.trainer import NeuralConfig, NeuralRecommender
 from tfllmrec.models.baselines.popularity import popular_candidates_if_empty
 from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
-from tfllmrec_client.questions import rank_questions
+from tfllmrec_client.requests import rank_questions
 
 Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
 """Fitted on a data set, what it finds for questions."""

@@ -6,7 +6,7 @@ from typing import Any, Self
 import grpc
 import numpy as np
 
-from tfllmrec_client.answers import RecommendedItem
+from tfllmrec_client.responses import RecommendedItem
 from tfllmrec_client.calls import Answer, Call
 from tfllmrec_client.connection import Connection
 

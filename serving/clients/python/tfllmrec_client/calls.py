@@ -6,7 +6,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from tfllmrec_client import messages
-from tfllmrec_client.answers import (
+from tfllmrec_client.responses import (
     Outputs,
     RecommendedItem,
     in_known_scenarios,
@@ -17,7 +17,7 @@ from tfllmrec_client.answers import (
     states_of,
 )
 from tfllmrec_client.errors import InputError
-from tfllmrec_client.questions import questions, rank_questions
+from tfllmrec_client.requests import questions, rank_questions
 from tfllmrec_client.tensors import array_of, write
 
 Answer = TypeVar("Answer")

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from tfllmrec.data import Dataset, Histories, Targets
 from tfllmrec.data.vocabulary import Vocabulary
-from tfllmrec.training.joint import joint_report, task_scores
+from tfllmrec.training.multi_task import joint_report, task_scores
 
 TARGETS = 40
 RANDOM = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfllmrec.data import Histories, Vocabulary
-from tfllmrec.export.host import Lookup, StoredHistories, known, widened
+from tfllmrec.export.string_ops import Lookup, StoredHistories, known, widened
 from tfllmrec.layers.history import newest
 
 WIDTHS = st.integers(0, 7)

@@ -14,7 +14,7 @@ from tfllmrec.data import pseudonyms
 from tfllmrec.errors import InputError
 from tfllmrec.serving.batching_parameters import BatchingParameters
 from tfllmrec.serving.configuration import read_config
-from tfllmrec.serving.served_lists import ServedLists, share_of
+from tfllmrec.serving.recommendation_log import ServedLists, share_of
 from tfllmrec.serving.server import ModelServer
 
 KEY = b"correct horse battery"

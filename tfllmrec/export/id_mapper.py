@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfllmrec.export.host import Lookup, StoredHistories, Strings, known, widened
+from tfllmrec.export.string_ops import Lookup, StoredHistories, Strings, known, widened
 from tfllmrec.export.signature import Answer
 from tfllmrec.export.target import Target
 from tfllmrec.layers.history import newest
