@@ -22,7 +22,7 @@ from scipy import stats  # noqa: E402
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
-from tfllmrec.models.registry import family  # noqa: E402
+from tfllmrec.models.registry import model_class  # noqa: E402
 
 
 def main() -> None:
@@ -43,8 +43,8 @@ def main() -> None:
 
 def _gains(name: str, options: dict[str, Any], split: Split) -> np.ndarray:
     """ndcg@10 of every test target after a fit."""
-    recommender = family(name)(**options).fit(split.train, split.validation, verbose=0)
-    return ndcg(recommender.rank(split.test).ranks, 10)
+    recommender = model_class(name)(**options).fit(split.train, split.validation, verbose=0)
+    return ndcg(recommender.rank_targets(split.test).ranks, 10)
 
 
 def _compared(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:

@@ -22,9 +22,9 @@ quiet_tensorflow()
 import numpy as np  # noqa: E402
 from common import options_of, report, rounded  # noqa: E402
 
+from tfllmrec import Cascade, Recommender  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, recall  # noqa: E402
-from tfllmrec.models.registry import Cascade, Recommender  # noqa: E402
 from tfllmrec.models.ranker.model import Ranker  # noqa: E402
 from tfllmrec.training.runs import Run  # noqa: E402
 
@@ -44,7 +44,7 @@ def main() -> None:
 
     retrievers = named(cascade.retrievers)
     best = max(retrievers, key=lambda name: retrievers[name].evaluate(learnt_by)["ndcg@10"])
-    ranks = {name: one.rank(asked).ranks for name, one in {**retrievers, "cascade": cascade}.items()}
+    ranks = {name: one.rank_targets(asked).ranks for name, one in {**retrievers, "cascade": cascade}.items()}
     gain = difference(*(ndcg(ranks[name], 10) for name in ("cascade", best)))
     name = Path(runs[0].source.data).name
     result: dict[str, Any] = {"benchmark": "cascade", "data": name, "part": arguments.part} | data.summary()

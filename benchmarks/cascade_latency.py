@@ -32,10 +32,9 @@ import tensorflow as tf  # noqa: E402
 from common import progress, report  # noqa: E402
 from load import one_by_one, rounded, take_turns  # noqa: E402
 
-from tfllmrec import Dataset, NextItem, TwoTower  # noqa: E402
+from tfllmrec import BertRanker, Cascade, Dataset, NextItem, TwoTower  # noqa: E402  # noqa: E402
 from tfllmrec.content.small_bert import small_bert  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
-from tfllmrec.models.registry import BertRanker, Cascade  # noqa: E402
 from tfllmrec.serving.session import ServedModel  # noqa: E402
 
 USERS, POPULAR, TOP_K, CANDIDATES, RANKED = 2_000, 50, 100, 250, 100
@@ -63,7 +62,7 @@ def made_cascade(folder: Path, items: int) -> Cascade:
     parts = {
         "two_tower": TwoTower(**towers),
         "next_item": NextItem(dim=64, units=64, history_length=50, loss="sampled", epochs=1),
-        "ranker": BertRanker(backbone=str(folder / "bert"), towers=towers, epochs=1, further=1),
+        "ranker": BertRanker(backbone=str(folder / "bert"), towers=towers, epochs=1, finetune_epochs=1),
     }
     for name, part in parts.items():
         progress(f"{name} is fitted")

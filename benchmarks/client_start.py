@@ -22,9 +22,9 @@ quiet_tensorflow()
 
 from common import report, time_all  # noqa: E402
 
+from tfllmrec import Popularity  # noqa: E402
 from tfllmrec.data import checkerboard  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
-from tfllmrec.models.registry import Popularity  # noqa: E402
 from tfllmrec.serving import ServerProcess  # noqa: E402
 
 ANSWER = """

@@ -28,7 +28,7 @@ from tfllmrec.content.text_vectors import text_vectors  # noqa: E402
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions  # noqa: E402
 from tfllmrec.data import Dataset, load  # noqa: E402
 from tfllmrec.data.splits import cold_items  # noqa: E402
-from tfllmrec.models.registry import family  # noqa: E402
+from tfllmrec.models.registry import model_class  # noqa: E402
 from tfllmrec.training.cold import cold_item_scores, cold_user_scores  # noqa: E402
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     name = Path(arguments.data).name
     data = _with_vectors(load(arguments.data, min_item_interactions=arguments.min_item_interactions), arguments)
     options = options_of(arguments.set)
-    chosen = family(arguments.family)
+    chosen = model_class(arguments.family)
     runs = []
     for seed in arguments.seed:
         config = chosen.config_class.for_data(data, options | {"seed": seed})

@@ -19,8 +19,8 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from common import progress, report  # noqa: E402
 
+from tfllmrec import CrossEncoder  # noqa: E402
 from tfllmrec.data import load_demo  # noqa: E402
-from tfllmrec.models.registry import CrossEncoder  # noqa: E402
 
 WAYS: dict[str, dict[str, Any]] = {
     "full": {},

@@ -19,10 +19,10 @@ quiet_tensorflow()
 import numpy as np  # noqa: E402
 from common import options_of, report  # noqa: E402
 
+from tfllmrec import MultiTask  # noqa: E402
 from tfllmrec.content.labels import label_matrix  # noqa: E402
 from tfllmrec.data import leave_one_out, load  # noqa: E402
 from tfllmrec.evaluation.interests import label_aucs, label_shares  # noqa: E402
-from tfllmrec.models.registry import MultiTask  # noqa: E402
 
 DRAWS = 1000
 

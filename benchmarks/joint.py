@@ -22,11 +22,11 @@ quiet_tensorflow()
 import numpy as np  # noqa: E402
 from common import Seconds, options_of, progress, report, rounded_interval  # noqa: E402
 
+from tfllmrec import MultiTask  # noqa: E402
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.data.rating_splits import HiddenRatings, hidden_ratings  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
-from tfllmrec.models.registry import MultiTask  # noqa: E402
 from tfllmrec.training.progress import EpochSeconds  # noqa: E402
 
 
@@ -75,10 +75,10 @@ def _fit(tasks: str, options: dict[str, Any], split: Split, hidden: HiddenRating
     model.fit(hidden.data, split.validation, callbacks=[EpochCost()], verbose=0)
     ranked, rated = model.config.tasks != ("rating",), "rating" in model.config.tasks
     fit = Fit(
-        max(model.history["val_ndcg@10"]) if ranked else None,
-        ndcg(model.rank(split.test).ranks, 10) if ranked else None,
-        model.expected_ratings(hidden.targets) if rated else None,
-        Seconds(*(float(np.median(model.history[clock][1:])) for clock in ("seconds", "cpu_seconds"))),
+        max(model.training_log["val_ndcg@10"]) if ranked else None,
+        ndcg(model.rank_targets(split.test).ranks, 10) if ranked else None,
+        model.predict_ratings(hidden.targets) if rated else None,
+        Seconds(*(float(np.median(model.training_log[clock][1:])) for clock in ("seconds", "cpu_seconds"))),
     )
     progress(f"{tasks} {options}: {_figures(fit, hidden)}")
     return fit

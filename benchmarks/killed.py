@@ -147,7 +147,7 @@ def times_of_changes(repository: Repository, made: Path) -> dict[str, float]:
 
 def measure(folder: Path, kills: int, seed: int) -> dict[str, object]:
     with silent_stderr():
-        two_tower = TwoTower(dim=16, hidden=16, epochs=1).fit(checkerboard().data, verbose=0)
+        two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
         made, repository = export(two_tower, folder / "made"), Repository(folder / "models")
         seconds, draw = times_of_changes(repository, made), random.Random(seed)
     broken_off, wrong = Counter[str](), list[str]()

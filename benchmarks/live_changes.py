@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the load lasts at least")
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     arguments = parser.parse_args()
-    two_tower = TwoTower(dim=16, hidden=16, epochs=1).fit(checkerboard().data, verbose=0)
+    two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         made = export(two_tower, Path(folder) / "films")
         repository = Repository(Path(folder) / "models")

@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     arguments = parser.parse_args()
-    two_tower = TwoTower(dim=16, hidden=16, epochs=1).fit(checkerboard().data, verbose=0)
+    two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         made = export(two_tower, Path(folder) / "films")
         with ServerProcess(made.parent, *BOUNDS) as server:

@@ -22,10 +22,10 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from common import progress, report  # noqa: E402
 
+from tfllmrec import NextItem  # noqa: E402
 from tfllmrec.data import Dataset, leave_one_out  # noqa: E402
 from tfllmrec.data.splits import Targets  # noqa: E402
 from tfllmrec.export import export  # noqa: E402
-from tfllmrec.models.registry import NextItem  # noqa: E402
 from tfllmrec.serving.session import ServedModel  # noqa: E402
 
 HISTORY = 20

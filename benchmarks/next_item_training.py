@@ -34,6 +34,7 @@ from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
 from tfllmrec.evaluation.ranking import Scorer, rank_targets  # noqa: E402
 from tfllmrec.layers.history import LastState  # noqa: E402
 from tfllmrec.layers.items import ItemEmbedding  # noqa: E402
+from tfllmrec.models.next_item.config import NextItemConfig  # noqa: E402
 from tfllmrec.models.next_item.network import (  # noqa: E402
     ItemBias,
     Precision,
@@ -42,8 +43,7 @@ from tfllmrec.models.next_item.network import (  # noqa: E402
     query_head,
     query_model,
 )
-from tfllmrec.models.next_item.config import NextItemConfig  # noqa: E402
-from tfllmrec.tasks.next_item import NextItem, NextItemModel  # noqa: E402
+from tfllmrec.tasks.next_item import NextItemModel, NextItemTask  # noqa: E402
 
 LEARNING_RATE = 1e-3
 
@@ -129,7 +129,7 @@ def _tfllmrec(split: Split, config: NextItemConfig, precision: Precision) -> Sid
     queries = query_model(items, encoder, query_head(width, width))
     candidates = candidate_model(items, ItemBias(count))
     counts = split.train.item_counts
-    model = NextItemModel(queries, candidates, NextItem(precision=precision), item_counts=counts, hide_seen=False)
+    model = NextItemModel(queries, candidates, NextItemTask(precision=precision), item_counts=counts, hide_seen=False)
     model.compile(keras.optimizers.Adam(LEARNING_RATE), jit_compile=False)
     batches = _batches(split, config)
 

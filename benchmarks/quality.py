@@ -22,7 +22,7 @@ from common import options_of, report, rounded  # noqa: E402
 
 from tfllmrec.data import Split, leave_one_out, load  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, summarise  # noqa: E402
-from tfllmrec.models.registry import family  # noqa: E402
+from tfllmrec.models.registry import model_class  # noqa: E402
 from tfllmrec.training.runs import timed_fit  # noqa: E402
 
 
@@ -43,11 +43,11 @@ def main() -> None:
 
 def _run(name: str, options: dict[str, Any], split: Split, backup: Path | None) -> dict[str, Any]:
     """One fit and what it is worth."""
-    recommender = family(name)(**options)
+    recommender = model_class(name)(**options)
     seconds = timed_fit(recommender, split.train, split.validation, callbacks=[_EpochLine()], backup=backup)
     validation = recommender.evaluate(split.validation)
-    ranking = recommender.rank(split.test)
-    epochs = recommender.history.get("val_ndcg@10", [])
+    ranking = recommender.rank_targets(split.test)
+    epochs = recommender.training_log.get("val_ndcg@10", [])
     gains = ndcg(ranking.ranks, 10)
     return {
         "seed": options["seed"],

@@ -34,10 +34,10 @@ from tfllmrec.data.splits import leave_last_out  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.lists import list_ranks  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
-from tfllmrec.models.registry import family  # noqa: E402
 from tfllmrec.models.cascade.blend import learn_weights  # noqa: E402
 from tfllmrec.models.ranker.candidates import scores_of  # noqa: E402
 from tfllmrec.models.ranker.model import Ranker  # noqa: E402
+from tfllmrec.models.registry import model_class  # noqa: E402
 from tfllmrec.training.runs import Run, timed_fit  # noqa: E402
 
 CANDIDATES, BLEND_USERS = 100, 500
@@ -80,12 +80,12 @@ def main() -> None:
         "seconds": round(fitted.seconds, 1),
         "ms": _milliseconds(ranker, test),
     }
-    result |= {"history": dict(fitted.history), "config": ranker.config.to_dict()}
+    result |= {"history": dict(fitted.training_log), "config": ranker.config.to_dict()}
     report(result, f"ranking-{name}-{arguments.tag or ranker.family}" if arguments.record else None)
 
 
 def _fit(arguments: argparse.Namespace, run: Run, split: Split, found: dict[str, np.ndarray]) -> Run:
-    ranker = family(arguments.ranker)(**options_of(arguments.set))
+    ranker = model_class(arguments.ranker)(**options_of(arguments.set))
     assert isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
     ranker.retrieve = _from_file(split, found)
     unfinished = arguments.out and arguments.out.with_name(f"{arguments.out.name}.unfinished")
@@ -97,7 +97,7 @@ def _fit(arguments: argparse.Namespace, run: Run, split: Split, found: dict[str,
         backup=unfinished and unfinished / "fit.npz",
     )
     progress(f"fitted in {seconds:.0f} s")
-    fitted = Run(ranker, run.source, seconds=seconds, history=ranker.history)
+    fitted = Run(ranker, run.source, seconds=seconds, training_log=ranker.training_log)
     if arguments.out:
         fitted.save(arguments.out)
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -115,9 +115,11 @@ def _lists(run: Run, split: Split, path: Path) -> dict[str, np.ndarray]:
         retriever = run.recommender
         earlier, last = leave_last_out(split.train)
         progress("the retriever is fitted without every user's last item")
-        before = type(retriever)(retriever.settled_config()).fit(earlier, verbose=0)
+        before = type(retriever)(retriever.refit_config()).fit(earlier, verbose=0)
         asked = {"train": (before, last), "validation": (retriever, split.validation), "test": (retriever, split.test)}
-        kept: dict[str, Any] = {part: one.rank(targets, CANDIDATES).top for part, (one, targets) in asked.items()}
+        kept: dict[str, Any] = {
+            part: one.rank_targets(targets, CANDIDATES).top for part, (one, targets) in asked.items()
+        }
         np.savez(path, **kept)
     with np.load(path) as file:
         return dict(file)

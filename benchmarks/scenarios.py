@@ -21,11 +21,11 @@ import pandas as pd  # noqa: E402
 from common import options_of, progress, report, rounded_interval  # noqa: E402
 from in_scenarios import by_scenario, load_scenarios, mean_weights, scenarios_of, where_asked  # noqa: E402
 
+from tfllmrec import MultiTask  # noqa: E402
 from tfllmrec.data import Dataset, Split  # noqa: E402
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg  # noqa: E402
-from tfllmrec.models.registry import MultiTask  # noqa: E402
 
 
 def main() -> None:
@@ -59,8 +59,8 @@ def _together_and_apart(data: Dataset, together: dict[str, str], apart: dict[str
 def _gains(split: Split, options: dict[str, Any]) -> np.ndarray:
     """ndcg@10 of every test target after a fit."""
     model = MultiTask(**options).fit(split.train, split.validation, verbose=0)
-    gains = ndcg(model.rank(split.test).ranks, 10)
-    progress(f"{len(split.test):,} targets: {gains.mean():.5f}, {model.history['val_ndcg@10']}")
+    gains = ndcg(model.rank_targets(split.test).ranks, 10)
+    progress(f"{len(split.test):,} targets: {gains.mean():.5f}, {model.training_log['val_ndcg@10']}")
     return gains
 
 

@@ -27,12 +27,12 @@ import numpy as np  # noqa: E402
 from common import options_of, progress, report, rounded, rounded_interval  # noqa: E402
 from in_scenarios import by_scenario, load_scenarios, mean_weights, scenarios_of, where_asked  # noqa: E402
 
+from tfllmrec import MultiTask  # noqa: E402
 from tfllmrec.data import Dataset, Split, Targets  # noqa: E402
 from tfllmrec.data.scenario_splits import MissingScenario, leave_one_out_by_scenario, missing_scenario  # noqa: E402
 from tfllmrec.evaluation.bootstrap import difference  # noqa: E402
 from tfllmrec.evaluation.metrics import ndcg, recall  # noqa: E402
 from tfllmrec.layers.experts import Sharing  # noqa: E402
-from tfllmrec.models.registry import MultiTask  # noqa: E402
 from tfllmrec.training.multi_task import task_scores  # noqa: E402
 
 
@@ -80,10 +80,10 @@ def _variants(ways: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def _find(split: Split, missing: MissingScenario, options: dict[str, Any]) -> Found:
     model = MultiTask(**options).fit(split.train, split.validation, verbose=0)
-    lost, kept = recall(model.rank(missing.targets).ranks, 10), ndcg(model.rank(split.test).ranks, 10)
+    lost, kept = recall(model.rank_targets(missing.targets).ranks, 10), ndcg(model.rank_targets(split.test).ranks, 10)
     scores = task_scores(model, missing.data, split.test)
     tasks = {f"{task}_{metric}": value for task, told in scores.items() for metric, value in told.items()}
-    validated = [round(one, 5) for one in model.history["val_ndcg@10"]]
+    validated = [round(one, 5) for one in model.training_log["val_ndcg@10"]]
     progress(f"{options}: recall@10 {lost.mean():.5f}, ndcg@10 {kept.mean():.5f}, {tasks}, validation {validated}")
     return Found(lost, kept, tasks)
 

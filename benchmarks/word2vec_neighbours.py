@@ -83,9 +83,9 @@ def _shares(vectors: np.ndarray, alike: dict[str, np.ndarray]) -> dict[str, Any]
     nearest = np.argsort(-cosines, axis=1)[:, :NEAREST]
     shares: dict[str, Any] = {"known": round(len(known) / len(vectors), 3)}
     for name, pairs in alike.items():
-        among = pairs[np.ix_(known, known)]
-        found = float(np.take_along_axis(among, nearest, axis=1).mean())
-        chance = float(among[~np.eye(len(known), dtype=bool)].mean())
+        item_subset = pairs[np.ix_(known, known)]
+        found = float(np.take_along_axis(item_subset, nearest, axis=1).mean())
+        chance = float(item_subset[~np.eye(len(known), dtype=bool)].mean())
         shares[name] = {"share": round(found, 4), "chance": round(chance, 4), "ratio": round(found / chance, 2)}
     return shares | {"possible": round(1 / shares["genre_or_director"]["chance"], 2)}
 

@@ -64,9 +64,9 @@ def tiny_bert(tmp_path_factory):
 @pytest.fixture(scope="session")
 def quick_ranking(tiny_bert):
     """Options with which the families that rank are fitted in seconds."""
-    towers = {"dim": 8, "hidden": 8, "epochs": 1}
+    towers = {"dim": 8, "hidden_units": 8, "epochs": 1}
     lists = {"backbone": str(tiny_bert), "candidates": 10}
-    ranker = {**lists, "hidden": 8, "epochs": 2, "further": 1, "towers": towers}
+    ranker = {**lists, "hidden_units": 8, "epochs": 2, "finetune_epochs": 1, "towers": towers}
     pairs = {**lists, "list_size": 4, "text_length": 12, "title_length": 6, "history_tokens": 20, "epochs": 1}
     merged = {"retrievers": "markov_chain,ease", "candidates": 3, "ranked": 4, "parts": {"bert_ranker": ranker}}
     return {"bert_ranker": ranker, "cross_encoder": pairs, "cascade": merged}
@@ -76,7 +76,7 @@ def quick_ranking(tiny_bert):
 def run(monkeypatch, capsys):
     """Runs the command as a shell would: (exit status, stdout, stderr)."""
 
-    monkeypatch.setattr("tfllmrec.serving.session.without_xla", lambda: None)  # it is for good, and others need it
+    monkeypatch.setattr("tfllmrec.serving.session.disable_xla", lambda: None)  # it is for good, and others need it
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["tfllmrec", *map(str, arguments)])

@@ -21,7 +21,7 @@ QUICK_LEARNING: dict[str, Any] = {
 QUICK_TWO_TOWER: dict[str, Any] = {
     "history_length": 10,
     "dim": 8,
-    "hidden": 16,
+    "hidden_units": 16,
     "feature_dropout": 0.1,
     "dropout": 0.1,
     "batch_size": 64,

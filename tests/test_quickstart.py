@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from tfllmrec.data import Dataset, checkerboard, load
-from tfllmrec.quickstart import asking, story
-from tfllmrec.models.registry import FAMILIES
+from tfllmrec.models.registry import FAMILIES, model_class
+from tfllmrec.quickstart import story, what_if
 from tfllmrec.serving.session import ServedModel
 
 SHOWN = set(FAMILIES) - {"cross_encoder"}
@@ -18,7 +18,7 @@ SHOWN = set(FAMILIES) - {"cross_encoder"}
 def told(tmp_path_factory, quick_ranking):
     """The quickstart on a made data set, with a quick ranker: its folder and what it printed."""
     out, printed = tmp_path_factory.mktemp("quickstart") / "out", io.StringIO()
-    ranker = functools.partial(FAMILIES["bert_ranker"], **quick_ranking["bert_ranker"])
+    ranker = functools.partial(model_class("bert_ranker"), **quick_ranking["bert_ranker"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(story, "load", lambda name: checkerboard().data)
         patch.setattr(story, "FAMILIES", FAMILIES | {"bert_ranker": ranker})
@@ -73,7 +73,7 @@ def test_the_titles_printed_came_from_a_server_and_are_those_the_savedmodel_answ
 def test_two_visitors_are_told_what_the_savedmodel_says_comes_next(told):
     out, text = told
     items = checkerboard().data.items.set_index("item_id")
-    histories = items.index.to_numpy()[asking.two_tastes(checkerboard().data)]
+    histories = items.index.to_numpy()[what_if.two_tastes(checkerboard().data)]
     model = ServedModel(out / "export" / "next_item" / "1")
     answer = model("next_items", history=histories.tolist(), exclude_item_ids=[[""], [""]])
     shown = [line.split() for line in text.split("What if a visitor saw these films?")[1].splitlines()]
@@ -86,7 +86,7 @@ def test_two_visitors_are_told_what_the_savedmodel_says_comes_next(told):
 
 def test_the_two_visitors_lists_differ_and_bring_nothing_back(told):
     data = checkerboard().data
-    histories = data.items["item_id"].to_numpy()[asking.two_tastes(data)]
+    histories = data.items["item_id"].to_numpy()[what_if.two_tastes(data)]
     model = ServedModel(told[0] / "export" / "next_item" / "1")
     found = model("next_items", history=histories.tolist(), exclude_item_ids=[[""], [""]])["item_ids"][:, :5]
     assert not set(found[0]) & set(histories[0])
@@ -105,7 +105,7 @@ def test_both_exports_are_named_at_the_end(told):
 def test_the_two_visitors_saw_popular_items_of_two_categories(source, names):
     data = load("demo") if source == "demo" else checkerboard().data
     counts = data.item_counts[1:]
-    for taste, name in zip(asking.two_tastes(data), names, strict=True):
+    for taste, name in zip(what_if.two_tastes(data), names, strict=True):
         own = np.array([name in categories.split("|") for categories in data.items["categories"]])
         assert own[taste].all()
         assert counts[taste].max() == counts[own].max()
@@ -114,7 +114,7 @@ def test_the_two_visitors_saw_popular_items_of_two_categories(source, names):
 def test_without_categories_the_tastes_are_the_most_popular_items_and_the_next_ones():
     board = checkerboard().data
     data = Dataset.from_frames(board.interactions[2:], board.items.drop(columns="categories"))
-    first, second = asking.two_tastes(data)
+    first, second = what_if.two_tastes(data)
     counts = data.item_counts[1:]
     assert len({*first, *second}) == 6
     assert counts[first].min() >= counts[second].max() >= np.sort(counts)[-6]

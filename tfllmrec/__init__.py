@@ -1,29 +1,39 @@
 """A Keras 3 model zoo for recommendation: trained with plain `fit`, linked through TFRS, served by TF Serving.
 
-Names load on first use, so that `import tfllmrec` costs nothing until TensorFlow is needed.
+Names are imported on first use, so `import tfllmrec` does not import TensorFlow.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tfllmrec.models.registry import class_modules
+
 if TYPE_CHECKING:
     from tfllmrec.data import Dataset, checkerboard, leave_one_out, load, load_demo, load_movielens
     from tfllmrec.errors import InputError
-    from tfllmrec.models.registry import (
-        BertRanker,
-        Cascade,
-        CrossEncoder,
-        Ease,
-        MarkovChain,
-        MultiTask,
-        NextItem,
-        Popularity,
-        Recommender,
-        TwoTower,
-        Word2Vec,
-    )
+    from tfllmrec.models.base.recommender import Recommender
+    from tfllmrec.models.baselines.ease import Ease
+    from tfllmrec.models.baselines.markov_chain import MarkovChain
+    from tfllmrec.models.baselines.popularity import Popularity
+    from tfllmrec.models.baselines.word2vec import Word2Vec
+    from tfllmrec.models.bert_ranker.model import BertRanker
+    from tfllmrec.models.cascade.model import Cascade
+    from tfllmrec.models.cross_encoder.model import CrossEncoder
+    from tfllmrec.models.multi_task.model import MultiTask
+    from tfllmrec.models.next_item.model import NextItem
+    from tfllmrec.models.registry import load_model
+    from tfllmrec.models.two_tower.model import TwoTower
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    **dict.fromkeys(
+        ("Dataset", "checkerboard", "leave_one_out", "load", "load_demo", "load_movielens"), "tfllmrec.data"
+    ),
+    "InputError": "tfllmrec.errors",
+    "Recommender": "tfllmrec.models.base.recommender",
+    "load_model": "tfllmrec.models.registry",
+}
 
 __all__ = [
     "BertRanker",
@@ -43,22 +53,17 @@ __all__ = [
     "leave_one_out",
     "load",
     "load_demo",
+    "load_model",
     "load_movielens",
 ]
 
-_HOME = {
-    "tfllmrec.data": {"Dataset", "checkerboard", "leave_one_out", "load", "load_demo", "load_movielens"},
-    "tfllmrec.errors": {"InputError"},
-}
-_FAMILIES = "tfllmrec.models.registry"  # the home of all others
-
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    modules = _MODULES | class_modules()
+    if name not in modules:
         raise AttributeError(f"module 'tfllmrec' has no attribute {name!r}")
-    home = next((module for module, names in _HOME.items() if name in names), _FAMILIES)
-    return getattr(import_module(home), name)
+    return getattr(import_module(modules[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *_MODULES, *class_modules()])

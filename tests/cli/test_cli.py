@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from tfllmrec.data import checkerboard
-from tfllmrec.models.registry import FAMILIES, load
 from tfllmrec.models.next_item.model import NextItem
+from tfllmrec.models.registry import FAMILIES, load_model
 from tfllmrec.training.runs import Source, train
 
 
@@ -97,7 +97,7 @@ def test_features_of_users(run, tmp_path):
         status, _, told = run("train", "popularity", "--data", tmp_path / "data", "--out", tmp_path / name, *options)
         assert status == 0, told
 
-    recommender, answers = load(tmp_path / "told"), set()
+    recommender, answers = load_model(tmp_path / "told"), set()
     for colour in ("even", "odd"):
         for user in ("", "u00"):
             expected = recommender.recommend([user], user_features=[[f"colour={colour}"]], k=5)["item_id"].tolist()
@@ -141,7 +141,7 @@ class Refitting(keras.callbacks.Callback):
 def test_an_unfinished_refit_is_gone_on_with(run, folder, tmp_path, monkeypatch):
     out, unfinished = tmp_path / "run", tmp_path / "run.unfinished"
     options = {"dim": 8, "units": 8, "history_length": 4, "batch_size": 16, "epochs": 2}
-    monkeypatch.setattr(NextItem, "settled_config", lambda self: self.config)  # both epochs again
+    monkeypatch.setattr(NextItem, "refit_config", lambda self: self.config)  # both epochs again
     broken, seen = Refitting(breaks=True), Refitting(breaks=False)
     with pytest.raises(KeyboardInterrupt):
         train("next_item", Source.of(str(folder)), options, refit=True, callbacks=[broken], backup=unfinished)

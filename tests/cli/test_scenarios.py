@@ -5,8 +5,8 @@ import json
 import pandas as pd
 import pytest
 
+from tfllmrec import MultiTask
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
-from tfllmrec.models.registry import MultiTask
 from tfllmrec.training.runs import Run, Source
 
 QUICK = ["dim=8", "units=6", "expert_units=4", "history_length=6", "epochs=1"]

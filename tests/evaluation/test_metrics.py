@@ -7,7 +7,7 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation import metrics
-from tfllmrec.evaluation.ranking import Ranking, rank_targets
+from tfllmrec.evaluation.ranking import RankedTargets, rank_targets
 
 USERS, ITEMS, K = 80, 40, 10
 
@@ -74,7 +74,7 @@ def test_novelty_is_the_information_of_what_is_recommended() -> None:
 
 
 def test_summary_has_all_metrics_and_ndcg_first() -> None:
-    ranking = Ranking(np.array([1, 3, 4]), np.array([[1, 2, 3], [2, 1, 3], [2, 3, 1]]))
+    ranking = RankedTargets(np.array([1, 3, 4]), np.array([[1, 2, 3], [2, 1, 3], [2, 3, 1]]))
     summary = metrics.summarise(ranking, np.array([0, 1, 1, 1]), k=2)
     names = ["ndcg@2", "recall@2", "mrr@2", "precision@2", "f1@2", "coverage@2", "novelty@2"]
     assert list(summary) == names
@@ -85,4 +85,4 @@ def test_summary_has_all_metrics_and_ndcg_first() -> None:
 
 def test_summary_needs_lists_of_k() -> None:
     with pytest.raises(InputError, match="made with k=2"):
-        metrics.summarise(Ranking(np.array([1]), np.array([[1, 2]])), np.array([0, 1, 1]))
+        metrics.summarise(RankedTargets(np.array([1]), np.array([[1, 2]])), np.array([0, 1, 1]))

@@ -11,7 +11,7 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation import ranking
-from tfllmrec.evaluation.ranking import Ranking, Scorer, rank_targets
+from tfllmrec.evaluation.ranking import RankedTargets, Scorer, rank_targets
 
 
 def targets_of(histories: Sequence[Sequence[int]], items: Sequence[int]) -> Targets:
@@ -23,14 +23,14 @@ def scorer_of(matrix: np.ndarray) -> Scorer:
     return lambda users, _: tf.constant(matrix[users], tf.float32)
 
 
-def by_brute_force(matrix: np.ndarray, targets: Targets, k: int) -> Ranking:
+def by_brute_force(matrix: np.ndarray, targets: Targets, k: int) -> RankedTargets:
     ranks, top = [], []
     for row, (scores, target) in enumerate(zip(matrix, targets.items, strict=True)):
         unseen = [item for item in range(1, len(scores)) if item not in targets.histories.row(row)]
         ranks.append(1 + sum(scores[item] >= scores[target] for item in unseen if item != target))
         best = sorted(unseen, key=lambda item: -scores[item])[:k]
         top.append(best + [0] * (k - len(best)))
-    return Ranking(np.array(ranks), np.array(top))
+    return RankedTargets(np.array(ranks), np.array(top))
 
 
 @st.composite
@@ -70,17 +70,20 @@ def test_ranking_among_some_items_leaves_the_others_out(
     matrix, targets = question
     everything = set(range(1, matrix.shape[1]))
     more = drawn.draw(st.sets(st.sampled_from(sorted(everything))))
-    among = np.array(sorted({*targets.items.tolist(), *more}), np.int32)
-    others = sorted(everything - set(among.tolist()))
+    item_subset = np.array(sorted({*targets.items.tolist(), *more}), np.int32)
+    others = sorted(everything - set(item_subset.tolist()))
     hidden = targets_of([[*row, *others] for row in map(targets.histories.row, range(len(targets)))], targets.items)
-    found, expected = rank_targets(scorer_of(matrix), targets, 3, k=5, among=among), by_brute_force(matrix, hidden, 5)
+    found, expected = (
+        rank_targets(scorer_of(matrix), targets, 3, k=5, item_subset=item_subset),
+        by_brute_force(matrix, hidden, 5),
+    )
     np.testing.assert_array_equal(found.ranks, expected.ranks)
     np.testing.assert_array_equal(found.top, expected.top)
 
 
 def test_targets_must_be_among_the_items_to_rank() -> None:
     with pytest.raises(InputError, match=r"^targets: 1 of 2 are not among the items to rank; leave them out$"):
-        rank_targets(scorer_of(np.zeros((2, 5))), targets_of([[], []], [1, 3]), 3, among=np.array([3, 4]))
+        rank_targets(scorer_of(np.zeros((2, 5))), targets_of([[], []], [1, 3]), 3, item_subset=np.array([3, 4]))
 
 
 @pytest.mark.parametrize("k", [1, 10, 100])

@@ -14,7 +14,7 @@ from tfllmrec.evaluation.report import (
     best_first,
     cold_table,
     interest_table,
-    joint_table,
+    multi_task_table,
     score_table,
     write_report,
 )
@@ -97,12 +97,12 @@ def lines_of(table: Table) -> list[list[str]]:
 
 
 def test_tasks_and_the_experts_they_listen_to() -> None:
-    assert lines_of(joint_table(joint(""))) == [
+    assert lines_of(multi_task_table(joint(""))) == [
         ["task", "shared", "1", "next_item", "rating"],
         ["next_item", "25%", "75%", "0%"],
         ["rating", "rmse", "0.8751", "62%", "0%", "38%"],
     ]
-    by_scenario = lines_of(joint_table(joint("图书[b]", "films")))
+    by_scenario = lines_of(multi_task_table(joint("图书[b]", "films")))
     assert [line[:2] for line in by_scenario] == [
         ["scenario", "task"],
         *([scenario, task] for scenario in ("图书[b]", "films") for task in ("next_item", "rating")),

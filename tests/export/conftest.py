@@ -7,14 +7,15 @@ import pytest
 from cpp_runtime import CppRuntime
 from made_data import made_data
 
+from tfllmrec import Recommender
 from tfllmrec.export import export, precision
-from tfllmrec.models.registry import FAMILIES, Recommender
+from tfllmrec.models.registry import FAMILIES
 
 OPTIONS = {
     "ease": {"l2": 1.0},
-    "two_tower": {"dim": 8, "hidden": 8, "user_vectors": True, "epochs": 1},
-    "next_item": {"dim": 8, "units": 6, "heads": 2, "hidden": 4, "epochs": 1},
-    "multi_task": {"dim": 8, "units": 6, "heads": 2, "expert_units": 4, "epochs": 1},
+    "two_tower": {"dim": 8, "hidden_units": 8, "user_vectors": True, "epochs": 1},
+    "next_item": {"dim": 8, "units": 6, "pooling_heads": 2, "hidden_units": 4, "epochs": 1},
+    "multi_task": {"dim": 8, "units": 6, "pooling_heads": 2, "expert_units": 4, "epochs": 1},
 }
 """What a family needs to be fitted in seconds, beside `quick_ranking`; a new family may do without."""
 

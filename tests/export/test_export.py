@@ -45,7 +45,7 @@ def test_small_matrices_are_not_worth_their_rounding():
 
 
 def test_nothing_is_stored_twice(exported):
-    recommender, catalogue = exported.recommender, exported.recommender.catalogue
+    recommender, fitted_data = exported.recommender, exported.recommender.fitted_data
     ranker = ranker_of(recommender)
     models = [
         recommender.scorer,
@@ -53,8 +53,8 @@ def test_nothing_is_stored_twice(exported):
         *getattr(recommender, "others", {}).values(),
     ]
     weights = {id(variable): np.prod(variable.shape) for model in models for variable in model.variables}
-    stored = len(catalogue.histories.values) + 1 + len(catalogue.histories.offsets)
-    strings = 2 * (len(catalogue.items) + 1) + len(catalogue.users) + 1
+    stored = len(fitted_data.histories.values) + 1 + len(fitted_data.histories.offsets)
+    strings = 2 * (len(fitted_data.items) + 1) + len(fitted_data.users) + 1
     norms = len(ITEMS) + 1 if hasattr(recommender, "index") else 0
     written = tf.train.list_variables(str(exported.path / "variables" / "variables"))
     sizes = [np.prod(shape) for name, shape in written if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tfllmrec.export import Servable, export
-from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.layer_modes import switched
+from tfllmrec.export.saved_model import meta_graph, nodes_of
 
 
 @pytest.fixture

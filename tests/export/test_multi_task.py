@@ -10,9 +10,9 @@ import tensorflow as tf
 from answers import LOWEST, assert_are_of, padded
 from made_data import ITEMS
 
+from tfllmrec import MultiTask
 from tfllmrec.data import Dataset, Histories
 from tfllmrec.export import export, refresh
-from tfllmrec.models.registry import MultiTask
 
 SCENARIOS = ["书", "films"]
 USERS = ["用户3", "nobody", "", "用户5", "用户3"]
@@ -74,13 +74,13 @@ def test_what_is_said_of_candidates(runtime, joint):
     candidates = [["item1", "item2", "", "unheard of"], [*ITEMS[:4]], [*ITEMS[4:8]], [""] * 4, [*ITEMS[2:6]]]
     asked = {"user_id": USERS, "history": padded(HISTORIES), "candidate_item_ids": padded(candidates)}
     answers = runtime.run(path, "rank", **asked, scenario=WHERE)
-    catalogue, members = recommender.catalogue, recommender._members
-    users = catalogue.users.lookup(USERS)
-    stored = catalogue.histories.take(users).newest(4)
-    given = Histories.from_rows([catalogue.items.lookup(row) for row in HISTORIES])
+    fitted_data, members = recommender.fitted_data, recommender._members
+    users = fitted_data.users.lookup(USERS)
+    stored = fitted_data.histories.take(users).newest(4)
+    given = Histories.from_rows([fitted_data.items.lookup(row) for row in HISTORIES])
     read = np.where(given.lengths[:, None] > 0, given.newest(4), stored)
-    where = catalogue.scenarios.lookup(WHERE)
-    items = np.stack([catalogue.items.lookup(row) for row in candidates])
+    where = fitted_data.scenarios.lookup(WHERE)
+    items = np.stack([fitted_data.items.lookup(row) for row in candidates])
     told = recommender.others["candidates"]({"user": users, "history": read, "candidates": items, "scenario": where})
     assert set(answers) == {"scores", "ratings", "likes", "scenario_known"}
     for name, expected in told.items():
@@ -201,4 +201,4 @@ def test_a_model_without_scenarios_asks_for_none(runtime, exports):
     asked = {"user_id": ["用户3"], "history": [["item1"]]}
     assert set(runtime.run(one.path, "rank", **asked, candidate_item_ids=[["item2"]])) == {"scores"}
     assert "scenarios" not in (one.path / "assets.extra" / "model_card.md").read_text(encoding="utf-8").split("## ")[0]
-    assert one.recommender.catalogue.scenarios is None
+    assert one.recommender.fitted_data.scenarios is None

@@ -18,8 +18,8 @@ from tfllmrec.export.card import signatures_of
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
-from tfllmrec.models.registry import FAMILIES
 from tfllmrec.models.baselines.popularity import Popularity
+from tfllmrec.models.registry import model_class
 
 ASKED: dict[str, dict[str, Any]] = {
     "retrieve": QUESTION,
@@ -92,7 +92,7 @@ def test_answers_are_near_those_of_python(runtime, exported):
 @pytest.mark.parametrize("exported", ["two_tower", "next_item", "bert_ranker"], indirect=True)
 def test_item_vectors_are_the_rounded_ones(runtime, exported):
     answer = runtime.run(exported.half, "embed_items", item_ids=ITEMS)["embeddings"]
-    vectors = tf.gather(exported.recommender.index.vectors, exported.recommender.catalogue.items.lookup(ITEMS))
+    vectors = tf.gather(exported.recommender.index.vectors, exported.recommender.fitted_data.items.lookup(ITEMS))
     np.testing.assert_array_equal(answer, tf.cast(tf.cast(vectors, tf.bfloat16), tf.float32))
 
 
@@ -192,7 +192,7 @@ def test_a_refresh_keeps_the_precision(runtime, exported, tmp_path):
 def test_a_cross_encoder_that_was_trained_in_bfloat16(runtime, data, quick_ranking, small_is_large, tmp_path):
     """Its BERT, here with low-rank additions, computes in bfloat16 in any export."""
     options = {**quick_ranking["cross_encoder"], "precision": "bfloat16", "tuning": "lora"}
-    trained, asked = FAMILIES["cross_encoder"](history_length=4, **options).fit(data, verbose=0), ASKED["rank_texts"]
+    trained, asked = model_class("cross_encoder")(history_length=4, **options).fit(data, verbose=0), ASKED["rank_texts"]
     expected = trained.score_texts(asked["history_texts"], asked["candidate_texts"])[0]
     for precision in ("float32", "bfloat16"):
         path = export(trained, tmp_path, precision=precision)

@@ -8,9 +8,9 @@ from rounded import QUESTION, assert_untouched, map_constants, state_of, stored
 
 from tfllmrec.data import leave_one_out
 from tfllmrec.export import Servable, export
+from tfllmrec.export.layer_modes import switched
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.rounding import cost_of_rounding
-from tfllmrec.export.layer_modes import switched
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
 from tfllmrec.layers.tables import Quantized
 
@@ -27,7 +27,7 @@ def test_item_vectors_in_a_byte(runtime, in_bytes):
     recommender, before, path = in_bytes
     assert set(runtime.check(path).values()) == {"ok"}
     found = runtime.run(path, "embed_items", item_ids=ITEMS)["embeddings"]
-    vectors = recommender.index.vectors.numpy()[recommender.catalogue.items.lookup(ITEMS)]
+    vectors = recommender.index.vectors.numpy()[recommender.fitted_data.items.lookup(ITEMS)]
     scales = np.abs(vectors).max(axis=1, keepdims=True) / 127
     assert (np.abs(found - vectors) <= 0.5001 * scales).all()
     assert (found != vectors).any()

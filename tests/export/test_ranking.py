@@ -78,13 +78,13 @@ def rank_texts(runtime, ranking):
 
 def expected_scores(recommender, user, history, candidates):
     """What the ranker says in Python of one question."""
-    ranker, catalogue = ranker_of(recommender), recommender.catalogue
-    known = catalogue.users.lookup([user])
-    given = [item for item in catalogue.items.lookup(history) if item]
-    stored = catalogue.histories.take(known).row(0).tolist()
+    ranker, fitted_data = ranker_of(recommender), recommender.fitted_data
+    known = fitted_data.users.lookup([user])
+    given = [item for item in fitted_data.items.lookup(history) if item]
+    stored = fitted_data.histories.take(known).row(0).tolist()
     read = (given or stored)[-4:]
     asked = np.array([[*read, *[0] * (4 - len(read))]], np.int32)
-    items = catalogue.items.lookup(candidates)
+    items = fitted_data.items.lookup(candidates)
     return np.where(items > 0, ranker.score_candidates(known, asked, items[None])[0], LOWEST)
 
 
@@ -103,7 +103,9 @@ def test_scores_are_the_rankers(ranking, rank):
 def test_the_rules_hold_by_themselves(ranking, rank):
     """Not only as the recommender has them."""
     answers = dict(zip(QUESTIONS, rank(QUESTIONS.values()), strict=True))
-    counts = dict(zip(ranking.recommender.catalogue.items.tokens, ranking.recommender.catalogue.counts, strict=True))
+    counts = dict(
+        zip(ranking.recommender.fitted_data.items.tokens, ranking.recommender.fitted_data.counts, strict=True)
+    )
     popular = [np.log1p(counts[item]) for item in ITEMS]
     np.testing.assert_allclose(answers["neither"], popular, rtol=1e-5)
     assert (answers["unknown items"] == LOWEST).tolist() == [True, False, True, False, *[True] * 8]
@@ -128,11 +130,11 @@ def test_the_core_alone(runtime, ranking):
     users, histories = [1, -7, 10**6], [[0, 0, 0, 0], [3, 0, 10**6, 5], [-1, 3, 5, 0]]
     candidates = [[1, 2, 3], [-1, 4, 10**6], [6, 0, 4]]
     answer = runtime.run(ranking.path, "rank_ids", user=users, history=histories, candidates=candidates)
-    catalogue = ranking.recommender.catalogue
+    fitted_data = ranking.recommender.fitted_data
     read = np.array([[3, 5, 0, 0]] * 2, np.int32)
     items = np.array([[0, 4, 0], [6, 0, 4]], np.int32)
     expected = ranker_of(ranking.recommender).score_candidates(np.zeros(2, np.int32), read, items)
-    np.testing.assert_allclose(answer["scores"][0], np.log1p(catalogue.counts[1:4]), rtol=1e-5)
+    np.testing.assert_allclose(answer["scores"][0], np.log1p(fitted_data.counts[1:4]), rtol=1e-5)
     np.testing.assert_allclose(answer["scores"][1:], np.where(items > 0, expected, LOWEST), rtol=1e-5, atol=1e-6)
 
 
@@ -230,8 +232,8 @@ def test_candidates_are_sought_among_what_is_not_excluded(runtime, cascade):
     table = recommender.recommend([""], [["item1"]], k=99, exclude=[best])
     assert answer["item_ids"][0, : len(table)].tolist() == table["item_id"].tolist()
     np.testing.assert_allclose(answer["scores"][0, : len(table)], table["score"], rtol=1e-5, atol=1e-6)
-    history = recommender.catalogue.items.lookup(["item1"])
-    read, hidden = np.array([[*history, 0, 0, 0]]), recommender.catalogue.items.lookup([*best, "item1"])[None]
+    history = recommender.fitted_data.items.lookup(["item1"])
+    read, hidden = np.array([[*history, 0, 0, 0]]), recommender.fitted_data.items.lookup([*best, "item1"])[None]
     unaware = recommender.score(np.zeros(1, np.int32), read, exclude=np.zeros((1, 1), np.int32)).numpy()[0]
     aware = recommender.score(np.zeros(1, np.int32), read, exclude=hidden).numpy()[0]
     assert not np.allclose(unaware, aware)
@@ -246,8 +248,8 @@ def test_the_card_and_the_warm_up_know_what_is_ranked(ranking):
     assert "| in | `candidate_texts` | string | [B, ?] |" in card.split("### rank_texts\n")[1].split("##")[0]
     logs = [PredictionLog.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(ranking.path / WARMUP_FILE))]
     requests = [log.predict_log.request for log in logs]
-    catalogue = ranking.recommender.catalogue
-    kinds = {"candidate_item_ids": catalogue.items.tokens[1:], "candidate_texts": catalogue.titles[1:]}
+    fitted_data = ranking.recommender.fitted_data
+    kinds = {"candidate_item_ids": fitted_data.items.tokens[1:], "candidate_texts": fitted_data.titles[1:]}
     for signature, name in (("rank", "candidate_item_ids"), ("rank_texts", "candidate_texts")):
         asked = [request for request in requests if request.model_spec.signature_name == signature]
         given = [tf.make_ndarray(request.inputs[name]) for request in asked]

@@ -67,10 +67,12 @@ def test_a_ranker_ranks_new_items_by_their_texts_and_the_others_as_before(runtim
     before, after = (runtime.run(path, "rank", **asked)["scores"] for path in (tmp_path / "1", version))
     np.testing.assert_array_equal(after[:, [1, 3]], before[:, [1, 3]])
     assert (before[:, [0, 2]] == np.finfo(np.float32).min).all()
-    grown, users = ranker.with_items(NEW), ranker.catalogue.users.lookup(QUESTION["user_id"])
-    histories = ranker.catalogue.histories.take(users).newest(4)
-    histories[1, 0] = ranker.catalogue.items.lookup(["item1"])[0]
-    expected = grown.score_candidates(users, histories, grown.catalogue.items.lookup(candidates[0])[None].repeat(3, 0))
+    grown, users = ranker.with_items(NEW), ranker.fitted_data.users.lookup(QUESTION["user_id"])
+    histories = ranker.fitted_data.histories.take(users).newest(4)
+    histories[1, 0] = ranker.fitted_data.items.lookup(["item1"])[0]
+    expected = grown.score_candidates(
+        users, histories, grown.fitted_data.items.lookup(candidates[0])[None].repeat(3, 0)
+    )
     np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-6)
     assert len(np.unique(after[0])) == 4
     texts = {"history_texts": [["a film"]], "candidate_texts": [["Title of item9"]]}

@@ -12,7 +12,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export import export, refresh
 from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.layers.top_items import LOWEST
-from tfllmrec.models.registry import FAMILIES
+from tfllmrec.models.registry import model_class
 from tfllmrec.repository.check import check_version
 from tfllmrec.serving.session import ServedModel
 
@@ -100,8 +100,8 @@ def shop():
 @pytest.fixture(scope="module", params=["two_tower", "next_item", "word2vec"])
 def both(request, shop, tmp_path_factory):
     """A family whose scores are products, one of which has biases, exported with either index."""
-    options = {} if request.param == "word2vec" else {"dim": 16, "hidden": 16, "epochs": 1}
-    recommender = FAMILIES[request.param](history_length=6, **options).fit(shop, verbose=0)
+    options = {} if request.param == "word2vec" else {"dim": 16, "hidden_units": 16, "epochs": 1}
+    recommender = model_class(request.param)(history_length=6, **options).fit(shop, verbose=0)
     folder = tmp_path_factory.mktemp(request.param) / "shop"
     return (
         recommender,
@@ -133,7 +133,7 @@ def test_served_by_the_c_runtime(runtime, both):
 
 def test_what_must_not_come_back(runtime, both):
     recommender, _, approximate = both
-    everything = recommender.catalogue.items.tokens[1:].tolist()
+    everything = recommender.fitted_data.items.tokens[1:].tolist()
     asked = {"user_id": [""], "history": [everything[:50]], "exclude_item_ids": [everything[50:-5]]}
     found = runtime.run(approximate, "retrieve", **asked)["item_ids"][0]
     assert {*found} <= {*everything[-5:], ""}
@@ -160,7 +160,7 @@ def test_refreshed_as_it_was(both, tmp_path):
 
 @pytest.mark.parametrize("both", ["two_tower"], indirect=True)
 def test_who_publishes_it_is_told(both, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("tfllmrec.serving.session.without_xla", lambda: None)  # which would be for all tests
+    monkeypatch.setattr("tfllmrec.serving.session.disable_xla", lambda: None)  # which would be for all tests
     for path, told in zip(both[1:], (False, True), strict=True):
         published(path, tmp_path / "models")
         assert ("has to be built with ScaNN's operations" in capsys.readouterr().err) == told

@@ -4,8 +4,8 @@ import pytest
 from answers import assert_are_of
 from made_data import GREEDY
 
+from tfllmrec import Cascade
 from tfllmrec.export import export
-from tfllmrec.models.registry import Cascade
 
 TOP_K = 5
 QUESTION = {

@@ -189,7 +189,7 @@ def test_the_core_alone(way):
     with_user = {"user": users} if way.asks_for_user else {}
     exclude = [[0, 0, 0], [1, -1, 10**6], [1, 0, 0]]
     answer = way.runtime.run(way.exported.path, f"{way.signature}_ids", **with_user, history=histories, exclude=exclude)
-    popular = np.argsort(-way.exported.recommender.catalogue.counts[1:], kind="stable") + 1
+    popular = np.argsort(-way.exported.recommender.fitted_data.counts[1:], kind="stable") + 1
     assert answer["items"][0].tolist() == popular.tolist()
 
     read = np.array([[0, 0, 0, 0], [3, 5, 0, 0], [3, 5, 0, 0]], np.int32)
@@ -206,11 +206,11 @@ def test_the_core_alone(way):
 
 def test_embeddings(runtime, with_vectors):
     recommender = with_vectors.recommender
-    users, items = recommender.catalogue.users, recommender.catalogue.items
+    users, items = recommender.fitted_data.users, recommender.fitted_data.items
     given = [["", "item1", "unheard of", "电影一"], ["", "", "", ""], ["", "", "", ""]]
     asked = ["用户3", "用户5", "nobody"]
     answer = runtime.run(with_vectors.path, "embed_query", user_id=asked, history=given)
-    stored = recommender.catalogue.histories.newest(4)[users.lookup(["用户5"])[0]]
+    stored = recommender.fitted_data.histories.newest(4)[users.lookup(["用户5"])[0]]
     history = np.array([[*items.lookup(["item1", "电影一"]), 0, 0], stored, [0, 0, 0, 0]], np.int32)
     expected = recommender.query_model({"user": users.lookup(asked), "history": history})
     np.testing.assert_allclose(answer["embedding"], expected, rtol=1e-5, atol=1e-6)

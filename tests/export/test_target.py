@@ -11,12 +11,12 @@ from made_data import GREEDY
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export, refresh
-from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.layer_modes import switched
+from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU, TPU, target_of
 from tfllmrec.export.warmup import WARMUP_FILE
-from tfllmrec.models.multi_task.scenarios import RowsThere
 from tfllmrec.layers.scoring import DenseItemToItem
+from tfllmrec.models.multi_task.scenarios import RowsThere
 from tfllmrec.models.registry import FAMILIES
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replayed

@@ -16,12 +16,12 @@ from tfllmrec.export.card import signatures_of
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU
 from tfllmrec.export.warmup import WARMUP_FILE
-from tfllmrec.models.registry import FAMILIES
+from tfllmrec.models.registry import model_class
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay
 
 OPTIONS = {
-    "two_tower": {"user_features": "城市,age", "segment": "城市", "dim": 8, "hidden": 8, "epochs": 1},
+    "two_tower": {"user_features": "城市,age", "segment": "城市", "dim": 8, "hidden_units": 8, "epochs": 1},
     "popularity": {"segment": "城市"},
 }
 SIGNATURES = {"retrieve", "retrieve_ids", "retrieve_with_features", "retrieve_with_features_ids", "serving_default"}
@@ -75,7 +75,7 @@ def exported(told, tmp_path_factory):
     """Recommenders and their exports by family."""
     folder = tmp_path_factory.mktemp("models")
     options = {family: {"history_length": 4} | chosen for family, chosen in OPTIONS.items()}
-    fitted = {family: FAMILIES[family](**chosen).fit(told, verbose=0) for family, chosen in options.items()}
+    fitted = {family: model_class(family)(**chosen).fit(told, verbose=0) for family, chosen in options.items()}
     return {family: (one, export(one, folder / family)) for family, one in fitted.items()}
 
 
@@ -102,7 +102,7 @@ def test_every_signature_runs(runtime, exported, family, told):
     found = runtime.check(path)
     assert set(found.values()) == {"ok"}, found
     assert set(found) == SIGNATURES | (VECTORS if family == "two_tower" else set())
-    plain = FAMILIES["popularity"]().fit(told)
+    plain = model_class("popularity")().fit(told)
     assert set(Servable(plain).signatures()) == {"serving_default", "retrieve", "retrieve_ids"}
 
 
@@ -158,7 +158,7 @@ def test_an_empty_batch(runtime, exported, family):
 def test_the_core_alone(runtime, exported, family):
     """It reads nothing stored but features, and indices that do not exist are nothing."""
     recommender, path = exported[family]
-    columns, count = len(recommender.catalogue.features.columns), len(recommender.catalogue.features.vocabulary)
+    columns, count = len(recommender.fitted_data.features.columns), len(recommender.fitted_data.features.vocabulary)
     users, histories = [4, 4, 10**6, 0], [[0, 0, 0, 0], [3, 0, 10**6, 5], [-1, 3, 5, 0], [3, 5, 0, 0]]
     given = np.array([[1, 3], [0, 0], [-1, 2], [2, 10**6]])[:, -columns:]
     exclude = [[0, 0], [1, -1], [10**6, 1], [1, 0]]
@@ -179,7 +179,7 @@ def test_the_core_alone(runtime, exported, family):
 def test_the_core_compiles(exported, family):
     """By itself and inside another compiled function; with features and without."""
     recommender, random = exported[family][0], np.random.default_rng(0)
-    columns, count = len(recommender.catalogue.features.columns), len(recommender.catalogue.features.vocabulary)
+    columns, count = len(recommender.fitted_data.features.columns), len(recommender.fitted_data.features.vocabulary)
     plain, compiled = (Servable(recommender, 5, target=target).cores["best"].function for target in (CPU, GPU))
     inside = tf.function(plain, jit_compile=True)
     for rows in (1, 8):
@@ -208,11 +208,11 @@ def test_card_and_warm_up_know_the_signatures(exported, family):
     assert re.findall(r"^### (.*)$", card, re.MULTILINE) == list(signatures_of(path))
     section = card.split("### retrieve_with_features\n")[1].split("##")[0]
     assert "| in | `user_features` | string | [B, ?] |" in section
-    columns = len(recommender.catalogue.features.columns)
+    columns = len(recommender.fitted_data.features.columns)
     section = card.split("### retrieve_with_features_ids\n")[1].split("##")[0]
     assert f"| in | `user_features` | int32 | [B, {columns}] |" in section
 
-    model, features = ServedModel(path), set(recommender.catalogue.features.vocabulary.tokens[1:])
+    model, features = ServedModel(path), set(recommender.fitted_data.features.vocabulary.tokens[1:])
     assert replay(model) == len(signatures_of(path)) * len(CPU.batch_sizes)
     assert {name for name, _ in model._calls} == set(signatures_of(path))
     logs = [PredictionLog.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(path / WARMUP_FILE))]

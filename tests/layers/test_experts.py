@@ -45,7 +45,7 @@ def test_who_may_listen_to_whom():
 def mixture():
     keras.utils.set_random_seed(1)
     names = expert_names("ple", TASKS, experts=2, scenarios=SCENARIOS)
-    return expert_mixture(3, 5, allowed_experts(names, TASKS, SCENARIOS), hidden=4)
+    return expert_mixture(3, 5, allowed_experts(names, TASKS, SCENARIOS), hidden_units=4)
 
 
 def asked(scenario, rows=6):
@@ -84,7 +84,7 @@ def test_the_mixture_spelt_out(mixture):
 
 def test_states_as_wide_as_the_result_need_no_projection():
     allowed = allowed_experts(["shared 1"], TASKS, ())
-    assert {layer.name for layer in expert_mixture(4, 4, allowed, hidden=2).layers}.isdisjoint({"linear"})
+    assert {layer.name for layer in expert_mixture(4, 4, allowed, hidden_units=2).layers}.isdisjoint({"linear"})
 
 
 def test_saved_and_loaded(mixture, tmp_path):

@@ -24,13 +24,13 @@ def test_newest_first(rows: list[list[int]]) -> None:
 
 
 @modest
-@given(rows=ROWS, decay=st.sampled_from([1.0, 0.5]), newest=st.sampled_from([None, 1, 3, 9]))
-def test_history_weights(rows: list[list[int]], decay: float, newest: int | None) -> None:
+@given(rows=ROWS, decay=st.sampled_from([1.0, 0.5]), recent_items=st.sampled_from([None, 1, 3, 9]))
+def test_history_weights(rows: list[list[int]], decay: float, recent_items: int | None) -> None:
     expected = np.zeros((len(rows), 7))
     for row, items in enumerate(rows):
-        for age, item in enumerate(items[:newest]):
+        for age, item in enumerate(items[:recent_items]):
             expected[row, item] = max(expected[row, item], decay**age)
-    weights = HistoryWeights(6, decay, newest)(padded(rows))
+    weights = HistoryWeights(6, decay, recent_items)(padded(rows))
     np.testing.assert_allclose(weights, expected, rtol=1e-6)
 
 

@@ -91,7 +91,7 @@ def test_item_index_with_biases() -> None:
 
 @PRODUCTS
 def test_item_to_item_model(product: object) -> None:
-    model = item_to_item_model(product(MATRIX), COUNTS, 4, decay=0.5, newest=2, popularity_weight=0.01)
+    model = item_to_item_model(product(MATRIX), COUNTS, 4, decay=0.5, recent_items=2, popularity_weight=0.01)
     histories = np.array([[1, 2, 5, 0], [4, 4, 0, 0], [0, 0, 0, 0]], np.int32)
     popularity = np.log1p(COUNTS)
     expected = [

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec import Recommender
 from tfllmrec.content import backbone
 from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.data import Dataset
-from tfllmrec.models.registry import FAMILIES, Recommender, load
+from tfllmrec.models.registry import FAMILIES, load_model, model_class
 
 QUICK = {
-    "two_tower": {"epochs": 2, "dim": 8, "hidden": 8, "user_vectors": True},
+    "two_tower": {"epochs": 2, "dim": 8, "hidden_units": 8, "user_vectors": True},
     "next_item": {"epochs": 2, "dim": 8, "units": 8},
     "multi_task": {"epochs": 2, "dim": 8, "units": 8, "expert_units": 4},
 }
@@ -47,7 +48,7 @@ def data() -> Dataset:
 def make(quick_ranking: dict[str, dict[str, Any]]) -> Callable[..., Recommender]:
     """A family by name, quick to fit; histories are cut to 4 items, fewer than most users have."""
     quick = QUICK | quick_ranking
-    return lambda name, **options: FAMILIES[name](**{"history_length": 4, **quick.get(name, {}), **options})
+    return lambda name, **options: model_class(name)(**{"history_length": 4, **quick.get(name, {}), **options})
 
 
 @pytest.fixture(scope="session")
@@ -92,4 +93,4 @@ def folder(fitted: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def loaded(folder: Path) -> Recommender:
     """What comes back."""
-    return load(folder)
+    return load_model(folder)

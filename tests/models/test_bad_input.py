@@ -12,21 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec import BertRanker, Cascade, Ease, MarkovChain, Popularity, Recommender, TwoTower
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import (
-    FAMILIES,
-    BertRanker,
-    Cascade,
-    Ease,
-    MarkovChain,
-    Popularity,
-    Recommender,
-    TwoTower,
-    family,
-    load,
-)
 from tfllmrec.models.base.config import Config
+from tfllmrec.models.registry import FAMILIES, load_model, model_class
 
 
 @pytest.fixture(scope="module")
@@ -78,28 +68,29 @@ def test_users_from_a_column(popularity: Popularity) -> None:
 
 
 def test_families_have_names() -> None:
-    assert all(family(name) is FAMILIES[name] and FAMILIES[name].family == name for name in FAMILIES)
+    assert all(model_class(name) is model_class(name) and model_class(name).family == name for name in FAMILIES)
     with pytest.raises(
-        InputError, match="no family 'three_tower'; there are popularity, markov_chain, ease, word2vec, two_tower"
+        InputError,
+        match="unknown family 'three_tower': choose one of popularity, markov_chain, ease, word2vec, two_tower",
     ):
-        family("three_tower")
+        model_class("three_tower")
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_config_or_options(name: str) -> None:
     with pytest.raises(InputError, match=f"{name}: give a config or single options, not both"):
-        FAMILIES[name](FAMILIES[name].config_class(), seed=1)
+        model_class(name)(model_class(name).config_class(), seed=1)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_unknown_options_name_the_known_ones(name: str, data: Dataset) -> None:
     with pytest.raises(InputError, match="option epoch5 is unknown; there are history_length, seed"):
-        FAMILIES[name](epoch5=3).fit(data)
+        model_class(name)(epoch5=3).fit(data)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    cls = FAMILIES[name]
+    cls = model_class(name)
     monkeypatch.setattr(cls, "_fit", lambda *_, **__: None)
     assert cls().fit(data).config == cls.config_class.for_data(data, {})
     one = cls(history_length=7).fit(data).config
@@ -118,7 +109,7 @@ def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: 
         (Popularity, "seed", "one"),
         (Popularity, "seed", -1),
         (MarkovChain, "decay", 1),
-        (MarkovChain, "newest", None),
+        (MarkovChain, "recent_items", None),
         (MarkovChain, "transition_weights", "heavy"),
         (MarkovChain, "transition_weights", [float("nan")]),
         (Ease, "l2", 0),
@@ -133,8 +124,8 @@ def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: 
         (TwoTower, "learning_rate", float("inf")),
         (BertRanker, "objective", "pairwise"),
         (BertRanker, "list_size", 0),
-        (BertRanker, "chosen_by", 0),
-        (BertRanker, "heads", 0),
+        (BertRanker, "max_validation_lists", 0),
+        (BertRanker, "pooling_heads", 0),
         (BertRanker, "columns", 3),
         (BertRanker, "towers", "{"),
         (BertRanker, "towers", "[1]"),
@@ -207,7 +198,7 @@ def test_folders_that_are_no_run(saved: Path, damage: str) -> None:
     harm, sentence = DAMAGE[damage]
     harm(saved)
     with pytest.raises(InputError, match=sentence) as error:
-        load(saved)
+        load_model(saved)
     assert "\n" not in str(error.value)
 
 
@@ -231,7 +222,7 @@ def test_a_pickle_is_never_loaded(saved: Path, tmp_path: Path) -> None:
         kept = (saved / name).read_bytes()
         (saved / name).write_bytes(pickle.dumps(Trap(tmp_path / "mark")))
         with pytest.raises(InputError, match=name):
-            load(saved)
+            load_model(saved)
         (saved / name).write_bytes(kept)
     assert not (tmp_path / "mark").exists()
 
@@ -242,7 +233,7 @@ def test_a_lambda_layer_is_never_run(saved: Path) -> None:
     scores = keras.layers.Lambda(lambda past: keras.ops.cast(past, "float32"))(past)
     keras.Model({"user": user, "history": past}, scores).save(saved / "model.keras")
     with pytest.raises(InputError, match=r"model\.keras") as error:
-        load(saved)
+        load_model(saved)
     assert "`Lambda` layer" in str(error.value.__cause__)  # and not for want of a weight
 
 
@@ -254,9 +245,9 @@ def test_nothing_is_asked_before_fit(tmp_path: Path) -> None:
 
 
 def test_how_long_to_refit_takes_validation_targets(data: Dataset) -> None:
-    model = TwoTower(epochs=1, dim=4, hidden=4).fit(data, verbose=0)
+    model = TwoTower(epochs=1, dim=4, hidden_units=4).fit(data, verbose=0)
     with pytest.raises(InputError, match="only a fit with validation targets"):
-        model.settled_config()
+        model.refit_config()
 
 
 def test_a_second_fit_chooses_for_its_own_data(data: Dataset) -> None:

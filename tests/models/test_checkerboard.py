@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from quick_learning import QUICK_LEARNING, QUICK_TWO_TOWER
 
+from tfllmrec import Recommender, TwoTower
 from tfllmrec.data import Checkerboard, leave_one_out
-from tfllmrec.models.registry import FAMILIES, Recommender, TwoTower
+from tfllmrec.models.registry import model_class
 
 
 def share_of_answers(recommender: Recommender, board: Checkerboard) -> float:
@@ -18,12 +19,12 @@ def share_of_answers(recommender: Recommender, board: Checkerboard) -> float:
 
 
 def test_popularity_cannot_know(board: Checkerboard) -> None:
-    assert share_of_answers(FAMILIES["popularity"]().fit(board.data), board) < 0.2
+    assert share_of_answers(model_class("popularity")().fit(board.data), board) < 0.2
 
 
 @pytest.mark.parametrize("name", ["markov_chain", "ease"])
 def test_baselines_find_the_answer(board: Checkerboard, name: str) -> None:
-    assert share_of_answers(FAMILIES[name]().fit(board.data), board) > 0.9
+    assert share_of_answers(model_class(name)().fit(board.data), board) > 0.9
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,8 @@ def test_baselines_find_the_answer(board: Checkerboard, name: str) -> None:
     ],
 )
 def test_two_tower_finds_the_answer_with_every_loss(board: Checkerboard, loss: str, options: dict[str, Any]) -> None:
-    recommender = FAMILIES["two_tower"](**QUICK_TWO_TOWER, **options, loss=loss).fit(board.data, verbose=0)
-    losses = recommender.history["loss"]
+    recommender = model_class("two_tower")(**QUICK_TWO_TOWER, **options, loss=loss).fit(board.data, verbose=0)
+    losses = recommender.training_log["loss"]
     assert losses[-1] < losses[0]
     assert share_of_answers(recommender, board) > 0.9
     weights = {weight.path.split("/")[-1] for weight in recommender.model.weights}
@@ -48,14 +49,14 @@ def test_two_tower_finds_the_answer_with_every_loss(board: Checkerboard, loss: s
     "options",
     [
         {"loss": "full", "cell": "lstm", "content": True},
-        {"loss": "sampled", "cell": "gru", "content": False, "negatives": 20, "heads": 2, "hidden": 16},
+        {"loss": "sampled", "cell": "gru", "content": False, "negatives": 20, "pooling_heads": 2, "hidden_units": 16},
         {"loss": "sampled", "cell": "lstm", "content": True, "negatives": 20, "layers": 2, "normalise": True},
     ],
     ids=lambda options: " ".join(map(str, options.values())),
 )
 def test_next_item_finds_the_answer(board: Checkerboard, options: dict[str, Any]) -> None:
-    recommender = FAMILIES["next_item"](**QUICK_LEARNING, **options).fit(board.data, verbose=0)
-    losses = recommender.history["loss"]
+    recommender = model_class("next_item")(**QUICK_LEARNING, **options).fit(board.data, verbose=0)
+    losses = recommender.training_log["loss"]
     assert losses[-1] < losses[0]
     assert share_of_answers(recommender, board) > 0.9
     weights = {weight.path.split("/")[-1] for weight in recommender.model.weights}
@@ -65,7 +66,7 @@ def test_next_item_finds_the_answer(board: Checkerboard, options: dict[str, Any]
 def test_a_ranker_finds_the_answer(board: Checkerboard, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the vectors alone have not learnt enough to."""
     monkeypatch.setattr(TwoTower, "go_on", lambda *_: None)  # they would have, then
-    quick = {"dim": 8, "hidden": 16, "learning_rate": 0.02, "ema": 0.5}
+    quick = {"dim": 8, "hidden_units": 16, "learning_rate": 0.02, "ema": 0.5}
     options = {
         "retriever": "popularity",
         "backbone": str(tiny_bert),
@@ -76,8 +77,8 @@ def test_a_ranker_finds_the_answer(board: Checkerboard, tiny_bert: Path, monkeyp
         "epochs": 8,
         "towers": {**quick, "epochs": 4, "batch_size": 64},
     }
-    recommender = FAMILIES["bert_ranker"](history_length=10, **options).fit(board.data, verbose=0)
-    losses = recommender.history["loss"]
+    recommender = model_class("bert_ranker")(history_length=10, **options).fit(board.data, verbose=0)
+    losses = recommender.training_log["loss"]
     assert losses[-1] < losses[0]
     assert share_of_answers(recommender, board) > 0.9
     assert share_of_answers(recommender.towers, board) < 0.9
@@ -86,7 +87,7 @@ def test_a_ranker_finds_the_answer(board: Checkerboard, tiny_bert: Path, monkeyp
 def test_a_cascade_finds_the_answer(board: Checkerboard) -> None:
     options = {"retrievers": "popularity,ease", "ranker": "", "candidates": 10, "ranked": 15}
     split = leave_one_out(board.data)
-    recommender = FAMILIES["cascade"](**options).fit(split.train, split.validation)
+    recommender = model_class("cascade")(**options).fit(split.train, split.validation)
     assert recommender.weights[1] > recommender.weights[0]
-    settled = FAMILIES["cascade"](recommender.settled_config()).fit(board.data)
+    settled = model_class("cascade")(recommender.refit_config()).fit(board.data)
     assert share_of_answers(settled, board) > 0.9

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from tfllmrec import Recommender
 from tfllmrec.content.tokens import token_matrix, token_vocabulary
 from tfllmrec.content.vectors import vector_matrix
 from tfllmrec.data import Checkerboard, Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.registry import Recommender, load
+from tfllmrec.models.registry import load_model
 
 Make = Callable[..., Recommender]
 NAMES = ["two_tower", "next_item"]
@@ -130,20 +131,20 @@ def test_what_was_there_stays_as_it_was(trained: Recommender) -> None:
     grown = trained.with_items(with_images(NEW, NEW["categories"]))
     np.testing.assert_array_equal(scores_of(grown)[:, 1:21], scores_of(trained)[:, 1:])
     assert np.isfinite(scores_of(grown)).all()
-    assert len(trained.catalogue.items) == 20
-    assert grown.catalogue.items.tokens[21:].tolist() == ["new even", "new odd", "nothing"]
-    assert grown.catalogue.titles[21:].tolist() == ["even item 20", "odd item 21", "?"]
-    assert grown.catalogue.counts[21:].tolist() == [0, 0, 0]
+    assert len(trained.fitted_data.items) == 20
+    assert grown.fitted_data.items.tokens[21:].tolist() == ["new even", "new odd", "nothing"]
+    assert grown.fitted_data.titles[21:].tolist() == ["even item 20", "odd item 21", "?"]
+    assert grown.fitted_data.counts[21:].tolist() == [0, 0, 0]
 
 
 def test_new_items_for_a_loaded_recommender_and_then_once_more(trained: Recommender, tmp_path: Path) -> None:
     trained.save(tmp_path / "run")
     new = with_images(NEW, NEW["categories"])
-    grown = load(tmp_path / "run").with_items(new)
+    grown = load_model(tmp_path / "run").with_items(new)
     np.testing.assert_array_equal(scores_of(grown), scores_of(trained.with_items(new)))
     grown.save(tmp_path / "grown")
-    again = load(tmp_path / "grown").with_items(new.assign(item_id=["a", "b", "i01", "new even"]))
-    assert again.catalogue.items.tokens[21:].tolist() == ["new even", "new odd", "nothing", "a", "b"]
+    again = load_model(tmp_path / "grown").with_items(new.assign(item_id=["a", "b", "i01", "new even"]))
+    assert again.fitted_data.items.tokens[21:].tolist() == ["new even", "new odd", "nothing", "a", "b"]
     np.testing.assert_allclose(scores_of(again)[:, :24], scores_of(grown), rtol=1e-5, atol=1e-6)
 
 
@@ -179,4 +180,4 @@ def test_damaged_tokens(trained: Recommender, tmp_path: Path) -> None:
     trained.save(tmp_path)
     (tmp_path / "tokens.json").write_text("[1")
     with pytest.raises(InputError, match=r"tokens\.json is missing or damaged$"):
-        load(tmp_path)
+        load_model(tmp_path)

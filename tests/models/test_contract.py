@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec import Recommender
 from tfllmrec.data import Dataset, Histories, Targets
-from tfllmrec.models.registry import FAMILIES, Recommender
+from tfllmrec.models.registry import model_class
 
 EVERYTHING = 99
 USERS = ["小明", "👩‍🚀", "u3", "newcomer", "nobody"]
@@ -172,7 +173,7 @@ def test_evaluation_and_recommendations_agree(fitted: Recommender, data: Dataset
     users = np.repeat(data.user_vocabulary.lookup(["小明"]), len(items))
     targets = Targets(users, data.histories.take(users), items)
     ranks = [(table["score"] >= score).sum() for score in table["score"]]
-    np.testing.assert_array_equal(fitted.rank(targets).ranks, ranks)
+    np.testing.assert_array_equal(fitted.rank_targets(targets).ranks, ranks)
     hits = np.mean([rank <= 3 for rank in ranks])
     assert fitted.evaluate(targets, k=3)["recall@3"] == pytest.approx(hits)
 
@@ -208,15 +209,15 @@ def test_configs_survive_json(fitted: Recommender) -> None:
 
 
 def test_a_seed_decides(fitted: Recommender, data: Dataset, questions: tuple[np.ndarray, np.ndarray]) -> None:
-    again = FAMILIES[fitted.family](fitted.config)
+    again = model_class(fitted.family)(fitted.config)
     assert again.fit(data, verbose=0) is again
     np.testing.assert_allclose(again.score(*questions), fitted.score(*questions), rtol=1e-4, atol=1e-5)
 
 
 def test_stored_histories_are_those_of_the_training_part(loaded: Recommender, data: Dataset) -> None:
-    stored: Histories = loaded.catalogue.histories
+    stored: Histories = loaded.fitted_data.histories
     np.testing.assert_array_equal(stored.values, data.histories.values)
     np.testing.assert_array_equal(stored.offsets, data.histories.offsets)
-    np.testing.assert_array_equal(loaded.catalogue.counts, data.item_counts)
-    assert loaded.catalogue.items == data.item_vocabulary
-    assert loaded.catalogue.users == data.user_vocabulary
+    np.testing.assert_array_equal(loaded.fitted_data.counts, data.item_counts)
+    assert loaded.fitted_data.items == data.item_vocabulary
+    assert loaded.fitted_data.users == data.user_vocabulary

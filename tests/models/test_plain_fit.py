@@ -28,7 +28,9 @@ NEXT = LAST % ITEMS + 1
 def towers(tokens: scipy.sparse.csr_array | None = None) -> tuple[keras.Model, keras.Model]:
     keras.utils.set_random_seed(0)
     items = ItemEmbedding(ITEMS, DIM) if tokens is None else ItemEmbedding.with_content(DIM, tokens=tokens)
-    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=4, newest=1, heads=1, hidden=16, dropout=0.0)
+    encoder = query_encoder(
+        dim=DIM, history_length=LENGTH, user_count=4, recent_items=1, pooling_heads=1, hidden_units=16, dropout=0.0
+    )
     return query_tower(encoder, items), candidate_tower(items)
 
 

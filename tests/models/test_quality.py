@@ -3,9 +3,9 @@
 import pytest
 
 from tfllmrec.data import Split, leave_one_out, load
-from tfllmrec.models.registry import FAMILIES
+from tfllmrec.models.registry import model_class
 
-QUICK_TWO_TOWER = {"epochs": 2, "dim": 32, "hidden": 64, "batch_size": 512, "loss": "in_batch", "ema": 0.9}
+QUICK_TWO_TOWER = {"epochs": 2, "dim": 32, "hidden_units": 64, "batch_size": 512, "loss": "in_batch", "ema": 0.9}
 
 QUICK_NEXT_ITEM = {
     "history_length": 30,
@@ -38,5 +38,5 @@ def split() -> Split:
     ],
 )
 def test_ndcg(split: Split, name: str, options: dict[str, object], low: float, high: float) -> None:
-    recommender = FAMILIES[name](**options).fit(split.train, verbose=0)
+    recommender = model_class(name)(**options).fit(split.train, verbose=0)
     assert low < recommender.evaluate(split.test)["ndcg@10"] < high

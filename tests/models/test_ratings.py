@@ -4,15 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec import TwoTower
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import rmse
-from tfllmrec.models.registry import FAMILIES, TwoTower, load
+from tfllmrec.models.registry import load_model, model_class
 
 USERS, ITEMS = 60, 12
-TOWERS = {"dim": 8, "hidden": 8, "epochs": 1}
+TOWERS = {"dim": 8, "hidden_units": 8, "epochs": 1}
 OPTIONS = {
-    "bert_ranker": {"towers": TOWERS, "hidden": 16, "dropout": 0.0, "learning_rate": 2e-2},
+    "bert_ranker": {"towers": TOWERS, "hidden_units": 16, "dropout": 0.0, "learning_rate": 2e-2},
     "cross_encoder": {"history_tokens": 6, "text_length": 6, "learning_rate": 3e-3, "batch_size": 32},
 }
 
@@ -44,18 +45,18 @@ def test_ratings_are_learnt_and_survive_saving(family, data, tiny_bert, tmp_path
         "ema": 0.5,
         "backbone": str(tiny_bert),
     }
-    ranker = FAMILIES[family](**options, **OPTIONS[family]).fit(split.train, split.validation, verbose=0)
-    expected = ranker.expected_ratings(split.test)
+    ranker = model_class(family)(**options, **OPTIONS[family]).fit(split.train, split.validation, verbose=0)
+    expected = ranker.predict_ratings(split.test)
     assert expected.shape == (len(split.test),)
     blind = rmse(np.full(len(split.test), data.ratings.mean()), split.test.ratings)
     assert rmse(expected, split.test.ratings) < blind / 2
-    best = int(np.argmin(ranker.history["val_rmse"])) + 1
-    assert ranker.settled_config().epochs == best
-    assert min(ranker.history["val_rmse"]) == pytest.approx(
-        rmse(ranker.expected_ratings(split.validation), split.validation.ratings), rel=1e-4
+    best = int(np.argmin(ranker.training_log["val_rmse"])) + 1
+    assert ranker.refit_config().epochs == best
+    assert min(ranker.training_log["val_rmse"]) == pytest.approx(
+        rmse(ranker.predict_ratings(split.validation), split.validation.ratings), rel=1e-4
     )
     ranker.save(tmp_path / "saved")
-    np.testing.assert_allclose(load(tmp_path / "saved").expected_ratings(split.test), expected, rtol=1e-5)
+    np.testing.assert_allclose(load_model(tmp_path / "saved").predict_ratings(split.test), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", OPTIONS)
@@ -63,7 +64,7 @@ def test_ratings_start_at_their_mean(family, data, tiny_bert, monkeypatch):
     """Also after an empty history, where popularity is no rating. The towers knew everything and do not go on."""
     monkeypatch.setattr(TwoTower, "go_on", lambda *_: pytest.fail("there is nothing to go on with"))
     options = {**OPTIONS[family], "learning_rate": 1e-9, "epochs": 1, "objective": "rating", "history_length": 4}
-    ranker = FAMILIES[family](**options, backbone=str(tiny_bert)).fit(data, verbose=0)
+    ranker = model_class(family)(**options, backbone=str(tiny_bert)).fit(data, verbose=0)
     [bias] = [weight.numpy() for weight in ranker.model.weights if weight.path in ("added/bias", "score/bias")]
     np.testing.assert_allclose(bias, [data.ratings.mean()], rtol=1e-5)
     candidates = np.array([[1, 2, 3]], np.int32)
@@ -87,6 +88,6 @@ def test_a_later_epoch_has_the_order_that_it_has_in_an_unbroken_fit(data, config
 
 def test_no_ratings_to_learn_from(data, tiny_bert):
     unrated = Dataset.from_frames(data.interactions.drop(columns="rating"), data.items)
-    ranker = FAMILIES["bert_ranker"](objective="rating", backbone=str(tiny_bert), history_length=4, towers=TOWERS)
+    ranker = model_class("bert_ranker")(objective="rating", backbone=str(tiny_bert), history_length=4, towers=TOWERS)
     with pytest.raises(InputError, match="column rating is missing"):
         ranker.fit(unrated, verbose=0)

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from quick_learning import QUICK_TWO_TOWER
 
+from tfllmrec import Recommender
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import FAMILIES, Recommender, load
-from tfllmrec.models.base.fitted_data import Catalogue
+from tfllmrec.models.base.fitted_data import FittedData
+from tfllmrec.models.registry import load_model, model_class
 from tfllmrec.training.cold import cold_user_scores
 
 EVEN, ODD = ([f"i{item:02}" for item in range(colour, 20, 2)] for colour in (0, 1))
@@ -41,12 +42,12 @@ def coloured() -> Dataset:
 
 @pytest.fixture(scope="module")
 def trained(coloured: Dataset) -> Recommender:
-    return FAMILIES["two_tower"](**QUICK, **TOLD).fit(coloured, verbose=0)
+    return model_class("two_tower")(**QUICK, **TOLD).fit(coloured, verbose=0)
 
 
 @pytest.fixture(scope="module")
 def popular(coloured: Dataset) -> Recommender:
-    return FAMILIES["popularity"](segment="colour").fit(coloured)
+    return model_class("popularity")(segment="colour").fit(coloured)
 
 
 def best(
@@ -117,7 +118,7 @@ def test_what_is_popular_in_the_segment_answers_for_an_empty_history(
         assert set(best(recommender, features=[f"colour={colour}"])) == set(wanted)
         own = np.where(np.isin(items.tokens, wanted), everybody, 0)
         own[items.lookup(["plain"])] = everybody.max() / 2
-        told = recommender.catalogue.features.lookup([[f"colour={colour}"]])
+        told = recommender.fitted_data.features.lookup([[f"colour={colour}"]])
         scores = recommender.score(np.array([0]), nothing, features=told)[0]
         np.testing.assert_allclose(scores, np.log1p(own + 1000 * everybody / everybody.sum()), rtol=1e-5)
     np.testing.assert_allclose(recommender.score(np.array([0]), nothing)[0], np.log1p(everybody), rtol=1e-6)
@@ -133,7 +134,7 @@ def test_users_are_served_what_is_popular_with_their_like(popular: Recommender, 
     assert best(popular, "u01", features=["colour=even"], exclude_seen=False) == best(
         popular, "u00", exclude_seen=False
     )
-    plain = FAMILIES["popularity"]().fit(coloured)
+    plain = model_class("popularity")().fit(coloured)
     assert best(plain, "u00", exclude_seen=False) == best(popular)
 
 
@@ -142,13 +143,13 @@ def test_features_survive_saving(family: str, tmp_path: Path, request: pytest.Fi
     recommender = request.getfixturevalue(family)
     recommender.save(tmp_path / "run")
     assert (tmp_path / "run" / "user_features.json").exists()
-    loaded = load(tmp_path / "run")
+    loaded = load_model(tmp_path / "run")
     assert loaded.config == recommender.config
     asked = {"users": ["u00", "u01", "u02", "", ""], "histories": [[], ["plain"], ["i01"], [], ["plain"]]}
     for told in (None, [["colour=odd"], [], ["colour=even"], ["colour=even"], ["colour=odd"]]):
         expected = recommender.recommend(**asked, user_features=told)
         pd.testing.assert_frame_equal(loaded.recommend(**asked, user_features=told), expected)
-    before, after = recommender.catalogue, loaded.catalogue
+    before, after = recommender.fitted_data, loaded.fitted_data
     assert after.features.columns == before.features.columns
     assert after.features.vocabulary == before.features.vocabulary
     np.testing.assert_array_equal(after.features.stored, before.features.stored)
@@ -157,19 +158,19 @@ def test_features_survive_saving(family: str, tmp_path: Path, request: pytest.Fi
     for damaged in ("{", "[]", '{"columns": ["colour"]}', '{"columns": ["a", "b"], "features": []}'):
         (tmp_path / "run" / "user_features.json").write_text(damaged)
         with pytest.raises(InputError, match=r"user_features\.json is missing or damaged$"):
-            load(tmp_path / "run")
+            load_model(tmp_path / "run")
 
 
 def test_interactions_by_segment(coloured: Dataset) -> None:
     users = names(["x"] * 3 + [""] * 7 + ["y"] * 20 + ["z"] * 30).assign(other="all")
-    catalogue = Catalogue.from_dataset(replace(coloured, users=users), ["other", "colour"])
-    features, counts = catalogue.segment_counts("colour")
-    assert catalogue.features.vocabulary.ids(features).tolist() == ["colour=x", "colour=y", "colour=z"]
+    fitted_data = FittedData.from_dataset(replace(coloured, users=users), ["other", "colour"])
+    features, counts = fitted_data.segment_counts("colour")
+    assert fitted_data.features.vocabulary.ids(features).tolist() == ["colour=x", "colour=y", "colour=z"]
     values = coloured.interactions["user_id"].map(users.set_index("user_id")["colour"]).to_numpy()
     expected = [np.bincount(coloured.item_indices[values == value], minlength=22) for value in "xyz"]
     np.testing.assert_array_equal(counts, [coloured.item_counts, *expected])
-    np.testing.assert_array_equal(catalogue.segment_counts("other")[1], [coloured.item_counts] * 2)
-    grown = catalogue.with_items(pd.DataFrame({"item_id": ["new"], "title": ["new"]}))
+    np.testing.assert_array_equal(fitted_data.segment_counts("other")[1], [coloured.item_counts] * 2)
+    grown = fitted_data.with_items(pd.DataFrame({"item_id": ["new"], "title": ["new"]}))
     np.testing.assert_array_equal(grown.segment_counts("colour")[1], np.pad(counts, [(0, 0), (0, 1)]))
 
 
@@ -185,7 +186,7 @@ def test_new_items_leave_features_as_they_were(trained: Recommender) -> None:
 
 @pytest.mark.parametrize("told", [[["colour=even"]], [[""]], [[]]])
 def test_models_without_features_refuse_them(coloured: Dataset, told: list[list[str]]) -> None:
-    recommender = FAMILIES["popularity"]().fit(coloured)
+    recommender = model_class("popularity")().fit(coloured)
     for asked in ({}, {"users": ["u00"]}, {"histories": [["i00"]]}):
         with pytest.raises(InputError, match=r"^recommend: this popularity reads no user_features; leave them out$"):
             recommender.recommend(**asked, user_features=told)
@@ -223,34 +224,34 @@ def no_fit(*_: Any, **__: Any) -> None:
 def test_columns_that_are_none(
     coloured: Dataset, family: str, options: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FAMILIES[family], "_fit", no_fit)
+    monkeypatch.setattr(model_class(family), "_fit", no_fit)
     with pytest.raises(InputError, match=f"^{sentence}"):
-        FAMILIES[family](**options).fit(coloured)
+        model_class(family)(**options).fit(coloured)
     if options.get("segment") != "colour":
         with pytest.raises(InputError, match=r"segment|and the data set has no user table$"):
-            FAMILIES[family](**options).fit(replace(coloured, users=None))
+            model_class(family)(**options).fit(replace(coloured, users=None))
 
 
 def test_a_backup_of_a_fit_with_other_features(coloured: Dataset, tmp_path: Path) -> None:
     options = QUICK | {"epochs": 2, "batch_size": 1024, "user_features": "colour"}
     backup = tmp_path / "fit.npz"
-    FAMILIES["two_tower"](**options).fit(coloured, verbose=0, backup=backup)
+    model_class("two_tower")(**options).fit(coloured, verbose=0, backup=backup)
     others = replace(coloured, users=names(["odd", "even"] * 30))
     with pytest.raises(InputError, match="is the backup of a fit with another training data"):
-        FAMILIES["two_tower"](**options).fit(others, verbose=0, backup=backup)
+        model_class("two_tower")(**options).fit(others, verbose=0, backup=backup)
 
 
 def test_cold_users_are_found_by_their_features(trained: Recommender, coloured: Dataset) -> None:
     with_features, without = (
-        cold_user_scores(FAMILIES["two_tower"], config, coloured)
+        cold_user_scores(model_class("two_tower"), config, coloured)
         for config in (trained.config, replace(trained.config, user_features=(), segment=""))
     )
     for length in (0, 1):
         assert with_features[length]["ndcg@10"] > without[length]["ndcg@10"] + 0.1
     told = {}
     for segment in ("", "colour"):
-        config = FAMILIES["popularity"].config_class(segment=segment)
-        told[segment] = cold_user_scores(FAMILIES["popularity"], config, coloured)
+        config = model_class("popularity").config_class(segment=segment)
+        told[segment] = cold_user_scores(model_class("popularity"), config, coloured)
     assert told["colour"][0]["ndcg@10"] > told[""][0]["ndcg@10"] + 0.1
     assert with_features[0] == told["colour"][0]
     assert without[0] == told[""][0]

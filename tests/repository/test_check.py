@@ -17,7 +17,7 @@ from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.repository.check import check_version, different
 from tfllmrec.serving.session import ServedModel
 
-OPTIONS = {"dim": 8, "hidden": 8, "epochs": 1, "history_length": 4}
+OPTIONS = {"dim": 8, "hidden_units": 8, "epochs": 1, "history_length": 4}
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])

@@ -18,14 +18,14 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
-from tfllmrec.models.registry import FAMILIES
+from tfllmrec.models.registry import model_class
 from tfllmrec.serving import ServerProcess
 from tfllmrec.serving.session import ServedModel
 
 K = 10
 """Places in an answer of every export."""
-OPTIONS = {"dim": 8, "hidden": 8, "epochs": 1, "history_length": 4, "user_vectors": True}
-NEXT = {"dim": 8, "units": 6, "heads": 2, "epochs": 1, "history_length": 4}
+OPTIONS = {"dim": 8, "hidden_units": 8, "epochs": 1, "history_length": 4, "user_vectors": True}
+NEXT = {"dim": 8, "units": 6, "pooling_heads": 2, "epochs": 1, "history_length": 4}
 CONFIG = """
 model_config_list {{
   config {{
@@ -101,10 +101,10 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     data = made_data()
     fitted = {
-        ("films", 1): FAMILIES["two_tower"](**OPTIONS, seed=1).fit(data, verbose=0),
-        ("films", 2): FAMILIES["two_tower"](**OPTIONS, seed=2).fit(data, verbose=0),
-        ("popular", 1): FAMILIES["popularity"](history_length=4).fit(data, verbose=0),
-        ("next", 1): FAMILIES["next_item"](**NEXT).fit(data, verbose=0),
+        ("films", 1): model_class("two_tower")(**OPTIONS, seed=1).fit(data, verbose=0),
+        ("films", 2): model_class("two_tower")(**OPTIONS, seed=2).fit(data, verbose=0),
+        ("popular", 1): model_class("popularity")(history_length=4).fit(data, verbose=0),
+        ("next", 1): model_class("next_item")(**NEXT).fit(data, verbose=0),
     }
     paths = {key: export(recommender, folder / key[0], top_k=K) for key, recommender in fitted.items()}
     shutil.copytree(paths["popular", 1], folder / "broken" / "1")

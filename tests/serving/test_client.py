@@ -122,7 +122,7 @@ def test_similar_items_of_what_is_unknown(client):
 def test_predict_gives_any_signature(client, models):
     recommender = models.recommenders["films", 2]
     found = client.predict("embed_items", item_ids=["电影一", "unheard of"])["embeddings"]
-    (place,) = recommender.catalogue.items.lookup(["电影一"])
+    (place,) = recommender.fitted_data.items.lookup(["电影一"])
     np.testing.assert_allclose(found, [recommender.index.vectors.numpy()[place], np.zeros(8)], rtol=1e-5, atol=1e-6)
 
     indices = {"user": [1], "history": [[3, 5, 0, 0]], "exclude": [[2]]}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_data import GREEDY, ITEMS, made_data
 
+from tfllmrec import Cascade
 from tfllmrec.export import export
-from tfllmrec.models.registry import Cascade
 from tfllmrec.serving import ServerProcess
 from tfllmrec_client import InputError, RequestError
 
@@ -36,7 +36,7 @@ def client(client_class, address):
 
 def indices(cascade, rows, width):
     padded = [[*row, *[""] * (width - len(row))] for row in rows]
-    return cascade.catalogue.items.lookup(np.concatenate(padded)).reshape(len(rows), width)
+    return cascade.fitted_data.items.lookup(np.concatenate(padded)).reshape(len(rows), width)
 
 
 def test_candidates_are_scored_as_in_this_process(client, cascade):

@@ -14,7 +14,7 @@ from tfllmrec.data import pseudonyms
 from tfllmrec.errors import InputError
 from tfllmrec.serving.batching_parameters import BatchingParameters
 from tfllmrec.serving.configuration import read_config
-from tfllmrec.serving.recommendation_log import ServedLists, share_of
+from tfllmrec.serving.recommendation_log import RecommendationLog, share_of
 from tfllmrec.serving.server import ModelServer
 
 KEY = b"correct horse battery"
@@ -29,7 +29,7 @@ def writing(tmp_path):
     made = []
 
     def write(path=tmp_path / "served.jsonl", rate=1.0, key=KEY, **options):
-        made.append(ServedLists(path, key, rate, **options))
+        made.append(RecommendationLog(path, key, rate, **options))
         return made[-1]
 
     yield write
@@ -136,14 +136,14 @@ def test_a_user_is_in_every_larger_sample(writing):
 
 def test_a_full_queue_blocks_nobody_and_is_counted(writing, monkeypatch):
     writes, may_write = threading.Event(), threading.Event()
-    append = ServedLists._append
+    append = RecommendationLog._append
 
     def wait(self, data):
         writes.set()
         assert may_write.wait(60)
         append(self, data)
 
-    monkeypatch.setattr(ServedLists, "_append", wait)
+    monkeypatch.setattr(RecommendationLog, "_append", wait)
     served = writing(most_waiting=5)
     served.add(SPEC, "", asked_by("1", "2"), answer([("a", "b")] * 2))
     assert writes.wait(60)  # and writes no more until it may
@@ -218,7 +218,7 @@ def logged(config_file, asking, tmp_path_factory):
     films = [config for config in read_config(config_file) if config.name == "films"]
     ports = {"port": 0, "rest_api_port": 0, "metrics_path": "/metrics"}
     batching = BatchingParameters(pad_variable_length_inputs=True)
-    server = ModelServer(films, batching=batching, served=ServedLists(path, KEY, 1.0), **ports).start()
+    server = ModelServer(films, batching=batching, served=RecommendationLog(path, KEY, 1.0), **ports).start()
     try:
         asked = asking(server_process(server))
         inputs = {"history": [[""]] * 3, "exclude_item_ids": [["item1"]] * 3}

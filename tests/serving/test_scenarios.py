@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from made_data import made_data
 
+from tfllmrec import MultiTask
 from tfllmrec.data import Dataset
 from tfllmrec.export import export
-from tfllmrec.models.registry import MultiTask
 from tfllmrec.serving import ServerProcess
 from tfllmrec_client import InputError, RequestError
 
@@ -51,7 +51,7 @@ def test_recommendations_in_a_scenario(client, recommender):
 
 def test_candidates_are_ranked_in_a_scenario(client, recommender):
     there = [item.item_id for item in client.recommend(["用户3"], k=5, scenarios=["films"])[0]]
-    everything = recommender.catalogue.items.tokens[1:].tolist()
+    everything = recommender.fitted_data.items.tokens[1:].tolist()
     elsewhere = [
         item
         for item in everything

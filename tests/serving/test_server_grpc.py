@@ -201,4 +201,4 @@ def test_the_status_of_a_model_that_does_not_load(server):
 
 def test_items_are_all_known(models):
     """The ids the tests above take for known."""
-    assert set(ITEMS) <= set(models.recommenders["films", 2].catalogue.items.tokens)
+    assert set(ITEMS) <= set(models.recommenders["films", 2].fitted_data.items.tokens)

@@ -10,8 +10,8 @@ import pytest
 from clients import assert_places
 from made_data import ITEMS, made_data
 
+from tfllmrec import Popularity
 from tfllmrec.export import export
-from tfllmrec.models.registry import Popularity
 from tfllmrec.serving import Client, RecommendedItem, RequestError, ServerProcess
 
 CONFIG = """

@@ -11,7 +11,7 @@ from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.models.next_item.network import ItemBias, candidate_model, history_encoder, query_head, query_model
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 from tfllmrec.tasks.negatives import Candidates, Negatives, mixed
-from tfllmrec.tasks.next_item import NextItem, NextItemModel
+from tfllmrec.tasks.next_item import NextItemModel, NextItemTask
 
 RANDOM = np.random.default_rng(0)
 QUERY = RANDOM.normal(size=(6, 4)).astype(np.float32)
@@ -28,7 +28,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
     "bias": (0.0, {"candidate_bias": BIAS}),
     "logQ": (0.0, {"candidate_sampling_probability": PROBABILITY}),
     "accidental hits": (0.0, {"candidate_ids": REPEATED}),
-    "hidden": (0.0, {"hidden": HIDDEN}),
+    "hidden_units": (0.0, {"hidden_units": HIDDEN}),
     "sample weight": (0.0, {"sample_weight": WEIGHT}),
     "label smoothing": (0.3, {}),
     "everything": (
@@ -37,7 +37,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
             "candidate_bias": BIAS,
             "candidate_sampling_probability": PROBABILITY,
             "candidate_ids": REPEATED,
-            "hidden": HIDDEN,
+            "hidden_units": HIDDEN,
             "sample_weight": WEIGHT,
         },
     ),
@@ -69,7 +69,7 @@ def by_numpy(
 @pytest.mark.parametrize("case", CASES)
 def test_the_task_equals_numpy(case: str) -> None:
     label_smoothing, arguments = CASES[case]
-    task = NextItem(label_smoothing=label_smoothing)
+    task = NextItemTask(label_smoothing=label_smoothing)
     expected = by_numpy(label_smoothing, **arguments)
     assert float(task(QUERY, CANDIDATE, TARGETS, **arguments)) == pytest.approx(expected, rel=1e-5)
     named = {"targets": TARGETS, "candidate_embeddings": CANDIDATE, "query_embeddings": QUERY, **arguments}
@@ -77,7 +77,9 @@ def test_the_task_equals_numpy(case: str) -> None:
 
 
 def test_precision_reaches_the_loss() -> None:
-    exact, rounded = (float(NextItem(precision=name)(QUERY, CANDIDATE, TARGETS)) for name in ("float32", "bfloat16"))
+    exact, rounded = (
+        float(NextItemTask(precision=name)(QUERY, CANDIDATE, TARGETS)) for name in ("float32", "bfloat16")
+    )
     assert exact != rounded == pytest.approx(exact, rel=0.01)
 
 
@@ -87,17 +89,17 @@ def test_every_case_is_a_loss_of_its_own() -> None:
 
 def test_a_candidate_that_is_never_drawn_does_no_harm() -> None:
     probability = np.array([0, *PROBABILITY[1:]], np.float32)
-    assert np.isfinite(NextItem()(QUERY, CANDIDATE, TARGETS, candidate_sampling_probability=probability))
+    assert np.isfinite(NextItemTask()(QUERY, CANDIDATE, TARGETS, candidate_sampling_probability=probability))
 
 
 def test_it_is_a_task_of_tfrs() -> None:
     import tf_keras
 
-    task = NextItem().tfrs_task
+    task = NextItemTask().tfrs_task
     assert isinstance(task, import_tfrs().tasks.Task)
     assert isinstance(task, tf_keras.layers.Layer)
     assert float(task(QUERY, CANDIDATE, TARGETS)) == pytest.approx(by_numpy(0.0), rel=1e-5)
-    assert NextItem().metrics == []
+    assert NextItemTask().metrics == []
 
 
 def test_in_a_model_of_tfrs() -> None:
@@ -109,7 +111,7 @@ def test_in_a_model_of_tfrs() -> None:
             def __init__(self) -> None:
                 super().__init__()
                 self.queries, self.items = tf.keras.layers.Embedding(13, 8), tf.keras.layers.Embedding(13, 8)
-                self.task = NextItem().tfrs_task
+                self.task = NextItemTask().tfrs_task
 
             def compute_loss(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
                 last, following = inputs
@@ -152,7 +154,7 @@ def model_of(
         weight.assign(random.normal(size=weight.shape))
     counts = np.where(np.isin(np.arange(item_count + 1), [0, *never_had]), 0, 5)
     trained = NextItemModel(
-        queries, candidates, NextItem(), item_counts=counts, negatives=negatives, hide_seen=hide_seen
+        queries, candidates, NextItemTask(), item_counts=counts, negatives=negatives, hide_seen=hide_seen
     )
     return trained, queries, candidates
 

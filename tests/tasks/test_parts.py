@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tfllmrec.tasks import negatives
-from tfllmrec.tasks.next_item import NextItem, NextItemSoftmax, items_behind
+from tfllmrec.tasks.next_item import NextItemSoftmax, NextItemTask, items_behind
 from tfllmrec.tasks.parts import InterestsPart, NextItemPart, PairPart, Positions, RetrievalPart, labels_ahead
-from tfllmrec.tasks.ranking import Ranking
+from tfllmrec.tasks.ranking import RankingTask
 from tfllmrec.tasks.retrieval import Retrieval
 
 RANDOM = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def cross_entropy(scores, own):
 
 def test_next_items_of_the_scenario(candidates):
     """Others of the scenario are negatives, but for what is behind; the mean is over all positions."""
-    softmaxes = [NextItemSoftmax(NextItem(), candidates, item_counts=own) for own in MEMBERS]
+    softmaxes = [NextItemSoftmax(NextItemTask(), candidates, item_counts=own) for own in MEMBERS]
     expected = []
     for vector, item, where, behind in zip(VECTORS, NEXT, WHERE, BEHIND, strict=True):
         asked = [one for one in np.flatnonzero(MEMBERS[where - 1]) if one == item or one not in behind]
@@ -62,7 +62,7 @@ def test_next_items_of_the_scenario(candidates):
 
 
 def test_a_scenario_without_a_position_loses_nothing(candidates):
-    softmaxes = [NextItemSoftmax(NextItem(), candidates, item_counts=own) for own in MEMBERS]
+    softmaxes = [NextItemSoftmax(NextItemTask(), candidates, item_counts=own) for own in MEMBERS]
     softmaxes.append(None)  # a third one, without an item
     rows = WHERE == 2
     part = NextItemPart(softmaxes, head())
@@ -107,14 +107,14 @@ def pair_head():
 
 def test_ratings_where_they_are_told(candidates):
     told = np.array([3.0, np.nan, 1.0, np.nan, 5.0], np.float32)
-    part = PairPart("rating", Ranking("rating"), pair_head(), candidates)
+    part = PairPart("rating", RankingTask("rating"), pair_head(), candidates)
     said = (VECTORS * TABLE[NEXT]).sum(axis=1) + np.arange(1, 6) * 10 + NEXT
     found = part.loss(tf.constant(VECTORS), at(rating=told), training=True)
     assert float(found) == pytest.approx(np.nanmean((said - told) ** 2), rel=1e-5)
 
 
 def test_no_rating_at_all_is_no_loss(candidates):
-    part = PairPart("rating", Ranking("rating"), pair_head(), candidates)
+    part = PairPart("rating", RankingTask("rating"), pair_head(), candidates)
     with tf.GradientTape() as tape:
         vectors = tf.Variable(VECTORS)
         loss = part.loss(vectors, at(rating=[np.nan] * 5), training=True)
@@ -126,7 +126,7 @@ def test_labels_one_by_one():
     labels, vectors = RANDOM.integers(0, 2, size=(5, DIM)).astype(np.float32), tf.constant(VECTORS)
     query = keras.Input((DIM,), name="query")
     of_labels = keras.Model({"query": query}, query * 2.0)
-    found = InterestsPart(Ranking("pointwise"), of_labels).loss(vectors, at(interests=labels), training=True)
+    found = InterestsPart(RankingTask("pointwise"), of_labels).loss(vectors, at(interests=labels), training=True)
     chances = 1 / (1 + np.exp(-2 * VECTORS))
     expected = -np.mean(labels * np.log(chances) + (1 - labels) * np.log(1 - chances))
     assert float(found) == pytest.approx(expected, rel=1e-5)

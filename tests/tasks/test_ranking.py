@@ -9,7 +9,7 @@ import tensorflow as tf
 from scipy.special import log_softmax
 
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
-from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
+from tfllmrec.tasks.ranking import Objective, RankingModel, RankingTask
 
 RANDOM = np.random.default_rng(0)
 SCORES = RANDOM.normal(size=(5, 4)).astype(np.float32) * 3
@@ -70,7 +70,7 @@ class Told(keras.Model):
 def in_fit(objective: Objective, weight: np.ndarray | None, scores: np.ndarray = SCORES) -> tuple[float, np.ndarray]:
     """The loss that one step of Keras 3 `fit` logs, and what the step of size 1 did to the scores."""
     ranker = Told(scores)
-    model = RankingModel(ranker, Ranking(objective))
+    model = RankingModel(ranker, RankingTask(objective))
     model.compile(keras.optimizers.SGD(1.0), jit_compile=False)
     batch = ({"row": np.arange(5), "candidates": CANDIDATES}, OBJECTIVES[objective])
     batches = tf.data.Dataset.from_tensors(batch if weight is None else (*batch, weight))
@@ -119,17 +119,17 @@ def test_a_gradient_is_that_of_the_softmax() -> None:
 
 def test_the_task_alone() -> None:
     one = {"labels": tf.constant([[1.0, 0.0]]), "predictions": tf.constant([[3.0, 3.0]])}
-    assert float(Ranking()(**one)) == pytest.approx(np.log(2))
+    assert float(RankingTask()(**one)) == pytest.approx(np.log(2))
     rated = {"labels": tf.constant([[4.0], [1.0]]), "predictions": tf.constant([[3.0], [3.0]])}
-    assert float(Ranking("rating")(**rated)) == pytest.approx(2.5)
+    assert float(RankingTask("rating")(**rated)) == pytest.approx(2.5)
     clicked = {"labels": tf.constant([[1.0], [0.0]]), "predictions": tf.constant([[0.0], [0.0]])}
-    assert float(Ranking("pointwise")(**clicked)) == pytest.approx(np.log(2))
+    assert float(RankingTask("pointwise")(**clicked)) == pytest.approx(np.log(2))
 
 
 def test_a_ranker_is_told_whether_it_is_trained() -> None:
     candidates = keras.Input((4,), dtype="int32", name="candidates")
     scores = keras.layers.Dropout(0.5, seed=0)(keras.ops.cast(candidates, "float32"))
-    model = RankingModel(keras.Model({"candidates": candidates}, scores), Ranking())
+    model = RankingModel(keras.Model({"candidates": candidates}, scores), RankingTask())
     asked = {"candidates": CANDIDATES}
     np.testing.assert_array_equal(model(asked, training=False), CANDIDATES)
     dropped = model(asked, training=True).numpy()
@@ -140,7 +140,7 @@ def test_lists_are_learnt() -> None:
     """A score of every item's own that is trained on lists puts the answers first: those with the higher number."""
     candidates = keras.Input((4,), dtype="int32", name="candidates")
     scores = keras.layers.Reshape((4,))(keras.layers.Embedding(10, 1)(candidates))
-    model = RankingModel(keras.Model({"candidates": candidates}, scores), Ranking("listwise"))
+    model = RankingModel(keras.Model({"candidates": candidates}, scores), RankingTask("listwise"))
     model.compile(keras.optimizers.Adam(0.1), jit_compile=False)
     labels = (CANDIDATES.max(axis=1, keepdims=True) == CANDIDATES).astype(np.float32)
     batches = tf.data.Dataset.from_tensors(({"candidates": CANDIDATES}, labels)).repeat(50)

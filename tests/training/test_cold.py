@@ -2,8 +2,8 @@
 
 import pytest
 
+from tfllmrec import Popularity, TwoTower, Word2Vec
 from tfllmrec.data import Checkerboard, checkerboard
-from tfllmrec.models.registry import Popularity, TwoTower, Word2Vec
 from tfllmrec.models.base.config import Config
 from tfllmrec.training.cold import cold_item_scores, cold_user_scores
 

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from tfllmrec.data import Dataset, Histories, Targets
 from tfllmrec.data.vocabulary import Vocabulary
-from tfllmrec.training.multi_task import joint_report, task_scores
+from tfllmrec.training.multi_task import multi_task_report, task_scores
 
 TARGETS = 40
 RANDOM = np.random.default_rng(0)
@@ -39,9 +39,9 @@ def model(*tasks):
     """What answers like a joint model, with known answers."""
     experts = pd.DataFrame({"scenario": [""], "task": [tasks[0]], "expert": ["shared 1"], "share": [1.0]})
     return SimpleNamespace(
-        config=SimpleNamespace(tasks=tasks, liked_from=4.0),
+        config=SimpleNamespace(tasks=tasks, like_threshold=4.0),
         labels=Vocabulary(["Comedy", "Drama"]),
-        expected_ratings=lambda asked: np.full(len(asked), 3.0, np.float32),
+        predict_ratings=lambda asked: np.full(len(asked), 3.0, np.float32),
         like_chances=lambda asked: CHANCES[RATED, 0],
         interest_scores=lambda asked: CHANCES[: len(asked)],
         expert_use=lambda asked: experts,
@@ -71,6 +71,6 @@ def test_likes_that_events_told_are_not_held_against_ratings(data, targets):
 
 
 def test_the_report_has_the_experts_as_rows(data, targets):
-    found = joint_report(model("next_item"), data, targets)
+    found = multi_task_report(model("next_item"), data, targets)
     assert found["experts"] == [{"scenario": "", "task": "next_item", "expert": "shared 1", "share": 1.0}]
     assert found["tasks"] == {}

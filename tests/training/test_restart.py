@@ -93,12 +93,12 @@ def test_killed_and_begun_again_it_ends_as_if_it_had_not_been(run, process, argu
     complete_or_not_there(out)
 
     found, expected = Run.load(out), train("next_item", Source.of(str(data)), OPTIONS)
-    assert found.history.keys() == expected.history.keys()
-    assert found.seconds == pytest.approx(sum(found.history["seconds"]), abs=0.1)  # of both processes
-    for name, values in expected.history.items():
-        assert len(values) == len(found.history[name]) == OPTIONS["epochs"]
+    assert found.training_log.keys() == expected.training_log.keys()
+    assert found.seconds == pytest.approx(sum(found.training_log["seconds"]), abs=0.1)  # of both processes
+    for name, values in expected.training_log.items():
+        assert len(values) == len(found.training_log[name]) == OPTIONS["epochs"]
         if name == "seconds":
             continue
-        np.testing.assert_allclose(found.history[name], values, rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(found.training_log[name], values, rtol=1e-4, err_msg=name)
     for one, other in zip(found.recommender.model.weights, expected.recommender.model.weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=other.path)

@@ -9,11 +9,7 @@ import typer
 
 from tfllmrec.cli.app import AsJson, RunFolder, app
 from tfllmrec.errors import InputError
-
-_FAMILIES = (  # known without TensorFlow, which takes seconds to import
-    *("popularity", "markov_chain", "ease", "word2vec", "two_tower", "next_item"),
-    *("multi_task", "bert_ranker", "cross_encoder", "cascade"),
-)
+from tfllmrec.models.registry import FAMILIES
 
 
 @app.command()
@@ -30,7 +26,7 @@ def quickstart(
 
 @app.command()
 def train(
-    family: Annotated[str, typer.Argument(help=f"{', '.join(_FAMILIES)}.")],
+    family: Annotated[str, typer.Argument(help=f"{', '.join(FAMILIES)}.")],
     data: Annotated[str, typer.Option(help="demo, ml-100k, ml-1m, ml-latest-small, or a folder of tables.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="A new folder for the run.")],
     epochs: Annotated[int | None, typer.Option(help="At most; by default the family's choice.")] = None,
@@ -67,7 +63,7 @@ def train(
     run = fit(family, source, chosen, refit=refit, callbacks=callbacks, backup=unfinished)
     run.save(out)
     shutil.rmtree(unfinished, ignore_errors=True)
-    validation = run.history.get("val_ndcg@10", ())
+    validation = run.training_log.get("val_ndcg@10", ())
     told = (
         f", validation ndcg@10 {max(validation):.4f} at epoch {validation.index(max(validation)) + 1}"
         if validation
@@ -88,10 +84,10 @@ def evaluate(
     """Metrics of a run on the test targets of its data; of a multi_task, those of every task."""
     from rich.console import Console
 
-    from tfllmrec.evaluation.report import cold_table, joint_table, plain, score_table
-    from tfllmrec.models.registry import MultiTask
+    from tfllmrec.evaluation.report import cold_table, multi_task_table, plain, score_table
+    from tfllmrec.models.multi_task.model import MultiTask
     from tfllmrec.training.cold import cold_scores
-    from tfllmrec.training.multi_task import joint_report
+    from tfllmrec.training.multi_task import multi_task_report
     from tfllmrec.training.runs import Run
 
     loaded = Run.load(run)
@@ -100,7 +96,7 @@ def evaluate(
     scores = recommender.evaluate(targets)
     parts: dict[str, Any] = {}
     if isinstance(recommender, MultiTask):
-        parts["joint"] = joint_report(recommender, data, targets)
+        parts["joint"] = multi_task_report(recommender, data, targets)
     if cold:
         parts["cold"] = cold_scores(recommender, data)
     if as_json:
@@ -109,7 +105,7 @@ def evaluate(
     console = Console()
     console.print(score_table({recommender.family: scores}))
     if "joint" in parts:
-        console.print(joint_table(parts["joint"]))
+        console.print(multi_task_table(parts["joint"]))
     if "cold" in parts:
         console.print(cold_table({recommender.family: parts["cold"]}))
 

@@ -11,7 +11,7 @@ from tfllmrec.cli.app import AsJson, app
 from tfllmrec.errors import InputError
 
 if TYPE_CHECKING:
-    from tfllmrec.models.registry import Recommender
+    from tfllmrec.models.base.recommender import Recommender
     from tfllmrec.serving import Client
 
 Run = Annotated[Path | None, typer.Argument(metavar="RUN", help="A folder written by `train`.", show_default=False)]
@@ -77,7 +77,7 @@ def interests(
         return [{"label": label, "score": score} for label, score in client.interests(**asked)[0]]
 
     def of_run(recommender: "Recommender") -> Rows:
-        from tfllmrec.models.registry import MultiTask
+        from tfllmrec.models.multi_task.model import MultiTask
 
         if not isinstance(recommender, MultiTask):
             raise InputError(f"interests: this {recommender.family} learnt none; a multi_task does")

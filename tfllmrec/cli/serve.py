@@ -154,8 +154,8 @@ def serve(
     from tfllmrec.serving.configuration import one_model, read_config
     from tfllmrec.serving.limits import Limits, channel_arguments
     from tfllmrec.serving.prometheus_config import metrics_path
+    from tfllmrec.serving.recommendation_log import RecommendationLog
     from tfllmrec.serving.serve import serve as answer
-    from tfllmrec.serving.recommendation_log import ServedLists
     from tfllmrec.serving.ssl_config import server_credentials
 
     if model_config_file:
@@ -169,7 +169,7 @@ def serve(
         )
     served = None
     if served_lists_file:
-        served = ServedLists(served_lists_file, read_key(served_lists_key_file), served_lists_sampling_rate)
+        served = RecommendationLog(served_lists_file, read_key(served_lists_key_file), served_lists_sampling_rate)
     limits = Limits(
         grpc_max_threads=grpc_max_threads,
         rest_api_num_threads=rest_api_num_threads,

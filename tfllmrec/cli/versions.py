@@ -60,9 +60,9 @@ def published(version: Path, repository: Path | None = None) -> None:
     from tfllmrec.export.ops import of_scann, ops_of
     from tfllmrec.quiet import silent_stderr
     from tfllmrec.repository import Repository
-    from tfllmrec.serving.session import without_xla
+    from tfllmrec.serving.session import disable_xla
 
-    without_xla()
+    disable_xla()
     place = Repository(repository) if repository else Repository.of(version.absolute().parent)
     with silent_stderr():
         found = place.publish(version)

@@ -1,11 +1,11 @@
 """Tables in: data sets, splits, vocabularies and `tf.data` batches."""
 
-from tfllmrec.data.named_datasets import load
 from tfllmrec.data.checkerboard import Checkerboard, checkerboard
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.demo import load_demo
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.movielens import load_movielens
+from tfllmrec.data.named_datasets import load
 from tfllmrec.data.privacy import k_anonymous, pseudonymise, pseudonymise_folder, pseudonyms, read_key
 from tfllmrec.data.splits import (
     ColdItems,

@@ -4,12 +4,12 @@ from tfllmrec.evaluation.bootstrap import Interval, difference
 from tfllmrec.evaluation.callback import RankingCallback
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.plots import plot_report
-from tfllmrec.evaluation.ranking import Ranking, Scorer, rank_targets
+from tfllmrec.evaluation.ranking import RankedTargets, Scorer, rank_targets
 from tfllmrec.evaluation.report import score_table, write_report
 
 __all__ = [
     "Interval",
-    "Ranking",
+    "RankedTargets",
     "RankingCallback",
     "Scorer",
     "difference",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.ranking import Ranking
+from tfllmrec.evaluation.ranking import RankedTargets
 
 
 def ndcg(ranks: np.ndarray, k: int) -> np.ndarray:
@@ -91,7 +91,7 @@ def novelty(top: np.ndarray, item_counts: np.ndarray) -> float:
     return float(information[top[top > 0] - 1].mean())
 
 
-def summarise(ranking: Ranking, item_counts: np.ndarray, k: int = 10) -> dict[str, float]:
+def summarise(ranking: RankedTargets, item_counts: np.ndarray, k: int = 10) -> dict[str, float]:
     """All metrics at k; the first, ndcg, is the one models are compared by.
 
     Args:
@@ -103,7 +103,7 @@ def summarise(ranking: Ranking, item_counts: np.ndarray, k: int = 10) -> dict[st
         InputError: the top lists are shorter than k.
 
     Example:
-        >>> ranking = Ranking(np.array([1, 3]), np.array([[1, 2], [2, 1]]))
+        >>> ranking = RankedTargets(np.array([1, 3]), np.array([[1, 2], [2, 1]]))
         >>> summarise(ranking, np.array([0, 1, 1]), k=2)["ndcg@2"]
         0.5
     """

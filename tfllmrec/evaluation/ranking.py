@@ -21,7 +21,7 @@ _SCORES_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankedTargets:
     """Where the targets stand, and what stands in front.
 
     Attributes:
@@ -39,10 +39,10 @@ def rank_targets(
     history_length: int,
     *,
     k: int = 10,
-    among: np.ndarray | None = None,
+    item_subset: np.ndarray | None = None,
     by_scenario: bool = False,
     block: int = 512,
-) -> Ranking:
+) -> RankedTargets:
     """Rank every target among all items that its user has not seen.
 
     rank = 1 + the number of *other* unseen items with a score >= the target's: ties count against the model.
@@ -54,7 +54,7 @@ def rank_targets(
         targets: the questions and their answers.
         history_length: the items of a history that the model sees.
         k: length of the top lists.
-        among: rank these items only, which the targets are to be some of: cold items, say. None ranks all.
+        item_subset: rank these items only, which the targets are to be some of: cold items, say. None ranks all.
         by_scenario: the scores are asked for the targets' scenarios as well, and are float32's lowest for items that a
             scenario does not have.
         block: users scored at a time, for every core; fewer where their scores would take more than 256 MB.
@@ -69,7 +69,7 @@ def rank_targets(
         >>> ranking.ranks, ranking.top
         (array([2]), array([[3, 2]], dtype=int32))
     """
-    _check_targets(targets, among)
+    _check_targets(targets, item_subset)
     scenarios = _scenarios(targets) if by_scenario else None
     count = len(targets)
     highest = int(max(targets.items.max(), targets.histories.values.max(initial=0)))
@@ -86,8 +86,8 @@ def rank_targets(
         scores = tf.cast(score(*asked), tf.float32)
         _check_shape(scores, block, highest)
         filtered = _filtered(histories, scores.shape[1])
-        if among is not None:
-            filtered |= ~np.isin(np.arange(scores.shape[1]), among)
+        if item_subset is not None:
+            filtered |= ~np.isin(np.arange(scores.shape[1]), item_subset)
         ranks_here, top_here, total = _rank_block(scores, targets.items[rows], filtered, k)
         if not np.isfinite(total):
             _check_finite(scores, f"targets {start:,} to {rows[-1]:,}")
@@ -97,7 +97,7 @@ def rank_targets(
     # TensorFlow runs most of these operations on one core each, so blocks go side by side.
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         list(pool.map(rank_block, range(0, count, block)))
-    return Ranking(ranks, top)
+    return RankedTargets(ranks, top)
 
 
 # Relaxed shapes: one trace serves every block, catalogue, history and k of the process.
@@ -137,13 +137,13 @@ def _scenarios(targets: Targets) -> np.ndarray:
     return targets.scenarios
 
 
-def _check_targets(targets: Targets, among: np.ndarray | None) -> None:
+def _check_targets(targets: Targets, item_subset: np.ndarray | None) -> None:
     if not len(targets):
         raise InputError("targets: there are none to rank")
     unknown = int(np.sum(targets.items == 0))
     if unknown:
         raise InputError(f"targets: {unknown:,} of {len(targets):,} are the unknown item 0; leave them out")
-    outside = 0 if among is None else int(np.sum(~np.isin(targets.items, among)))
+    outside = 0 if item_subset is None else int(np.sum(~np.isin(targets.items, item_subset)))
     if outside:
         raise InputError(f"targets: {outside:,} of {len(targets):,} are not among the items to rank; leave them out")
 

@@ -95,7 +95,7 @@ def cold_table(models: Mapping[str, Scores]) -> Table:
     return table
 
 
-def joint_table(joint: Mapping[str, Any]) -> Table:
+def multi_task_table(joint: Mapping[str, Any]) -> Table:
     """One row a task, of every scenario: how well it is done, and how much it listens to each expert.
 
     Args:

@@ -87,12 +87,12 @@ def model_card(
         precision: of the export.
         facts: what else is known of it, such as what it was trained on.
     """
-    catalogue = recommender.catalogue
+    fitted_data = recommender.fitted_data
     known = {
         "family": recommender.family,
-        "items": f"{len(catalogue.items):,}",
-        "users": f"{len(catalogue.users):,}",
-        "stored interactions": f"{len(catalogue.histories.values):,}",
+        "items": f"{len(fitted_data.items):,}",
+        "users": f"{len(fitted_data.users):,}",
+        "stored interactions": f"{len(fitted_data.histories.values):,}",
         **facts,
         "TensorFlow": tf.__version__,
         "TF Serving": f"{'.'.join(tf.__version__.split('.')[:2])} or newer",
@@ -102,7 +102,7 @@ def model_card(
         **_of_cores(saved_model, target),
         "batch sizes": ", ".join(map(str, target.batch_sizes)),
         "main signature": f"`{recommender.main_signature}`",
-        **({} if catalogue.scenarios is None else {"scenarios": ", ".join(catalogue.scenarios.tokens[1:])}),
+        **({} if fitted_data.scenarios is None else {"scenarios": ", ".join(fitted_data.scenarios.tokens[1:])}),
         **{f"config: {option}": value for option, value in recommender.config.to_dict().items()},
     }
     rules = _RULES.format(history_length=recommender.history_length, top_k=top_k, lowest=tf.float32.min)
@@ -159,16 +159,16 @@ def _shape(shape: Any) -> str:
 
 
 def _example(recommender: Recommender, name: str) -> str:
-    items, users = recommender.catalogue.items.tokens[1:], recommender.catalogue.users.tokens[1:]
+    items, users = recommender.fitted_data.items.tokens[1:], recommender.fitted_data.users.tokens[1:]
     inputs: dict[str, Any] = {
         "user_id": [users[0], ""],
         "history": [["", ""], [items[0], items[-1]]],
         "exclude_item_ids": [[items[0]], [""]],
     }
     signature = "retrieve"
-    if recommender.catalogue.scenarios is not None:
+    if recommender.fitted_data.scenarios is not None:
         signature = "recommend"
-        inputs["scenario"] = [recommender.catalogue.scenarios.tokens[1]] * 2
+        inputs["scenario"] = [recommender.fitted_data.scenarios.tokens[1]] * 2
     lines = [f'    "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in inputs.items()]
     request = f'{{\n  "signature_name": "{signature}",\n  "inputs": {{\n' + ",\n".join(lines) + "\n  }\n}"
     return (

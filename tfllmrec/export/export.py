@@ -12,6 +12,7 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card
 from tfllmrec.export.checksums import write_checksums
+from tfllmrec.export.layer_modes import switched
 from tfllmrec.export.numeric_core import check_compiles
 from tfllmrec.export.ops import SCANN, check_ops
 from tfllmrec.export.precision import check_precision
@@ -19,7 +20,6 @@ from tfllmrec.export.rounding import cost_of_rounding
 from tfllmrec.export.saved_model import tag
 from tfllmrec.export.scann_index import check_index
 from tfllmrec.export.servable import Servable
-from tfllmrec.export.layer_modes import switched
 from tfllmrec.export.target import SERVE, target_named
 from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
@@ -111,7 +111,7 @@ def export(
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")
-        write_warmup(hidden, functions, recommender.catalogue, made_for, name=name)
+        write_warmup(hidden, functions, recommender.fitted_data, made_for, name=name)
         write_checksums(hidden)
     return placed
 

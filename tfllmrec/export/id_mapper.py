@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
-from tfllmrec.export.string_ops import Lookup, StoredHistories, Strings, known, widened
 from tfllmrec.export.signature import Answer
+from tfllmrec.export.string_ops import Lookup, StoredHistories, Strings, known, widened
 from tfllmrec.export.target import Target
 from tfllmrec.layers.history import newest
-from tfllmrec.models.base.fitted_data import Catalogue
+from tfllmrec.models.base.fitted_data import FittedData
 
 EXCLUDED_BASE = 8
 """Exclusions of compiled cores have one of few widths: 1, 8, 64, 512, 4096, ..."""
@@ -16,18 +16,18 @@ class Names(tf.Module):
     """Ids to indices and back, as all signatures of an export read and write them.
 
     Args:
-        catalogue: the recommender's.
+        fitted_data: the recommender's.
         history_length: items of a history that the model reads, L.
         target: where the export is to run.
     """
 
-    def __init__(self, catalogue: Catalogue, history_length: int, target: Target) -> None:
+    def __init__(self, fitted_data: FittedData, history_length: int, target: Target) -> None:
         super().__init__()
-        self._user_count, self._item_count = len(catalogue.users), len(catalogue.items)
+        self._user_count, self._item_count = len(fitted_data.users), len(fitted_data.items)
         self._history_length, self._few_widths = history_length, target.compiled
-        self.users, self.items = Lookup(catalogue.users), Lookup(catalogue.items)
-        self._titles = Strings(catalogue.titles)
-        self._stored = StoredHistories(catalogue.histories)
+        self.users, self.items = Lookup(fitted_data.users), Lookup(fitted_data.items)
+        self._titles = Strings(fitted_data.titles)
+        self._stored = StoredHistories(fitted_data.histories)
 
     def read(self, user: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
         """The history the model reads, int32 [B, L]: the given one [B, any], or the stored one where none is given."""

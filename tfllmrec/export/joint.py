@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.export.numeric_core import Core
-from tfllmrec.export.string_ops import Lookup, Strings, known
 from tfllmrec.export.id_mapper import Names
+from tfllmrec.export.numeric_core import Core
 from tfllmrec.export.ranking import asked_of, filled
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
+from tfllmrec.export.string_ops import Lookup, Strings, known
 from tfllmrec.export.target import Target
 from tfllmrec.layers.top_items import top_items
 from tfllmrec.models.multi_task.model import MultiTask
@@ -32,7 +32,7 @@ class Joint(tf.Module):
     def __init__(self, recommender: MultiTask, names: Names, top_k: int, target: Target) -> None:
         super().__init__()
         self._names, self._history_length, self._target = names, recommender.history_length, target
-        there = recommender.catalogue.scenarios
+        there = recommender.fitted_data.scenarios
         self.scenarios = None if there is None else Lookup(there)
         self._count = 0 if there is None else len(there)
         models = {"scores": recommender.scorer, **recommender.others}  # no attribute is a Keras model; see `Servable`

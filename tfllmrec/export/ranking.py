@@ -4,10 +4,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfllmrec.export.numeric_core import Core
-from tfllmrec.export.string_ops import widened
 from tfllmrec.export.id_mapper import Names
+from tfllmrec.export.numeric_core import Core
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
+from tfllmrec.export.string_ops import widened
 from tfllmrec.export.target import Target
 from tfllmrec.layers.history import newest
 from tfllmrec.layers.top_items import LOWEST

@@ -48,7 +48,7 @@ def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *
     newest = versions[max(versions)]
     grown = recommender.with_items(items)
     served = _served_items(newest)
-    lost = served[grown.catalogue.items.lookup(served) == 0]
+    lost = served[grown.fitted_data.items.lookup(served) == 0]
     if len(lost):
         raise InputError(
             f"refresh: {len(lost):,} items that {newest} serves are neither the recommender's nor in the table "

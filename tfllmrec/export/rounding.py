@@ -24,6 +24,6 @@ def cost_of_rounding(recommender: Recommender, targets: Targets, precision: str)
     ranker = ranker_of(recommender)
     weights = StoredWeights([recommender.scorer], precision, ranker.bert.backbone if ranker else None)
     with weights.in_use():
-        stored = recommender.traced_anew()  # here, for the threads that rank do not see what is in use
+        stored = recommender.with_own_trace()  # here, for the threads that rank do not see what is in use
     found, trained = (one.evaluate(targets)["ndcg@10"] for one in (stored, recommender))
     return {f"validation ndcg@10 in {precision}": f"{found:.4f}, {found - trained:+.4f} beside float32"}

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tfllmrec.errors import InputError
 from tfllmrec.export.target import Target
 from tfllmrec.layers.top_items import LOWEST, top_k
-from tfllmrec.quiet import silent_stderr
 from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.quiet import silent_stderr
 
 INDICES = ("exact", "scann")
 """Ways to find the best items: all are scored, or those that ScaNN looks at."""

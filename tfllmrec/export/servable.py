@@ -6,15 +6,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfllmrec.export.numeric_core import Core
-from tfllmrec.export.string_ops import Lookup, known
-from tfllmrec.export.joint import Joint
-from tfllmrec.export.id_mapper import Names, nobody
 from tfllmrec.export.as_function import plain
+from tfllmrec.export.id_mapper import Names, nobody
+from tfllmrec.export.joint import Joint
+from tfllmrec.export.numeric_core import Core
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.ranking import Ranking, ranker_of
 from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.export.signature import ID_ROWS, IDS, INDEX_ROWS, INDICES, Answer, signature
+from tfllmrec.export.string_ops import Lookup, known
 from tfllmrec.export.target import CPU, Target
 from tfllmrec.export.vectors import Vectors
 from tfllmrec.layers.history import newest
@@ -63,14 +63,14 @@ class Servable(tf.Module):
         index: str = "exact",
     ) -> None:
         super().__init__(name="servable")
-        catalogue = recommender.catalogue
-        self.top_k = min(top_k, len(catalogue.items))
+        fitted_data = recommender.fitted_data
+        self.top_k = min(top_k, len(fitted_data.items))
         self._main = recommender.main_signature
         self._history_length = recommender.history_length
-        self._names = Names(catalogue, recommender.history_length, target)
+        self._names = Names(fitted_data, recommender.history_length, target)
         self._in_scenarios = recommender.reads_scenarios
 
-        if features := catalogue.features:
+        if features := fitted_data.features:
             self._features, self._feature_count = Lookup(features.vocabulary), len(features.vocabulary)
             self._columns = len(features.columns)
 
@@ -94,7 +94,7 @@ class Servable(tf.Module):
             if hasattr(recommender, "index"):
                 self._vectors = Vectors(recommender, self._names, self.stored, self.top_k)
             if index == "scann" and self._vectors:
-                self.approximate = self._vectors.scann_index(catalogue)
+                self.approximate = self._vectors.scann_index(fitted_data)
         self._core = Core(self._best, target)
         self.cores = {"best": self._core} | (self._ranking.cores if self._ranking else {})
 

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.export.string_ops import rows
-from tfllmrec.export.id_mapper import Names
 from tfllmrec.export.as_function import plain
+from tfllmrec.export.id_mapper import Names
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.export.signature import ID_ROWS, IDS, Answer, signature
+from tfllmrec.export.string_ops import rows
 from tfllmrec.layers.top_items import LOWEST, top_items
-from tfllmrec.models.base.fitted_data import Catalogue
+from tfllmrec.models.base.fitted_data import FittedData
 
 _TRIED = 1000  # users that an approximate index is tried with
 
@@ -80,9 +80,9 @@ class Vectors(tf.Module):
         vectors = self._queries(user, history, features)
         return vectors if self._biases is None else tf.pad(vectors, [[0, 0], [0, 1]], constant_values=1.0)
 
-    def scann_index(self, catalogue: Catalogue) -> ScannIndex:
+    def scann_index(self, fitted_data: FittedData) -> ScannIndex:
         """An index of the items, tried with the stored histories of some users."""
-        users = tf.constant(np.random.default_rng(0).permutation(len(catalogue.users))[:_TRIED] + 1, tf.int32)
+        users = tf.constant(np.random.default_rng(0).permutation(len(fitted_data.users))[:_TRIED] + 1, tf.int32)
         histories = self._names.read(users, tf.zeros([len(users), 0], tf.int32))
         vectors = self._all() if self._biases is None else tf.concat([self._all(), self._biases[:, None]], axis=1)
         return ScannIndex(vectors.numpy(), self.queries(users, histories).numpy(), self._top_k)

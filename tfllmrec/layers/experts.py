@@ -16,29 +16,31 @@ class ExpertBank(keras.layers.Layer):
 
     Args:
         experts: how many.
-        hidden: units of each.
+        hidden_units: units of each.
         dim: width D of what they say.
         dropout: of the hidden units.
     """
 
-    def __init__(self, experts: int, hidden: int, dim: int, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, experts: int, hidden_units: int, dim: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.experts, self.hidden, self.dim, self.dropout = experts, hidden, dim, dropout
-        self.inner = keras.layers.Dense(experts * hidden, activation="relu", name="inner")
+        self.experts, self.hidden_units, self.dim, self.dropout = experts, hidden_units, dim, dropout
+        self.inner = keras.layers.Dense(experts * hidden_units, activation="relu", name="inner")
         self._drop = keras.layers.Dropout(dropout)
 
     def build(self, state_shape: Any) -> None:
         """Weights for F inputs."""
         self.inner.build(state_shape)
         # each expert on its own: fans are those of one matrix
-        limit = np.sqrt(6 / (self.hidden + self.dim))
+        limit = np.sqrt(6 / (self.hidden_units + self.dim))
         spread = keras.initializers.RandomUniform(-limit, limit)
-        self.outer = self.add_weight(shape=(self.experts, self.hidden, self.dim), initializer=spread, name="outer")
+        self.outer = self.add_weight(
+            shape=(self.experts, self.hidden_units, self.dim), initializer=spread, name="outer"
+        )
 
     def call(self, state: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See the class."""
         hidden = self._drop(self.inner(state), training=training)
-        return tf.einsum("neh,ehd->ned", tf.reshape(hidden, [-1, self.experts, self.hidden]), self.outer)
+        return tf.einsum("neh,ehd->ned", tf.reshape(hidden, [-1, self.experts, self.hidden_units]), self.outer)
 
     def compute_output_spec(self, state: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         """[n, experts, D]."""
@@ -46,7 +48,7 @@ class ExpertBank(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        names = ("experts", "hidden", "dim", "dropout")
+        names = ("experts", "hidden_units", "dim", "dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -119,14 +121,16 @@ def allowed_experts(names: Sequence[str], tasks: Sequence[str], scenarios: Seque
     return shared | of_task[None] | of_scenario[:, None]
 
 
-def expert_mixture(width: int, dim: int, allowed: np.ndarray, *, hidden: int, dropout: float = 0.0) -> keras.Model:
+def expert_mixture(
+    width: int, dim: int, allowed: np.ndarray, *, hidden_units: int, dropout: float = 0.0
+) -> keras.Model:
     """What a state comes to for every task: what all tasks share, and a mixture of experts of its own.
 
     Args:
         width: of the states, F.
         dim: width of the results, D.
         allowed: see `allowed_experts`.
-        hidden: units of an expert.
+        hidden_units: units of an expert.
         dropout: of these units.
 
     Returns:
@@ -136,7 +140,7 @@ def expert_mixture(width: int, dim: int, allowed: np.ndarray, *, hidden: int, dr
     state = keras.Input((width,), name="state")
     scenario = keras.Input((), dtype="int32", name="scenario")
     base = state if width == dim else keras.layers.Dense(dim, name="linear")(state)
-    said = ExpertBank(allowed.shape[2], hidden, dim, dropout, name="bank")(state)
+    said = ExpertBank(allowed.shape[2], hidden_units, dim, dropout, name="bank")(state)
     gates = Gates(allowed, name="gates")(state, scenario)
     vectors = base[:, None] + keras.ops.matmul(gates, said)
     return keras.Model({"state": state, "scenario": scenario}, {"vectors": vectors, "gates": gates}, name="experts")

@@ -25,7 +25,7 @@ class Gate(keras.layers.Layer):
     def __init__(self, dropout: float = 0.0, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dropout, self.seed = dropout, seed
-        self._draws = keras.random.SeedGenerator(seed) if dropout else None
+        self._seed_generator = keras.random.SeedGenerator(seed) if dropout else None
 
     def build(self, modalities_shape: Any, present_shape: Any) -> None:
         """Linear weights of M modalities of width D; zeros, so that all count the same at first."""
@@ -35,8 +35,8 @@ class Gate(keras.layers.Layer):
 
     def call(self, modalities: tf.Tensor, present: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See the class."""
-        if training and self._draws:
-            present &= keras.random.uniform(tf.shape(present), seed=self._draws) >= self.dropout
+        if training and self._seed_generator:
+            present &= keras.random.uniform(tf.shape(present), seed=self._seed_generator) >= self.dropout
         _, count, dim = modalities.shape
         there = tf.cast(present, modalities.dtype)
         modalities *= there[:, :, None]

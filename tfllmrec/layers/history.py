@@ -38,16 +38,16 @@ class HistoryWeights(keras.layers.Layer):
     Args:
         item_count: items in the catalogue.
         decay: weight of an item relative to the one after it; 1 makes the row multi-hot.
-        newest: how many of the newest items count; None counts all.
+        recent_items: how many of the newest items count; None counts all.
     """
 
-    def __init__(self, item_count: int, decay: float = 1.0, newest: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, item_count: int, decay: float = 1.0, recent_items: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.item_count, self.decay, self.newest = item_count, decay, newest
+        self.item_count, self.decay, self.recent_items = item_count, decay, recent_items
 
     def call(self, history: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        history = history[:, : self.newest]
+        history = history[:, : self.recent_items]
         batch, length = tf.shape(history)[0], tf.shape(history)[1]
         ages = tf.broadcast_to(tf.range(length)[None], [batch, length])
         weights = tf.where(history > 0, self.decay ** tf.cast(ages, tf.float32), 0.0)
@@ -65,7 +65,7 @@ class HistoryWeights(keras.layers.Layer):
             **super().get_config(),
             "item_count": self.item_count,
             "decay": self.decay,
-            "newest": self.newest,
+            "recent_items": self.recent_items,
         }
 
 
@@ -135,13 +135,13 @@ def newest(items: tf.Tensor, length: int) -> tf.Tensor:
     return tf.reverse_sequence(tf.gather(items, places, batch_dims=1), counts, seq_axis=1)
 
 
-def recency_biases(heads: int, length: int) -> np.ndarray:
+def recency_biases(pooling_heads: int, length: int) -> np.ndarray:
     """What the weighted means of a history start from: logarithms of exponential decays of the age, one a head.
 
     Returns:
         [heads, length]; a softmax over them weighs an item of age a by decay ** a.
     """
-    return np.log(np.linspace(0.6, 0.98, heads))[:, None] * np.arange(length)
+    return np.log(np.linspace(0.6, 0.98, pooling_heads))[:, None] * np.arange(length)
 
 
 def _lengths(history: tf.Tensor) -> tf.Tensor:

@@ -81,7 +81,7 @@ class ItemEmbedding(keras.layers.Layer):
                 for name, width in self.vector_widths.items()
             }
             self.fusion = fusion(self.vector_widths, dim, modality_dropout=modality_dropout)
-        self._draws = keras.random.SeedGenerator() if id_dropout else None
+        self._seed_generator = keras.random.SeedGenerator() if id_dropout else None
 
     @classmethod
     def with_content(
@@ -162,8 +162,8 @@ class ItemEmbedding(keras.layers.Layer):
     def table(self, training: bool = False) -> tf.Tensor:
         """The vectors of all items, float32 [items + 1, dim]."""
         vectors = tf.convert_to_tensor(self.own)
-        if training and self._draws:
-            kept = keras.random.uniform((self.item_count + 1, 1), seed=self._draws) >= self.id_dropout
+        if training and self._seed_generator:
+            kept = keras.random.uniform((self.item_count + 1, 1), seed=self._seed_generator) >= self.id_dropout
             vectors *= tf.cast(kept, vectors.dtype)
         if self.token_count:
             shape = (self.item_count + 1, self.token_count)

@@ -226,7 +226,7 @@ def item_to_item_model(
     history_length: int,
     *,
     decay: float = 1.0,
-    newest: int | None = None,
+    recent_items: int | None = None,
     popularity_weight: float = 0.0,
 ) -> keras.Model:
     """Scores that are linear in the history: decayed history weights times an item-to-item matrix.
@@ -236,7 +236,7 @@ def item_to_item_model(
         counts: interactions of every item, [items + 1], for empty histories.
         history_length: L.
         decay: see `HistoryWeights`.
-        newest: see `HistoryWeights`.
+        recent_items: see `HistoryWeights`.
         popularity_weight: share of the popularity in every score.
 
     Returns:
@@ -245,5 +245,5 @@ def item_to_item_model(
     inputs = scoring_inputs(history_length)
     history, item_count = inputs["history"], len(counts) - 1
     popularity = PopularityScores(item_count).set_counts(counts)(history)
-    scores = product(HistoryWeights(item_count, decay, newest)(NewestFirst()(history)))
+    scores = product(HistoryWeights(item_count, decay, recent_items)(NewestFirst()(history)))
     return keras.Model(inputs, UnlessEmpty()(scores + popularity_weight * popularity, popularity, history))

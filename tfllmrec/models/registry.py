@@ -1,73 +1,69 @@
-"""The zoo: one family a file, all with the same calls."""
+"""The registry of model families: one line a family, imported on first use."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfllmrec.errors import InputError
-from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.models.bert_ranker.model import BertRanker
-from tfllmrec.models.cascade.model import Cascade
-from tfllmrec.models.cross_encoder.model import CrossEncoder
-from tfllmrec.models.baselines.ease import Ease
-from tfllmrec.models.baselines.markov_chain import MarkovChain
-from tfllmrec.models.multi_task.model import MultiTask
-from tfllmrec.models.next_item.model import NextItem
-from tfllmrec.models.baselines.popularity import Popularity
-from tfllmrec.models.base.saving import read_description
-from tfllmrec.models.two_tower.model import TwoTower
-from tfllmrec.models.baselines.word2vec import Word2Vec
 
-FAMILIES: dict[str, type[Recommender]] = {
-    family.family: family
-    for family in (
-        Popularity,
-        MarkovChain,
-        Ease,
-        Word2Vec,
-        TwoTower,
-        NextItem,
-        MultiTask,
-        BertRanker,
-        CrossEncoder,
-        Cascade,
-    )
+if TYPE_CHECKING:
+    from tfllmrec.models.base.recommender import Recommender
+
+FAMILIES: dict[str, str] = {
+    "popularity": "tfllmrec.models.baselines.popularity:Popularity",
+    "markov_chain": "tfllmrec.models.baselines.markov_chain:MarkovChain",
+    "ease": "tfllmrec.models.baselines.ease:Ease",
+    "word2vec": "tfllmrec.models.baselines.word2vec:Word2Vec",
+    "two_tower": "tfllmrec.models.two_tower.model:TwoTower",
+    "next_item": "tfllmrec.models.next_item.model:NextItem",
+    "multi_task": "tfllmrec.models.multi_task.model:MultiTask",
+    "bert_ranker": "tfllmrec.models.bert_ranker.model:BertRanker",
+    "cross_encoder": "tfllmrec.models.cross_encoder.model:CrossEncoder",
+    "cascade": "tfllmrec.models.cascade.model:Cascade",
 }
-"""Every family by its name."""
+"""The location of every family's class, `module:Class`, by family name."""
 
 
-def family(name: str) -> type[Recommender]:
-    """The class of a family.
+def model_class(name: str) -> "type[Recommender]":
+    """Import the class of a family.
+
+    Args:
+        name: a family name, such as `"two_tower"`.
+
+    Returns:
+        The family's class.
 
     Raises:
-        InputError: there is no family of that name.
+        InputError: the family is not registered.
+
+    Example:
+        >>> model_class("popularity").__name__
+        'Popularity'
     """
     if name not in FAMILIES:
-        raise InputError(f"there is no family {name!r}; there are {', '.join(FAMILIES)}")
-    return FAMILIES[name]
+        raise InputError(f"unknown family {name!r}: choose one of {', '.join(FAMILIES)}")
+    module, _, class_name = FAMILIES[name].partition(":")
+    return getattr(import_module(module), class_name)
 
 
-def load(folder: str | Path) -> Recommender:
-    """A saved recommender of any family.
+def class_modules() -> dict[str, str]:
+    """Map the class name of every family to its module, without importing it."""
+    return {class_name: module for module, _, class_name in (place.partition(":") for place in FAMILIES.values())}
+
+
+def load_model(folder: str | Path) -> "Recommender":
+    """Load a saved recommender of any family.
+
+    Args:
+        folder: a folder that `Recommender.save` or `tfllmrec train` wrote.
+
+    Returns:
+        The fitted recommender.
 
     Raises:
-        InputError: the folder holds none.
+        InputError: the folder does not contain a saved recommender.
     """
+    from tfllmrec.models.base.saving import read_description
+
     name, _ = read_description(Path(folder))
-    return family(name).load(folder)
-
-
-__all__ = [
-    "FAMILIES",
-    "BertRanker",
-    "Cascade",
-    "CrossEncoder",
-    "Ease",
-    "MarkovChain",
-    "MultiTask",
-    "NextItem",
-    "Popularity",
-    "Recommender",
-    "TwoTower",
-    "Word2Vec",
-    "family",
-    "load",
-]
+    return model_class(name).load(folder)

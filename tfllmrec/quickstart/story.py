@@ -14,13 +14,16 @@ from tfllmrec.data import Dataset, Split, leave_one_out, load
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg, summarise
 from tfllmrec.evaluation.plots import plot_report
-from tfllmrec.evaluation.report import Scores, cold_table, interest_table, joint_table, score_table, write_report
+from tfllmrec.evaluation.report import Scores, cold_table, interest_table, multi_task_table, score_table, write_report
 from tfllmrec.export import export
-from tfllmrec.quickstart.what_if import ask_for_a_user, ask_what_if
-from tfllmrec.models.registry import FAMILIES, Cascade, MultiTask, Recommender
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.cascade.model import Cascade
+from tfllmrec.models.multi_task.model import MultiTask
 from tfllmrec.models.ranker.model import Ranker
+from tfllmrec.models.registry import FAMILIES, model_class
+from tfllmrec.quickstart.what_if import ask_for_a_user, ask_what_if
 from tfllmrec.training.cold import cold_scores
-from tfllmrec.training.multi_task import joint_report
+from tfllmrec.training.multi_task import multi_task_report
 from tfllmrec.training.progress import EpochProgress
 
 _REFERENCE = "markov_chain"
@@ -77,7 +80,11 @@ def quickstart(out: Path, console: Console) -> None:
     parts = {"joint": joint, "cold": cold}
     write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds, parts)
     # A ranker's curve is of lists, which the others' of all items are not to be compared with.
-    curves = {name: model.history for name, model in fitted.items() if model.history and not isinstance(model, Ranker)}
+    curves = {
+        name: model.training_log
+        for name, model in fitted.items()
+        if model.training_log and not isinstance(model, Ranker)
+    }
     plot_report(out / "report.png", curves, models)
     _tell_files(console, out, list(versions.values()), seconds["total"])
 
@@ -97,7 +104,7 @@ def _fit_all(split: Split, seconds: dict[str, float], console: Console) -> dict[
     fitted: dict[str, Recommender] = {}
     for name in _FITTED:
         with _timed(seconds, name):
-            progress, model = EpochProgress(console, name), FAMILIES[name](**_OPTIONS.get(name, {}))
+            progress, model = EpochProgress(console, name), model_class(name)(**_OPTIONS.get(name, {}))
             fitted[name] = model.fit(split.train, split.validation, callbacks=[progress], verbose=0)
         _tell_fit(console, fitted[name], seconds[name])
     with _timed(seconds, "cascade"):
@@ -109,14 +116,14 @@ def _fit_all(split: Split, seconds: dict[str, float], console: Console) -> dict[
 
 
 def _tell_fit(console: Console, fitted: Recommender, seconds: float) -> None:
-    epochs = len(fitted.history.get("loss", ()))
+    epochs = len(fitted.training_log.get("loss", ()))
     told = f", {epochs} epochs" if epochs else ""
     console.print(f"  [green]✓[/green] {fitted.family:<14}[dim]{seconds:6.1f} s{told}[/dim]")
 
 
 def _compare(fitted: dict[str, Recommender], split: Split) -> tuple[dict, dict]:
     """Metrics of every family on the test targets, and intervals of the differences to the reference."""
-    rankings = {name: model.rank(split.test) for name, model in fitted.items()}
+    rankings = {name: model.rank_targets(split.test) for name, model in fitted.items()}
     models = {name: summarise(ranking, split.train.item_counts) for name, ranking in rankings.items()}
     gains = {name: ndcg(ranking.ranks, 10) for name, ranking in rankings.items()}
     others = [name for name in gains if name != _REFERENCE]
@@ -125,9 +132,9 @@ def _compare(fitted: dict[str, Recommender], split: Split) -> tuple[dict, dict]:
 
 def _tell_joint(model: MultiTask, data: Dataset, split: Split, console: Console) -> dict[str, Any]:
     """The tasks that were learnt together, and which experts they listen to."""
-    joint = joint_report(model, data, split.test)
+    joint = multi_task_report(model, data, split.test)
     console.print("The tasks of multi_task, and how much each listens to every expert", style="bold")
-    console.print(joint_table(joint))
+    console.print(multi_task_table(joint))
     return joint
 
 

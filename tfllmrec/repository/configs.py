@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfllmrec.export.target import Target
-from tfllmrec.serving import batching_parameters, monitoring
+from tfllmrec.serving import batching_parameters, prometheus_config
 from tfllmrec.serving.configuration import read_config
 
 MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
@@ -26,7 +26,7 @@ def write_defaults(folder: Path, target: Target) -> None:
         enable_large_batch_splitting={"value": True},
         max_execution_batch_size={"value": target.batch_sizes[-1]},
     )
-    metrics = monitoring.MESSAGE(prometheus_config={"enable": True, "path": monitoring.METRICS_PATH})
+    metrics = prometheus_config.MESSAGE(prometheus_config={"enable": True, "path": prometheus_config.METRICS_PATH})
     for name, message in ((BATCHING, batching), (MONITORING, metrics)):
         if not (folder / name).exists():
             _write(folder / name, message)

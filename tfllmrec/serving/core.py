@@ -13,7 +13,7 @@ from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.configuration import checked_configs
 from tfllmrec.serving.metrics import Metrics
 from tfllmrec.serving.models import Models
-from tfllmrec.serving.recommendation_log import ServedLists
+from tfllmrec.serving.recommendation_log import RecommendationLog
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.signature import Signature
 from tfllmrec_client.status import RequestError, invalid
@@ -35,7 +35,7 @@ class ServerCore:
         metrics: what is counted.
     """
 
-    def __init__(self, models: Models, batcher: Batcher | None = None, served: ServedLists | None = None) -> None:
+    def __init__(self, models: Models, batcher: Batcher | None = None, served: RecommendationLog | None = None) -> None:
         self.models, self.metrics = models, Metrics()
         self._batcher, self._served = batcher, served
         if served:

@@ -66,7 +66,7 @@ class ServedList(BaseModel):
         return self
 
 
-class ServedLists:
+class RecommendationLog:
     """Writes lists to a file, a line of JSON each, for as long as the server lives.
 
     A user is in the sample or not, always: what the pseudonym starts with decides, so what is served to one can be

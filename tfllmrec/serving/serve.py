@@ -6,11 +6,11 @@ import sys
 from typing import Any
 
 from tfllmrec.quiet import silent_stderr
-from tfllmrec.serving import models, polling, served_lists
+from tfllmrec.serving import models, polling, recommendation_log
 from tfllmrec.serving.launch import GRPC_LINE, REST_LINE
 from tfllmrec.serving.server import ModelServer
-from tfllmrec.serving.session import without_xla
-from tfllmrec.serving.signals import told_to_end
+from tfllmrec.serving.session import disable_xla
+from tfllmrec.serving.signals import wait_for_signal
 
 
 def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
@@ -25,11 +25,11 @@ def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
         InputError: as `ModelServer`.
     """
     if not xla:
-        without_xla()
+        disable_xla()
     _tell_on_stdout()
     with silent_stderr():
         server = ModelServer(configs, **options).start()
-    until_told = told_to_end()
+    until_told = wait_for_signal()
     gc.freeze()  # what is loaded stays: the collector need not walk through all of TensorFlow again and again
     print(GRPC_LINE.format(server.grpc_address))
     print(REST_LINE.format(server.rest_url), flush=True)
@@ -39,7 +39,7 @@ def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
 
 def _tell_on_stdout() -> None:
     told = logging.StreamHandler(sys.stdout)
-    for module in (models, polling, served_lists):
+    for module in (models, polling, recommendation_log):
         logger = logging.getLogger(module.__name__)
         logger.addHandler(told)
         logger.setLevel(logging.INFO)

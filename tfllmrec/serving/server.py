@@ -16,8 +16,8 @@ from tfllmrec.serving.grpc_api import GrpcServer
 from tfllmrec.serving.limits import Limits
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.polling import Repeating
+from tfllmrec.serving.recommendation_log import RecommendationLog
 from tfllmrec.serving.rest_server import RestServer
-from tfllmrec.serving.recommendation_log import ServedLists
 
 _GRACE_SECONDS = 10.0
 """What running requests get when the server is told to stop."""
@@ -69,7 +69,7 @@ class ModelServer:
         credentials: grpc.ServerCredentials | None = None,
         grpc_socket_path: str = "",
         metrics_path: str = "",
-        served: ServedLists | None = None,
+        served: RecommendationLog | None = None,
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
     ) -> None:

@@ -24,7 +24,7 @@ _NO_SIGNATURE = "__"
 """How TensorFlow's own entries among the signatures start."""
 
 
-def without_xla() -> None:
+def disable_xla() -> None:
     """Switch XLA off for this process and for good, as a `tensorflow_model_server` started without flags does."""
     library = ctypes.CDLL(str(Path(tf.sysconfig.get_lib()) / "libtensorflow_cc.so.2"))
     library._ZN10tensorflow21DisableXlaCompilationEv()

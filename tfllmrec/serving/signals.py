@@ -7,7 +7,7 @@ from collections.abc import Callable
 _SECONDS = 0.5
 
 
-def told_to_end() -> Callable[[], None]:
+def wait_for_signal() -> Callable[[], None]:
     """Listen for Ctrl-C, and for SIGTERM as an orchestrator sends it; what comes back waits until there was one.
 
     It looks again now and then: a signal that the system gives to another thread does not wake the main one, and only

@@ -44,12 +44,12 @@ class MultiTaskModel(StepModel):
         weights: Mapping[str, float] | None = None,
         *,
         labels: np.ndarray | None = None,
-        ahead: int = 1,
+        interest_window: int = 1,
         written: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.model, self._parts, self._given = model, parts, weights
-        self._labels, self._ahead, self._written = labels, ahead, written
+        self._labels, self._ahead, self._written = labels, interest_window, written
         states, rows, _ = model.get_layer("states_at").input
         lengths = model.get_layer("histories_apart").output[1]
         self.encoded = keras.Model(model.input["history"], {"states": states, "rows": rows, "lengths": lengths})

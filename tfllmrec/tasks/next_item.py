@@ -11,7 +11,7 @@ from tfllmrec.tasks.softmax import HIDDEN, Hide, softmax_loss
 from tfllmrec.tasks.task import Task, TaskModel
 
 
-class NextItem(Task):
+class NextItemTask(Task):
     """A task in the manner of TFRS: the softmax over a list of candidates, one of which is the next item.
 
     Unlike `tfrs.tasks.Retrieval` it takes more queries than there are candidates to tell apart, scores a block of
@@ -32,7 +32,7 @@ class NextItem(Task):
         precision: see there.
 
     Example:
-        >>> task = NextItem()
+        >>> task = NextItemTask()
         >>> loss = task(queries, candidates, targets)  # float32 [n, D], [C, D], int32 [n] -> []
     """
 
@@ -96,7 +96,7 @@ class NextItemSoftmax:
     """The next-item task of queries and their items against a catalogue, or against what is drawn from it.
 
     Args:
-        task: a `NextItem`, or any `Task` with its call.
+        task: a `NextItemTask`, or any `Task` with its call.
         candidates: a `tfllmrec.models.next_item.network.candidate_model`.
         item_counts: interactions of every item, [items + 1]; only items with any are candidates.
         negatives: which candidates a batch is scored against; None is all of them.
@@ -176,13 +176,13 @@ class NextItemModel(TaskModel):
     Args:
         queries: a `tfllmrec.models.next_item.network.query_model`.
         candidates: a `tfllmrec.models.next_item.network.candidate_model` over the same items.
-        task: a `NextItem`, or any `Task` with its call.
+        task: a `NextItemTask`, or any `Task` with its call.
         item_counts: see `NextItemSoftmax`.
         negatives: see there.
         hide_seen: see there.
 
     Example:
-        >>> model = NextItemModel(queries, candidates, NextItem(), item_counts=data.item_counts)
+        >>> model = NextItemModel(queries, candidates, NextItemTask(), item_counts=data.item_counts)
         >>> model.compile("adam", jit_compile=False)
         >>> model.fit(window_batches(data, 50, 64), shuffle=False)
     """

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfllmrec.tasks.negatives import Negatives, Seed
 from tfllmrec.tasks.next_item import NextItemSoftmax
-from tfllmrec.tasks.ranking import Ranking
+from tfllmrec.tasks.ranking import RankingTask
 from tfllmrec.tasks.task import Task
 
 
@@ -139,12 +139,12 @@ class PairPart(Part):
 
     Args:
         name: "rating" or "like", which the labels have.
-        task: a `tfllmrec.tasks.ranking.Ranking`.
+        task: a `tfllmrec.tasks.ranking.RankingTask`.
         head: a `tfllmrec.models.multi_task.network.pair_head`.
         candidates: as in `RetrievalPart`.
     """
 
-    def __init__(self, name: str, task: Ranking, head: keras.Model, candidates: keras.Model) -> None:
+    def __init__(self, name: str, task: RankingTask, head: keras.Model, candidates: keras.Model) -> None:
         super().__init__(task, head)
         self.name = name
         self._candidates = candidates
@@ -169,7 +169,7 @@ class InterestsPart(Part):
     """Which labels the items have that come next: cross-entropy of each, and the mean over them.
 
     Args:
-        task: a pointwise `tfllmrec.tasks.ranking.Ranking`.
+        task: a pointwise `tfllmrec.tasks.ranking.RankingTask`.
         head: a `tfllmrec.models.multi_task.network.label_head`.
     """
 
@@ -181,20 +181,23 @@ class InterestsPart(Part):
         return self.task(at.labels["interests"], self.head(asked, training=training))
 
 
-def labels_ahead(following: tf.Tensor, places: tf.Tensor, labels: np.ndarray, ahead: int) -> tf.Tensor:
+def labels_ahead(following: tf.Tensor, places: tf.Tensor, labels: np.ndarray, interest_window: int) -> tf.Tensor:
     """The labels of the items that come next at places (row, position).
 
     Args:
         following: next items int32 [B, L].
         places: int64 [n, 2].
         labels: of every item, [items + 1, labels]; row 0 is zeros.
-        ahead: how many next items count.
+        interest_window: how many next items count.
 
     Returns:
         float32 [n, labels]: 1 where any of them has the label.
     """
     table = tf.constant(labels, tf.float32)
     row, position = places[:, 0], places[:, 1]
-    padded = tf.pad(following, [[0, 0], [0, ahead]])
-    found = [tf.gather(table, tf.gather_nd(padded, tf.stack([row, position + step], axis=1))) for step in range(ahead)]
+    padded = tf.pad(following, [[0, 0], [0, interest_window]])
+    found = [
+        tf.gather(table, tf.gather_nd(padded, tf.stack([row, position + step], axis=1)))
+        for step in range(interest_window)
+    ]
     return tf.reduce_max(tf.stack(found), axis=0)

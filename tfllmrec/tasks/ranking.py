@@ -11,7 +11,7 @@ Objective = Literal["listwise", "pointwise", "rating"]
 _HIDDEN = -1e9
 
 
-class Ranking(Task):
+class RankingTask(Task):
     """`tfrs.tasks.Ranking` for Keras 3, with one of three losses, as a mean per list or per candidate.
 
     - listwise: the softmax over a row's candidates; labels [B, N] sum to 1 in a row.
@@ -22,7 +22,7 @@ class Ranking(Task):
         objective: which.
 
     Example:
-        >>> task = Ranking("listwise")
+        >>> task = RankingTask("listwise")
         >>> float(task(labels=tf.constant([[1.0, 0.0]]), predictions=tf.constant([[3.0, 3.0]])))
         0.6931471824645996
     """
@@ -49,15 +49,15 @@ class RankingModel(TaskModel):
 
     Args:
         ranker: features -> scores float32 [B, N].
-        task: a `Ranking`.
+        task: a `RankingTask`.
 
     Example:
-        >>> model = RankingModel(ranker, Ranking("listwise"))
+        >>> model = RankingModel(ranker, RankingTask("listwise"))
         >>> model.compile("adam")
         >>> model.fit(lists)
     """
 
-    def __init__(self, ranker: keras.Model, task: Ranking) -> None:
+    def __init__(self, ranker: keras.Model, task: RankingTask) -> None:
         super().__init__(task)
         self.ranker = ranker
         self._listwise = task.objective == "listwise"

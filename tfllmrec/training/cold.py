@@ -9,8 +9,8 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import cold_items, cold_users
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import rank_targets
-from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.config import Config
+from tfllmrec.models.base.recommender import Recommender
 
 
 def cold_scores(recommender: Recommender, data: Dataset, *, seed: int = 0) -> dict[str, dict[str, float]]:
@@ -25,9 +25,9 @@ def cold_scores(recommender: Recommender, data: Dataset, *, seed: int = 0) -> di
         Metrics at 10 of "new items", and of "new users after 0" and so on.
 
     Raises:
-        InputError: see `Recommender.settled_config`.
+        InputError: see `Recommender.refit_config`.
     """
-    family, config = type(recommender), recommender.settled_config()
+    family, config = type(recommender), recommender.refit_config()
     found = {"new items": cold_item_scores(family, config, data, seed=seed)}
     by_length = cold_user_scores(family, config, data, seed=seed)
     return found | {f"new users after {length}": metrics for length, metrics in by_length.items()}
@@ -38,12 +38,12 @@ def cold_item_scores(family: type[Recommender], config: Config, data: Dataset, *
 
     Args:
         family: what to fit.
-        config: with epochs that need no validation to stop; see `Recommender.settled_config`.
+        config: with epochs that need no validation to stop; see `Recommender.refit_config`.
         data: the whole table.
         seed: of the draw.
     """
     cold = cold_items(data, seed=seed)
-    return family(config).fit(cold.train, verbose=0).evaluate(cold.targets, among=cold.items)
+    return family(config).fit(cold.train, verbose=0).evaluate(cold.targets, item_subset=cold.items)
 
 
 def cold_user_scores(
@@ -64,13 +64,13 @@ def cold_user_scores(
     """
     cold = cold_users(data, seed=seed)
     fitted = family(config).fit(cold.train, verbose=0)
-    features = fitted.catalogue.features
+    features = fitted.fitted_data.features
 
     def score(users: np.ndarray, histories: np.ndarray, scenarios: np.ndarray | None = None) -> tf.Tensor:
         told = None if features is None else features.stored[users]
         return fitted.score(np.zeros_like(users), histories, scenarios, features=told)
 
-    counts, found = fitted.catalogue.counts, {}
+    counts, found = fitted.fitted_data.counts, {}
     for length, targets in cold.targets.items():
         asked = replace(targets, users=cold.who)
         ranking = rank_targets(score, asked, fitted.history_length, by_scenario=fitted.reads_scenarios)

@@ -11,10 +11,10 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.interests import label_aucs
 from tfllmrec.evaluation.ratings import rmse
-from tfllmrec.models.registry import MultiTask
+from tfllmrec.models.multi_task.model import MultiTask
 
 
-def joint_report(model: MultiTask, data: Dataset, targets: Targets) -> dict[str, Any]:
+def multi_task_report(model: MultiTask, data: Dataset, targets: Targets) -> dict[str, Any]:
     """What `tfllmrec.evaluation.report.joint_table` shows, and a report keeps.
 
     Args:
@@ -39,9 +39,9 @@ def task_scores(model: MultiTask, data: Dataset, targets: Targets) -> dict[str, 
     """
     rated, found = targets.rated(), {}
     if "rating" in model.config.tasks and len(rated):
-        found["rating"] = {"rmse": rmse(model.expected_ratings(rated), _ratings(rated))}
+        found["rating"] = {"rmse": rmse(model.predict_ratings(rated), _ratings(rated))}
     if "like" in model.config.tasks and len(rated) and "event" not in data.interactions:
-        liked = _ratings(rated) >= model.config.liked_from
+        liked = _ratings(rated) >= model.config.like_threshold
         found["like"] = _auc(model.like_chances(rated)[:, None], liked[:, None])
     if "interests" in model.config.tasks:
         labels = label_matrix(data.items, model.labels)[targets.items]

@@ -13,8 +13,9 @@ from tfllmrec.data import Dataset, Split, Targets, leave_one_out, load
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
 from tfllmrec.files import appearing
-from tfllmrec.models.registry import Recommender, family
-from tfllmrec.models.registry import load as load_recommender
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.registry import load_model as load_recommender
+from tfllmrec.models.registry import model_class
 from tfllmrec.training.progress import EpochSeconds
 
 
@@ -67,14 +68,14 @@ class Run:
         source: what it was fitted on.
         refitted: whether the validation items were trained on as well.
         seconds: how long fitting took, all parts of one that was broken off together.
-        history: what Keras `fit` logged, epoch by epoch; empty for families without epochs.
+        training_log: what Keras `fit` logged, epoch by epoch; empty for families without epochs.
     """
 
     recommender: Recommender
     source: Source
     refitted: bool = False
     seconds: float = 0.0
-    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    training_log: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def save(self, folder: str | Path) -> None:
         """Write the run to a new folder, in one step.
@@ -85,7 +86,7 @@ class Run:
         told = {"source": asdict(self.source), "refitted": self.refitted, "seconds": round(self.seconds, 1)}
         with appearing(Path(folder)) as hidden:
             self.recommender.save(hidden)
-            text = json.dumps(told | {"history": self.history}, indent=2, ensure_ascii=False)
+            text = json.dumps(told | {"training_log": self.training_log}, indent=2, ensure_ascii=False)
             (hidden / "run.json").write_text(text + "\n", encoding="utf-8")
 
     @classmethod
@@ -99,16 +100,16 @@ class Run:
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
             source = Source(**told["source"])
-            refitted, seconds, history = (told[name] for name in ("refitted", "seconds", "history"))
+            refitted, seconds, training_log = (told[name] for name in ("refitted", "seconds", "training_log"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder} is no run: run.json is missing or damaged") from error
         recommender = load_recommender(folder)
-        recommender.history = history
-        return cls(recommender, source, refitted, seconds, history)
+        recommender.training_log = training_log
+        return cls(recommender, source, refitted, seconds, training_log)
 
     def facts(self) -> dict[str, str]:
         """What a model card tells of the training."""
-        best = max(self.history.get("val_ndcg@10", ()), default=None)
+        best = max(self.training_log.get("val_ndcg@10", ()), default=None)
         return {
             "training data": Path(self.source.data).name,
             "trained on the validation items": "yes" if self.refitted else "no",
@@ -135,7 +136,7 @@ class Run:
                 "this run was refitted on the validation items, which no report may use; train without --refit"
             )
         data, split = self.source.split()
-        if data.item_vocabulary != self.recommender.catalogue.items:
+        if data.item_vocabulary != self.recommender.fitted_data.items:
             raise InputError(f"the items of {self.source.data} are not those the run was fitted on; train again")
         return data, split.test
 
@@ -164,16 +165,16 @@ def train(
     Raises:
         InputError: there is no such family, option or data, or a backup is of another fit.
     """
-    chosen = family(name)
+    chosen = model_class(name)
     recommender = chosen(**options)
     _, split = source.split()
     first, second = (backup and backup / name for name in ("fit.npz", "refit.npz"))
     seconds = timed_fit(recommender, split.train, split.validation, callbacks=callbacks, backup=first)
-    history = recommender.history
+    training_log = recommender.training_log
     if refit:
-        recommender = chosen(recommender.settled_config())
+        recommender = chosen(recommender.refit_config())
         seconds += timed_fit(recommender, split.before_test, callbacks=callbacks, backup=second)
-    return Run(recommender, source, refit, seconds, history)
+    return Run(recommender, source, refit, seconds, training_log)
 
 
 def timed_fit(
@@ -188,7 +189,7 @@ def timed_fit(
     """
     started, epochs = time.perf_counter(), EpochSeconds()
     recommender.fit(*parts, callbacks=[epochs, *callbacks], backup=backup, verbose=0)
-    told = recommender.history.get("seconds")
+    told = recommender.training_log.get("seconds")
     return time.perf_counter() - started if told is None else max(epochs.total, sum(told))
 
 

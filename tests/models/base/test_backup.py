@@ -9,15 +9,16 @@ import keras
 import numpy as np
 import pytest
 
+from tfllmrec import Recommender
 from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import FAMILIES, Recommender
 from tfllmrec.models.base.backup import Backup
+from tfllmrec.models.registry import model_class
 
 SMALL = {"dim": 8, "history_length": 4, "epochs": 3, "ema": 0.3, "batch_size": 64}
 STOPPING = {"epochs": 15, "patience": 3, "learning_rate": 0.1}
 NEXT_ITEM = {"units": 8, "input_dropout": 0.3, "dropout": 0.3, "batch_size": 16}
-TWO_TOWER = {"hidden": 8, "heads": 1, "newest": 1, "user_vectors": False, "content": False}
+TWO_TOWER = {"hidden_units": 8, "pooling_heads": 1, "recent_items": 1, "user_vectors": False, "content": False}
 
 
 class Broken(Exception):  # noqa: N818  # no error: it stands for a power cut
@@ -102,12 +103,12 @@ def told(request: pytest.FixtureRequest, split: Split, tmp_path_factory: pytest.
 
     def fit(*callers: Caller, **options: Any) -> Recommender:
         validation = split.validation if case.validated else None
-        made = FAMILIES[case.family](**case.options)
+        made = model_class(case.family)(**case.options)
         return made.fit(split.train, validation, callbacks=callers, verbose=0, **options)
 
     unbroken, (epoch, place) = fit(), case.broken_at
     if case.validated:
-        epoch += int(np.argmax(unbroken.history["val_ndcg@10"]))
+        epoch += int(np.argmax(unbroken.training_log["val_ndcg@10"]))
     callers = [Caller(epoch, place), Caller()]
     with pytest.raises(Broken):
         fit(callers[0], backup=backup)
@@ -115,18 +116,18 @@ def told(request: pytest.FixtureRequest, split: Split, tmp_path_factory: pytest.
 
 
 def assert_same(one: Recommender, other: Recommender) -> None:
-    assert one.history.keys() == other.history.keys()
-    for name, values in one.history.items():
-        np.testing.assert_allclose(other.history[name], values, rtol=1e-5, err_msg=name)
+    assert one.training_log.keys() == other.training_log.keys()
+    for name, values in one.training_log.items():
+        np.testing.assert_allclose(other.training_log[name], values, rtol=1e-5, err_msg=name)
     for expected, found in zip(one.model.variables, other.model.variables, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=expected.path)
     np.testing.assert_allclose(other.index.vectors, one.index.vectors, rtol=1e-4, atol=1e-6)
 
 
 def test_it_ends_as_an_unbroken_fit_does(told: Told) -> None:
-    assert told.resumed.history.keys() == told.unbroken.history.keys()
-    for name, values in told.unbroken.history.items():
-        np.testing.assert_allclose(told.resumed.history[name], values, rtol=1e-5, err_msg=name)
+    assert told.resumed.training_log.keys() == told.unbroken.training_log.keys()
+    for name, values in told.unbroken.training_log.items():
+        np.testing.assert_allclose(told.resumed.training_log[name], values, rtol=1e-5, err_msg=name)
     for expected, found in zip(told.unbroken.model.variables, told.resumed.model.variables, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=expected.path)
     np.testing.assert_allclose(told.resumed.index.vectors, told.unbroken.index.vectors, rtol=1e-4, atol=1e-6)
@@ -135,18 +136,18 @@ def test_it_ends_as_an_unbroken_fit_does(told: Told) -> None:
 
 @pytest.mark.parametrize("told", [name for name in CASES if CASES[name].validated], indirect=True)
 def test_there_was_something_to_forget(told: Told) -> None:
-    epochs = len(told.unbroken.history["val_ndcg@10"])
+    epochs = len(told.unbroken.training_log["val_ndcg@10"])
     assert told.epoch < epochs < told.case.options["epochs"]
-    assert told.resumed.settled_config() == told.unbroken.settled_config()
+    assert told.resumed.refit_config() == told.unbroken.refit_config()
 
 
 def test_callers_see_the_epochs_and_logs_of_one_fit(told: Told) -> None:
-    epochs = len(told.unbroken.history["loss"])
+    epochs = len(told.unbroken.training_log["loss"])
     assert [caller.begun for caller in told.callers] == [[*range(told.epoch + 1)], [*range(told.epoch, epochs)]]
     assert {epoch for caller in told.callers for epoch in caller.logs} == {*range(epochs)}
     for caller in told.callers:
         for epoch, logs in caller.logs.items():
-            assert logs == pytest.approx({name: values[epoch] for name, values in told.unbroken.history.items()})
+            assert logs == pytest.approx({name: values[epoch] for name, values in told.unbroken.training_log.items()})
 
 
 def test_nothing_but_the_backup_is_left(told: Told) -> None:
@@ -185,7 +186,7 @@ def test_another_fit_is_refused(told: Told, split: Split, changed: dict[str, Any
     else:
         options = options | changed
     with pytest.raises(InputError, match=rf"fit is the backup of a fit with another {named}\b") as refusal:
-        FAMILIES[family](**options).fit(train, validation, verbose=0, backup=told.backup)
+        model_class(family)(**options).fit(train, validation, verbose=0, backup=told.backup)
     assert "\n" not in str(refusal.value)
     assert told.backup.read_bytes() == before
 
@@ -210,7 +211,7 @@ def test_a_damaged_backup_is_one_sentence(told: Told, split: Split, tmp_path: Pa
     for content in damaged:
         path.write_bytes(content)
         with pytest.raises(InputError, match=f"{path} is no backup of a fit: remove it, or choose another path"):
-            FAMILIES[case.family](**case.options).fit(split.train, split.validation, verbose=0, backup=path)
+            model_class(case.family)(**case.options).fit(split.train, split.validation, verbose=0, backup=path)
         assert path.read_bytes() == content
 
 
@@ -260,8 +261,8 @@ def test_a_place_that_cannot_be_written_to_is_one_sentence(fit: Callable[..., No
 
 @pytest.mark.parametrize("family", ["popularity", "markov_chain", "ease"])
 def test_families_without_epochs_ignore_it(board: Checkerboard, tmp_path: Path, family: str) -> None:
-    FAMILIES[family]().fit(board.data, verbose=0, backup=tmp_path / "new")
+    model_class(family)().fit(board.data, verbose=0, backup=tmp_path / "new")
     (tmp_path / "text").write_text("text")
-    FAMILIES[family]().fit(board.data, verbose=0, backup=tmp_path / "text")
+    model_class(family)().fit(board.data, verbose=0, backup=tmp_path / "text")
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
     assert (tmp_path / "text").read_text() == "text"

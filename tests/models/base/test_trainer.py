@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
+from tfllmrec import Recommender
 from tfllmrec.data import Checkerboard, Split, leave_one_out
-from tfllmrec.models.registry import Recommender
 from tfllmrec.models.base.trainer import learning_rate
 
 
@@ -103,7 +103,7 @@ def test_the_average_is_not_what_training_goes_on_from(watched: Watch) -> None:
 
 
 def test_the_average_of_the_best_epoch_is_what_is_kept(watched: Watch, split: Split) -> None:
-    values = watched.recommender.history["val_ndcg@10"]
+    values = watched.recommender.training_log["val_ndcg@10"]
     assert max(values) > values[-1] + 0.01
     best = watched.epochs[int(np.argmax(values))]
     for weight, kept in zip(watched.model.trainable_weights, best["weights"], strict=True):

@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from tfllmrec import Ease, MarkovChain, Popularity
 from tfllmrec.data import Dataset, Histories
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import Ease, MarkovChain, Popularity
-from tfllmrec.models.registry import ease as ease_module
+from tfllmrec.models.baselines import ease as ease_module
 from tfllmrec.models.baselines.markov_chain import count_transitions
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec import Word2Vec
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
 from tfllmrec.data import Checkerboard, Dataset
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import Word2Vec, load
+from tfllmrec.models.registry import load_model
 
 NEW = pd.DataFrame({"item_id": ["new even", "new odd"], "title": ["?", "?"], "categories": ["even", "odd"]})
 
@@ -54,7 +55,7 @@ def test_new_items_at_once_and_after_loading(fitted: Word2Vec, tmp_path: Path) -
     assert scores[1, "new odd"] > scores[1, "new even"]
     np.testing.assert_array_equal(grown.index.vectors[:21], fitted.index.vectors)
     fitted.save(tmp_path)
-    again = load(tmp_path).with_items(NEW)
+    again = load_model(tmp_path).with_items(NEW)
     np.testing.assert_array_equal(again.index.vectors, grown.index.vectors)
 
 

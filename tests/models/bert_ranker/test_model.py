@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec import BertRanker, TwoTower
 from tfllmrec.content.pretrained import pretrained
 from tfllmrec.content.templates import item_texts
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import BertRanker, TwoTower, load
+from tfllmrec.models.registry import load_model
 
 Make = Callable[..., Any]
 NEW = pd.DataFrame({"item_id": ["n1", "n2", "n3"], "title": ["odd film 7", "even song", "花样年华"]})
@@ -32,8 +33,8 @@ def split(board: Checkerboard) -> Split:
 @pytest.fixture(scope="module")
 def trained(make: Make, split: Split) -> BertRanker:
     """Of items that have nothing but a text and what it learnt of their own."""
-    towers = {"dim": 8, "hidden": 8, "epochs": 2, "content": False}
-    return make("bert_ranker", towers=towers, further=3, learning_rate=1e-2).fit(
+    towers = {"dim": 8, "hidden_units": 8, "epochs": 2, "content": False}
+    return make("bert_ranker", towers=towers, finetune_epochs=3, learning_rate=1e-2).fit(
         split.train, split.validation, verbose=0
     )
 
@@ -54,7 +55,7 @@ def test_an_item_is_what_its_text_is(trained: BertRanker) -> None:
     histories, candidates = [["n1"], ["n3", "n1"]], [["n2", "n3", "n1"]] * 2
     texts = NEW.set_index("item_id")["title"].to_dict()
     found = grown.score_texts(*([[texts[item] for item in row] for row in rows] for rows in (histories, candidates)))
-    lookup = grown.catalogue.items.lookup
+    lookup = grown.fitted_data.items.lookup
     read = np.array([[*lookup(row), *[0] * (4 - len(row))] for row in histories], np.int32)
     asked = np.array([lookup(row) for row in candidates], np.int32)
     expected = grown.score_candidates(np.zeros(2, np.int32), read, asked)
@@ -78,7 +79,7 @@ def test_a_text_is_cut_alike_as_an_item_and_alone(trained: BertRanker) -> None:
 def test_new_items_leave_the_others_as_they_were(trained: BertRanker) -> None:
     grown = trained.with_items(NEW)
     np.testing.assert_array_equal(scores_of(grown), scores_of(trained))
-    assert (len(trained.catalogue.items), len(grown.catalogue.items)) == (20, 23)
+    assert (len(trained.fitted_data.items), len(grown.fitted_data.items)) == (20, 23)
     known_by_nothing = trained.with_items(NEW.assign(title=""))
     assert np.isfinite(known_by_nothing.score(np.zeros(2, np.int32), HISTORIES)).all()
 
@@ -110,8 +111,8 @@ def test_the_towers_go_on_with_what_the_lists_asked_for(
     stayed = make("bert_ranker").fit(split.train, verbose=0)
     for one, other in zip(went_on.model.weights, stayed.model.weights, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
-    assert stayed.towers.catalogue.histories.row(5).tolist() == split.train.histories.row(5).tolist()[:-1]
-    assert went_on.towers.catalogue.histories.row(5).tolist() == split.train.histories.row(5).tolist()
+    assert stayed.towers.fitted_data.histories.row(5).tolist() == split.train.histories.row(5).tolist()[:-1]
+    assert went_on.towers.fitted_data.histories.row(5).tolist() == split.train.histories.row(5).tolist()
     moved = np.abs(went_on.index.vectors - stayed.index.vectors)[1:].max(axis=1)
     assert (moved > 0).all()
     assert went_on.index is went_on.towers.index
@@ -131,11 +132,11 @@ def test_options_reach_the_towers(trained: BertRanker) -> None:
 
 
 def test_options_reach_the_head(trained: BertRanker, configured: Make, split: Split) -> None:
-    made = configured("bert_ranker", heads=3, hidden=5, dropout=0.4)
+    made = configured("bert_ranker", pooling_heads=3, hidden_units=5, dropout=0.4)
     made.towers = trained.towers
     head = made._build(split.train)
-    assert head.get_layer("target_attention").heads == 3
-    assert head.get_layer("hidden").units == 5
+    assert head.get_layer("target_attention").pooling_heads == 3
+    assert head.get_layer("hidden_units").units == 5
     assert {layer.rate for layer in head.layers if isinstance(layer, keras.layers.Dropout)} == {0.4}
 
 
@@ -148,11 +149,11 @@ def test_wrong_options_of_the_towers(make: Make, split: Split) -> None:
 
 def test_settled_for_more_data(trained: BertRanker) -> None:
     """The epochs that were best, of the head and of the towers, before the lists and after."""
-    settled = trained.settled_config()
-    logs = (trained.history, trained.before_lists, trained.towers.history)
+    settled = trained.refit_config()
+    logs = (trained.training_log, trained.pretrain_log, trained.towers.training_log)
     assert [len(log["val_ndcg@10"]) for log in logs] == [2, 2, 3]
     best = [1 + int(np.argmax(log["val_ndcg@10"])) for log in logs]
-    assert [settled.epochs, settled.towers["epochs"], settled.further] == best
+    assert [settled.epochs, settled.towers["epochs"], settled.finetune_epochs] == best
     assert trained.towers.config.epochs == trained.config.towers["epochs"]
     assert settled.towers == {**trained.config.towers, "epochs": best[1]}
 
@@ -167,7 +168,7 @@ def test_a_small_bert_learns_from_the_items_own_texts(
     assert options == {"length": 20, "seed": 4}
     assert not (tmp_path / "cache").exists()  # nobody will meet this BERT again
     made.save(tmp_path / "run")
-    np.testing.assert_array_equal(scores_of(load(tmp_path / "run")), scores_of(made))
+    np.testing.assert_array_equal(scores_of(load_model(tmp_path / "run")), scores_of(made))
 
 
 def test_a_backbone_that_is_none(make: Make, split: Split, tmp_path: Path) -> None:

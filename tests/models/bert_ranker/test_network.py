@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tfllmrec.models.bert_ranker.network import TargetAttention, bi_encoder, interaction_head, scores_of_all
 from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.models.bert_ranker.network import TargetAttention, bi_encoder, interaction_head, scores_of_all
 from tfllmrec.models.two_tower.network import query_encoder
 
 ITEMS, DIM, LENGTH, HEADS, COUNT = 6, 4, 5, 2, 3
@@ -85,8 +85,10 @@ def trained() -> tuple[ItemIndex, keras.Model, keras.Model]:
     keras.utils.set_random_seed(0)
     index = ItemIndex(ITEMS, DIM)
     index.vectors.assign(VECTORS)
-    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=None, newest=2, heads=2, hidden=8)
-    head = interaction_head(dim=DIM, history_length=LENGTH, heads=HEADS, hidden=8)
+    encoder = query_encoder(
+        dim=DIM, history_length=LENGTH, user_count=None, recent_items=2, pooling_heads=2, hidden_units=8
+    )
+    head = interaction_head(dim=DIM, history_length=LENGTH, pooling_heads=HEADS, hidden_units=8)
     for weight in head.trainable_weights:
         weight.assign(RANDOM.normal(size=weight.shape))
     return index, encoder, head
@@ -126,7 +128,7 @@ def test_what_a_trained_head_adds(trained: tuple[ItemIndex, keras.Model, keras.M
 
 def test_a_rating_is_the_perceptrons_alone_and_reads_the_candidate_as_well() -> None:
     """For who will have an item may not like it. It starts at the mean."""
-    head = interaction_head(dim=DIM, history_length=LENGTH, heads=HEADS, hidden=8, mean_rating=3.5)
+    head = interaction_head(dim=DIM, history_length=LENGTH, pooling_heads=HEADS, hidden_units=8, mean_rating=3.5)
     items, present = read(HISTORIES)
     query = RANDOM.normal(size=(len(HISTORIES), DIM)).astype(np.float32)
     question = {"query": query, "items": items, "present": present, "candidates": VECTORS[CANDIDATES]}
@@ -177,7 +179,7 @@ def test_dropout_is_for_the_head_alone(trained: tuple[ItemIndex, keras.Model, ke
     """The encoder is as it was trained, also while the head is being trained."""
     index, encoder, head = trained
     question = {**asked(), "candidates": CANDIDATES}
-    calm = interaction_head(dim=DIM, history_length=LENGTH, heads=HEADS, hidden=8, dropout=0.0)
+    calm = interaction_head(dim=DIM, history_length=LENGTH, pooling_heads=HEADS, hidden_units=8, dropout=0.0)
     calm.set_weights(head.get_weights())
     ranker = bi_encoder(index, encoder, calm)
     np.testing.assert_allclose(ranker(question, training=True), ranker(question), rtol=1e-5, atol=1e-6)
@@ -187,7 +189,7 @@ def test_dropout_is_for_the_head_alone(trained: tuple[ItemIndex, keras.Model, ke
 
 def test_dropout_is_on_what_is_read_and_on_the_hidden_units() -> None:
     """With one hidden unit of a sum: what is kept of the sum varies, and the whole of it comes and goes."""
-    head = interaction_head(dim=DIM, history_length=LENGTH, heads=1, hidden=1, dropout=0.5)
+    head = interaction_head(dim=DIM, history_length=LENGTH, pooling_heads=1, hidden_units=1, dropout=0.5)
     for weight in head.trainable_weights:
         weight.assign(np.full(weight.shape, "kernel" in weight.path))
     same = {"items": np.ones((200, LENGTH, DIM)), "present": np.ones((200, LENGTH), bool)}

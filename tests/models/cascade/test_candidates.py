@@ -18,14 +18,14 @@ class Told:
     def __init__(self, config: str) -> None:
         self.config = config
 
-    def settled_config(self) -> str:
+    def refit_config(self) -> str:
         return f"{self.config}, as long as was best"
 
     def fit(self, known: Any, **_: Any) -> "Told":
         self.fits.append((self.config, known))
         return self
 
-    def rank(self, asked: Targets, count: int) -> Any:
+    def rank_targets(self, asked: Targets, count: int) -> Any:
         return SimpleNamespace(top=np.ones((len(asked), count), np.int32))
 
 

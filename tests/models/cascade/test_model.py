@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tfllmrec import Cascade, Recommender, Word2Vec
 from tfllmrec.data import Checkerboard, Split, Targets, leave_one_out
 from tfllmrec.data.lists import Lists, union
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import FAMILIES, Cascade, Recommender, Word2Vec
 from tfllmrec.models.cascade.blend import learn_weights
 from tfllmrec.models.ranker.candidates import scores_of
 from tfllmrec.models.ranker.model import Ranker
+from tfllmrec.models.registry import model_class
 
 Make = Callable[..., Any]
 SIZES = {"candidates": 4, "ranked": 6}
@@ -62,7 +63,7 @@ def test_weights_are_learnt_on_the_lists_of_the_validation_targets(
     whole: Cascade, chain: Recommender, words: Recommender, ranker: Ranker, split: Split
 ) -> None:
     asked = split.validation
-    lists = union([Lists(asked, one.rank(asked, 6).top) for one in (chain, words)])
+    lists = union([Lists(asked, one.rank_targets(asked, 6).top) for one in (chain, words)])
     columns = []
     for one in (chain, words):
         scores = one.score(asked.users, asked.histories.newest(one.history_length)).numpy()
@@ -89,7 +90,7 @@ def test_without_anything_to_learn_from_the_parts_count_alike(
     """Their weighted scores of what is found for known users spread alike; empty places do not count."""
     made, users = Cascade.of([popular, chain], ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
     asked = Targets(users, split.train.histories.take(users), np.ones_like(users))
-    lists = union([Lists(asked, one.rank(asked, 6).top) for one in (popular, chain)])
+    lists = union([Lists(asked, one.rank_targets(asked, 6).top) for one in (popular, chain)])
     there = lists.candidates > 0
     assert not there.all()
     scores = [scores_of(popular, lists), scores_of(chain, lists), ranker.score_lists(lists)]
@@ -121,7 +122,7 @@ def test_evaluation_looks_for_candidates_among_what_was_not_seen(whole: Cascade,
     """The whole of a history takes no place, also what is older than any part reads."""
     asked = split.test
     assert asked.histories.lengths.min() > whole.history_length
-    found = whole.rank(asked)
+    found = whole.rank_targets(asked)
     for place in range(0, len(asked), 7):
         user, had = asked.users[place : place + 1], asked.histories.row(place)
         scores = whole.score(user, asked.histories.take([place]).newest(6), exclude=had[None]).numpy()[0]
@@ -132,12 +133,12 @@ def test_evaluation_looks_for_candidates_among_what_was_not_seen(whole: Cascade,
 
 
 def test_among_some_items(whole: Cascade, split: Split) -> None:
-    among = np.unique(split.test.items)[:9]
-    chosen = np.isin(split.test.items, among)
+    item_subset = np.unique(split.test.items)[:9]
+    chosen = np.isin(split.test.items, item_subset)
     past = split.test.histories.take(np.flatnonzero(chosen))
     targets = Targets(split.test.users[chosen], past, split.test.items[chosen])
-    top = whole.rank(targets, among=among).top
-    assert np.isin(top[top > 0], among).all()
+    top = whole.rank_targets(targets, item_subset=item_subset).top
+    assert np.isin(top[top > 0], item_subset).all()
 
 
 def test_parts_of_other_items(chain: Recommender, make: Make, board: Checkerboard, split: Split) -> None:
@@ -176,7 +177,7 @@ def test_what_is_wrong_is_said_before_anything_is_fitted(
     make: Make, split: Split, options: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for family in ("markov_chain", "ease", "bert_ranker"):
-        monkeypatch.setattr(FAMILIES[family], "fit", lambda *_, **__: pytest.fail("nothing is to be fitted"))
+        monkeypatch.setattr(model_class(family), "fit", lambda *_, **__: pytest.fail("nothing is to be fitted"))
     with pytest.raises(InputError, match=sentence) as error:
         make("cascade", **options).fit(split.train)
     assert "\n" not in str(error.value)
@@ -225,7 +226,7 @@ def test_the_ranker_learns_from_retrievers_that_did_not_know_the_answers(
     ]
     assert made.ranker is not None
     chosen = made.ranker._to_choose_by
-    expected = union([Lists(split.validation, one.rank(split.validation, 4).top) for one in made.retrievers])
+    expected = union([Lists(split.validation, one.rank_targets(split.validation, 4).top) for one in made.retrievers])
     assert chosen.candidates.shape == expected.candidates.shape
     for user, candidates in zip(chosen.targets.users, chosen.candidates, strict=True):
         np.testing.assert_array_equal(candidates, expected.candidates[split.validation.users == user][0])
@@ -234,12 +235,12 @@ def test_the_ranker_learns_from_retrievers_that_did_not_know_the_answers(
 def test_settled_for_more_data(fits: tuple[Cascade, list[tuple[Any, ...]]], split: Split) -> None:
     """The weights as they were, and the epochs that were best."""
     made, _ = fits
-    settled = made.settled_config()
+    settled = made.refit_config()
     again = Cascade(settled).fit(split.train, verbose=0)
     np.testing.assert_allclose(again.weights, made.weights, rtol=1e-6)
     assert made.ranker is not None
     assert again.ranker is not None
-    assert again.ranker.config == made.ranker.settled_config()
+    assert again.ranker.config == made.ranker.refit_config()
     assert [one.config for one in again.retrievers] == [one.config for one in made.retrievers]
     assert Cascade.config_class.from_options(settled.to_dict()) == settled
 
@@ -250,21 +251,21 @@ def test_two_of_a_family(make: Make, split: Split) -> None:
     made = Cascade.of([near, far], None, split.validation)
     assert [one.history_length for one in made.retrievers] == [1, 4]
     with pytest.raises(InputError, match=r"^cascade: 2 parts are of the family markov_chain, and .* Cascade\.of$"):
-        made.settled_config()
+        made.refit_config()
 
 
 def test_new_items(words: Recommender, ranker: Ranker, split: Split) -> None:
     made = Cascade.of([words], ranker, split.validation, **SIZES)
     new = pd.DataFrame({"item_id": ["new", "i00"], "title": ["even item 20", "known"], "categories": ["even", "even"]})
     grown = made.with_items(new)
-    assert grown.catalogue.items.tokens[21:].tolist() == ["new"]
-    assert [len(one.catalogue.items) for one in (*grown.retrievers, grown.ranker)] == [21, 21]
+    assert grown.fitted_data.items.tokens[21:].tolist() == ["new"]
+    assert [len(one.fitted_data.items) for one in (*grown.retrievers, grown.ranker)] == [21, 21]
     table = grown.recommend(histories=[["i02", "i04"]], k=99).set_index("item_id")
     assert np.isfinite(table["score"]).all()
     assert "new" in table.index
     np.testing.assert_array_equal(grown.weights, made.weights)
     assert len(made.recommend(histories=[["i02"]], k=99)) == 19
-    assert made.catalogue.items != grown.catalogue.items
+    assert made.fitted_data.items != grown.fitted_data.items
 
 
 def test_new_items_that_a_part_cannot_know(whole: Cascade) -> None:

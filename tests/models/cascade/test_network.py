@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tfllmrec.models.cascade.network import ScoresOfAll, cascade
 from tfllmrec.layers.scoring import scoring_inputs
+from tfllmrec.models.cascade.network import ScoresOfAll, cascade
 
 ITEMS, LENGTH = 6, 4
 PADDING = 50.0

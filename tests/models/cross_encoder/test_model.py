@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from tfllmrec import CrossEncoder
 from tfllmrec.content.pretrained import pretrained
 from tfllmrec.content.templates import item_texts
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.models.cross_encoder.network import Pairs
-from tfllmrec.models.registry import CrossEncoder, load
+from tfllmrec.models.registry import load_model
 
 Make = Callable[..., Any]
 HISTORIES = np.array([[1, 3, 5, 7], [2, 4, 0, 0]], np.int32)
@@ -102,14 +103,14 @@ def test_a_pair_longer_than_the_bert_reads(make: Make, split: Split) -> None:
 def test_bfloat16_lasts(make: Make, board: Checkerboard, tmp_path: Path) -> None:
     """BERT computes in it, trained and loaded; weights and scores are float32."""
     trained = make("cross_encoder", precision="bfloat16").fit(board.data, verbose=0)
-    assert np.isfinite(trained.history["loss"]).all()
+    assert np.isfinite(trained.training_log["loss"]).all()
     assert policies_of(trained) == {"mixed_bfloat16"}
     assert {weight.dtype for weight in trained.bert.backbone.weights} == {"float32"}
     scores = scores_of(trained)
     assert scores.dtype == np.float32
     assert np.ptp(scores, axis=1).min() > 1e-3
     trained.save(tmp_path / "run")
-    loaded = load(tmp_path / "run")
+    loaded = load_model(tmp_path / "run")
     assert (loaded.config.precision, policies_of(loaded)) == ("bfloat16", {"mixed_bfloat16"})
     np.testing.assert_array_equal(scores_of(loaded), scores)
     texts = [["even film"]], [["odd film 7", "even song"]]

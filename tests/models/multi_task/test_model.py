@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from quick_learning import QUICK_LEARNING
 
+from tfllmrec import Cascade, MultiTask, Popularity
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import Cascade, MultiTask, Popularity, load
 from tfllmrec.models.multi_task.config import MultiTaskConfig
 from tfllmrec.models.next_item.config import NextItemConfig
+from tfllmrec.models.registry import load_model
 
 QUICK = QUICK_LEARNING | {"expert_units": 8, "pair_dropout": 0.0}
 COLOURS = ("even", "odd")
@@ -58,10 +59,10 @@ def colours(table: pd.DataFrame) -> list[int]:
 
 def test_every_task_is_in_the_logs(fitted: MultiTask) -> None:
     for task in ("next_item", "retrieval", "rating", "like", "interests"):
-        losses = fitted.history[f"{task}_loss"]
+        losses = fitted.training_log[f"{task}_loss"]
         assert losses[-1] < losses[0], task
-    total = sum(fitted.history[f"{task}_loss"][-1] for task in fitted.config.tasks)
-    assert fitted.history["loss"][-1] == pytest.approx(total, rel=1e-3)
+    total = sum(fitted.training_log[f"{task}_loss"][-1] for task in fitted.config.tasks)
+    assert fitted.training_log["loss"][-1] == pytest.approx(total, rel=1e-3)
 
 
 @pytest.mark.parametrize("scenario", ["books", "films"])
@@ -101,7 +102,7 @@ def test_fresh_events_of_any_scenario_count_at_once(fitted: MultiTask) -> None:
 
 def test_ratings_and_likes(fitted: MultiTask, data: Dataset) -> None:
     split = leave_one_out_by_scenario(data)
-    expected = fitted.expected_ratings(split.test)
+    expected = fitted.predict_ratings(split.test)
     assert np.sqrt(np.mean((expected - split.test.ratings) ** 2)) < 0.5
     asked = {"user": split.test.users, "history": split.test.histories.newest(10), "scenario": split.test.scenarios}
     told = fitted.others["candidates"]({**asked, "candidates": split.test.items[:, None]})
@@ -134,24 +135,24 @@ def test_who_listens_to_whom(fitted: MultiTask, data: Dataset) -> None:
 
 def test_saved_and_loaded(fitted: MultiTask, data: Dataset, tmp_path: Any) -> None:
     fitted.save(tmp_path / "run")
-    again = load(tmp_path / "run")
+    again = load_model(tmp_path / "run")
     assert isinstance(again, MultiTask)
     question = {"users": ["u1", "u2"], "scenarios": ["books", "films"]}
     pd.testing.assert_frame_equal(again.recommend(**question), fitted.recommend(**question))
     pd.testing.assert_frame_equal(again.interests(**question), fitted.interests(**question))
     test = leave_one_out_by_scenario(data).test
-    np.testing.assert_array_equal(again.expected_ratings(test), fitted.expected_ratings(test))
+    np.testing.assert_array_equal(again.predict_ratings(test), fitted.predict_ratings(test))
 
 
 def test_targets_are_ranked_in_their_scenario(fitted: MultiTask, data: Dataset) -> None:
     split = leave_one_out_by_scenario(data)
-    ranking = fitted.rank(split.test, k=5)
-    of_top = fitted.catalogue.items.ids(ranking.top).astype(str)
+    ranking = fitted.rank_targets(split.test, k=5)
+    of_top = fitted.fitted_data.items.ids(ranking.top).astype(str)
     names = data.scenarios.names.ids(split.test.scenarios)
     assert all({item.split()[0] for item in row} == {name} for row, name in zip(of_top, names, strict=True))
     assert (ranking.ranks <= ITEMS * 2).all()
     with pytest.raises(InputError, match="they have no scenarios"):
-        fitted.rank(leave_one_out(Dataset.from_frames(data.interactions.drop(columns="scenario"))).test)
+        fitted.rank_targets(leave_one_out(Dataset.from_frames(data.interactions.drop(columns="scenario"))).test)
 
 
 def test_scenarios_are_checked(fitted: MultiTask, data: Dataset) -> None:
@@ -171,9 +172,9 @@ def test_one_task_is_the_same_class(data: Dataset) -> None:
     """A model of ratings alone recommends by them, and stops by their error."""
     split = leave_one_out_by_scenario(data)
     model = MultiTask(tasks="rating", content=False, **QUICK).fit(split.train, split.validation, verbose=0)
-    assert set(model.history) >= {"loss", "rating_loss", "val_rmse"}
-    assert model.history["val_rmse"][-1] < 1
-    assert "val_ndcg@10" not in model.history
+    assert set(model.training_log) >= {"loss", "rating_loss", "val_rmse"}
+    assert model.training_log["val_rmse"][-1] < 1
+    assert "val_ndcg@10" not in model.training_log
     table = model.recommend(["u1"], scenarios=["films"], k=3)
     assert table["score"].between(3.5, 6).all()
     with pytest.raises(InputError, match="learnt rating; interests is none of them"):

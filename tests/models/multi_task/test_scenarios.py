@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.models.multi_task.scenarios import HistoriesApart, OnlyScenario, RowsThere, ScenarioFusion, StatesAt
 from tfllmrec.layers.top_items import LOWEST
+from tfllmrec.models.multi_task.scenarios import HistoriesApart, OnlyScenario, RowsThere, ScenarioFusion, StatesAt
 
 MEMBERS = np.array([[0, 0, 0, 0, 0, 0], [0, 1, 1, 0, 0, 1], [0, 0, 0, 1, 1, 1]], bool)
 """Items 1 and 2 in the first scenario, 3 and 4 in the second, 5 in both."""

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from quick_learning import QUICK_LEARNING
 
+from tfllmrec import MultiTask
 from tfllmrec.data import Dataset
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import MultiTask, load
+from tfllmrec.models.registry import load_model
 
 WRITTEN = {"even": "电影 film", "odd": "样样 999"}
 OPTIONS = QUICK_LEARNING | {"tasks": "next_item,interests", "expert_units": 8, "content": False}
@@ -67,7 +68,7 @@ def test_saved_and_loaded(fitted: MultiTask, tmp_path: Any) -> None:
     expected = fitted.interests(**asked)
     for _ in range(2):  # also where there is one
         fitted.save(tmp_path / "run")
-    again = load(tmp_path / "run")
+    again = load_model(tmp_path / "run")
     assert isinstance(again, MultiTask)
     pd.testing.assert_frame_equal(again.interests(**asked), expected)
 

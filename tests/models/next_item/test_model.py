@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from tfllmrec import NextItem, Recommender
 from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.errors import InputError
-from tfllmrec.models.next_item.network import history_encoder, query_model, sides_of
-from tfllmrec.models.registry import NextItem, Recommender, load, next_item
+from tfllmrec.models.next_item import model as next_item
 from tfllmrec.models.next_item.config import NextItemConfig, amazon_beauty, demo, ml_1m
+from tfllmrec.models.next_item.network import history_encoder, query_model, sides_of
+from tfllmrec.models.registry import load_model
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +35,12 @@ def trained(split: Split, make: Callable[..., Recommender]) -> Recommender:
 
 
 def test_it_stops_early_and_keeps_the_best_epoch(trained: Recommender, split: Split) -> None:
-    values = trained.history["val_ndcg@10"]
+    values = trained.training_log["val_ndcg@10"]
     best = int(np.argmax(values))
     assert len(values) == best + 1 + 2 < 40
     assert values[best] > values[-1] + 0.01
     assert trained.evaluate(split.validation)["ndcg@10"] == pytest.approx(values[best], abs=1e-6)
-    assert trained.settled_config().epochs == best + 1
+    assert trained.refit_config().epochs == best + 1
 
 
 def test_what_is_served_is_what_was_trained(trained: Recommender, split: Split) -> None:
@@ -71,7 +73,7 @@ def test_bfloat16_is_for_training_only(split: Split, make: Callable[..., Recomme
     np.testing.assert_array_equal(recommender.query_model(asked), query)
     assert np.abs(query - sides_of(recommender.model)[0]({"history": histories})).max() > 1e-4  # bfloat16 differs
     recommender.save(tmp_path / "run")
-    np.testing.assert_array_equal(load(tmp_path / "run").query_model(asked), query)
+    np.testing.assert_array_equal(load_model(tmp_path / "run").query_model(asked), query)
 
 
 def test_the_user_is_not_read(trained: Recommender) -> None:
@@ -136,7 +138,8 @@ def drop_rates(model: keras.Model) -> list[float]:
 
 def test_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[str, Any]]], board: Checkerboard) -> None:
     model, told = build(
-        history_length=9, dim=6, units=5, cell="gru", layers=2, heads=3, hidden=7, normalise=True, content=True,
+        history_length=9, dim=6, units=5, cell="gru", layers=2, pooling_heads=3, hidden_units=7,
+        normalise=True, content=True,
         token_std=0.7, input_dropout=0.11, dropout=0.22, query_dropout=0.33, candidate_dropout=0.44,
         label_smoothing=0.15, hide_seen=False, loss="full", precision="bfloat16",
     )  # fmt: skip
@@ -147,7 +150,7 @@ def test_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[st
     assert encoder.output.shape == (None, 9, 5 + 3 * 6)
     assert {type(part).__name__ for part in encoder.layers} >= {"GRU", "HistoryMeans", "LayerNormalization"}
     assert [encoder.get_layer(name).units for name in ("gru_1", "gru_2")] == [5, 5]
-    assert head.get_layer("hidden").units == 7
+    assert head.get_layer("hidden_units").units == 7
     assert [drop_rates(part) for part in (encoder, head, model)] == [[0.11, 0.11, 0.22, 0.22], [0.22, 0.33], [0.44]]
     np.testing.assert_array_equal(told.pop("item_counts"), board.data.item_counts)
     of_task = {"label_smoothing": 0.15, "precision": "bfloat16"}
@@ -230,7 +233,7 @@ def test_recipes_differ() -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("cell", "rnn"), ("loss", "in_batch"), ("layers", 0), ("heads", -1), ("hidden", -1), ("units", 0),
+        ("cell", "rnn"), ("loss", "in_batch"), ("layers", 0), ("pooling_heads", -1), ("hidden_units", -1), ("units", 0),
         ("token_std", 0), ("label_smoothing", 1.0), ("query_dropout", -0.1), ("negatives", 0), ("warmup", -1),
         ("schedule", "linear"), ("learning_rate", 0), ("vectors", 3), ("id_dropout", 1.0), ("modality_dropout", -1),
         ("precision", "float64"),

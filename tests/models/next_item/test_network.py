@@ -26,7 +26,7 @@ RANDOM = np.random.default_rng(0)
 VECTORS = RANDOM.normal(size=(3, LENGTH, DIM)).astype(np.float32)
 HISTORIES = np.array([[1, 2, 3, 4, 5], [7, 7, 6, 0, 0], [8, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.int32)
 SHAPES = pytest.mark.parametrize("layers", [1, 2])
-KINDS = pytest.mark.parametrize(("cell", "heads"), [("lstm", 0), ("gru", 0), ("lstm", 2), ("gru", 2)])
+KINDS = pytest.mark.parametrize(("cell", "pooling_heads"), [("lstm", 0), ("gru", 0), ("lstm", 2), ("gru", 2)])
 
 
 def encoder_of(**options: Any) -> keras.Model:
@@ -41,14 +41,14 @@ def randomise(*parts: keras.Model) -> None:
 
 
 def means_in_python(vectors: np.ndarray, age_bias: np.ndarray) -> np.ndarray:
-    heads, (rows, length, dim) = len(age_bias), vectors.shape
-    means = np.zeros((rows, length, heads, dim))
+    pooling_heads, (rows, length, dim) = len(age_bias), vectors.shape
+    means = np.zeros((rows, length, pooling_heads, dim))
     for row in range(rows):
         for place in range(length):
-            for head in range(heads):
+            for head in range(pooling_heads):
                 weights = np.exp([age_bias[head, place - earlier] for earlier in range(place + 1)])
                 means[row, place, head] = weights @ vectors[row, : place + 1] / weights.sum()
-    return means.reshape(rows, length, heads * dim)
+    return means.reshape(rows, length, pooling_heads * dim)
 
 
 def test_history_means_start_as_decays_and_follow_their_biases() -> None:
@@ -78,7 +78,7 @@ def test_item_bias() -> None:
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_bfloat16_in_recurrent_layers_alone(cell: str) -> None:
-    exact, rounded = (encoder_of(cell=cell, heads=2, precision=name) for name in ("float32", "bfloat16"))
+    exact, rounded = (encoder_of(cell=cell, pooling_heads=2, precision=name) for name in ("float32", "bfloat16"))
     randomise(exact)
     rounded.set_weights(exact.get_weights())
     states = rounded(VECTORS)
@@ -91,11 +91,11 @@ def test_bfloat16_in_recurrent_layers_alone(cell: str) -> None:
 
 @SHAPES
 @KINDS
-def test_a_state_knows_all_that_came_and_nothing_that_comes(cell: str, heads: int, layers: int) -> None:
-    encoder = encoder_of(cell=cell, heads=heads, layers=layers, normalise=layers == 2)
+def test_a_state_knows_all_that_came_and_nothing_that_comes(cell: str, pooling_heads: int, layers: int) -> None:
+    encoder = encoder_of(cell=cell, pooling_heads=pooling_heads, layers=layers, normalise=layers == 2)
     randomise(encoder)
     states = encoder(VECTORS).numpy()
-    assert states.shape == (3, LENGTH, UNITS + heads * DIM)
+    assert states.shape == (3, LENGTH, UNITS + pooling_heads * DIM)
     for place in range(LENGTH):
         changed = VECTORS.copy()
         changed[:, place] += RANDOM.normal(size=DIM)
@@ -106,7 +106,7 @@ def test_a_state_knows_all_that_came_and_nothing_that_comes(cell: str, heads: in
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_what_the_encoder_is_made_of(cell: str) -> None:
-    encoder = encoder_of(cell=cell, layers=3, heads=2, normalise=True)
+    encoder = encoder_of(cell=cell, layers=3, pooling_heads=2, normalise=True)
     randomise(encoder)
     norm, first, second, third = (
         encoder.get_layer(name) for name in ("normalised", f"{cell}_1", f"{cell}_2", f"{cell}_3")
@@ -125,7 +125,7 @@ def test_what_the_encoder_is_made_of(cell: str) -> None:
 
 def test_where_the_encoder_drops() -> None:
     """Items on their way into the network and in the means, and what each recurrent layer says."""
-    encoder = encoder_of(layers=2, heads=2, input_dropout=0.1, dropout=0.3)
+    encoder = encoder_of(layers=2, pooling_heads=2, input_dropout=0.1, dropout=0.3)
     rates = {}
     for part in encoder.layers:
         if isinstance(part, keras.layers.Dropout):
@@ -138,24 +138,24 @@ def normalised(query: np.ndarray, layer: keras.layers.Layer) -> np.ndarray:
     return (query - query.mean(axis=1, keepdims=True)) / spread * layer.gamma.numpy() + layer.beta.numpy()
 
 
-@pytest.mark.parametrize(("width", "hidden"), [(DIM, 0), (UNITS, 0), (DIM, 7), (UNITS, 7)])
-def test_the_head(width: int, hidden: int) -> None:
-    head = query_head(width, DIM, hidden=hidden, dropout=0.3, query_dropout=0.1)
+@pytest.mark.parametrize(("width", "hidden_units"), [(DIM, 0), (UNITS, 0), (DIM, 7), (UNITS, 7)])
+def test_the_head(width: int, hidden_units: int) -> None:
+    head = query_head(width, DIM, hidden_units=hidden_units, dropout=0.3, query_dropout=0.1)
     randomise(head)
     dense = {part.name: part for part in head.layers if isinstance(part, keras.layers.Dense)}
     states = query = RANDOM.normal(size=(8, width)).astype(np.float32)
-    if hidden or width != DIM:
+    if hidden_units or width != DIM:
         query = states @ dense["linear"].kernel.numpy() + dense["linear"].bias.numpy()
-    if hidden:
-        inner = np.maximum(states @ dense["hidden"].kernel.numpy() + dense["hidden"].bias.numpy(), 0)
+    if hidden_units:
+        inner = np.maximum(states @ dense["hidden_units"].kernel.numpy() + dense["hidden_units"].bias.numpy(), 0)
         query = query + inner @ dense["perceptron"].kernel.numpy()
         assert dense["perceptron"].bias is None
     np.testing.assert_allclose(head(states), normalised(query, head.get_layer("query")), rtol=1e-4, atol=1e-5)
-    assert set(dense) == ({"linear"} if hidden or width != DIM else set()) | (
-        {"hidden", "perceptron"} if hidden else set()
+    assert set(dense) == ({"linear"} if hidden_units or width != DIM else set()) | (
+        {"hidden_units", "perceptron"} if hidden_units else set()
     )
     rates = [part.rate for part in head.layers if isinstance(part, keras.layers.Dropout)]
-    assert rates == ([0.3, 0.1] if hidden else [0.1])
+    assert rates == ([0.3, 0.1] if hidden_units else [0.1])
 
 
 @pytest.fixture
@@ -164,8 +164,8 @@ def sides() -> tuple[keras.Model, keras.Model]:
     tokens = scipy.sparse.csr_array(RANDOM.random((ITEMS + 1, 6)) < 0.5)
     images = RANDOM.normal(size=(ITEMS + 1, 2))
     items = ItemEmbedding.with_content(DIM, tokens=tokens, vectors={"image": images}, name="items")
-    encoder = encoder_of(layers=2, heads=2, normalise=True)
-    queries = query_model(items, encoder, query_head(encoder.output.shape[2], DIM, hidden=3))
+    encoder = encoder_of(layers=2, pooling_heads=2, normalise=True)
+    queries = query_model(items, encoder, query_head(encoder.output.shape[2], DIM, hidden_units=3))
     candidates = candidate_model(items, ItemBias(ITEMS, name="item_bias"), 0.4)
     randomise(queries, candidates)
     return queries, candidates
@@ -199,7 +199,7 @@ def test_padding_changes_nothing_whatever_its_vector(sides: tuple[keras.Model, k
 
 def test_more_room_on_the_right_changes_nothing(sides: tuple[keras.Model, keras.Model]) -> None:
     items, encoder, head = (sides[0].get_layer(name) for name in ("items", "history_encoder", "query_head"))
-    longer = encoder_of(history_length=8, layers=2, heads=2, normalise=True)
+    longer = encoder_of(history_length=8, layers=2, pooling_heads=2, normalise=True)
     for weight, short in zip(longer.weights, encoder.weights, strict=True):
         weight.assign(np.pad(short, [(0, 0), (0, 3)]) if weight.name == "age_bias" else short)
     roomy = query_model(items, longer, head)({"history": np.pad(HISTORIES, [(0, 0), (0, 3)])})

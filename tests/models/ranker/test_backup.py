@@ -64,8 +64,8 @@ def test_a_fit_that_was_broken_off_ends_as_an_unbroken_one(
     with pytest.raises(Broken):
         fit(Break(after_lists), backup=tmp_path / "fit")
     resumed = fit(backup=tmp_path / "fit")
-    assert len(resumed.history["loss"]) == len(unbroken.history["loss"]) == 3
-    np.testing.assert_allclose(resumed.history["loss"], unbroken.history["loss"], rtol=1e-4)
+    assert len(resumed.training_log["loss"]) == len(unbroken.training_log["loss"]) == 3
+    np.testing.assert_allclose(resumed.training_log["loss"], unbroken.training_log["loss"], rtol=1e-4)
     for one, other in zip(resumed.model.weights, unbroken.model.weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=other.path)
     scores, expected = (made.score_candidates(*ASKED) for made in (resumed, unbroken))

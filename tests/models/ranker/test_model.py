@@ -13,9 +13,9 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
-from tfllmrec.models.registry import FAMILIES, load
-from tfllmrec.models.base.predictor import Answering
+from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.ranker.model import Ranker
+from tfllmrec.models.registry import load_model, model_class
 
 Make = Callable[..., Ranker]
 LOWEST = np.finfo(np.float32).min
@@ -78,7 +78,7 @@ def test_the_lists_to_choose_by_never_get_the_answer(spied: tuple[Ranker, Spy], 
     missing = ~(chosen.candidates == chosen.targets.items[:, None]).any(axis=1)
     assert missing.any()
     assert chosen.targets.users[missing].tolist().count(2) == 1
-    assert len(made.history["val_ndcg@10"]) == made.config.epochs
+    assert len(made.training_log["val_ndcg@10"]) == made.config.epochs
 
 
 def test_what_is_learnt_from_are_the_lists_with_their_answer_as_they_were_found(spied: tuple[Ranker, Spy]) -> None:
@@ -86,11 +86,13 @@ def test_what_is_learnt_from_are_the_lists_with_their_answer_as_they_were_found(
     lists, found = made._lists, spy.found[0]
     assert 0 < len(lists.targets) < len(found.targets)
     for user, candidates, answer in zip(found.targets.users, found.candidates, found.targets.items, strict=True):
-        learnt_from = lists.candidates[lists.targets.users == user]
-        assert learnt_from.tolist() == ([candidates.tolist()] if answer in candidates else [])
+        max_train_lists = lists.candidates[lists.targets.users == user]
+        assert max_train_lists.tolist() == ([candidates.tolist()] if answer in candidates else [])
 
 
-@pytest.mark.parametrize(("option", "part", "place"), [("learnt_from", "_lists", 0), ("chosen_by", "_to_choose_by", 1)])
+@pytest.mark.parametrize(
+    ("option", "part", "place"), [("max_train_lists", "_lists", 0), ("max_validation_lists", "_to_choose_by", 1)]
+)
 def test_a_sample_of_the_lists_may_do(configured: Make, split: Split, option: str, part: str, place: int) -> None:
     """One for every seed, and not the first ones."""
     samples = []
@@ -127,7 +129,7 @@ def test_nothing_to_learn_from(make: Make, split: Split) -> None:
 def test_lists_come_from_the_family_that_is_named(configured: Make, split: Split) -> None:
     made = configured("bert_ranker", retriever="ease", candidates=7, seed=3)
     [found] = made.retrieve(split.train, [split.validation])
-    expected = FAMILIES["ease"](seed=3).fit(split.train, verbose=0).rank(split.validation, 7).top
+    expected = model_class("ease")(seed=3).fit(split.train, verbose=0).rank_targets(split.validation, 7).top
     np.testing.assert_array_equal(found.candidates, expected)
     assert found.targets is split.validation
 
@@ -138,19 +140,19 @@ def test_scores_of_candidates_are_columns_of_all_scores(trained: Ranker) -> None
     every = trained.score(EVERYBODY, HISTORIES).numpy()
     np.testing.assert_allclose(found, np.take_along_axis(every, candidates, axis=1), rtol=1e-4, atol=1e-5)
     assert found[1, 0] == found[1, 1] != found[1, 2]
-    np.testing.assert_allclose(found[3], np.log1p(trained.catalogue.counts[[3, 2, 1]]), rtol=1e-5)
+    np.testing.assert_allclose(found[3], np.log1p(trained.fitted_data.counts[[3, 2, 1]]), rtol=1e-5)
 
 
 def test_among_some_items_no_others_are_scored(trained: Ranker, split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     """In blocks, the last of them not full; some have an empty history."""
-    among = np.array([2, 19, 7, 4], np.int64)
-    targets = split.test.take(np.flatnonzero(np.isin(split.test.items, among)))
+    item_subset = np.array([2, 19, 7, 4], np.int64)
+    targets = split.test.take(np.flatnonzero(np.isin(split.test.items, item_subset)))
     rows = [targets.histories.row(place) if user % 3 else [] for place, user in enumerate(targets.users)]
     targets = replace(targets, histories=Histories.from_rows(rows))
-    expected = Answering.rank(trained, targets, 3, among=among)
+    expected = Predictor.rank_targets(trained, targets, 3, item_subset=item_subset)
     monkeypatch.setattr(trained, "score", None)
-    monkeypatch.setattr("tfllmrec.models.ranker.model._PAIRS_AT_ONCE", 2 * len(among))
-    found = trained.rank(targets, 3, among=among)
+    monkeypatch.setattr("tfllmrec.models.ranker.model._PAIRS_AT_ONCE", 2 * len(item_subset))
+    found = trained.rank_targets(targets, 3, item_subset=item_subset)
     assert len(targets) % 3
     assert len({*found.ranks.tolist()}) > 1
     np.testing.assert_array_equal(found.ranks, expected.ranks)
@@ -159,7 +161,7 @@ def test_among_some_items_no_others_are_scored(trained: Ranker, split: Split, mo
 
 def test_among_no_items(trained: Ranker, split: Split) -> None:
     with pytest.raises(InputError, match=r"^targets: 40 of 40 are not among the items to rank; leave them out$"):
-        trained.rank(split.test, among=np.zeros(0, np.int32))
+        trained.rank_targets(split.test, item_subset=np.zeros(0, np.int32))
 
 
 def test_candidates_do_not_see_each_other(trained: Ranker) -> None:
@@ -246,7 +248,7 @@ def test_nothing_is_scored_before_fit(make: Make) -> None:
 
 def test_what_is_saved_scores_alike(trained: Ranker, tmp_path: Path) -> None:
     trained.save(tmp_path / "run")
-    again = load(tmp_path / "run")
+    again = load_model(tmp_path / "run")
     assert isinstance(again, Ranker)
     candidates = np.array([[1, 20, 4]] * 4, np.int32)
     found, expected = (one.score_candidates(EVERYBODY, HISTORIES, candidates) for one in (again, trained))

@@ -39,8 +39,10 @@ def parts() -> tuple[keras.Model, keras.Model, keras.Model]:
     inputs = {"bert": keras.Input((8,), name="bert"), "image": keras.Input((2,), name="image")}
     joined = keras.layers.Concatenate()([inputs["bert"], inputs["image"]])
     content = keras.Model(inputs, keras.layers.Dense(DIM, bias_initializer="ones")(joined))
-    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=5, newest=2, heads=2, hidden=8)
-    head = interaction_head(dim=DIM, history_length=LENGTH, hidden=8)
+    encoder = query_encoder(
+        dim=DIM, history_length=LENGTH, user_count=5, recent_items=2, pooling_heads=2, hidden_units=8
+    )
+    head = interaction_head(dim=DIM, history_length=LENGTH, hidden_units=8)
     random = np.random.default_rng(0)
     for weight in (*content.weights, *encoder.weights, *head.weights):
         weight.assign(random.normal(size=weight.shape))

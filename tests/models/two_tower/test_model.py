@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from tfllmrec import Recommender
 from tfllmrec.data import Checkerboard, Split, leave_one_out
-from tfllmrec.models.registry import Recommender, two_tower
+from tfllmrec.models.two_tower import model as two_tower
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +40,11 @@ def trained(split: Split, make: Callable[..., Recommender], watch: Watch) -> Rec
 
 
 def test_it_stops_early_and_keeps_the_best_epoch(trained: Recommender, split: Split, watch: Watch) -> None:
-    values = trained.history["val_ndcg@10"]
+    values = trained.training_log["val_ndcg@10"]
     best = int(np.argmax(values))
     assert len(values) == best + 1 + 2 < 40
     assert trained.evaluate(split.validation)["ndcg@10"] == pytest.approx(values[best], abs=1e-6)
-    assert trained.settled_config().epochs == best + 1
+    assert trained.refit_config().epochs == best + 1
     assert watch.seen == values
 
 

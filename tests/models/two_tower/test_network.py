@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse
 
 from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.layers.users import StoredFeatures
 from tfllmrec.models.two_tower.network import (
     HistoryPooling,
     candidate_tower,
@@ -14,7 +15,6 @@ from tfllmrec.models.two_tower.network import (
     towers_of,
     two_towers,
 )
-from tfllmrec.layers.users import StoredFeatures
 
 ITEMS, DIM, LENGTH = 6, 4, 5
 TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))
@@ -25,7 +25,9 @@ RANDOM = np.random.default_rng(0)
 def towers() -> tuple[keras.Model, keras.Model]:
     keras.utils.set_random_seed(0)
     items = ItemEmbedding.with_content(DIM, tokens=TOKENS)
-    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=3, newest=2, heads=2, hidden=8)
+    encoder = query_encoder(
+        dim=DIM, history_length=LENGTH, user_count=3, recent_items=2, pooling_heads=2, hidden_units=8
+    )
     return query_tower(encoder, items), candidate_tower(items)
 
 
@@ -112,7 +114,9 @@ def test_two_towers_come_apart_again_and_share_their_weights(towers: tuple[keras
 
 def test_a_query_depends_on_features_stored_or_given() -> None:
     items, stored = ItemEmbedding(ITEMS, DIM), StoredFeatures.of(np.array([[0, 0], [1, 4], [0, 0], [2, 0]]))
-    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=None, features=(4, 2), heads=1, hidden=4)
+    encoder = query_encoder(
+        dim=DIM, history_length=LENGTH, user_count=None, features=(4, 2), pooling_heads=1, hidden_units=4
+    )
     tower = query_tower(encoder, items, stored)
     features = np.array([[0, 0], [1, 4], [4, 1], [0, 0], [0, 0], [2, 0], [0, 2], [0, 0], [3, 0]], np.int32)
     asked = question([1, 0, 0, 3, 2, 0, 3, 0, 3], [[1, 2]] * 9) | {"user_features": features}
@@ -128,7 +132,7 @@ def test_a_query_depends_on_features_stored_or_given() -> None:
 
 def test_more_newest_items_than_the_history_has() -> None:
     items = ItemEmbedding(ITEMS, DIM)
-    encoder = query_encoder(dim=DIM, history_length=2, user_count=None, newest=3, heads=1, hidden=4)
+    encoder = query_encoder(dim=DIM, history_length=2, user_count=None, recent_items=3, pooling_heads=1, hidden_units=4)
     history = np.array([[1, 2], [3, 0]], np.int32)
     queries = query_tower(encoder, items)({"user": np.zeros(2, np.int32), "history": history})
     assert queries.shape == (2, DIM)
@@ -136,6 +140,8 @@ def test_more_newest_items_than_the_history_has() -> None:
 
 def test_without_user_vectors_the_user_changes_nothing() -> None:
     items = ItemEmbedding(ITEMS, DIM)
-    encoder = query_encoder(dim=DIM, history_length=LENGTH, user_count=None, newest=1, heads=1, hidden=4)
+    encoder = query_encoder(
+        dim=DIM, history_length=LENGTH, user_count=None, recent_items=1, pooling_heads=1, hidden_units=4
+    )
     queries = query_tower(encoder, items)(question([0, 99], [[1, 2]] * 2))
     np.testing.assert_array_equal(queries[0], queries[1])

@@ -21,8 +21,8 @@ from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.base.config import STRICT, Fraction, Names
-from tfllmrec.models.base.trainer import NeuralConfig, NeuralRecommender
 from tfllmrec.models.base.saving import reading
+from tfllmrec.models.base.trainer import NeuralConfig, NeuralRecommender
 
 _TOKENS = "tokens.json"
 
@@ -60,7 +60,7 @@ class ContentRecommender(NeuralRecommender):
         """The functional model around the item vectors."""
 
     def _build(self, train: Dataset) -> keras.Model:
-        config, known = self.config, self.catalogue.counts > 0
+        config, known = self.config, self.fitted_data.counts > 0
         self.tokens = token_vocabulary(train.items) if config.content else Vocabulary([])
         content = self._content(train.items)
         options = {name: getattr(config, name) for name in ("token_std", "id_dropout", "modality_dropout")}
@@ -87,12 +87,12 @@ class ContentRecommender(NeuralRecommender):
         if not content:
             raise InputError(f"this {self.family} knows items by their interactions alone; train it with content")
         grown = copy.copy(self)
-        grown.catalogue = self.catalogue.with_items(new)
+        grown.fitted_data = self.fitted_data.with_items(new)
         items = before.with_more(**content)
         grown.model = grown._build_on(items)
         _copy_weights(self.model, grown.model, but=grown._grown_layers())
         grown._assemble()
-        rows = len(self.catalogue.items) + 1  # in a larger table they can differ in the last bit
+        rows = len(self.fitted_data.items) + 1  # in a larger table they can differ in the last bit
         grown.index.vectors.assign(np.concatenate([self.index.vectors, grown.index.vectors[rows:]]))
         return grown
 

@@ -20,7 +20,7 @@ _FEATURES, _SCENARIOS = "user_features.json", "scenarios.json"
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class FittedData:
     """Ids, titles and histories, so that a model of indices can be asked in strings.
 
     Attributes:
@@ -44,7 +44,7 @@ class Catalogue:
     @classmethod
     def from_dataset(
         cls, data: Dataset, user_columns: Sequence[str] = (), *, with_scenarios: bool = False
-    ) -> "Catalogue":
+    ) -> "FittedData":
         """The catalogue of a (training) data set.
 
         Args:
@@ -77,7 +77,7 @@ class Catalogue:
         counts[0] = self.counts
         return features[1:], counts
 
-    def with_items(self, new: pd.DataFrame) -> "Catalogue":
+    def with_items(self, new: pd.DataFrame) -> "FittedData":
         """The catalogue with further items (item_id, title), which come last and have no interaction."""
         items = Vocabulary([*self.items.tokens[1:], *new["item_id"]])
         titles = np.concatenate([self.titles, new["title"].to_numpy(dtype=object)])
@@ -99,7 +99,7 @@ class Catalogue:
         pq.write_table(pa.table(users), folder / "users.parquet")
 
     @classmethod
-    def load(cls, folder: Path) -> "Catalogue":
+    def load(cls, folder: Path) -> "FittedData":
         """Read what `save` wrote.
 
         Raises:

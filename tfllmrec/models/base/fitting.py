@@ -8,7 +8,7 @@ import keras
 
 
 @dataclass(frozen=True)
-class Fitting:
+class FitContext:
     """What `Recommender.fit` was told beside the data.
 
     Attributes:

@@ -13,25 +13,25 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.metrics import summarise
-from tfllmrec.evaluation.ranking import Ranking, rank_targets
+from tfllmrec.evaluation.ranking import RankedTargets, rank_targets
 from tfllmrec.layers.top_items import top_items
-from tfllmrec.models.base.fitted_data import Catalogue
-from tfllmrec_client.requests import Questions, questions
+from tfllmrec.models.base.fitted_data import FittedData
+from tfllmrec_client.requests import RecommendRequest, questions
 
 
-class Answering:
+class Predictor:
     """The half of a `Recommender` that asks its scoring model, in string ids or in indices.
 
     Attributes:
         config: the configuration the recommender was fitted with.
-        catalogue: ids, titles and stored histories.
+        fitted_data: ids, titles and stored histories.
         scorer: the scoring model.
     """
 
     family: ClassVar[str]
 
     config: Any
-    catalogue: Catalogue
+    fitted_data: FittedData
     scorer: keras.Model
 
     def _answer_with(self, scorer: keras.Model) -> None:
@@ -40,7 +40,7 @@ class Answering:
         inputs = {name: tf.TensorSpec(given.shape, given.dtype, name) for name, given in scorer.input.items()}
         self._score = tf.function(scorer, input_signature=[inputs])
 
-    def traced_anew(self) -> Self:
+    def with_own_trace(self) -> Self:
         """One that scores as this scoring model does now, whatever the weights are read as later."""
         other = copy.copy(self)
         other._answer_with(self.scorer)
@@ -82,20 +82,22 @@ class Answering:
             inputs["scenario"] = np.zeros_like(users) if scenarios is None else scenarios
         if "exclude" in self.scorer.input:
             inputs["exclude"] = histories if exclude is None else exclude
-        if self.catalogue.features is not None:
-            width = len(self.catalogue.features.columns)
+        if self.fitted_data.features is not None:
+            width = len(self.fitted_data.features.columns)
             inputs["user_features"] = np.zeros((len(users), width), np.int32) if features is None else features
         return self._score(inputs)
 
-    def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
+    def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
         """Rank every target among all items its user has not seen; see `tfllmrec.evaluation.rank_targets`."""
         self.require_fitted()
         by_scenario = self.reads_scenarios
-        return rank_targets(self.score, targets, self.history_length, k=k, among=among, by_scenario=by_scenario)
+        return rank_targets(
+            self.score, targets, self.history_length, k=k, item_subset=item_subset, by_scenario=by_scenario
+        )
 
-    def evaluate(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> dict[str, float]:
+    def evaluate(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> dict[str, float]:
         """ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
-        return summarise(self.rank(targets, k, among=among), self.catalogue.counts, k)
+        return summarise(self.rank_targets(targets, k, item_subset=item_subset), self.fitted_data.counts, k)
 
     def recommend(
         self,
@@ -134,7 +136,7 @@ class Answering:
             raise InputError(f"recommend: k is {k}, and must be at least 1")
         self.require_fitted()
         asked = questions(users, histories, exclude, user_features, scenarios)
-        told = self.catalogue.features
+        told = self.fitted_data.features
         if told is None and user_features is not None:
             raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
         user_indices, given, stored = self._histories(asked)
@@ -143,17 +145,17 @@ class Answering:
         features = None if told is None else told.lookup(asked.features)
         where = self._known_scenarios("recommend", scenarios, asked.scenarios)
         scores = self.score(user_indices, read.newest(self.history_length), where, features=features, exclude=hidden)
-        best, best_scores = top_items(scores, hidden, min(k, len(self.catalogue.items)))
+        best, best_scores = top_items(scores, hidden, min(k, len(self.fitted_data.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
 
-    def _histories(self, asked: Questions) -> tuple[np.ndarray, Histories, Histories]:
+    def _histories(self, asked: RecommendRequest) -> tuple[np.ndarray, Histories, Histories]:
         """Users as indices, int32 [B], and their histories: those given, and those stored."""
-        users = self.catalogue.users.lookup(asked.users)
-        return users, self._known_items(asked.histories), self.catalogue.histories.take(users)
+        users = self.fitted_data.users.lookup(asked.users)
+        return users, self._known_items(asked.histories), self.fitted_data.histories.take(users)
 
     def _known_scenarios(self, call: str, given: Sequence[str] | None, asked: Sequence[str]) -> np.ndarray | None:
         """Scenarios as indices, int32 [B]; None for a model that reads none."""
-        names = self.catalogue.scenarios
+        names = self.fitted_data.scenarios
         if names is None:
             if given is not None:
                 raise InputError(f"{call}: this {self.family} reads no scenarios; leave them out")
@@ -168,7 +170,7 @@ class Answering:
 
     def _known_items(self, rows: Sequence[Sequence[str]]) -> Histories:
         """The items of every row as indices, without the unknown ones."""
-        found = (self.catalogue.items.lookup(row) for row in rows)
+        found = (self.fitted_data.items.lookup(row) for row in rows)
         return Histories.from_rows(row[row > 0] for row in found)
 
     def _as_table(self, users: Sequence[str], items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
@@ -179,8 +181,8 @@ class Answering:
                 "row": np.repeat(np.arange(rows), k),
                 "user_id": np.repeat(np.asarray(users, dtype=object), k),
                 "rank": np.tile(np.arange(1, k + 1), rows),
-                "item_id": self.catalogue.items.ids(items.ravel()),
-                "title": self.catalogue.titles[items.ravel()],
+                "item_id": self.fitted_data.items.ids(items.ravel()),
+                "title": self.fitted_data.titles[items.ravel()],
                 "score": scores.ravel(),
             }
         )

@@ -12,14 +12,14 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.tables import check_items
 from tfllmrec.errors import InputError
-from tfllmrec.models.base.predictor import Answering
-from tfllmrec.models.base.fitted_data import Catalogue
 from tfllmrec.models.base.config import Config
-from tfllmrec.models.base.fitting import Fitting
+from tfllmrec.models.base.fitted_data import FittedData
+from tfllmrec.models.base.fitting import FitContext
+from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.base.saving import read_description, reading, write_description
 
 
-class Recommender(Answering, ABC):
+class Recommender(Predictor, ABC):
     """One family of the zoo: fitted on a data set, asked in string ids, saved without pickle.
 
     A family sets `family` and `config_class` and says how it is fitted (`_fit`). What it can answer follows from
@@ -36,10 +36,10 @@ class Recommender(Answering, ABC):
         asks_for_scenario: whether it has to be told a scenario, where the data it was fitted on has any.
         scores_are_products: whether the scores are products of a `query_model`'s vectors and an `index`'s.
         config: the configuration the recommender was fitted with (or None before).
-        catalogue: ids, titles and stored histories.
+        fitted_data: ids, titles and stored histories.
         model: what is trained and saved.
         scorer: the scoring model.
-        history: what Keras `fit` logged, epoch by epoch; empty for families without epochs, and after loading.
+        training_log: what Keras `fit` logged, epoch by epoch; empty for families without epochs, and after loading.
     """
 
     family: ClassVar[str]
@@ -49,10 +49,10 @@ class Recommender(Answering, ABC):
     scores_are_products: ClassVar[bool] = False
 
     config: Any
-    catalogue: Catalogue
+    fitted_data: FittedData
     model: keras.Model
     scorer: keras.Model
-    history: Mapping[str, list[float]]
+    training_log: Mapping[str, list[float]]
 
     def __init__(self, config: Config | None = None, **options: Any) -> None:
         if config is not None and options:
@@ -60,7 +60,7 @@ class Recommender(Answering, ABC):
         self.config_class.from_options(options)  # a wrong option fails here, before any data is read
         self.config = self._given = config
         self._options = options
-        self.history = {}
+        self.training_log = {}
 
     def fit(
         self,
@@ -86,26 +86,26 @@ class Recommender(Answering, ABC):
             InputError: the backup is damaged, or that of a fit with other options or data.
         """
         self.config = self._given or self.config_class.for_data(train, self._options)
-        self.catalogue = self._catalogue_of(train)
+        self.fitted_data = self._catalogue_of(train)
         keras.utils.set_random_seed(self.config.seed)
         place = None if backup is None else Path(backup)
-        self._fit(train, validation, Fitting(list(callbacks), verbose, place))
+        self._fit(train, validation, FitContext(list(callbacks), verbose, place))
         return self
 
-    def _catalogue_of(self, train: Dataset) -> Catalogue:
-        return Catalogue.from_dataset(train, self._user_columns, with_scenarios=self.asks_for_scenario)
+    def _catalogue_of(self, train: Dataset) -> FittedData:
+        return FittedData.from_dataset(train, self._user_columns, with_scenarios=self.asks_for_scenario)
 
     @property
     def _user_columns(self) -> tuple[str, ...]:
         """The columns of the user table that the family reads."""
         return ()
 
-    def settled_config(self) -> Config:
+    def refit_config(self) -> Config:
         """The configuration to fit with once more on more data, where no validation can decide when to stop."""
         return self.config
 
     @abstractmethod
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         """Set `self.model` from the catalogue and the configuration, and `_assemble`."""
 
     def _build_scorer(self) -> keras.Model:
@@ -131,7 +131,7 @@ class Recommender(Answering, ABC):
         """
         self.require_fitted()
         items = check_items(items)
-        new = items[self.catalogue.items.lookup(items["item_id"]) == 0]
+        new = items[self.fitted_data.items.lookup(items["item_id"]) == 0]
         if new.empty:
             raise InputError(f"items: all {len(items):,} are known to this {self.family} already")
         return self._with_items(new)
@@ -145,7 +145,7 @@ class Recommender(Answering, ABC):
         self.require_fitted()
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.catalogue.save(folder)
+        self.fitted_data.save(folder)
         self._write(folder)
         self.model.save(folder / "model.keras")
         write_description(folder, self.family, self.config.to_dict())  # last: a folder without it is no run
@@ -162,7 +162,7 @@ class Recommender(Answering, ABC):
         if family != cls.family:
             raise InputError(f"{folder} holds a {family}, not a {cls.family}")
         recommender = cls(cls.config_class.from_options(config))
-        recommender.catalogue = Catalogue.load(folder)
+        recommender.fitted_data = FittedData.load(folder)
         recommender._read(folder)
         with reading(folder / "model.keras") as path:
             recommender.model = keras.saving.load_model(path, safe_mode=True)

@@ -17,9 +17,9 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.callback import RankingCallback
 from tfllmrec.models.base.backup import Backup
-from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.config import STRICT, Config, Fraction, Positive
-from tfllmrec.models.base.fitting import Fitting
+from tfllmrec.models.base.fitting import FitContext
+from tfllmrec.models.base.recommender import Recommender
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -73,11 +73,11 @@ class NeuralRecommender(Recommender):
     def _update_served(self) -> None:
         """Bring what is served beside the model, such as item vectors, up to date with it."""
 
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         self.model = self._build(train)
         self._train(train, validation, fitting)
 
-    def go_on(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def fit_more(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         """Train what was fitted further, on a training part of the same users and items with more interactions.
 
         It starts from the weights there are, so that what was learnt on its vectors still fits them afterwards.
@@ -87,16 +87,16 @@ class NeuralRecommender(Recommender):
             validation: decides when to stop, after `config.epochs` at most.
             fitting: with a backup of its own; that of the first fit is another's.
         """
-        self.catalogue = self._catalogue_of(train)
+        self.fitted_data = self._catalogue_of(train)
         self.model.trainable = True
         self._train(train, validation, fitting)
 
-    def _train(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _train(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         config = self.config
-        self._draws = keras.random.SeedGenerator(config.seed)
+        self._seed_generator = keras.random.SeedGenerator(config.seed)
         self._assemble()
         trainer = self._trainer()
-        trainer.draws = self._draws  # so that a backup has it
+        trainer.draws = self._seed_generator  # so that a backup has it
         stopping = keras.callbacks.EarlyStopping(
             self._chosen_by, mode=self._better, patience=config.patience, restore_best_weights=True
         )
@@ -119,16 +119,16 @@ class NeuralRecommender(Recommender):
                 *([kept] if kept else []),
             ],
         ).history
-        self.history = kept.logs if kept else logs
+        self.training_log = kept.logs if kept else logs
         self._update_served()
 
-    def settled_config(self) -> NeuralConfig:
+    def refit_config(self) -> NeuralConfig:
         """As many epochs as were best on the validation targets.
 
         Raises:
             InputError: there were none.
         """
-        return replace(self.config, epochs=self.best_epochs(self.history))
+        return replace(self.config, epochs=self.best_epochs(self.training_log))
 
     def best_epochs(self, history: Mapping[str, list[float]]) -> int:
         """How many epochs of a fit of this family were best on the validation targets, from what it logged.

@@ -13,8 +13,8 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.errors import InputError
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
-from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.config import STRICT, Config
+from tfllmrec.models.base.recommender import Recommender
 
 _MOST_ITEMS = 20_000
 """The matrix is dense: at 20,000 items it takes 1.6 GB, and its inverse minutes."""
@@ -47,7 +47,7 @@ class Ease(Recommender):
     config_class = EaseConfig
 
     def _fit(self, train: Dataset, *_: Any) -> None:
-        counts = self.catalogue.counts
+        counts = self.fitted_data.counts
         if len(counts) - 1 > _MOST_ITEMS:
             raise InputError(
                 f"ease: {len(counts) - 1:,} items are too many for a dense item-to-item matrix, which takes at most "

@@ -10,8 +10,8 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.layers.scoring import SparseItemToItem, item_to_item_model
-from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.config import STRICT, Config, Fraction, Positive
+from tfllmrec.models.base.recommender import Recommender
 
 _POPULARITY_WEIGHT = 1e-6
 """Small enough to decide between items without a transition only."""
@@ -22,12 +22,12 @@ class MarkovChainConfig(Config):
     """Attributes beside those of every `Config`.
 
     transition_weights: weight of a transition from an item to the next, to the one after it, and so on.
-    newest: how many of the newest items are asked for their successors.
+    recent_items: how many of the newest items are asked for their successors.
     decay: weight of an item's successors relative to those of the item after it.
     """
 
     transition_weights: tuple[float, ...] = (1.0, 0.5, 0.3)
-    newest: Positive = 5
+    recent_items: Positive = 5
     decay: Fraction = 0.7
 
 
@@ -42,7 +42,7 @@ class MarkovChain(Recommender):
     config_class = MarkovChainConfig
 
     def _fit(self, train: Dataset, *_: Any) -> None:
-        counts = self.catalogue.counts
+        counts = self.fitted_data.counts
         transitions = count_transitions(train.histories, len(counts), self.config.transition_weights)
         matrix = scipy.sparse.diags_array(1 / (1 + counts)) @ transitions
         self.model = item_to_item_model(
@@ -50,7 +50,7 @@ class MarkovChain(Recommender):
             counts,
             self.history_length,
             decay=self.config.decay,
-            newest=self.config.newest,
+            recent_items=self.config.recent_items,
             popularity_weight=_POPULARITY_WEIGHT,
         )
         self._assemble()

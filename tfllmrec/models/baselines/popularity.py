@@ -10,9 +10,9 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.layers.scoring import PopularityScores, UnlessEmpty, scoring_inputs
 from tfllmrec.layers.users import SegmentPopularity, StoredFeatures
-from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.models.base.fitted_data import Catalogue
 from tfllmrec.models.base.config import STRICT, Config
+from tfllmrec.models.base.fitted_data import FittedData
+from tfllmrec.models.base.recommender import Recommender
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -41,15 +41,15 @@ class Popularity(Recommender):
         return (self.config.segment,) if self.config.segment else ()
 
     def _fit(self, train: Dataset, *_: Any) -> None:
-        features = self.catalogue.features
+        features = self.fitted_data.features
         inputs = scoring_inputs(self.history_length, 0 if features is None else 1)
         stored = None if features is None else StoredFeatures.of(features.stored)
-        self.model = keras.Model(inputs, popularity(self.catalogue, inputs, self.config.segment, stored))
+        self.model = keras.Model(inputs, popularity(self.fitted_data, inputs, self.config.segment, stored))
         self._assemble()
 
 
 def popularity(
-    catalogue: Catalogue,
+    fitted_data: FittedData,
     inputs: Mapping[str, keras.KerasTensor],
     segment: str = "",
     stored: StoredFeatures | None = None,
@@ -57,15 +57,15 @@ def popularity(
     """What is popular, float32 [B, items + 1].
 
     Args:
-        catalogue: whose interactions count.
+        fitted_data: whose interactions count.
         inputs: of a scoring model.
         segment: a column of users' features, or "" for everybody.
         stored: the features of known users, where there is a segment.
     """
-    if not segment or stored is None or catalogue.features is None:
-        return PopularityScores(len(catalogue.items)).set_counts(catalogue.counts)(inputs["history"])
-    made_by, counts = catalogue.segment_counts(segment)
-    layer = SegmentPopularity.of(counts, made_by, len(catalogue.features.vocabulary))
+    if not segment or stored is None or fitted_data.features is None:
+        return PopularityScores(len(fitted_data.items)).set_counts(fitted_data.counts)(inputs["history"])
+    made_by, counts = fitted_data.segment_counts(segment)
+    layer = SegmentPopularity.of(counts, made_by, len(fitted_data.features.vocabulary))
     return layer(stored(inputs["user"], inputs["user_features"]))
 
 
@@ -77,16 +77,16 @@ def popular_if_empty(
 
 
 def popular_candidates_if_empty(
-    scores: keras.KerasTensor, catalogue: Catalogue, inputs: Mapping[str, keras.KerasTensor]
+    scores: keras.KerasTensor, fitted_data: FittedData, inputs: Mapping[str, keras.KerasTensor]
 ) -> keras.KerasTensor:
     """Scores of candidates [B, N], and how popular they are instead where the history is empty.
 
     Args:
         scores: of the candidates.
-        catalogue: whose interactions count.
+        fitted_data: whose interactions count.
         inputs: of a ranker.
     """
-    table = keras.layers.Embedding(len(catalogue.counts), 1, trainable=False)
+    table = keras.layers.Embedding(len(fitted_data.counts), 1, trainable=False)
     popular = keras.ops.squeeze(table(inputs["candidates"]), axis=-1)
-    table.embeddings.assign(np.log1p(catalogue.counts)[:, None])
+    table.embeddings.assign(np.log1p(fitted_data.counts)[:, None])
     return UnlessEmpty()(scores, popular, inputs["history"])

@@ -16,9 +16,9 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.layers.history import DecayedMean, NewestFirst
 from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
-from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.config import STRICT, Config, Names, Positive
-from tfllmrec.models.base.fitting import Fitting
+from tfllmrec.models.base.fitting import FitContext
+from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Word2Vec(Recommender):
     index: ItemIndex
     query_model: keras.Model
 
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         config = self.config
         from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions  # gensim takes seconds to load
 
@@ -107,12 +107,12 @@ class Word2Vec(Recommender):
     def _build_scorer(self) -> keras.Model:
         self.index, self.query_model = self.model.get_layer("items"), self.model
         inputs = self.model.input
-        popular = popularity(self.catalogue, inputs)
+        popular = popularity(self.fitted_data, inputs)
         return keras.Model(inputs, popular_if_empty(self.index.scores(self.model.output), popular, inputs))
 
     def _with_items(self, new: pd.DataFrame) -> Self:
         grown = copy.copy(self)
-        grown.catalogue = self.catalogue.with_items(new)
+        grown.fitted_data = self.fitted_data.with_items(new)
         grown._index_vectors(np.concatenate([self.index.vectors[1:], self.content.transform(new)]))
         return grown
 

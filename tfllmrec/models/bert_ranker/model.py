@@ -17,13 +17,13 @@ from tfllmrec.content.templates import item_texts
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.models.bert_ranker.network import bi_encoder, interaction_head, scores_of_all
 from tfllmrec.layers.scoring import ItemIndex
-from tfllmrec.models.ranker.text_ranker import BERT, TextRanker
 from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive
-from tfllmrec.models.base.fitting import Fitting
+from tfllmrec.models.base.fitting import FitContext
 from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
+from tfllmrec.models.bert_ranker.network import bi_encoder, interaction_head, scores_of_all
 from tfllmrec.models.ranker.model import Ranker, RankerConfig
+from tfllmrec.models.ranker.text_ranker import BERT, TextRanker
 from tfllmrec.models.two_tower.model import TwoTower
 
 _TOWERS, _BERT = "towers", "bert"
@@ -38,9 +38,9 @@ class BertRankerConfig(RankerConfig):
     columns: of the item table, what is read of an item.
     text_length: tokens of a text that are read.
     towers: options of the two towers that learn the vectors; the others are chosen from the size of the data.
-    further: epochs, at most, in which the towers go on with the interactions that were answers of lists.
-    heads: weighted means of the history that a candidate makes for itself.
-    hidden: units of the perceptron of the interaction head.
+    finetune_epochs: epochs, at most, in which the towers go on with the interactions that were answers of lists.
+    pooling_heads: weighted means of the history that a candidate makes for itself.
+    hidden_units: units of the perceptron of the interaction head.
     dropout: in it.
     """
 
@@ -48,9 +48,9 @@ class BertRankerConfig(RankerConfig):
     columns: Names = ("title", "year", "categories", "text")
     text_length: Positive = 64
     towers: Options = Field(default_factory=dict)
-    further: Positive = 10
-    heads: Positive = 2
-    hidden: Positive = 64
+    finetune_epochs: Positive = 10
+    pooling_heads: Positive = 2
+    hidden_units: Positive = 64
     dropout: Fraction = 0.2
 
     def of_towers(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class BertRanker(Ranker):
 
     Attributes:
         towers: what learnt the vectors.
-        before_lists: what was logged of their first fit, that on the interactions before the lists' answers.
+        pretrain_log: what was logged of their first fit, that on the interactions before the lists' answers.
         index: the item vectors.
         query_model: {"user", "history": int32 [B, L]} -> query vectors, float32 [B, D].
         model: the interaction head.
@@ -93,25 +93,25 @@ class BertRanker(Ranker):
     main_signature = "rank"
 
     towers: TwoTower
-    before_lists: Mapping[str, list[float]]
+    pretrain_log: Mapping[str, list[float]]
     index: ItemIndex
     query_model: keras.Model
 
-    def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         config = self.config
         self.towers = TwoTower(**config.of_towers())
         texts = item_texts(train.items, config.columns)
         self.bert = backbone(config.backbone, texts, length=config.text_length, seed=config.seed)
         earlier = replace(earlier, items=self._with_texts(earlier.items))
         self.towers.fit(earlier, validation, **fitting.of_part(_TOWERS))
-        self.before_lists = self.towers.history
+        self.pretrain_log = self.towers.training_log
 
-    def _finish(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _finish(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         if self.config.objective == "rating":
             return  # for which they knew everything
         first = self.towers.config
-        self.towers.config = replace(first, epochs=self.config.further)
-        self.towers.go_on(train, validation, Fitting(**fitting.of_part(f"further-{_TOWERS}")))
+        self.towers.config = replace(first, epochs=self.config.finetune_epochs)
+        self.towers.fit_more(train, validation, FitContext(**fitting.of_part(f"further-{_TOWERS}")))
         self.towers.config = first
         self._assemble()
 
@@ -129,8 +129,8 @@ class BertRanker(Ranker):
         return interaction_head(
             dim=self.towers.config.dim,
             history_length=config.history_length,
-            heads=config.heads,
-            hidden=config.hidden,
+            pooling_heads=config.pooling_heads,
+            hidden_units=config.hidden_units,
             dropout=config.dropout,
             mean_rating=train.mean_rating if config.objective == "rating" else None,
         )
@@ -141,7 +141,7 @@ class BertRanker(Ranker):
         encoder = self.towers.model.get_layer("query_encoder")
         self._rank_with(bi_encoder(self.index, encoder, self.model))
         every = scores_of_all(self.index, encoder, self.model)
-        popular = popularity(self.catalogue, every.input)
+        popular = popularity(self.fitted_data, every.input)
         return keras.Model(every.input, popular_if_empty(every.output, popular, every.input))
 
     def text_ranker(self) -> TextRanker:
@@ -153,15 +153,17 @@ class BertRanker(Ranker):
     def _update_served(self) -> None:
         """Nothing: the towers' vectors are fixed."""
 
-    def settled_config(self) -> BertRankerConfig:
+    def refit_config(self) -> BertRankerConfig:
         """As many epochs as were best on the validation targets, of the head and of the towers, before and after."""
-        of_towers = {**self.config.towers, "epochs": self.towers.best_epochs(self.before_lists)}
-        further = self.towers.best_epochs(self.towers.history)
-        return replace(self.config, epochs=self.best_epochs(self.history), towers=of_towers, further=further)
+        of_towers = {**self.config.towers, "epochs": self.towers.best_epochs(self.pretrain_log)}
+        finetune_epochs = self.towers.best_epochs(self.towers.training_log)
+        return replace(
+            self.config, epochs=self.best_epochs(self.training_log), towers=of_towers, finetune_epochs=finetune_epochs
+        )
 
     def _with_items(self, new: pd.DataFrame) -> Self:
         grown = copy.copy(self)
-        grown.catalogue = self.catalogue.with_items(new)
+        grown.fitted_data = self.fitted_data.with_items(new)
         grown.towers = self.towers.with_items(self._with_texts(new))
         grown._assemble()
         return grown

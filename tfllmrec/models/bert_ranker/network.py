@@ -22,26 +22,26 @@ class TargetAttention(keras.layers.Layer):
     [B, N, heads]; zeros for an empty history.
 
     Args:
-        heads: weighted means.
+        pooling_heads: weighted means.
     """
 
-    def __init__(self, heads: int, **kwargs: Any) -> None:
+    def __init__(self, pooling_heads: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.heads = heads
+        self.pooling_heads = pooling_heads
 
     def build(self, history_shape: Any, present_shape: Any, candidates_shape: Any) -> None:
         """Weights for L ages and D dimensions."""
         length, dim = history_shape[1:]
         # Keys are made of the history: it is short, and candidates are many.
-        self.keys = keras.layers.Dense(self.heads * dim, name="keys")
+        self.keys = keras.layers.Dense(self.pooling_heads * dim, name="keys")
         self.keys.build(history_shape)
-        self.age_bias = self.add_weight(shape=(self.heads, length), name="age_bias")
-        self.age_bias.assign(recency_biases(self.heads, length))
+        self.age_bias = self.add_weight(shape=(self.pooling_heads, length), name="age_bias")
+        self.age_bias.assign(recency_biases(self.pooling_heads, length))
 
     def call(self, history: tf.Tensor, present: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """See the class."""
         length, dim = history.shape[1:]
-        keys = tf.reshape(self.keys(history), [-1, length, self.heads, dim])
+        keys = tf.reshape(self.keys(history), [-1, length, self.pooling_heads, dim])
         fit = tf.einsum("bnd,blhd->bnhl", candidates, keys) / np.sqrt(dim) + self.age_bias
         weights = tf.nn.softmax(tf.where(present[:, None, None], fit, _HIDDEN), axis=-1)
         products = tf.matmul(candidates, history, transpose_b=True)  # an absent item is zeros
@@ -51,11 +51,11 @@ class TargetAttention(keras.layers.Layer):
         self, history: keras.KerasTensor, present: keras.KerasTensor, candidates: keras.KerasTensor
     ) -> keras.KerasTensor:
         """[B, N, heads]."""
-        return keras.KerasTensor((*candidates.shape[:2], self.heads), "float32")
+        return keras.KerasTensor((*candidates.shape[:2], self.pooling_heads), "float32")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        return {**super().get_config(), "heads": self.heads}
+        return {**super().get_config(), "pooling_heads": self.pooling_heads}
 
 
 _HIDDEN = -1e9
@@ -65,8 +65,8 @@ def interaction_head(
     *,
     dim: int,
     history_length: int,
-    heads: int = 2,
-    hidden: int = 64,
+    pooling_heads: int = 2,
+    hidden_units: int = 64,
     dropout: float = 0.2,
     mean_rating: float | None = None,
 ) -> keras.Model:
@@ -79,8 +79,8 @@ def interaction_head(
     Args:
         dim: width D of all vectors.
         history_length: L.
-        heads: see `TargetAttention`.
-        hidden: units of the perceptron.
+        pooling_heads: see `TargetAttention`.
+        hidden_units: units of the perceptron.
         dropout: on what the perceptron reads, and on its hidden units.
         mean_rating: for scores that are ratings, which start there: the perceptron's alone, for who will have an item
             may not like it; it reads the candidate's vector as well. None for scores that order.
@@ -94,10 +94,12 @@ def interaction_head(
     present = keras.Input((history_length,), dtype="bool", name="present")
     candidates = keras.Input((None, dim), name="candidates")
     products = query[:, None] * candidates
-    attended = TargetAttention(heads, name="target_attention")(items, present, candidates)
+    attended = TargetAttention(pooling_heads, name="target_attention")(items, present, candidates)
     parts = [products, attended] if mean_rating is None else [products, attended, candidates]
     read = keras.layers.Dropout(dropout)(keras.layers.Concatenate()(parts))
-    inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu", name="hidden")(read))
+    inner = keras.layers.Dropout(dropout)(
+        keras.layers.Dense(hidden_units, activation="relu", name="hidden_units")(read)
+    )
     start = keras.initializers.Constant(mean_rating or 0.0)
     added = keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer=start, name="added")(inner)
     scores = ops.squeeze(added, axis=-1)

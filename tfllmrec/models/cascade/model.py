@@ -16,12 +16,12 @@ from tfllmrec.data.histories import Histories
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.ranking import Ranking, rank_targets
-from tfllmrec.models.cascade.network import ScoresOfAll, cascade
+from tfllmrec.evaluation.ranking import RankedTargets, rank_targets
+from tfllmrec.models.base.fitting import FitContext
 from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.cascade.blend import learn_weights
 from tfllmrec.models.cascade.config import CascadeConfig
-from tfllmrec.models.base.fitting import Fitting
+from tfllmrec.models.cascade.network import ScoresOfAll, cascade
 from tfllmrec.models.ranker.candidates import AT_ONCE, found_by, scores_of
 from tfllmrec.models.ranker.model import Ranker
 
@@ -40,7 +40,7 @@ class Cascade(Recommender):
     Attributes:
         retrievers: what finds candidates.
         ranker: what puts them in order, or None.
-        lister: {"user", "history", "exclude"} -> candidates and their scores; see `tfllmrec.models.cascade.network.cascade`.
+        lister: {"user", "history", "exclude"} -> candidates and their scores; see `cascade` in `network.py`.
         model: the weighted sum, {scores float32 [B, parts]} -> float32 [B, 1].
     """
 
@@ -78,10 +78,10 @@ class Cascade(Recommender):
         made._check_parts()
         for part in made._parts:
             part.require_fitted()
-            if part.catalogue.items != made._parts[0].catalogue.items:
+            if part.fitted_data.items != made._parts[0].fitted_data.items:
                 raise InputError("cascade: the parts do not know the same items; fit them on the same training part")
-            _refuse_scenarios(part, part.catalogue.scenarios)
-        made.catalogue = made._parts[0].catalogue
+            _refuse_scenarios(part, part.fitted_data.scenarios)
+        made.fitted_data = made._parts[0].fitted_data
         made._weigh(validation)
         return made
 
@@ -99,7 +99,7 @@ class Cascade(Recommender):
     def _parts(self) -> list[Recommender]:
         return [*self.retrievers, *([self.ranker] if self.ranker else [])]
 
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         def fitted(part: Recommender) -> Recommender:
             return part.fit(train, validation, **fitting.of_part(part.family))
 
@@ -126,18 +126,18 @@ class Cascade(Recommender):
 
     def _unfitted(self, name: str, train: Dataset) -> Recommender:
         """A part with its own options, and a history no longer than the cascade's."""
-        from tfllmrec.models.registry import family  # which knows the cascade
+        from tfllmrec.models.registry import model_class  # which knows the cascade
 
-        chosen, options = family(name), {"seed": self.config.seed, **self.config.parts.get(name, {})}
+        chosen, options = model_class(name), {"seed": self.config.seed, **self.config.parts.get(name, {})}
         config = chosen.config_class.for_data(train, options)
         return chosen(replace(config, history_length=min(config.history_length, self.config.history_length)))
 
     def _unfitted_ranker(self, name: str, train: Dataset) -> Ranker:
-        from tfllmrec.models.registry import FAMILIES
+        from tfllmrec.models.registry import FAMILIES, model_class
 
         ranker = self._unfitted(name, train)
         if not isinstance(ranker, Ranker):
-            rankers = [one for one, chosen in FAMILIES.items() if issubclass(chosen, Ranker)]
+            rankers = [one for one in FAMILIES if issubclass(model_class(one), Ranker)]
             raise InputError(f"cascade: {name} is no ranker; there are {', '.join(rankers)}")
         return ranker
 
@@ -147,7 +147,7 @@ class Cascade(Recommender):
         """What the retrievers find, fitted on what is known: all of the training part, or some of it."""
         retrievers = self.retrievers
         if known is not train:
-            configs = [one.settled_config() if validation else one.config for one in retrievers]
+            configs = [one.refit_config() if validation else one.config for one in retrievers]
             pairs = zip(retrievers, configs, strict=True)
             retrievers = [type(one)(config).fit(known, verbose=0) for one, config in pairs]
         return [found_by(retrievers, asked, self.config.ranked) for asked in questions]
@@ -174,8 +174,8 @@ class Cascade(Recommender):
 
     def _sample(self) -> Targets:
         """Some users and what is stored of them, where there is nothing to learn weights from."""
-        users = np.flatnonzero(self.catalogue.histories.lengths)[:AT_ONCE].astype(np.int32)
-        return Targets(users, self.catalogue.histories.take(users), np.ones_like(users))  # any answers will do
+        users = np.flatnonzero(self.fitted_data.histories.lengths)[:AT_ONCE].astype(np.int32)
+        return Targets(users, self.fitted_data.histories.take(users), np.ones_like(users))  # any answers will do
 
     def _build_scorer(self) -> keras.Model:
         config = self.config
@@ -191,7 +191,7 @@ class Cascade(Recommender):
         scores = ScoresOfAll()(*(merged.output[name] for name in ("items", "scores", "sums")))
         return keras.Model(merged.input, scores)  # where nothing is known, every part says what is popular
 
-    def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
+    def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
         """See `Recommender.rank`; whatever a user has seen takes no place among the candidates."""
         self.require_fitted()
 
@@ -200,21 +200,21 @@ class Cascade(Recommender):
             return self.score(users, newest, exclude=histories)
 
         longest = max(1, int(targets.histories.lengths.max(initial=1)))
-        return rank_targets(score, targets, longest, k=k, among=among)
+        return rank_targets(score, targets, longest, k=k, item_subset=item_subset)
 
-    def settled_config(self) -> CascadeConfig:
+    def refit_config(self) -> CascadeConfig:
         """The parts' own, and the weights as they are.
 
         Raises:
             InputError: two parts are of one family, whose options are told apart by nothing.
         """
         self.config.require_options_by_family()
-        parts = {one.family: one.settled_config().to_dict() for one in self._parts}
+        parts = {one.family: one.refit_config().to_dict() for one in self._parts}
         return replace(self.config, parts=parts, weights=tuple(self.weights.tolist()))
 
     def _with_items(self, new: pd.DataFrame) -> Self:
         grown = copy.copy(self)
-        grown.catalogue = self.catalogue.with_items(new)
+        grown.fitted_data = self.fitted_data.with_items(new)
         grown.retrievers = [one.with_items(new) for one in self.retrievers]
         grown.ranker = self.ranker.with_items(new) if self.ranker else None
         grown._assemble()
@@ -225,11 +225,11 @@ class Cascade(Recommender):
             part.save(folder / f"part-{place}")
 
     def _read(self, folder: Path) -> None:
-        from tfllmrec.models.registry import load
+        from tfllmrec.models.registry import load_model
 
         count = len(self.config.retrievers)
-        self.retrievers = [load(folder / f"part-{place}") for place in range(count)]
-        ranker = load(folder / f"part-{count}") if self.config.ranker else None
+        self.retrievers = [load_model(folder / f"part-{place}") for place in range(count)]
+        ranker = load_model(folder / f"part-{count}") if self.config.ranker else None
         assert ranker is None or isinstance(ranker, Ranker), "as it was saved"
         self.ranker = ranker
 

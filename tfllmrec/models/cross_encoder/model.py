@@ -19,7 +19,10 @@ from tfllmrec.content.tokenizers import read_tokenizer, write_tokenizer
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.ranking import Ranking
+from tfllmrec.evaluation.ranking import RankedTargets
+from tfllmrec.models.base.config import STRICT, Names, Positive
+from tfllmrec.models.base.saving import reading
+from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.models.cross_encoder.network import (
     BACKBONE,
     FRAME,
@@ -30,11 +33,8 @@ from tfllmrec.models.cross_encoder.network import (
     pair_scorer,
     scores_of_all,
 )
-from tfllmrec.models.ranker.text_ranker import PairTextRanker
-from tfllmrec.models.base.config import STRICT, Names, Positive
-from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.models.ranker.model import Ranker, RankerConfig
-from tfllmrec.models.base.saving import reading
+from tfllmrec.models.ranker.text_ranker import PairTextRanker
 
 _TOKENIZER = "tokenizer.json"
 _PAIRS = 10_000_000  # hours, without a GPU
@@ -65,7 +65,7 @@ class CrossEncoderConfig(RankerConfig):
     lora_rank: Positive = 4
     precision: Literal["float32", "bfloat16"] = "float32"
     list_size: Positive | None = 8
-    chosen_by: Positive | None = 1000
+    max_validation_lists: Positive | None = 1000
     learning_rate: float = Field(default=5e-5, gt=0)
     batch_size: Positive = 8
     epochs: Positive = 3
@@ -141,24 +141,24 @@ class CrossEncoder(Ranker):
         self.bert = Bert(self.model.get_layer("pair_scorer").get_layer(BACKBONE), self._tokenizer)
         asked = in_passes(self.model)
         self._rank_with(asked)
-        every = scores_of_all(asked, len(self.catalogue.items))
-        popular = popularity(self.catalogue, every.input)
+        every = scores_of_all(asked, len(self.fitted_data.items))
+        popular = popularity(self.fitted_data, every.input)
         return keras.Model(every.input, popular_if_empty(every.output, popular, every.input))
 
-    def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Ranking:
+    def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
         """As every family does.
 
         Raises:
             InputError: more than ten million pairs of targets and items.
         """
         self.require_fitted()
-        users, items = len(targets), len(self.catalogue.items) if among is None else len(among)
+        users, items = len(targets), len(self.fitted_data.items) if item_subset is None else len(item_subset)
         if users * items > _PAIRS:
             raise InputError(
                 f"cross_encoder: {users:,} targets among {items:,} items are {users * items:,} passes through BERT, of "
                 f"which it does {_PAIRS:,} at most; ask fewer targets at a time, or make it the ranker of a cascade"
             )
-        return super().rank(targets, k, among=among)
+        return super().rank_targets(targets, k, item_subset=item_subset)
 
     def text_ranker(self) -> PairTextRanker:
         """See `Ranker.text_ranker`."""
@@ -166,7 +166,7 @@ class CrossEncoder(Ranker):
 
     def _with_items(self, new: pd.DataFrame) -> Self:
         grown = copy.copy(self)
-        grown.catalogue = self.catalogue.with_items(new)
+        grown.fitted_data = self.fitted_data.with_items(new)
         before = (self.model.get_layer(name) for name in ("titles", "texts"))
         titles, texts = (table.with_more(more) for table, more in zip(before, self._tables(new), strict=True))
         grown.model = cross_encoder(self.model.get_layer("pair_scorer"), titles, texts, self.history_length)

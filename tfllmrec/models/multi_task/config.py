@@ -36,8 +36,8 @@ class MultiTaskConfig(SequenceConfig):
     experts: shared ones, where there is more than one.
     expert_units: hidden units of each.
     transfer: whether a scenario reads what was done in others and has an expert of its own. Gates know it anyway.
-    liked_from: a rating from which an interaction was a like.
-    ahead: next items whose categories are the interests.
+    like_threshold: a rating from which an interaction was a like.
+    interest_window: next items whose categories are the interests.
     backbone: a BERT that reads what users write (column text of the interactions) for their interests, as in
         `BertRankerConfig`; "" for none.
     text_length: tokens of such a text that are read.
@@ -53,8 +53,8 @@ class MultiTaskConfig(SequenceConfig):
     experts: Positive = 3
     expert_units: Positive = 128
     transfer: bool = True
-    liked_from: float = 4.0
-    ahead: Positive = 3
+    like_threshold: float = 4.0
+    interest_window: Positive = 3
     backbone: str = ""
     text_length: Positive = 64
     pair_units: Positive = 64

@@ -52,7 +52,7 @@ class MultiTaskAnswers(ContentRecommender):
     def _text_width(self) -> int:
         return 0 if self.texts is None else self.texts.width
 
-    def expected_ratings(self, targets: Targets) -> np.ndarray:
+    def predict_ratings(self, targets: Targets) -> np.ndarray:
         """What users will rate the targets' items, float32 [n].
 
         Raises:
@@ -139,7 +139,7 @@ class MultiTaskAnswers(ContentRecommender):
         where = np.zeros(len(targets), np.int32)
         if self.reads_scenarios and targets.scenarios is not None:
             where = targets.scenarios
-        names = [""] if self.catalogue.scenarios is None else self.catalogue.scenarios.tokens
+        names = [""] if self.fitted_data.scenarios is None else self.fitted_data.scenarios.tokens
         rows = [
             (names[scenario], task, expert, float(gates[where == scenario, place, column].mean()))
             for scenario in np.unique(where)

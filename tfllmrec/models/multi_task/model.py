@@ -18,6 +18,11 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import RatingCallback
 from tfllmrec.layers.experts import allowed_experts, expert_mixture, expert_names
 from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.models.base.fitting import FitContext
+from tfllmrec.models.baselines.popularity import popular_candidates_if_empty, popular_if_empty, popularity
+from tfllmrec.models.multi_task.config import TASKS, MultiTaskConfig
+from tfllmrec.models.multi_task.inference import MultiTaskAnswers
 from tfllmrec.models.multi_task.network import (
     candidates_of,
     label_head,
@@ -26,16 +31,11 @@ from tfllmrec.models.multi_task.network import (
     pair_head,
     what_experts_say,
 )
-from tfllmrec.models.multi_task.scoring import CandidateScores, OnlyMembers, Pairs, PairsOfAll
-from tfllmrec.models.next_item.network import ItemBias, Precision, history_encoder, query_head
 from tfllmrec.models.multi_task.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
-from tfllmrec.layers.scoring import ItemIndex
-from tfllmrec.models.base.fitting import Fitting
-from tfllmrec.models.multi_task.inference import MultiTaskAnswers
-from tfllmrec.models.multi_task.config import TASKS, MultiTaskConfig
+from tfllmrec.models.multi_task.scoring import CandidateScores, OnlyMembers, Pairs, PairsOfAll
 from tfllmrec.models.multi_task.tasks import labels_of, members_of, members_of_new, part_of
-from tfllmrec.models.baselines.popularity import popular_candidates_if_empty, popular_if_empty, popularity
 from tfllmrec.models.multi_task.user_texts import UserTexts
+from tfllmrec.models.next_item.network import ItemBias, Precision, history_encoder, query_head
 from tfllmrec.tasks.multi_task import MultiTaskModel
 
 Vectors = Mapping[str, keras.KerasTensor]  # what the experts say of every task, float32 [B, D]
@@ -68,7 +68,7 @@ class MultiTask(MultiTaskAnswers):
     _written: Written | None = None  # while it trains
     _mean_rating: float = 0.0  # where what is loaded grows, its head brings its own
 
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         self._members = members_of(train)
         self.labels = label_vocabulary(train.items)
         self._item_labels = label_matrix(train.items, self.labels)
@@ -94,7 +94,7 @@ class MultiTask(MultiTaskAnswers):
             encoder,
             ScenarioFusion(self._transfers, name="scenario_fusion"),
             expert_mixture(
-                encoder.output.shape[2], config.dim, allowed, hidden=config.expert_units, dropout=config.dropout
+                encoder.output.shape[2], config.dim, allowed, hidden_units=config.expert_units, dropout=config.dropout
             ),
             {name: self._head(name) for name in config.tasks},
             config.candidate_dropout,
@@ -108,7 +108,7 @@ class MultiTask(MultiTaskAnswers):
     @property
     def _scenario_names(self) -> list[str]:
         """What the scenarios' own experts are called; one name where there are no scenarios."""
-        names = self.catalogue.scenarios
+        names = self.fitted_data.scenarios
         return ["everywhere"] if names is None else [f"scenario {name}" for name in names.tokens[1:]]
 
     @property
@@ -125,8 +125,8 @@ class MultiTask(MultiTaskAnswers):
         if task == "interests":
             options = {"written": self._text_width, "dropout": config.dropout, "name": name}
             return label_head(config.dim, len(self.labels), **options)
-        counts = len(self.catalogue.users), len(self.catalogue.items)
-        options = {"hidden": config.pair_units, "dropout": config.pair_dropout, "name": name}
+        counts = len(self.fitted_data.users), len(self.fitted_data.items)
+        options = {"hidden_units": config.pair_units, "dropout": config.pair_dropout, "name": name}
         return pair_head(config.dim, *counts, start=self._mean_rating if task == "rating" else 0.0, **options)
 
     def _encoder(self, precision: Precision) -> keras.Model:
@@ -138,14 +138,16 @@ class MultiTask(MultiTaskAnswers):
         if config.weighting == "given":
             weights = {name: float(config.weights.get(name, 1.0)) for name in config.tasks}
         labels = self._item_labels if "interests" in config.tasks else None
-        own_counts = self.catalogue.counts * self._members[1:]
-        parts = [part_of(name, self.model, config, own_counts, self._draws) for name in config.tasks]
+        own_counts = self.fitted_data.counts * self._members[1:]
+        parts = [part_of(name, self.model, config, own_counts, self._seed_generator) for name in config.tasks]
         written = self._written and self._written.states
-        return MultiTaskModel(self.model, parts, weights, labels=labels, ahead=config.ahead, written=written)
+        return MultiTaskModel(
+            self.model, parts, weights, labels=labels, interest_window=config.interest_window, written=written
+        )
 
     def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
         config = self.config
-        labels = labels_of(train, config.tasks, config.liked_from)
+        labels = labels_of(train, config.tasks, config.like_threshold)
         if self._written is not None:
             labels["written"] = self._written.before
         return labelled_window_batches(
@@ -159,14 +161,14 @@ class MultiTask(MultiTaskAnswers):
 
     def _build_scorer(self) -> keras.Model:
         """Histories are read in float32 from a fixed table of item vectors, and queries matched with it."""
-        item_count, layer = len(self.catalogue.items), self.model.get_layer
+        item_count, layer = len(self.fitted_data.items), self.model.get_layer
         self._members = layer("histories_apart").members.numpy()
         self._candidates = candidates_of(self.model)
         self.index = ItemIndex(item_count, self.config.dim, biased=True)
         self._served_encoder = self._encoder("float32")
         inputs = multi_task_inputs(self.history_length)
         asked = inputs
-        if self.catalogue.scenarios is None:
+        if self.fitted_data.scenarios is None:
             inputs = {name: inputs[name] for name in ("user", "history")}
             asked = {**inputs, "scenario": keras.ops.ones_like(inputs["user"])}
         parts = [layer(name) for name in ("scenario_fusion", "experts")]
@@ -175,9 +177,9 @@ class MultiTask(MultiTaskAnswers):
         self._gates = tf.function(keras.Model(inputs, said["gates"]), reduce_retracing=True)
         self._update_served()
         self._build_others({**inputs}, asked["scenario"], vector)
-        popular = popularity(self.catalogue, inputs)
+        popular = popularity(self.fitted_data, inputs)
         scores = popular_if_empty(self._scores(vector, inputs["user"]), popular, inputs)
-        if self.catalogue.scenarios is not None:
+        if self.fitted_data.scenarios is not None:
             scores = OnlyScenario(layer("histories_apart"))(scores, inputs["scenario"])
         return keras.Model(inputs, scores)
 
@@ -210,7 +212,7 @@ class MultiTask(MultiTaskAnswers):
             scores = CandidateScores(self.index)(head(vector[main]), candidates)
         if "likes" in told:
             told["likes"] = keras.ops.sigmoid(told["likes"])
-        told["scores"] = popular_candidates_if_empty(scores, self.catalogue, given)
+        told["scores"] = popular_candidates_if_empty(scores, self.fitted_data, given)
         only = OnlyMembers(self.model.get_layer("histories_apart"))
         self.others = {
             "candidates": keras.Model(given, {name: only(said, candidates, scenario) for name, said in told.items()})
@@ -229,19 +231,19 @@ class MultiTask(MultiTaskAnswers):
 
         def expected(targets: Targets) -> np.ndarray:
             self._update_served()
-            return self.expected_ratings(targets)
+            return self.predict_ratings(targets)
 
         return RatingCallback(expected, validation)
 
     def _update_served(self) -> None:
         self._served_encoder.set_weights(self.model.get_layer("history_encoder").get_weights())
-        everything = self._candidates(np.arange(len(self.catalogue.items) + 1, dtype=np.int32))
+        everything = self._candidates(np.arange(len(self.fitted_data.items) + 1, dtype=np.int32))
         self.index.vectors.assign(everything["candidate"])
         self.index.biases.assign(everything["bias"])
 
     def _with_items(self, new: pd.DataFrame) -> Self:
         grown = copy.copy(self)
-        grown._members = np.concatenate([self._members, members_of_new(new, self.catalogue.scenarios)], axis=1)
+        grown._members = np.concatenate([self._members, members_of_new(new, self.fitted_data.scenarios)], axis=1)
         return super(MultiTask, grown)._with_items(new)
 
     def _grown_layers(self) -> list[keras.layers.Layer]:

@@ -7,9 +7,9 @@ import keras
 import tensorflow as tf
 
 from tfllmrec.layers.items import ItemEmbedding, gather_summing
-from tfllmrec.models.next_item.network import ItemBias
-from tfllmrec.models.multi_task.scenarios import HistoriesApart, RowsThere, ScenarioFusion, StatesAt
 from tfllmrec.layers.scoring import scoring_inputs
+from tfllmrec.models.multi_task.scenarios import HistoriesApart, RowsThere, ScenarioFusion, StatesAt
+from tfllmrec.models.next_item.network import ItemBias
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -39,7 +39,7 @@ class UserBias(keras.layers.Layer):
 
 
 def pair_head(
-    dim: int, users: int, items: int, *, hidden: int = 64, dropout: float = 0.2, start: float = 0.0, name: str
+    dim: int, users: int, items: int, *, hidden_units: int = 64, dropout: float = 0.2, start: float = 0.0, name: str
 ) -> keras.Model:
     """What is said of a user and an item together: a perceptron over both and their product, and a bias of each.
 
@@ -47,7 +47,7 @@ def pair_head(
         dim: width D of both vectors.
         users: users with a bias.
         items: items with a bias.
-        hidden: units of the perceptron.
+        hidden_units: units of the perceptron.
         dropout: on what it reads, and on its units.
         start: what it says at first, of everything.
         name: of the model.
@@ -58,7 +58,9 @@ def pair_head(
     query, candidate = (keras.Input((dim,), name=side) for side in ("query", "candidate"))
     user, item = (keras.Input((), dtype="int32", name=side) for side in ("user", "item"))
     both = keras.layers.Concatenate()([query, candidate, query * candidate])
-    inner = keras.layers.Dense(hidden, activation="relu", name="hidden")(keras.layers.Dropout(dropout)(both))
+    inner = keras.layers.Dense(hidden_units, activation="relu", name="hidden_units")(
+        keras.layers.Dropout(dropout)(both)
+    )
     start_at = keras.initializers.Constant(start)
     said = keras.layers.Dense(1, bias_initializer=start_at, name="said")(keras.layers.Dropout(dropout)(inner))
     biases = UserBias(users, name="user_bias")(user) + ItemBias(items, name="item_bias")(item)

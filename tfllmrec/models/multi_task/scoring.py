@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.models.multi_task.scenarios import HistoriesApart
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.layers.top_items import LOWEST
+from tfllmrec.models.multi_task.scenarios import HistoriesApart
 
 
 class CandidateScores(keras.layers.Layer):

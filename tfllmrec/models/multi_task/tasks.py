@@ -9,13 +9,13 @@ import pandas as pd
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.models.multi_task.network import candidates_of
 from tfllmrec.models.multi_task.config import MultiTaskConfig
+from tfllmrec.models.multi_task.network import candidates_of
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.negatives import Seed
-from tfllmrec.tasks.next_item import NextItem, NextItemSoftmax
+from tfllmrec.tasks.next_item import NextItemSoftmax, NextItemTask
 from tfllmrec.tasks.parts import InterestsPart, NextItemPart, PairPart, Part, RetrievalPart
-from tfllmrec.tasks.ranking import Ranking
+from tfllmrec.tasks.ranking import RankingTask
 from tfllmrec.tasks.retrieval import Retrieval
 
 
@@ -33,7 +33,7 @@ def part_of(name: str, model: keras.Model, config: MultiTaskConfig, counts: np.n
     candidates = candidates_of(model)
     match name:
         case "next_item":
-            task = NextItem(label_smoothing=config.label_smoothing, precision=config.precision)
+            task = NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision)
             options = {"hide_seen": config.hide_seen}
             drawn = [
                 negatives.mixed(own, config.negatives, draws) if config.loss == "sampled" else None for own in counts
@@ -47,9 +47,9 @@ def part_of(name: str, model: keras.Model, config: MultiTaskConfig, counts: np.n
             in_batch = negatives.in_batch(counts.max(axis=0))
             return RetrievalPart(Retrieval(), head, candidates, in_batch, most=config.in_batch, seed=draws)
         case "interests":
-            return InterestsPart(Ranking("pointwise"), head)
+            return InterestsPart(RankingTask("pointwise"), head)
         case _:
-            return PairPart(name, Ranking("rating" if name == "rating" else "pointwise"), head, candidates)
+            return PairPart(name, RankingTask("rating" if name == "rating" else "pointwise"), head, candidates)
 
 
 def members_of(data: Dataset) -> np.ndarray:
@@ -91,7 +91,7 @@ def members_of_new(items: pd.DataFrame, names: Vocabulary | None) -> np.ndarray:
     return members
 
 
-def labels_of(data: Dataset, tasks: Sequence[str], liked_from: float) -> dict[str, np.ndarray]:
+def labels_of(data: Dataset, tasks: Sequence[str], like_threshold: float) -> dict[str, np.ndarray]:
     """What is told of every interaction, as `MultiTaskModel` reads it."""
     labels: dict[str, np.ndarray] = {}
     if data.scenarios is not None:
@@ -99,5 +99,5 @@ def labels_of(data: Dataset, tasks: Sequence[str], liked_from: float) -> dict[st
     if "rating" in tasks:
         labels["rating"] = data.ratings
     if "like" in tasks:
-        labels["like"] = data.likes(liked_from)
+        labels["like"] = data.likes(like_threshold)
     return labels

@@ -7,9 +7,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.models.next_item.network import Cell, Precision
 from tfllmrec.models.base.config import STRICT, Fraction, Positive
 from tfllmrec.models.base.content import ContentConfig
+from tfllmrec.models.next_item.network import Cell, Precision
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -22,7 +22,7 @@ class SequenceConfig(ContentConfig):
     units: of every recurrent layer.
     cell: lstm or gru.
     layers: recurrent layers.
-    heads: weighted means of the history beside the recurrent state; 0 for none.
+    pooling_heads: weighted means of the history beside the recurrent state; 0 for none.
     normalise: LayerNorm of the item vectors that are read.
     input_dropout: of the item vectors that are read.
     dropout: of recurrent states and hidden units.
@@ -40,7 +40,7 @@ class SequenceConfig(ContentConfig):
     units: Positive = 256
     cell: Cell = "lstm"
     layers: Positive = 1
-    heads: int = Field(default=0, ge=0)
+    pooling_heads: int = Field(default=0, ge=0)
     normalise: bool = False
     token_std: float = Field(default=0.1, gt=0)
     input_dropout: Fraction = 0.5
@@ -60,7 +60,17 @@ class SequenceConfig(ContentConfig):
 
     def encoder_options(self) -> dict[str, Any]:
         """What `tfllmrec.models.next_item.network.history_encoder` is made of, its precision aside."""
-        names = ("dim", "history_length", "units", "cell", "layers", "heads", "normalise", "input_dropout", "dropout")
+        names = (
+            "dim",
+            "history_length",
+            "units",
+            "cell",
+            "layers",
+            "pooling_heads",
+            "normalise",
+            "input_dropout",
+            "dropout",
+        )
         return {name: getattr(self, name) for name in names}
 
 
@@ -68,10 +78,10 @@ class SequenceConfig(ContentConfig):
 class NextItemConfig(SequenceConfig):
     """Attributes beside those of every `SequenceConfig`; `for_data` chooses them from the size of the data.
 
-    hidden: units of the perceptron between state and query; 0 for none.
+    hidden_units: units of the perceptron between state and query; 0 for none.
     """
 
-    hidden: int = Field(default=0, ge=0)
+    hidden_units: int = Field(default=0, ge=0)
 
     @classmethod
     def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
@@ -86,7 +96,7 @@ class NextItemConfig(SequenceConfig):
 def sequence_recipe(data: Dataset) -> dict[str, Any]:
     """The options of `SequenceConfig` that `NextItemConfig.for_data` would choose."""
     options = _recipe(data).to_dict()
-    del options["hidden"]
+    del options["hidden_units"]
     return options | _sized(data)
 
 
@@ -115,8 +125,8 @@ def ml_1m() -> NextItemConfig:
     """
     return NextItemConfig(
         history_length=100,
-        heads=4,
-        hidden=256,
+        pooling_heads=4,
+        hidden_units=256,
         normalise=True,
         token_std=0.05,
         input_dropout=0.4,

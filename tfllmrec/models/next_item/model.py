@@ -7,6 +7,10 @@ import tensorflow as tf
 from tfllmrec.data.batches import window_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
+from tfllmrec.models.base.content import ContentRecommender
+from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
+from tfllmrec.models.next_item.config import NextItemConfig
 from tfllmrec.models.next_item.network import (
     ItemBias,
     Precision,
@@ -17,13 +21,8 @@ from tfllmrec.models.next_item.network import (
     query_model,
     sides_of,
 )
-from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
-from tfllmrec.models.base.content import ContentRecommender
-from tfllmrec.models.next_item.config import NextItemConfig
-from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.tasks import negatives
-from tfllmrec.tasks.next_item import NextItem as NextItemTask
-from tfllmrec.tasks.next_item import NextItemModel
+from tfllmrec.tasks.next_item import NextItemModel, NextItemTask
 
 
 class NextItem(ContentRecommender):
@@ -57,7 +56,7 @@ class NextItem(ContentRecommender):
         head = query_head(
             encoder.output.shape[2],
             config.dim,
-            hidden=config.hidden,
+            hidden_units=config.hidden_units,
             dropout=config.dropout,
             query_dropout=config.query_dropout,
         )
@@ -70,8 +69,8 @@ class NextItem(ContentRecommender):
         return history_encoder(**self.config.encoder_options(), precision=precision)
 
     def _trainer(self) -> keras.Model:
-        config, counts = self.config, self.catalogue.counts
-        drawn = negatives.mixed(counts, config.negatives, self._draws) if config.loss == "sampled" else None
+        config, counts = self.config, self.fitted_data.counts
+        drawn = negatives.mixed(counts, config.negatives, self._seed_generator) if config.loss == "sampled" else None
         return NextItemModel(
             *sides_of(self.model),
             NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision),
@@ -88,7 +87,7 @@ class NextItem(ContentRecommender):
 
     def _build_scorer(self) -> keras.Model:
         """Histories are read in float32 from a fixed table of item vectors, and queries matched with it."""
-        item_count = len(self.catalogue.items)
+        item_count = len(self.fitted_data.items)
         self._candidates = sides_of(self.model)[1]
         self.index = ItemIndex(item_count, self.config.dim, biased=True)
         inputs = scoring_inputs(self.history_length)
@@ -96,12 +95,12 @@ class NextItem(ContentRecommender):
         queries = query_model(self.index, self._served_encoder, self.model.get_layer("query_head"))
         query = queries({"history": inputs["history"]})
         self.query_model = keras.Model(inputs, query)
-        popular = popularity(self.catalogue, inputs)
+        popular = popularity(self.fitted_data, inputs)
         self._update_served()
         return keras.Model(inputs, popular_if_empty(self.index.scores(query), popular, inputs))
 
     def _update_served(self) -> None:
         self._served_encoder.set_weights(self.model.get_layer("history_encoder").get_weights())
-        everything = self._candidates(np.arange(len(self.catalogue.items) + 1, dtype=np.int32))
+        everything = self._candidates(np.arange(len(self.fitted_data.items) + 1, dtype=np.int32))
         self.index.vectors.assign(everything["candidate"])
         self.index.biases.assign(everything["bias"])

@@ -24,18 +24,18 @@ class HistoryMeans(keras.layers.Layer):
     one a head. Items float32 [B, L, D], oldest first -> float32 [B, L, heads * D]; position t sees items 0..t.
 
     Args:
-        heads: weighted means.
+        pooling_heads: weighted means.
     """
 
-    def __init__(self, heads: int, **kwargs: Any) -> None:
+    def __init__(self, pooling_heads: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.heads = heads
+        self.pooling_heads = pooling_heads
 
     def build(self, items_shape: Any) -> None:
         """A bias for each of L ages."""
         length = items_shape[1]
-        self.age_bias = self.add_weight(shape=(self.heads, length), name="age_bias")
-        self.age_bias.assign(recency_biases(self.heads, length))
+        self.age_bias = self.add_weight(shape=(self.pooling_heads, length), name="age_bias")
+        self.age_bias.assign(recency_biases(self.pooling_heads, length))
         ages = np.arange(length)[:, None] - np.arange(length)
         self._ages, self._future = np.maximum(ages, 0), ages < 0
 
@@ -44,17 +44,17 @@ class HistoryMeans(keras.layers.Layer):
         length, dim = items.shape[1:]
         biases = tf.gather(tf.convert_to_tensor(self.age_bias), self._ages, axis=1)
         weights = tf.nn.softmax(tf.where(self._future, -1e9, biases), axis=-1)
-        flat = tf.reshape(weights, (1, self.heads * length, length))
-        means = tf.reshape(tf.matmul(flat, items), (-1, self.heads, length, dim))
-        return tf.reshape(tf.transpose(means, (0, 2, 1, 3)), (-1, length, self.heads * dim))
+        flat = tf.reshape(weights, (1, self.pooling_heads * length, length))
+        means = tf.reshape(tf.matmul(flat, items), (-1, self.pooling_heads, length, dim))
+        return tf.reshape(tf.transpose(means, (0, 2, 1, 3)), (-1, length, self.pooling_heads * dim))
 
     def compute_output_spec(self, items: Any) -> keras.KerasTensor:
         """[B, L, heads * D]."""
-        return keras.KerasTensor((*items.shape[:2], self.heads * items.shape[2]), "float32")
+        return keras.KerasTensor((*items.shape[:2], self.pooling_heads * items.shape[2]), "float32")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        return {**super().get_config(), "heads": self.heads}
+        return {**super().get_config(), "pooling_heads": self.pooling_heads}
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -90,7 +90,7 @@ def history_encoder(
     units: int,
     cell: Cell = "lstm",
     layers: int = 1,
-    heads: int = 0,
+    pooling_heads: int = 0,
     normalise: bool = False,
     input_dropout: float = 0.2,
     dropout: float = 0.2,
@@ -108,7 +108,7 @@ def history_encoder(
         units: of every recurrent layer.
         cell: "lstm" or "gru".
         layers: recurrent layers.
-        heads: see `HistoryMeans`; 0 for none.
+        pooling_heads: see `HistoryMeans`; 0 for none.
         normalise: LayerNorm of the item vectors.
         input_dropout: on the item vectors, and on the means.
         dropout: on the recurrent layers' outputs.
@@ -125,8 +125,8 @@ def history_encoder(
         recurrent = _CELLS[cell](units, return_sequences=True, name=name, dtype=_POLICIES[precision])
         new = keras.layers.Dropout(dropout)(recurrent(state))
         state = state + new if number else new
-    if heads:
-        means = keras.layers.Dropout(input_dropout)(HistoryMeans(heads, name="means")(vectors))
+    if pooling_heads:
+        means = keras.layers.Dropout(input_dropout)(HistoryMeans(pooling_heads, name="means")(vectors))
         state = keras.layers.Concatenate()([state, means])
     return keras.Model(items, state, name="history_encoder")
 
@@ -135,7 +135,7 @@ def query_head(
     width: int,
     dim: int,
     *,
-    hidden: int = 0,
+    hidden_units: int = 0,
     dropout: float = 0.2,
     query_dropout: float = 0.0,
     name: str = "query_head",
@@ -148,7 +148,7 @@ def query_head(
     Args:
         width: of the states, F.
         dim: width of item and query vectors, D.
-        hidden: units of the perceptron; 0 for none.
+        hidden_units: units of the perceptron; 0 for none.
         dropout: on the hidden units.
         query_dropout: on the query vectors.
         name: of the model.
@@ -158,10 +158,12 @@ def query_head(
     """
     state = keras.Input((width,), name="state")
     query = state
-    if hidden or width != dim:
+    if hidden_units or width != dim:
         query = keras.layers.Dense(dim, name="linear")(state)
-    if hidden:
-        inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu", name="hidden")(state))
+    if hidden_units:
+        inner = keras.layers.Dropout(dropout)(
+            keras.layers.Dense(hidden_units, activation="relu", name="hidden_units")(state)
+        )
         query = query + keras.layers.Dense(dim, use_bias=False, name="perceptron")(inner)
     query = keras.layers.LayerNormalization(name="query")(query)
     return keras.Model(state, keras.layers.Dropout(query_dropout)(query), name=name)

@@ -21,7 +21,7 @@ def found_by(retrievers: Sequence[Recommender], questions: Targets, count: int) 
         questions: whose seen items are left out.
         count: items that each retriever finds.
     """
-    return union([Lists(questions, one.rank(questions, count).top) for one in retrievers])
+    return union([Lists(questions, one.rank_targets(questions, count).top) for one in retrievers])
 
 
 def scores_of(retriever: Recommender, lists: Lists) -> np.ndarray:

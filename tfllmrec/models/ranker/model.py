@@ -17,16 +17,15 @@ from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.lists import ListCallback
-from tfllmrec.evaluation.ranking import Ranking as Places
-from tfllmrec.evaluation.ranking import rank_targets
+from tfllmrec.evaluation.ranking import RankedTargets, rank_targets
 from tfllmrec.evaluation.ratings import RatingCallback
-from tfllmrec.models.ranker.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.models.base.config import STRICT, Fraction, Positive
-from tfllmrec.models.base.fitting import Fitting
-from tfllmrec.models.ranker.candidates import found_by, scored_by
+from tfllmrec.models.base.fitting import FitContext
 from tfllmrec.models.base.trainer import NeuralConfig, NeuralRecommender
 from tfllmrec.models.baselines.popularity import popular_candidates_if_empty
-from tfllmrec.tasks.ranking import Objective, Ranking, RankingModel
+from tfllmrec.models.ranker.candidates import found_by, scored_by
+from tfllmrec.models.ranker.text_ranker import PairTextRanker, TextRanker
+from tfllmrec.tasks.ranking import Objective, RankingModel, RankingTask
 from tfllmrec_client.requests import rank_questions
 
 Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
@@ -41,17 +40,17 @@ class RankerConfig(NeuralConfig):
     retriever: the family that finds the candidates to train on, with its own defaults.
     candidates: how many it finds for a user.
     list_size: candidates of a list in training, the answer and others drawn anew in every epoch; None for all.
-    learnt_from: lists with their answer that are trained on, a seeded sample of them; None for all.
-    chosen_by: validation lists that decide when to stop, a seeded sample of them; None for all.
-    objective: see `tfllmrec.tasks.ranking.Ranking`; "rating" learns from the ratings of all interactions instead of
+    max_train_lists: lists with their answer that are trained on, a seeded sample of them; None for all.
+    max_validation_lists: validation lists that decide when to stop, a seeded sample of them; None for all.
+    objective: see `tfllmrec.tasks.ranking.RankingTask`; "rating" learns from the ratings of all interactions instead of
         from lists, and is chosen by the error on the validation targets' ratings.
     """
 
     retriever: str = "markov_chain"
     candidates: Positive = 100
     list_size: Positive | None = None
-    learnt_from: Positive | None = None
-    chosen_by: Positive | None = None
+    max_train_lists: Positive | None = None
+    max_validation_lists: Positive | None = None
     objective: Objective = "listwise"
     learning_rate: float = Field(default=3e-3, gt=0)
     ema: Fraction = 0.9
@@ -85,19 +84,19 @@ class Ranker(NeuralRecommender):
         self.retrieve = self._retrieve
 
     def _retrieve(self, train: Dataset, questions: Sequence[Targets]) -> list[Lists]:
-        from tfllmrec.models.registry import family  # which knows the rankers
+        from tfllmrec.models.registry import model_class  # which knows the rankers
 
-        retriever = family(self.config.retriever)(seed=self.config.seed).fit(train, verbose=0)
+        retriever = model_class(self.config.retriever)(seed=self.config.seed).fit(train, verbose=0)
         return [found_by([retriever], asked, self.config.candidates) for asked in questions]
 
     @abstractmethod
-    def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         """Whatever there is to learn of all items and of the earlier interactions before there are lists."""
 
-    def _finish(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _finish(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         """Whatever there is to learn of the interactions that were answers, once the lists are done with."""
 
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: Fitting) -> None:
+    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
         if self.config.objective == "rating":
             self._chosen_by, self._better = "val_rmse", "min"
             self._prepare(train, train, validation, fitting)
@@ -117,16 +116,16 @@ class Ranker(NeuralRecommender):
                 f"{self.family}: its retriever finds none of the items to learn from; give it more than "
                 f"{config.candidates} candidates, or another retriever"
             )
-        self._lists = self._sample(answered, config.learnt_from)
+        self._lists = self._sample(answered, config.max_train_lists)
         if validation is not None:
-            self._to_choose_by = self._sample(self.retrieve(train, [validation])[0], config.chosen_by)
+            self._to_choose_by = self._sample(self.retrieve(train, [validation])[0], config.max_validation_lists)
 
     def _sample(self, lists: Lists, most: int | None) -> Lists:
         drawn = np.random.default_rng(self.config.seed).permutation(len(lists.targets))[:most]
         return lists.take(np.sort(drawn))
 
     def _trainer(self) -> keras.Model:
-        return RankingModel(self.ranker, Ranking(self.config.objective))
+        return RankingModel(self.ranker, RankingTask(self.config.objective))
 
     def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
         config = self.config
@@ -137,10 +136,10 @@ class Ranker(NeuralRecommender):
 
     def _ranking(self, validation: Targets) -> keras.callbacks.Callback:
         if self.config.objective == "rating":
-            return RatingCallback(self.expected_ratings, validation)
+            return RatingCallback(self.predict_ratings, validation)
         return ListCallback(self.score_lists, self._to_choose_by)
 
-    def expected_ratings(self, targets: Targets) -> np.ndarray:
+    def predict_ratings(self, targets: Targets) -> np.ndarray:
         """What users will rate the targets' items, float32 [n], of a ranker whose objective was "rating"."""
         return self.score_lists(Lists(targets, targets.items[:, None]))[:, 0]
 
@@ -148,24 +147,24 @@ class Ranker(NeuralRecommender):
         """Scores of given candidates: int32 [B], [B, L], [B, N] -> float32 [B, N]."""
         return self._rank({"user": users, "history": histories, "candidates": candidates})
 
-    def rank(self, targets: Targets, k: int = 10, *, among: np.ndarray | None = None) -> Places:
+    def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
         """As every family does; where only some items are ranked, no others are scored.
 
         A ranker of ratings puts those in order by what it expects, also after an empty history.
         """
-        if among is None:
-            return super().rank(targets, k)
+        if item_subset is None:
+            return super().rank_targets(targets, k)
         self.require_fitted()
-        columns = len(self.catalogue.items) + 1
+        columns = len(self.fitted_data.items) + 1
 
         def score(users: np.ndarray, histories: np.ndarray) -> np.ndarray:
             scores = np.zeros((len(users), columns), np.float32)
-            candidates = np.tile(among.astype(np.int32), (len(users), 1))
-            scores[:, among] = self.score_candidates(users, histories, candidates)
+            candidates = np.tile(item_subset.astype(np.int32), (len(users), 1))
+            scores[:, item_subset] = self.score_candidates(users, histories, candidates)
             return scores
 
-        block = 1 + _PAIRS_AT_ONCE // max(1, len(among))
-        return rank_targets(score, targets, self.history_length, k=k, among=among, block=block)
+        block = 1 + _PAIRS_AT_ONCE // max(1, len(item_subset))
+        return rank_targets(score, targets, self.history_length, k=k, item_subset=item_subset, block=block)
 
     @abstractmethod
     def text_ranker(self) -> TextRanker | PairTextRanker:
@@ -203,7 +202,7 @@ class Ranker(NeuralRecommender):
     def _rank_with(self, ranker: keras.Model) -> None:
         """Score candidates with this model from now on, and by their popularity after an empty history."""
         if self.config.objective != "rating":  # which popularity is not
-            scores = popular_candidates_if_empty(ranker.output, self.catalogue, ranker.input)
+            scores = popular_candidates_if_empty(ranker.output, self.fitted_data, ranker.input)
             ranker = keras.Model(ranker.input, scores)
         self.ranker = ranker
         inputs = {name: tf.TensorSpec(given.shape, given.dtype, name) for name, given in ranker.input.items()}

@@ -6,9 +6,9 @@ import tensorflow as tf
 from tfllmrec.content.pretrained import Bert
 from tfllmrec.content.templates import BETWEEN_ITEMS
 from tfllmrec.content.text_vectors import text_encoder, written
-from tfllmrec.models.cross_encoder.network import in_passes
 from tfllmrec.layers.history import NewestFirst, newest
 from tfllmrec.layers.top_items import LOWEST
+from tfllmrec.models.cross_encoder.network import in_passes
 
 BERT = "bert"
 """The column of the item table, and the modality, that BERT's vectors are."""

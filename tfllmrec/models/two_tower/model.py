@@ -15,6 +15,10 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.layers.users import StoredFeatures
+from tfllmrec.models.base.config import STRICT, Fraction, Names, Positive
+from tfllmrec.models.base.content import ContentConfig, ContentRecommender
+from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.models.two_tower.network import (
     candidate_tower,
     query_encoder,
@@ -22,10 +26,6 @@ from tfllmrec.models.two_tower.network import (
     towers_of,
     two_towers,
 )
-from tfllmrec.layers.users import StoredFeatures
-from tfllmrec.models.base.config import STRICT, Fraction, Names, Positive
-from tfllmrec.models.base.content import ContentConfig, ContentRecommender
-from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 
@@ -35,9 +35,9 @@ class TwoTowerConfig(ContentConfig):
     """Attributes beside those of every `ContentConfig`; `for_data` chooses them from the size of the data.
 
     dim: width of all vectors.
-    newest: newest items that are features of their own.
-    heads: weighted means of the history.
-    hidden: units of the query tower's perceptron.
+    recent_items: newest items that are features of their own.
+    pooling_heads: weighted means of the history.
+    hidden_units: units of the query tower's perceptron.
     user_vectors: whether a user has a vector of their own.
     user_features: columns of the user table whose values the query tower reads.
     segment: one of them; popularity is counted by its values where it has to answer. "" counts everybody.
@@ -51,9 +51,9 @@ class TwoTowerConfig(ContentConfig):
     """
 
     dim: Positive = 128
-    newest: Positive = 3
-    heads: Positive = 4
-    hidden: Positive = 256
+    recent_items: Positive = 3
+    pooling_heads: Positive = 4
+    hidden_units: Positive = 256
     user_vectors: bool = True
     user_features: Names = ()
     segment: str = ""
@@ -78,7 +78,7 @@ class TwoTowerConfig(ContentConfig):
             sized |= {
                 "loss": "in_batch",
                 "history_length": 30,
-                "hidden": 512,
+                "hidden_units": 512,
                 "candidate_dropout": 0.2,
                 "ema": 0.999,
             }
@@ -143,19 +143,19 @@ class TwoTower(ContentRecommender):
         batches = next_item_batches(
             train, config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
         )
-        features = self.catalogue.features
+        features = self.fitted_data.features
         return batches if features is None else batches.map(partial(_nothing_given, columns=len(features.columns)))
 
     def _build_on(self, items: ItemEmbedding) -> keras.Model:
-        config, features = self.config, self.catalogue.features
+        config, features = self.config, self.fitted_data.features
         encoder = query_encoder(
             dim=config.dim,
             history_length=config.history_length,
-            user_count=len(self.catalogue.users) if config.user_vectors else None,
+            user_count=len(self.fitted_data.users) if config.user_vectors else None,
             features=None if features is None else (len(features.vocabulary), len(features.columns)),
-            newest=config.newest,
-            heads=config.heads,
-            hidden=config.hidden,
+            recent_items=config.recent_items,
+            pooling_heads=config.pooling_heads,
+            hidden_units=config.hidden_units,
             feature_dropout=config.feature_dropout,
             dropout=config.dropout,
         )
@@ -163,33 +163,33 @@ class TwoTower(ContentRecommender):
         return two_towers(query_tower(encoder, items, stored), candidate_tower(items, config.candidate_dropout))
 
     def _negatives(self) -> negatives.Negatives:
-        counts, config = self.catalogue.counts, self.config
+        counts, config = self.fitted_data.counts, self.config
         match config.loss:
             case "in_batch":
                 return negatives.in_batch(counts)
             case "mixed":
-                return negatives.mixed(counts, config.negatives, self._draws)
+                return negatives.mixed(counts, config.negatives, self._seed_generator)
             case "sampled":
-                return negatives.sampled(counts, config.negatives, self._draws)
+                return negatives.sampled(counts, config.negatives, self._seed_generator)
             case _:
                 return negatives.full(counts)
 
     def _build_scorer(self) -> keras.Model:
         """Histories are read from a fixed table of item vectors, and queries matched with it."""
         self.query_tower, self.candidate_tower = towers_of(self.model)
-        item_count = len(self.catalogue.items)
+        item_count = len(self.fitted_data.items)
         self.index = ItemIndex(item_count, self.config.dim)
-        stored = self.model.get_layer("stored_features") if self.catalogue.features else None
+        stored = self.model.get_layer("stored_features") if self.fitted_data.features else None
         self.query_model = query_tower(self.model.get_layer("query_encoder"), self.index, stored)
         inputs = self.query_model.input
         scores = self.index.scores(self.query_model.output)
-        popular = popularity(self.catalogue, inputs, self.config.segment, stored)
+        popular = popularity(self.fitted_data, inputs, self.config.segment, stored)
         self._update_served()
         return keras.Model(inputs, popular_if_empty(scores, popular, inputs))
 
     def _update_served(self) -> None:
         """Bring the item vectors that are served up to date with the candidate tower."""
-        everything = np.arange(len(self.catalogue.items) + 1, dtype=np.int32)
+        everything = np.arange(len(self.fitted_data.items) + 1, dtype=np.int32)
         self.index.vectors.assign(self.candidate_tower(everything))
 
 

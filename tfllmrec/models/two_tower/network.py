@@ -23,36 +23,36 @@ class HistoryPooling(keras.layers.Layer):
     [B, n]) -> float32 [B, heads * D]; zeros for an empty history.
 
     Args:
-        heads: weighted means.
+        pooling_heads: weighted means.
     """
 
-    def __init__(self, heads: int, **kwargs: Any) -> None:
+    def __init__(self, pooling_heads: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.heads = heads
+        self.pooling_heads = pooling_heads
 
     def build(self, items_shape: Any, present_shape: Any, newest_shape: Any) -> None:
         """Weights for L ages and D dimensions."""
         length, dim = items_shape[1:]
-        self.question = keras.layers.Dense(self.heads * dim, name="question")
+        self.question = keras.layers.Dense(self.pooling_heads * dim, name="question")
         self.question.build(newest_shape)
-        self.age_bias = self.add_weight(shape=(self.heads, length), name="age_bias")
-        self.age_bias.assign(recency_biases(self.heads, length))
+        self.age_bias = self.add_weight(shape=(self.pooling_heads, length), name="age_bias")
+        self.age_bias.assign(recency_biases(self.pooling_heads, length))
 
     def call(self, items: Any, present: Any, newest: Any) -> Any:
         """See the class."""
         dim = items.shape[2]
-        question = tf.reshape(self.question(newest), (-1, self.heads, dim))
+        question = tf.reshape(self.question(newest), (-1, self.pooling_heads, dim))
         fit = tf.matmul(question, items, transpose_b=True) / np.sqrt(dim) + self.age_bias
         weights = tf.nn.softmax(tf.where(present[:, None], fit, -1e9), axis=-1)
-        return tf.reshape(tf.matmul(weights, items), (-1, self.heads * dim))
+        return tf.reshape(tf.matmul(weights, items), (-1, self.pooling_heads * dim))
 
     def compute_output_spec(self, items: Any, present: Any, newest: Any) -> keras.KerasTensor:
         """[B, heads * D]."""
-        return keras.KerasTensor((items.shape[0], self.heads * items.shape[2]), "float32")
+        return keras.KerasTensor((items.shape[0], self.pooling_heads * items.shape[2]), "float32")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
-        return {**super().get_config(), "heads": self.heads}
+        return {**super().get_config(), "pooling_heads": self.pooling_heads}
 
 
 def query_encoder(
@@ -61,9 +61,9 @@ def query_encoder(
     history_length: int,
     user_count: int | None,
     features: tuple[int, int] | None = None,
-    newest: int = 3,
-    heads: int = 4,
-    hidden: int = 256,
+    recent_items: int = 3,
+    pooling_heads: int = 4,
+    hidden_units: int = 256,
     feature_dropout: float = 0.3,
     dropout: float = 0.3,
 ) -> keras.Model:
@@ -77,9 +77,9 @@ def query_encoder(
         history_length: L.
         user_count: users with a vector of their own, or None for users without.
         features: how many different features there are, and how many a user has at most, F; None for none.
-        newest: items that are features of their own.
-        heads: see `HistoryPooling`.
-        hidden: units of the perceptron.
+        recent_items: items that are features of their own.
+        pooling_heads: see `HistoryPooling`.
+        hidden_units: units of the perceptron.
         feature_dropout: on all that it goes by.
         dropout: on the hidden units.
 
@@ -88,13 +88,13 @@ def query_encoder(
         newest first, with zeros where nothing is present. With features there is one more input, "features": int32
         [B, F].
     """
-    newest = min(newest, history_length)
+    recent_items = min(recent_items, history_length)
     user = keras.Input((), dtype="int32", name="user")
     items = keras.Input((history_length, dim), name="items")
     present = keras.Input((history_length,), dtype="bool", name="present")
-    last = ops.reshape(items[:, :newest], (-1, newest * dim))
+    last = ops.reshape(items[:, :recent_items], (-1, recent_items * dim))
     inputs = {"user": user, "items": items, "present": present}
-    parts = [last, HistoryPooling(heads, name="pooling")(items, present, last)]
+    parts = [last, HistoryPooling(pooling_heads, name="pooling")(items, present, last)]
     if user_count is not None:
         own = keras.layers.Embedding(
             user_count + 1, dim, keras.initializers.RandomNormal(stddev=0.01), name="user_vectors"
@@ -105,7 +105,7 @@ def query_encoder(
         inputs["features"] = keras.Input((columns,), dtype="int32", name="features")
         parts.append(FeatureMean(count, dim, name="feature_mean")(inputs["features"]))
     joined = keras.layers.Dropout(feature_dropout)(keras.layers.Concatenate()(parts))
-    inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden, activation="relu")(joined))
+    inner = keras.layers.Dropout(dropout)(keras.layers.Dense(hidden_units, activation="relu")(joined))
     query = keras.layers.Dense(dim)(inner) + keras.layers.Dense(dim, use_bias=False, name="linear")(joined)
     query = keras.layers.LayerNormalization(name="query")(query)
     return keras.Model(inputs, query, name="query_encoder")

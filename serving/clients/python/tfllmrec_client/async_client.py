@@ -6,9 +6,9 @@ from typing import Any, Self
 import grpc
 import numpy as np
 
-from tfllmrec_client.responses import RecommendedItem
 from tfllmrec_client.calls import Answer, Call
 from tfllmrec_client.connection import Connection
+from tfllmrec_client.responses import RecommendedItem
 
 
 class AsyncClient(Connection):

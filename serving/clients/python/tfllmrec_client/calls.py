@@ -6,6 +6,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from tfllmrec_client import messages
+from tfllmrec_client.errors import InputError
+from tfllmrec_client.requests import questions, rank_questions
 from tfllmrec_client.responses import (
     Outputs,
     RecommendedItem,
@@ -16,8 +18,6 @@ from tfllmrec_client.responses import (
     scores_of,
     states_of,
 )
-from tfllmrec_client.errors import InputError
-from tfllmrec_client.requests import questions, rank_questions
 from tfllmrec_client.tensors import array_of, write
 
 Answer = TypeVar("Answer")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from tfllmrec_client.errors import InputError
 
 
-class Questions(NamedTuple):
+class RecommendRequest(NamedTuple):
     """As many users as histories, exclusions, features, scenarios and texts; "" and [] stand for what was not given."""
 
     users: list[str]
@@ -36,7 +36,7 @@ def questions(
     *,
     texts: Sequence[Sequence[str]] | None = None,
     call: str = "recommend",
-) -> Questions:
+) -> RecommendRequest:
     """Fill in what was not given to `recommend`, or to another call with such questions.
 
     Raises:
@@ -47,7 +47,7 @@ def questions(
         raise InputError(f"{call}: give users, histories, or both")
     asked: dict[str, Any] = {"users": users, "histories": histories, "exclude": exclude}
     asked |= {"user_features": user_features, "scenarios": scenarios, "texts": texts}
-    return Questions(*_filled(call, asked))
+    return RecommendRequest(*_filled(call, asked))
 
 
 def rank_questions(
