@@ -7,21 +7,14 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tfllmrec.models import (
-    bi_encoder,
-    cascade,
-    cross_encoder,
-    experts,
-    fusion,
-    history,
-    items,
-    multi_task,
-    next_item,
-    scenarios,
-    scoring,
-    two_tower,
-    users,
-)
+from tfllmrec.layers import experts, fusion, history, items, scoring, users
+from tfllmrec.models.bert_ranker import network as bert_ranker
+from tfllmrec.models.cascade import network as cascade
+from tfllmrec.models.cross_encoder import network as cross_encoder
+from tfllmrec.models.multi_task import network as multi_task
+from tfllmrec.models.multi_task import scenarios
+from tfllmrec.models.next_item import network as next_item
+from tfllmrec.models.two_tower import network as two_tower
 
 ITEMS, LENGTH, DIM = 5, 4, 3
 RANDOM = np.random.default_rng(0)
@@ -57,7 +50,7 @@ def gated(past: keras.KerasTensor) -> keras.KerasTensor:
 
 def attended(past: keras.KerasTensor) -> keras.KerasTensor:
     vectors = vectors_of(past) * keras.ops.cast(past > 0, "float32")[..., None]
-    return bi_encoder.TargetAttention(2)(vectors, past > 0, vectors_of(past))
+    return bert_ranker.TargetAttention(2)(vectors, past > 0, vectors_of(past))
 
 
 def paired(past: keras.KerasTensor) -> keras.KerasTensor:
@@ -72,7 +65,7 @@ def fused(past: keras.KerasTensor) -> keras.KerasTensor:
 MEMBERS = np.array([[0] * (ITEMS + 1), [0, 1, 1, 0, 0, 1], [0, 0, 0, 1, 1, 1]], bool)
 ALLOWED = [[[1, 1, 0], [1, 0, 1]], [[1, 1, 1], [1, 0, 1]], [[1, 0, 0], [0, 0, 1]]]
 MODELS = {
-    bi_encoder.TargetAttention: attended,
+    bert_ranker.TargetAttention: attended,
     cascade.ScoresOfAll: lambda past: cascade.ScoresOfAll()(past, past * 1.0, weights_of(past)),
     cross_encoder.TokenTable: cross_encoder.TokenTable(ITEMS, 3),
     cross_encoder.Pairs: paired,
