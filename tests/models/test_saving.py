@@ -114,7 +114,11 @@ def test_every_registered_layer_is_here() -> None:
     registered = {
         name: part for name, part in keras.saving.get_custom_objects().items() if name.startswith("tfllmrec>")
     }
-    ours = {name: part for name, part in registered.items() if part.__module__.startswith("tfllmrec.models.")}
+    ours = {
+        name: part
+        for name, part in registered.items()
+        if part.__module__.startswith(("tfllmrec.layers.", "tfllmrec.models."))
+    }
     assert set(ours.values()) == set(MODELS)
 
 

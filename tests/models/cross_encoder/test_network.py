@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.models import cross_encoder as module
+from tfllmrec.models.cross_encoder import network as module
 from tfllmrec.models.cross_encoder.network import (
     FRAME,
     Pairs,
