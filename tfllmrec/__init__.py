@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tfllmrec.models.registry import class_modules
+from tfllmrec_client.version import __version__
 
 if TYPE_CHECKING:
     from tfllmrec.data import Dataset, checkerboard, leave_one_out, load, load_demo, load_movielens
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from tfllmrec.models.next_item.model import NextItem
     from tfllmrec.models.registry import load_model
     from tfllmrec.models.two_tower.model import TwoTower
-
-__version__ = "0.1.0"
 
 _MODULES = {
     **dict.fromkeys(
