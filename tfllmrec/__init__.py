@@ -9,21 +9,35 @@ from typing import TYPE_CHECKING, Any
 from tfllmrec.models.registry import class_modules
 from tfllmrec_client.version import __version__
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for editors and type checkers; at run time the registry decides which families exist
     from tfllmrec.data import Dataset, checkerboard, leave_one_out, load, load_demo, load_movielens
     from tfllmrec.errors import InputError
     from tfllmrec.models.base.recommender import Recommender
-    from tfllmrec.models.baselines.ease import Ease
-    from tfllmrec.models.baselines.markov_chain import MarkovChain
-    from tfllmrec.models.baselines.popularity import Popularity
-    from tfllmrec.models.baselines.word2vec import Word2Vec
-    from tfllmrec.models.bert_ranker.model import BertRanker
-    from tfllmrec.models.cascade.model import Cascade
-    from tfllmrec.models.cross_encoder.model import CrossEncoder
-    from tfllmrec.models.multi_task.model import MultiTask
-    from tfllmrec.models.next_item.model import NextItem
+    from tfllmrec.models.baselines.ease import Ease as Ease
+    from tfllmrec.models.baselines.markov_chain import MarkovChain as MarkovChain
+    from tfllmrec.models.baselines.popularity import Popularity as Popularity
+    from tfllmrec.models.baselines.word2vec import Word2Vec as Word2Vec
+    from tfllmrec.models.bert_ranker.model import BertRanker as BertRanker
+    from tfllmrec.models.cascade.model import Cascade as Cascade
+    from tfllmrec.models.cross_encoder.model import CrossEncoder as CrossEncoder
+    from tfllmrec.models.multi_task.model import MultiTask as MultiTask
+    from tfllmrec.models.next_item.model import NextItem as NextItem
     from tfllmrec.models.registry import load_model
-    from tfllmrec.models.two_tower.model import TwoTower
+    from tfllmrec.models.two_tower.model import TwoTower as TwoTower
+
+__all__ = [
+    "Dataset",
+    "InputError",
+    "Recommender",
+    "__version__",
+    "checkerboard",
+    "leave_one_out",
+    "load",
+    "load_demo",
+    "load_model",
+    "load_movielens",
+]
+__all__ += class_modules()
 
 _MODULES = {
     **dict.fromkeys(
@@ -33,28 +47,6 @@ _MODULES = {
     "Recommender": "tfllmrec.models.base.recommender",
     "load_model": "tfllmrec.models.registry",
 }
-
-__all__ = [
-    "BertRanker",
-    "Cascade",
-    "CrossEncoder",
-    "Dataset",
-    "Ease",
-    "InputError",
-    "MarkovChain",
-    "MultiTask",
-    "NextItem",
-    "Popularity",
-    "Recommender",
-    "TwoTower",
-    "Word2Vec",
-    "checkerboard",
-    "leave_one_out",
-    "load",
-    "load_demo",
-    "load_model",
-    "load_movielens",
-]
 
 
 def __getattr__(name: str) -> Any:
