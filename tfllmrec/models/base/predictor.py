@@ -16,7 +16,7 @@ from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets, rank_targets
 from tfllmrec.layers.top_items import top_items
 from tfllmrec.models.base.fitted_data import FittedData
-from tfllmrec_client.requests import RecommendRequest, questions
+from tfllmrec_client.requests import RecommendRequest, recommend_request
 
 
 class Predictor:
@@ -135,7 +135,7 @@ class Predictor:
         if k < 1:
             raise InputError(f"recommend: k is {k}, and must be at least 1")
         self.require_fitted()
-        asked = questions(users, histories, exclude, user_features, scenarios)
+        asked = recommend_request(users, histories, exclude, user_features, scenarios)
         told = self.fitted_data.features
         if told is None and user_features is not None:
             raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")

@@ -17,7 +17,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.models.base.content import ContentRecommender
 from tfllmrec.models.base.saving import reading
 from tfllmrec.models.multi_task.user_texts import UserTexts
-from tfllmrec_client.requests import questions
+from tfllmrec_client.requests import recommend_request
 
 _BLOCK = 1024
 _LABELS = "labels.json"
@@ -110,7 +110,7 @@ class MultiTaskAnswers(ContentRecommender):
         self._require("interests")
         if texts is not None and self.texts is None:
             raise InputError("interests: this multi_task reads no texts; leave them out, or train it with a backbone")
-        asked = questions(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
+        asked = recommend_request(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
         where = self._known_scenarios("interests", scenarios, asked.scenarios)
         found, given, stored = self._histories(asked)
         read = Histories.where(given.lengths > 0, given, stored).newest(self.history_length)

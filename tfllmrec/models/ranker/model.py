@@ -26,7 +26,7 @@ from tfllmrec.models.baselines.popularity import popular_candidates_if_empty
 from tfllmrec.models.ranker.candidates import found_by, scored_by
 from tfllmrec.models.ranker.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.tasks.ranking import Objective, RankingModel, RankingTask
-from tfllmrec_client.requests import rank_questions
+from tfllmrec_client.requests import rank_request
 
 Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
 """Fitted on a data set, what it finds for questions."""
@@ -184,7 +184,7 @@ class Ranker(NeuralRecommender):
             InputError: not as many histories as candidates, or a string for a sequence.
         """
         self.require_fitted()
-        asked = rank_questions(candidates, histories=histories)
+        asked = rank_request(candidates, histories=histories)
         utf8 = ([[text.encode("utf-8", "replace") for text in row] for row in part] for part in asked[1:3])
         rows = [tf.ragged.constant(part, dtype=tf.string, ragged_rank=1).to_tensor("") for part in utf8]
         scores = self._rank_texts(*rows).numpy()

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfllmrec_client import messages
 from tfllmrec_client.errors import InputError
-from tfllmrec_client.requests import questions, rank_questions
+from tfllmrec_client.requests import rank_request, recommend_request
 from tfllmrec_client.responses import (
     Outputs,
     RecommendedItem,
@@ -92,7 +92,7 @@ class Calls:
         """`retrieve`, or what a model has that reads features or scenarios."""
         if user_features is not None and scenarios is not None:
             raise InputError("recommend: no model reads both user_features and scenarios; leave one of them out")
-        asked = questions(users, histories, exclude, user_features, scenarios)
+        asked = recommend_request(users, histories, exclude, user_features, scenarios)
         inputs = {
             "user_id": np.array(asked.users, object),
             "history": _rows_of_ids(asked.histories),
@@ -106,13 +106,13 @@ class Calls:
 
     def next_items(self, histories: Rows, k: int, exclude: Rows | None) -> Call[list[list[RecommendedItem]]]:
         """`next_items`."""
-        asked = questions(None, histories, exclude)
+        asked = recommend_request(None, histories, exclude)
         inputs = {"history": _rows_of_ids(asked.histories), "exclude_item_ids": _rows_of_ids(asked.excluded)}
         return self._items("next_items", inputs, k)
 
     def similar_items(self, items: Ids, k: int, exclude: Rows | None) -> Call[list[list[RecommendedItem]]]:
         """`similar_items`."""
-        asked = questions(items, None, exclude)
+        asked = recommend_request(items, None, exclude)
         inputs = {"item_id": np.array(asked.users, object), "exclude_item_ids": _rows_of_ids(asked.excluded)}
         return self._items("similar_items", inputs, k)
 
@@ -120,7 +120,7 @@ class Calls:
         self, candidates: Rows, users: Ids | None, histories: Rows | None, scenarios: Ids | None
     ) -> Call[list[list[float]]]:
         """`rank`."""
-        asked = rank_questions(candidates, users, histories, scenarios)
+        asked = rank_request(candidates, users, histories, scenarios)
         inputs = {
             "user_id": np.array(asked.users, object),
             "history": _rows_of_ids(asked.histories),
@@ -132,7 +132,7 @@ class Calls:
 
     def rank_texts(self, candidates: Rows, histories: Rows) -> Call[list[list[float]]]:
         """`rank_texts`."""
-        asked = rank_questions(candidates, histories=histories)
+        asked = rank_request(candidates, histories=histories)
         texts = {"history_texts": _rows_of_ids(asked.histories), "candidate_texts": _rows_of_ids(asked.candidates)}
         return self.predict("rank_texts", texts).then(lambda outputs: scores_of(outputs, asked.candidates))
 
@@ -140,7 +140,7 @@ class Calls:
         self, users: Ids | None, histories: Rows | None, scenarios: Ids | None, texts: Rows | None
     ) -> Call[list[list[tuple[str, float]]]]:
         """`interests`, or `interests_with_texts`."""
-        asked = questions(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
+        asked = recommend_request(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
         inputs = {"user_id": np.array(asked.users, object), "history": _rows_of_ids(asked.histories)}
         if scenarios is not None:
             inputs |= _named(asked.scenarios)

@@ -18,7 +18,7 @@ class RecommendRequest(NamedTuple):
     texts: list[Sequence[str]]
 
 
-class RankQuestions(NamedTuple):
+class RankRequest(NamedTuple):
     """As many users as histories, candidates and scenarios; "" and [] stand for what was not given."""
 
     users: list[str]
@@ -27,7 +27,7 @@ class RankQuestions(NamedTuple):
     scenarios: list[str]
 
 
-def questions(
+def recommend_request(
     users: Sequence[str] | None,
     histories: Sequence[Sequence[str]] | None,
     exclude: Sequence[Sequence[str]] | None,
@@ -50,12 +50,12 @@ def questions(
     return RecommendRequest(*_filled(call, asked))
 
 
-def rank_questions(
+def rank_request(
     candidates: Sequence[Sequence[str]],
     users: Sequence[str] | None = None,
     histories: Sequence[Sequence[str]] | None = None,
     scenarios: Sequence[str] | None = None,
-) -> RankQuestions:
+) -> RankRequest:
     """Fill in what was not given to `rank`.
 
     Raises:
@@ -65,7 +65,7 @@ def rank_questions(
     if users is None and histories is None:
         raise InputError("rank: give users, histories, or both")
     asked: dict[str, Any] = {"users": users, "histories": histories, "candidates": candidates, "scenarios": scenarios}
-    return RankQuestions(*_filled("rank", asked))
+    return RankRequest(*_filled("rank", asked))
 
 
 def _filled(call: str, asked: Mapping[str, Sequence[Any] | None]) -> list[list[Any]]:
