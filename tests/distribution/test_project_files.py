@@ -60,6 +60,10 @@ def test_files_follow_their_schema(schema, files):
     check_schema(schema, *files)
 
 
+def test_the_script_of_ci_is_clean():
+    subprocess.run([Path(sys.executable).parent / "shellcheck", ROOT / ".ci" / "run"], check=True)
+
+
 def workflow(name):
     """Return a workflow; YAML reads its key `on` as True."""
     content = yaml.safe_load((GITHUB / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))

@@ -100,6 +100,7 @@ def test_the_core_has_no_strings(exported):
     assert tf.string.as_datatype_enum not in dtypes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "sizes"),
     [("two_tower", (1, 8)), ("next_item", (1, 2, 4, 8, 16, 32))],

@@ -30,6 +30,7 @@ QUESTION = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", sorted(FAMILIES.keys() - SPARSE))
 def test_cores_compile_and_have_no_strings(exports, family):
     servable = Servable(exports[family].recommender, 5, target=TPU)

@@ -1,26 +1,23 @@
-"""The client in TypeScript beside the published protos: it says what the Python client says."""
+"""The TypeScript client beside the published protos returns what the Python client returns."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from clients import assert_places
+from require import require, require_program
 
 from tfllmrec_client import RecommendedItem
 
 FOLDER = Path(__file__).parents[2] / "serving" / "clients" / "typescript"
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not there"),
-    pytest.mark.skipif(not (FOLDER / "node_modules").exists(), reason=f"npm ci was not run in {FOLDER}"),
-]
-
 
 @pytest.fixture(scope="module")
 def retrieve():
-    """Runs the program, compiled and checked once: what it prints, or says on stderr."""
-    subprocess.run(["npm", "run", "--silent", "build"], cwd=FOLDER, check=True)
+    """Compile and check the program; return a function that runs it."""
+    npm = require_program("npm")
+    require((FOLDER / "node_modules").exists(), f"run `npm ci --prefix {FOLDER}` first")
+    subprocess.run([npm, "run", "--silent", "build"], cwd=FOLDER, check=True)
 
     def retrieve(*arguments):
         command = ["node", "build/retrieve.js", *arguments]
@@ -30,16 +27,16 @@ def retrieve():
 
 
 @pytest.mark.parametrize(("user", "history"), [("用户3", []), ("nobody", ["item1", "电影一"]), ("everything", [])])
-def test_it_answers_as_the_recommender_does(retrieve, server, models, user, history):
-    found = retrieve(server.process.grpc_address, "films", user, *history)
-    assert (found.returncode, found.stderr) == (0, "")
-    rows = [line.split("\t") for line in found.stdout.splitlines()]
-    places = [RecommendedItem(item, title, float(score)) for item, title, score in rows]
-    assert_places([places], models.recommended([user], [history]))
+def test_it_returns_the_results_of_the_recommender(retrieve, server, models, user, history):
+    result = retrieve(server.process.grpc_address, "films", user, *history)
+    assert (result.returncode, result.stderr) == (0, "")
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    items = [RecommendedItem(item, title, float(score)) for item, title, score in rows]
+    assert_places([items], models.recommended([user], [history]))
 
 
-def test_it_says_what_a_server_refuses(retrieve, server):
-    found = retrieve(server.process.grpc_address, "filmz", "用户3")
-    assert (found.returncode, found.stdout) == (1, "")
-    assert "NOT_FOUND" in found.stderr
-    assert "filmz" in found.stderr
+def test_it_prints_the_error_of_the_server(retrieve, server):
+    result = retrieve(server.process.grpc_address, "filmz", "用户3")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "NOT_FOUND" in result.stderr
+    assert "filmz" in result.stderr

@@ -49,6 +49,7 @@ def test_there_is_a_tutorial():
     assert TUTORIALS
 
 
+@pytest.mark.slow
 @every_tutorial
 @pytest.mark.usefixtures("this_python")
 def test_a_tutorial_runs_from_top_to_bottom_and_nothing_complains(path, tmp_path):
