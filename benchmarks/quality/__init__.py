@@ -1,0 +1,1 @@
+"""Quality of recommendations: metrics on held-out interactions, with intervals."""

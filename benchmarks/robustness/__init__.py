@@ -1,0 +1,1 @@
+"""Behaviour of the model server and the model repository under failures, changes and malformed requests."""
