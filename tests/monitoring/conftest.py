@@ -1,10 +1,10 @@
-"""Lists that were served, made by hand."""
+"""Impressions and interactions made by hand."""
 
 import pandas as pd
 import pytest
 
 from tfllmrec.data import pseudonyms
-from tfllmrec.monitoring import Served
+from tfllmrec.monitoring import Impressions
 from tfllmrec.serving.recommendation_log import ServedList
 
 KEY = b"correct horse battery"
@@ -12,8 +12,8 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def listed():
-    """Makes a `ServedList`: (user, day, items, label="stable", scores=None, version=None, **others)."""
+def impression():
+    """Makes an impression: (user, day, items, label="stable", scores=None, version=None, **others)."""
 
     def make(user, day, items, label="stable", scores=None, version=None, **others):
         return ServedList(
@@ -22,25 +22,25 @@ def listed():
             label=label,
             user=pseudonyms([user], KEY)[0] if user else "",
             item_ids=list(items),
-            scores=[float(-place) for place in range(len(items))] if scores is None else scores,
+            scores=[float(-position) for position in range(len(items))] if scores is None else scores,
         )
 
     return make
 
 
 @pytest.fixture
-def served_of():
-    """Makes `Served` of `ServedList`s, in the order of time."""
+def log_of():
+    """Makes `Impressions` of single impressions, ordered by time."""
 
-    def make(lists):
-        table = pd.DataFrame([dict(one) for one in lists], columns=list(ServedList.model_fields))
-        return Served(table.sort_values("time", kind="stable", ignore_index=True), 0)
+    def make(impressions):
+        table = pd.DataFrame([dict(impression) for impression in impressions], columns=list(ServedList.model_fields))
+        return Impressions(table.sort_values("time", kind="stable", ignore_index=True), 0)
 
     return make
 
 
 @pytest.fixture
-def taken_of():
+def interactions_of():
     """Makes a table of interactions: (user, item, day) each."""
 
     def make(*rows):

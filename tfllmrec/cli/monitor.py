@@ -1,4 +1,4 @@
-"""The command that tells how good is what was served."""
+"""Command that monitors the quality of served recommendations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,29 +9,33 @@ from tfllmrec.cli.app import app
 
 
 @app.command()
-def quality(
-    served: Annotated[list[Path], typer.Argument(metavar="SERVED...", help="Files of `serve --served_lists_file`.")],
-    interactions: Annotated[Path, typer.Option(metavar="FILE", help="What users did since: .csv or .parquet.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder for quality.json and quality.png.")],
+def monitor(
+    log: Annotated[list[Path], typer.Argument(metavar="LOG...", help="Recommendation log of `serve`; several files.")],
+    interactions: Annotated[Path, typer.Option(metavar="FILE", help="Interactions since then: .csv or .parquet.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for monitoring.json and monitoring.png.")],
     key_file: Annotated[
-        Path | None, typer.Option(help="The server's key; by default it is TFLLMREC_PSEUDONYM_KEY.")
+        Path | None, typer.Option(help="The server's pseudonym key; default: TFLLMREC_PSEUDONYM_KEY.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="First places of a list that count.")] = 10,
-    window_days: Annotated[float, typer.Option(help="How long after a list an interaction counts.")] = 7.0,
+    k: Annotated[int, typer.Option("-k", help="Number of positions that count.")] = 10,
+    window_days: Annotated[float, typer.Option(help="Days within which an interaction counts.")] = 7.0,
 ) -> None:
-    """What came of served lists, version by version: click-through, recall on fresh events, drift."""
+    """Report the online quality of served versions.
+
+    Joins a recommendation log with the interactions that followed: click-through rate, recall on fresh events and drift
+    of each version, and the canary against stable.
+    """
     from rich.console import Console
 
     from tfllmrec.data.privacy import read_key
     from tfllmrec.data.reading import read_file
-    from tfllmrec.monitoring import quality_report, quality_tables, read_served, write_quality
+    from tfllmrec.monitoring import monitoring_report, read_recommendation_log, report_tables, write_report
 
-    found = read_served(served)
-    report = quality_report(found, read_file(interactions), read_key(key_file), k=k, window_days=window_days)
-    write_quality(out, report)
+    impressions = read_recommendation_log(log)
+    report = monitoring_report(impressions, read_file(interactions), read_key(key_file), k=k, window_days=window_days)
+    write_report(out, report)
     console = Console()
-    for table in quality_tables(report):
+    for table in report_tables(report):
         console.print(table)
-    if report.cut_short:
-        console.print(f"lines that were cut short, and are left out: {report.cut_short:,}", highlight=False)
+    if report.truncated_lines:
+        console.print(f"truncated lines left out: {report.truncated_lines:,}", highlight=False)
     console.print(out, highlight=False, soft_wrap=True)

@@ -89,7 +89,7 @@ def serve(
         typer.Option("--monitoring_config_file", help="Text of a MonitoringConfig, for Prometheus."),
     ] = None,
     served_lists_file: Annotated[
-        Path | None, typer.Option("--served_lists_file", help="Where to write down what is served, for `quality`.")
+        Path | None, typer.Option("--served_lists_file", help="Where to write down what is served, for `monitor`.")
     ] = None,
     served_lists_key_file: Annotated[
         Path | None,

@@ -1,7 +1,16 @@
-"""How good is what was served: lists that a model server wrote down, joined with what users did next."""
+"""Online quality: join a recommendation log with the interactions that followed, for each served version."""
 
-from tfllmrec.monitoring.reading import Served, read_served
-from tfllmrec.monitoring.report import QualityReport, quality_report, write_quality
-from tfllmrec.monitoring.tables import quality_tables
+from tfllmrec.monitoring.impressions import Impressions, read_recommendation_log
+from tfllmrec.monitoring.join import monitoring_report
+from tfllmrec.monitoring.report import MonitoringReport
+from tfllmrec.monitoring.report_files import write_report
+from tfllmrec.monitoring.tables import report_tables
 
-__all__ = ["QualityReport", "Served", "quality_report", "quality_tables", "read_served", "write_quality"]
+__all__ = [
+    "Impressions",
+    "MonitoringReport",
+    "monitoring_report",
+    "read_recommendation_log",
+    "report_tables",
+    "write_report",
+]

@@ -1,4 +1,4 @@
-"""The report as tables to read."""
+"""Console tables of a monitoring report."""
 
 from collections.abc import Iterator
 
@@ -7,55 +7,55 @@ from rich.table import Table
 from rich.text import Text
 
 from tfllmrec.evaluation.bootstrap import Interval
-from tfllmrec.monitoring.drift import Moved
-from tfllmrec.monitoring.report import QualityReport, Surface
+from tfllmrec.monitoring.drift import Distance
+from tfllmrec.monitoring.report import MonitoringReport, SignatureReport
 
 
-def quality_tables(report: QualityReport) -> Iterator[Table]:
-    """For every model and signature what each version came to, how the others differ from the first, and the drift.
+def report_tables(report: MonitoringReport) -> Iterator[Table]:
+    """Yield two tables for each model and signature: metrics by version; differences to the reference, and drift.
 
-    Intervals are of 95 %; a drift stands beside what chance alone would make of it.
+    Intervals are 95 % intervals. Each drift distance stands beside its value by chance.
     """
-    for surface in report.surfaces:
-        yield _asked(surface, report.k)
-        yield _moved(surface, report.k)
+    for signature in report.signatures:
+        yield _version_table(signature, report.k)
+        yield _comparison_table(signature, report.k)
 
 
-def _asked(surface: Surface, k: int) -> Table:
-    title = f"{surface.model}, {surface.signature}"
-    rates = (f"click-through\n@{k}", f"recall@{k} of\nfresh events")
-    table = _table(title, "version", "lists", "users", *rates, "items", "Gini")
-    for one in surface.asked:
+def _version_table(signature: SignatureReport, k: int) -> Table:
+    title = f"{signature.model}, {signature.signature}"
+    rates = (f"click-through\nrate@{k}", f"recall@{k} of\nfresh events")
+    table = _table(title, "version", "impressions", "users", *rates, "items", "Gini")
+    for version in signature.versions:
         table.add_row(
-            Text(one.name),
-            f"{one.lists:,}",
-            f"{one.users:,}",
-            _share(one.click_through),
-            _share(one.recall),
-            f"{one.items:,}",
-            f"{one.gini:.2f}",
+            Text(version.name),
+            f"{version.impressions:,}",
+            f"{version.users:,}",
+            _rate(version.click_through_rate),
+            _rate(version.recall),
+            f"{version.items:,}",
+            f"{version.gini:.2f}",
         )
     return table
 
 
-def _moved(surface: Surface, k: int) -> Table:
-    table = _table(
-        "", "", *(f"{one.name}\nagainst {one.reference}" for one in surface.compared), "second half\nagainst first"
-    )
-    rates = {
-        f"click-through@{k}": [one.click_through for one in surface.compared],
-        f"recall@{k} of fresh events": [one.recall for one in surface.compared],
+def _comparison_table(signature: SignatureReport, k: int) -> Table:
+    comparisons = signature.comparisons
+    columns = (f"{comparison.name}\nagainst {comparison.reference}" for comparison in comparisons)
+    table = _table("", "", *columns, "second half\nagainst first")
+    differences = {
+        f"click-through rate@{k}": [comparison.click_through_rate for comparison in comparisons],
+        f"recall@{k} of fresh events": [comparison.recall for comparison in comparisons],
     }
-    for name, intervals in rates.items():
+    for name, intervals in differences.items():
         table.add_row(name, *map(_difference, intervals), "")
-    drifts = [one.drift for one in surface.compared] + [surface.drift]
+    drifts = [comparison.drift for comparison in comparisons] + [signature.drift]
     distances = {
-        "items, Jensen-Shannon": [one.popularity for one in drifts],
-        "scores, stability index": [one.scores for one in drifts],
-        "scores, Kolmogorov-Smirnov": [one.largest_gap for one in drifts],
+        "items, Jensen-Shannon": [drift.items for drift in drifts],
+        "scores, stability index": [drift.score_psi for drift in drifts],
+        "scores, Kolmogorov-Smirnov": [drift.score_ks for drift in drifts],
     }
-    for name, moved in distances.items():
-        table.add_row(name, *map(_distance, moved))
+    for name, row in distances.items():
+        table.add_row(name, *map(_distance, row))
     return table
 
 
@@ -68,17 +68,17 @@ def _table(title: str, first: str, *others: str) -> Table:
     return table
 
 
-def _share(interval: Interval | None) -> str:
+def _rate(interval: Interval | None) -> str:
     return f"{interval.mean:.4f}\n{interval.low:.4f}-{interval.high:.4f}" if interval else "-"
 
 
 def _difference(interval: Interval | None) -> Text:
-    """Dim where it may be none."""
+    """Format a difference, dim if its interval includes 0."""
     if not interval:
         return Text("-")
     text = f"{interval.mean:+.4f}\n{interval.low:+.4f} to {interval.high:+.4f}"
     return Text(text, style="dim" if interval.low <= 0 <= interval.high else "bold")
 
 
-def _distance(moved: Moved | None) -> str:
-    return f"{moved.distance:.3f}, by chance {moved.by_chance:.3f}" if moved else "-"
+def _distance(distance: Distance | None) -> str:
+    return f"{distance.observed:.3f}, by chance {distance.by_chance:.3f}" if distance else "-"
