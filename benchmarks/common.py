@@ -1,5 +1,6 @@
-"""What all benchmarks share: one JSON line, where and with what it was measured, and made data of a known size."""
+"""Shared by all benchmarks: options, the JSON line with machine and versions, timing, and synthetic data."""
 
+import argparse
 import json
 import os
 import platform
@@ -18,28 +19,36 @@ from tfllmrec.data import Dataset, load
 from tfllmrec.evaluation.bootstrap import Interval
 
 RESULTS = Path(__file__).parent / "results"
+SYNTHETIC = "synthetic"
 _PACKAGES = ("tfllmrec", "tensorflow", "keras", "tensorflow-recommenders", "numpy")
 _LOAD_AT_START = os.getloadavg()[0]
 
 
 class Seconds(NamedTuple):
-    """How long something took.
+    """Duration of a task.
 
     Attributes:
-        wall: by the clock.
-        cpu: of all threads of the process together, which other work on the machine hardly changes.
+        wall: wall-clock time.
+        cpu: CPU time of all threads of the process, which depends little on other work on the machine.
     """
 
     wall: float
     cpu: float
 
 
+def benchmark_parser(docstring: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the first line of a module's docstring as description, and the option `--record`."""
+    parser = argparse.ArgumentParser(description=(docstring or "").split("\n", 1)[0])
+    parser.add_argument("--record", action="store_true", help="write the result to benchmarks/results/ as well")
+    return parser
+
+
 def report(result: dict[str, Any], record: str | None = None) -> None:
-    """Print the result as one JSON line; with `record`, keep it as `results/<record>.json` as well.
+    """Print a result as one JSON line, with date, machine and versions.
 
     Args:
-        result: what was measured.
-        record: name of the result file, without ending; None keeps nothing.
+        result: the measured values.
+        record: name of the file in `results/`, without suffix, that keeps the result; None writes no file.
     """
     line = json.dumps(result | {"date": date.today().isoformat(), "machine": _machine(), "versions": _versions()})
     print(line)
@@ -48,33 +57,38 @@ def report(result: dict[str, Any], record: str | None = None) -> None:
         (RESULTS / f"{record}.json").write_text(json.dumps(json.loads(line), indent=2) + "\n", encoding="utf-8")
 
 
-def options_of(assignments: Sequence[str]) -> dict[str, Any]:
-    """Options of a family as the command line has them, KEY=VALUE."""
+def parse_options(assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a family that the command line gives as KEY=VALUE."""
     return dict(assignment.split("=", 1) for assignment in assignments)
 
 
 def rounded_interval(interval: Interval) -> list[float]:
-    """A mean difference, and its lower and upper bound, as a result has them."""
+    """Return mean, lower and upper bound of a difference, rounded for a result."""
     return [round(value, 5) for value in (interval.mean, interval.low, interval.high)]
 
 
 def rounded(metrics: dict[str, float]) -> dict[str, float]:
-    """Metrics as a result has them."""
+    """Return metrics rounded for a result."""
     return {name: round(value, 5) for name, value in metrics.items()}
 
 
 def progress(text: str) -> None:
-    """A line on stderr."""
+    """Print a line on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def time_all(
     tasks: dict[str, Callable[[], Any]], repeats: int, after: Callable[[str], Any] = lambda name: None
 ) -> dict[str, Seconds]:
-    """How long tasks take, each once it has run before (traces, caches): medians.
+    """Return the median duration of each task.
 
-    The tasks take turns, so that other work on the machine meets all of them. `after` is called with a task's name
-    after each of its turns, and not timed.
+    The tasks take turns, so that other work on the machine affects all of them. The first turn fills caches and traces
+    functions; it does not count.
+
+    Args:
+        tasks: functions by name.
+        repeats: number of turns that count.
+        after: function of a task's name that is called after each of its turns, outside the measurement.
     """
     times: dict[str, list[Seconds]] = {name: [] for name in tasks}
     for turn in range(repeats + 1):
@@ -87,16 +101,16 @@ def time_all(
     return {name: Seconds(*np.median(seconds[1:], axis=0).tolist()) for name, seconds in times.items()}
 
 
-def load_or_make(name: str) -> Dataset:
-    """A data set by name or folder; "made" is made here."""
-    return _made_data() if name == "made" else load(name)
+def load_or_generate(name: str) -> Dataset:
+    """Return a data set by name or folder, or generate one of MovieLens-1M's size if the name is "synthetic"."""
+    return _synthetic_data() if name == SYNTHETIC else load(name)
 
 
-def _made_data(users: int = 6040, items: int = 3416) -> Dataset:
-    """Interactions as many as MovieLens-1M's, with long-tailed popularity and activity, and no repeats."""
+def _synthetic_data(users: int = 6040, items: int = 3416) -> Dataset:
+    """Return about as many interactions as MovieLens-1M has, long-tailed in users and items, without repeats."""
     random = np.random.default_rng(0)
     lengths = np.clip(random.lognormal(4.6, 0.95, users), 20, items // 2).astype(int)
-    # Gumbel noise on log popularity: the highest n are a draw of n without replacement.
+    # Gumbel noise on log popularity: the n highest keys are a sample of n without replacement.
     keys = random.gumbel(size=(users, items)) - np.log(np.arange(items) + 20)
     best_first = np.argsort(-keys, axis=1)
     chosen = np.concatenate([row[:length] for row, length in zip(best_first, lengths, strict=True)])
@@ -117,7 +131,7 @@ def _machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory),
         "processor": _processor(),
-        "load_before": round(_LOAD_AT_START, 1),  # work of others; timings of a busy machine compare as ratios only
+        "load_before": round(_LOAD_AT_START, 1),  # on a busy machine only ratios can be compared
     }
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import options_of, report, rounded
+from benchmarks.common import benchmark_parser, parse_options, report, rounded
 from tfllmrec import Cascade, Recommender
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg, recall
@@ -31,23 +31,23 @@ def main() -> None:
     arguments = _arguments()
     runs = [Run.load(folder) for folder in arguments.retrievers]
     ranker = Run.load(arguments.ranker).recommender if arguments.ranker else None
-    assert ranker is None or isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
+    assert ranker is None or isinstance(ranker, Ranker), f"{arguments.ranker} is not a ranker"
     data, split = runs[0].source.split()
-    options = options_of(arguments.set)
-    learnt_by, asked = split.validation, split.test
+    options = parse_options(arguments.set)
+    fitted_on, evaluated_on = split.validation, split.test
     if arguments.part == "validation":
         half = np.random.default_rng(0).permutation(len(split.validation)) % 2 == 0
-        learnt_by, asked = (split.validation.take(np.flatnonzero(rows)) for rows in (half, ~half))
-    cascade = Cascade.of([run.recommender for run in runs], ranker, learnt_by, **options)
+        fitted_on, evaluated_on = (split.validation.take(np.flatnonzero(rows)) for rows in (half, ~half))
+    cascade = Cascade.of([run.recommender for run in runs], ranker, fitted_on, **options)
 
     retrievers = named(cascade.retrievers)
-    best = max(retrievers, key=lambda name: retrievers[name].evaluate(learnt_by)["ndcg@10"])
-    ranks = {name: one.rank_targets(asked).ranks for name, one in {**retrievers, "cascade": cascade}.items()}
+    best = max(retrievers, key=lambda name: retrievers[name].evaluate(fitted_on)["ndcg@10"])
+    ranks = {name: model.rank_targets(evaluated_on).ranks for name, model in {**retrievers, "cascade": cascade}.items()}
     gain = difference(*(ndcg(ranks[name], 10) for name in ("cascade", best)))
     name = Path(runs[0].source.data).name
     result: dict[str, Any] = {"benchmark": "cascade", "data": name, "part": arguments.part} | data.summary()
-    for part, found in ranks.items():
-        result[part] = rounded({"ndcg@10": ndcg(found, 10).mean(), "recall@10": recall(found, 10).mean()})
+    for part, values in ranks.items():
+        result[part] = rounded({"ndcg@10": ndcg(values, 10).mean(), "recall@10": recall(values, 10).mean()})
     result |= {"best": best, "gain": rounded({"mean": gain.mean, "low": gain.low, "high": gain.high})}
     result |= {"relative_gain": round(gain.mean / result[best]["ndcg@10"], 4)}
     result |= {"weights": cascade.weights.round(4).tolist(), "config": cascade.config.to_dict()}
@@ -56,22 +56,21 @@ def main() -> None:
 
 
 def named(parts: list[Recommender]) -> dict[str, Recommender]:
-    """Parts by family, the second of one as "next_item 2"."""
-    found: dict[str, Recommender] = {}
+    """Return the parts by family name; the second part of a family is called "next_item 2"."""
+    by_name: dict[str, Recommender] = {}
     for part in parts:
-        count = sum(one.family == part.family for one in found.values())
-        found[f"{part.family} {count + 1}" if count else part.family] = part
-    return found
+        count = sum(other.family == part.family for other in by_name.values())
+        by_name[f"{part.family} {count + 1}" if count else part.family] = part
+    return by_name
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--retrievers", type=Path, nargs="+", required=True, help="runs of tfllmrec train")
     parser.add_argument("--ranker", type=Path, help="a run of benchmarks.quality.ranking --out")
-    parser.add_argument("--part", choices=["validation", "test"], default="test", help="validation, to choose by")
+    parser.add_argument("--part", choices=["validation", "test"], default="test", help="targets to evaluate on")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the cascade")
-    parser.add_argument("--tag", default="", help="ends the name of the result file")
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser.add_argument("--tag", default="", help="suffix of the result file's name")
     return parser.parse_args()
 
 

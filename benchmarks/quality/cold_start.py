@@ -1,14 +1,17 @@
-"""How good is a family on items and users that it has never met?
+"""Quality of a family on items and users without training interactions.
 
     python -m benchmarks.quality.cold_start --family two_tower --data FOLDER --set epochs=10 vectors=word2vec --word2vec
 
-Items: a seeded tenth is taken out of training; every interaction with them is a target, ranked among them, after a
-history without them. Users: a seeded tenth is taken out; targets are their last items, after histories of 0, 1 and 3
-items. Prints one JSON line with metrics at 10, mean over the seeds and seed by seed; `random` is the recall@10 of
-guessing among the cold items. A family that trains in epochs is to be told how many: there is no validation.
+Items: a seeded tenth of the items is removed from training. Every interaction with them is a target, ranked among the
+removed items, with a history that contains none of them. Users: a seeded tenth of the users is removed. Their last
+items are the targets, after histories of 0, 1 and 3 items. There are no validation targets, so a family that trains in
+epochs needs their number (`--set epochs=...`).
 
-`--word2vec` and `--text MODEL` add columns of vectors to the items, `word2vec` and `text_vector`, which `--set
-vectors=...` names: Word2Vec of the items' texts, and means of a pretrained BERT's states.
+`--word2vec` and `--text MODEL` add vector columns to the items: `word2vec` (Word2Vec of the items' texts) and
+`text_vector` (mean-pooled states of a pretrained BERT). Name them in `--set vectors=...`.
+
+Prints one JSON line: metrics at 10, as a mean over the seeds and per seed. `random` is the expected recall@10 of a
+random order of the cold items.
 """
 
 import argparse
@@ -18,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import options_of, progress, report, rounded
+from benchmarks.common import benchmark_parser, parse_options, progress, report, rounded
 from tfllmrec.content.templates import item_texts
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
@@ -32,20 +35,20 @@ def main() -> None:
     arguments = _arguments()
     name = Path(arguments.data).name
     data = _with_vectors(load(arguments.data, min_item_interactions=arguments.min_item_interactions), arguments)
-    options = options_of(arguments.set)
-    chosen = model_class(arguments.family)
+    options = parse_options(arguments.set)
+    family = model_class(arguments.family)
     runs = []
     for seed in arguments.seed:
-        config = chosen.config_class.for_data(data, options | {"seed": seed})
-        found: dict[str, Any] = {"seed": seed}
+        config = family.config_class.for_data(data, options | {"seed": seed})
+        scores: dict[str, Any] = {"seed": seed}
         if "items" in arguments.part:
-            found["items"] = rounded(cold_item_scores(chosen, config, data, seed=arguments.draw))
-            progress(f"seed {seed}, new items: {found['items']}")
+            scores["items"] = rounded(cold_item_scores(family, config, data, seed=arguments.draw))
+            progress(f"seed {seed}, new items: {scores['items']}")
         if "users" in arguments.part:
-            by_length = cold_user_scores(chosen, config, data, seed=arguments.draw)
-            found["users"] = {str(length): rounded(metrics) for length, metrics in by_length.items()}
-            progress(f"seed {seed}, new users: {found['users']}")
-        runs.append(found | {"config": config.to_dict()})
+            by_length = cold_user_scores(family, config, data, seed=arguments.draw)
+            scores["users"] = {str(length): rounded(metrics) for length, metrics in by_length.items()}
+            progress(f"seed {seed}, new users: {scores['users']}")
+        runs.append(scores | {"config": config.to_dict()})
     count = len(cold_items(data, seed=arguments.draw).items)
     result = {"benchmark": "cold", "family": arguments.family, "data": name, "draw": arguments.draw} | data.summary()
     result |= {"cold_items": count, "random": round(10 / count, 4)}
@@ -56,7 +59,7 @@ def main() -> None:
 
 
 def _with_vectors(data: Dataset, arguments: argparse.Namespace) -> Dataset:
-    """The data set with the columns of vectors that were asked for."""
+    """Return the data set with the requested vector columns."""
     items = data.items
     if arguments.word2vec:
         options = Word2VecOptions(columns=("title", "text"), dim=256, window=20)
@@ -68,18 +71,19 @@ def _with_vectors(data: Dataset, arguments: argparse.Namespace) -> Dataset:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--family", required=True, help="popularity, word2vec, two_tower, next_item, bert_ranker")
-    parser.add_argument("--data", required=True, help="name of a data set, or a folder")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--family", required=True, help="name of a family, such as two_tower")
+    parser.add_argument("--data", required=True, help="name of a data set, or a folder with its tables")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the family")
-    parser.add_argument("--part", nargs="*", default=["items", "users"], help="items, users")
-    parser.add_argument("--word2vec", action="store_true", help="a column word2vec for the items")
-    parser.add_argument("--text", metavar="MODEL", help="a column text_vector for the items, by that BERT")
-    parser.add_argument("--seed", nargs="*", type=int, default=[0], help="of the fits")
-    parser.add_argument("--draw", type=int, default=0, help="seed of what is cold")
-    parser.add_argument("--min-item-interactions", type=int, help="by default 5 for the demo, else 1")
-    parser.add_argument("--tag", default="", help="ends the name of the result file")
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser.add_argument("--part", nargs="*", choices=["items", "users"], default=["items", "users"])
+    parser.add_argument("--word2vec", action="store_true", help="add the column word2vec to the items")
+    parser.add_argument("--text", metavar="MODEL", help="add the column text_vector to the items, encoded by this BERT")
+    parser.add_argument("--seed", nargs="*", type=int, default=[0], help="seeds of the fits")
+    parser.add_argument("--draw", type=int, default=0, help="seed that selects cold items and users")
+    parser.add_argument(
+        "--min-item-interactions", type=int, help="items with fewer are left out (default: 5 for the demo, else 1)"
+    )
+    parser.add_argument("--tag", default="", help="suffix of the result file's name")
     return parser.parse_args()
 
 

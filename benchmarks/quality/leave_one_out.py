@@ -1,10 +1,12 @@
-"""How good is a family on a data set? Leave-one-out by time, all items ranked, seen ones filtered.
+"""Quality of a family on a data set: leave-one-out by time, all items ranked, seen items excluded.
 
     python -m benchmarks.quality.leave_one_out --family two_tower --data demo --seed 0 1 2
 
-Fits with the family's own defaults (or `--set key=value`), chooses by the validation targets, reads the test targets
-once, and prints one JSON line: metrics of both, mean over the seeds and seed by seed. `README.md` beside it says how
-long that takes. `--record` keeps the line in `results/`.
+Fits with the family's defaults for the size of the data; `--set KEY=VALUE` overrides them. Each fit is chosen by the
+validation targets and reads the test targets once.
+
+Prints one JSON line: metrics on validation and test targets, as means over the seeds and per seed, with the standard
+error of ndcg@10, the best epoch, the duration and the resolved configuration. `benchmarks/README.md` lists durations.
 """
 
 import argparse
@@ -15,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.common import options_of, report, rounded
+from benchmarks.common import benchmark_parser, parse_options, report, rounded
 from tfllmrec.data import Split, leave_one_out, load
 from tfllmrec.evaluation.metrics import ndcg, summarise
 from tfllmrec.models.registry import model_class
@@ -26,7 +28,7 @@ def main() -> None:
     arguments = _arguments()
     data = load(arguments.data, min_item_interactions=arguments.min_item_interactions)
     split = leave_one_out(data)
-    options = options_of(arguments.set)
+    options = parse_options(arguments.set)
     name = Path(arguments.data).name
     runs = []
     for seed in arguments.seed:
@@ -38,7 +40,7 @@ def main() -> None:
 
 
 def _run(name: str, options: dict[str, Any], split: Split, backup: Path | None) -> dict[str, Any]:
-    """One fit and what it is worth."""
+    """Fit once and evaluate."""
     recommender = model_class(name)(**options)
     seconds = timed_fit(recommender, split.train, split.validation, callbacks=[_EpochLine()], backup=backup)
     validation = recommender.evaluate(split.validation)
@@ -57,11 +59,11 @@ def _run(name: str, options: dict[str, Any], split: Split, backup: Path | None) 
 
 
 class _EpochLine(keras.callbacks.Callback):
-    """A line on stderr after every epoch."""
+    """Prints the logs on stderr after every epoch."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        told = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
-        print(f"epoch {epoch + 1:3}  {told}", file=sys.stderr, flush=True)
+        metrics = "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
+        print(f"epoch {epoch + 1:3}  {metrics}", file=sys.stderr, flush=True)
 
 
 def _mean(metrics: list[dict[str, float]]) -> dict[str, float]:
@@ -69,16 +71,17 @@ def _mean(metrics: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--family", required=True, help="popularity, markov_chain, ease, two_tower, next_item")
-    parser.add_argument("--data", required=True, help="name of a data set, or a folder")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--family", required=True, help="name of a family, such as two_tower")
+    parser.add_argument("--data", required=True, help="name of a data set, or a folder with its tables")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the family")
     parser.add_argument("--seed", nargs="*", type=int, default=[0])
-    parser.add_argument("--min-item-interactions", type=int, help="by default 5 for the demo, else 1")
     parser.add_argument(
-        "--backup", type=Path, help="folder for the state after every epoch, to go on from after a kill"
+        "--min-item-interactions", type=int, help="items with fewer are left out (default: 5 for the demo, else 1)"
     )
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser.add_argument(
+        "--backup", type=Path, help="folder for backups after every epoch; a killed fit resumes from them"
+    )
     return parser.parse_args()
 
 

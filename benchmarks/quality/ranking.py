@@ -1,17 +1,19 @@
-"""How much better than its retriever does a ranker put candidates in order?
+"""Quality of a ranker's order of candidates, compared with the order of the retriever that found them.
 
     tfllmrec train next_item --data FOLDER --out RUN
     python -m benchmarks.quality.ranking --retriever RUN --lists LISTS --ranker bert_ranker \
         --set backbone=all-minilm-l6-v2
 
-A ranker is trained on what the retriever, fitted once more without every user's last item, finds for those items, and
-chosen by the validation targets. Then it orders the 100 candidates that RUN finds for the test targets of a seeded
-sample of 1,000 users; an answer that is not among them counts 0. Prints one JSON line: ndcg@10 of the retriever's own
-order, of the ranker's, and of both blended with weights learnt on the validation lists of 500 other users; the gains
-over the retriever with a bootstrap interval over users; milliseconds for 100 candidates. LISTS is a file that keeps
-what the retriever finds, so that every ranker gets the same; `--out RANKER` keeps the ranker, and a fit that is broken
-off goes on with the same command. `--part validation` asks validation targets instead, to choose between rankers by,
-and `--users` more or fewer of them.
+Training: the retriever is fitted again without every user's last item, and its candidates for these items are the
+ranker's training lists. The ranker is chosen by the validation targets. Evaluation: RUN retrieves 100 candidates for
+the test targets of a seeded sample of 1,000 users, and the ranker orders them; a target that is not among its
+candidates counts 0. LISTS is a file that keeps all candidates, so that every ranker gets the same ones. `--out RANKER`
+keeps the ranker; an interrupted fit resumes when the same command is repeated. To choose between rankers, evaluate them
+on validation targets with `--part validation`.
+
+Prints one JSON line: ndcg@10 of the retriever's order, of the ranker's order, and of a blend of both, with weights
+learnt on the validation lists of 500 other users; gains over the retriever with bootstrap intervals over users;
+milliseconds for scoring 100 candidates.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.common import options_of, progress, report
+from benchmarks.common import benchmark_parser, parse_options, progress, report
 from tfllmrec.data import Dataset, Split, Targets
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import leave_last_out
@@ -44,20 +46,21 @@ def main() -> None:
     arguments = _arguments()
     run = Run.load(arguments.retriever)
     data, split = run.source.split()
-    found = _lists(run, split, arguments.lists)
-    fitted = Run.load(arguments.out) if arguments.out and arguments.out.exists() else _fit(arguments, run, split, found)
+    candidates = _candidates(run, split, arguments.lists)
+    fitted = (
+        Run.load(arguments.out) if arguments.out and arguments.out.exists() else _fit(arguments, run, split, candidates)
+    )
     ranker = fitted.recommender
-    assert isinstance(ranker, Ranker), f"{ranker.family} is no ranker"
+    assert isinstance(ranker, Ranker), f"{ranker.family} is not a ranker"
 
     random = np.random.default_rng(arguments.draw)
-    asked = {"validation": split.validation, "test": split.test}[arguments.part]
-    tested, others = np.split(random.permutation(len(asked))[: arguments.users + BLEND_USERS], [arguments.users])
-    test = Lists(asked, found[arguments.part]).take(tested)
-    known = np.isin(split.validation.users, asked.users[others])
-    blended_by = Lists(split.validation, found["validation"])
-    blended_by = blended_by.take(np.flatnonzero(known)).only_answered()
-    weights = learn_weights(_scores(run, ranker, blended_by), blended_by.candidates, blended_by.targets.items)
-    answered = np.flatnonzero(test.answered)  # other lists count 0 in whatever order
+    targets = {"validation": split.validation, "test": split.test}[arguments.part]
+    tested, others = np.split(random.permutation(len(targets))[: arguments.users + BLEND_USERS], [arguments.users])
+    test = Lists(targets, candidates[arguments.part]).take(tested)
+    of_others = np.flatnonzero(np.isin(split.validation.users, targets.users[others]))
+    blending = Lists(split.validation, candidates["validation"]).take(of_others).only_answered()
+    weights = learn_weights(_scores(run, ranker, blending), blending.candidates, blending.targets.items)
+    answered = np.flatnonzero(test.answered)  # the other lists count 0 in any order
     scores = _scores(run, ranker, test.take(answered))
     orders = {"retriever": scores[:, :, 0], "ranker": scores[:, :, 1], "blend": scores @ weights}
     gains = {name: np.zeros(len(tested)) for name in orders}
@@ -81,16 +84,16 @@ def main() -> None:
     report(result, f"ranking-{name}-{arguments.tag or ranker.family}" if arguments.record else None)
 
 
-def _fit(arguments: argparse.Namespace, run: Run, split: Split, found: dict[str, np.ndarray]) -> Run:
-    ranker = model_class(arguments.ranker)(**options_of(arguments.set))
-    assert isinstance(ranker, Ranker), f"{arguments.ranker} is no ranker"
-    ranker.retrieve = _from_file(split, found)
+def _fit(arguments: argparse.Namespace, run: Run, split: Split, candidates: dict[str, np.ndarray]) -> Run:
+    ranker = model_class(arguments.ranker)(**parse_options(arguments.set))
+    assert isinstance(ranker, Ranker), f"{arguments.ranker} is not a ranker"
+    ranker.retrieve = _from_file(split, candidates)
     unfinished = arguments.out and arguments.out.with_name(f"{arguments.out.name}.unfinished")
     seconds = timed_fit(
         ranker,
         split.train,
         split.validation,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=_tell_epoch)],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=_print_epoch)],
         backup=unfinished and unfinished / "fit.npz",
     )
     progress(f"fitted in {seconds:.0f} s")
@@ -101,65 +104,68 @@ def _fit(arguments: argparse.Namespace, run: Run, split: Split, found: dict[str,
     return fitted
 
 
-def _tell_epoch(epoch: int, logs: dict[str, float]) -> None:
-    told = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
-    progress(f"{time.strftime('%H:%M')} epoch {epoch + 1}: {told}")
+def _print_epoch(epoch: int, logs: dict[str, float]) -> None:
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
+    progress(f"{time.strftime('%H:%M')} epoch {epoch + 1}: {metrics}")
 
 
-def _lists(run: Run, split: Split, path: Path) -> dict[str, np.ndarray]:
-    """What the retriever finds for the answers to train on, for validation and for test."""
+def _candidates(run: Run, split: Split, path: Path) -> dict[str, np.ndarray]:
+    """Return the retriever's candidates for the training, validation and test targets, kept in a file."""
     if not path.exists():
         retriever = run.recommender
         earlier, last = leave_last_out(split.train)
-        progress("the retriever is fitted without every user's last item")
-        before = type(retriever)(retriever.refit_config()).fit(earlier, verbose=0)
-        asked = {"train": (before, last), "validation": (retriever, split.validation), "test": (retriever, split.test)}
-        kept: dict[str, Any] = {
-            part: one.rank_targets(targets, CANDIDATES).top for part, (one, targets) in asked.items()
+        progress("fitting the retriever without every user's last item")
+        earlier_retriever = type(retriever)(retriever.refit_config()).fit(earlier, verbose=0)
+        parts = {
+            "train": (earlier_retriever, last),
+            "validation": (retriever, split.validation),
+            "test": (retriever, split.test),
         }
-        np.savez(path, **kept)
+        lists: dict[str, Any] = {
+            part: model.rank_targets(targets, CANDIDATES).top for part, (model, targets) in parts.items()
+        }
+        np.savez(path, **lists)
     with np.load(path) as file:
         return dict(file)
 
 
-def _from_file(split: Split, found: dict[str, np.ndarray]) -> Callable[[Dataset, Sequence[Targets]], list[Lists]]:
-    """A ranker's `retrieve`."""
+def _from_file(split: Split, candidates: dict[str, np.ndarray]) -> Callable[[Dataset, Sequence[Targets]], list[Lists]]:
+    """Return a function for a ranker's `retrieve` that looks candidates up."""
 
-    def retrieve(known: Dataset, questions: Sequence[Targets]) -> list[Lists]:
-        part = "validation" if known is split.train else "train"
-        return [Lists(asked, found[part]) for asked in questions]
+    def retrieve(train: Dataset, queries: Sequence[Targets]) -> list[Lists]:
+        part = "validation" if train is split.train else "train"
+        return [Lists(targets, candidates[part]) for targets in queries]
 
     return retrieve
 
 
 def _scores(run: Run, ranker: Ranker, lists: Lists) -> np.ndarray:
-    """Of the retriever and the ranker, [n, N, 2]."""
+    """Return the scores of the retriever and the ranker, float32 [n, N, 2]."""
     return np.stack([scores_of(run.recommender, lists), ranker.score_lists(lists)], axis=2)
 
 
 def _milliseconds(ranker: Ranker, lists: Lists, count: int = 30) -> float:
-    """The median time of scoring one list."""
+    """Return the median time of scoring one list."""
     histories, times = lists.targets.histories.newest(ranker.history_length), []
     for row in range(count):
-        asked = (lists.targets.users[[row]], histories[[row]], lists.candidates[[row]])
+        request = (lists.targets.users[[row]], histories[[row]], lists.candidates[[row]])
         started = time.perf_counter()
-        ranker.score_candidates(*asked).numpy()
+        ranker.score_candidates(*request).numpy()
         times.append(time.perf_counter() - started)
     return round(float(np.median(times[3:])) * 1000, 2)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--retriever", type=Path, required=True, help="a run of tfllmrec train")
-    parser.add_argument("--lists", type=Path, required=True, help="where its candidates are kept, a .npz file")
+    parser.add_argument("--lists", type=Path, required=True, help=".npz file that keeps the candidates")
     parser.add_argument("--ranker", required=True, help="bert_ranker, cross_encoder")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of the ranker")
-    parser.add_argument("--out", type=Path, help="where the fitted ranker is kept; one that is there is asked")
-    parser.add_argument("--part", choices=["validation", "test"], default="test", help="validation, to choose by")
-    parser.add_argument("--users", type=int, default=1000, help="how many are drawn to be asked")
+    parser.add_argument("--out", type=Path, help="folder of the fitted ranker; an existing one is evaluated")
+    parser.add_argument("--part", choices=["validation", "test"], default="test", help="targets to evaluate on")
+    parser.add_argument("--users", type=int, default=1000, help="number of sampled users")
     parser.add_argument("--draw", type=int, default=0, help="seed of the sample of users")
-    parser.add_argument("--tag", default="", help="ends the name of the result file")
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser.add_argument("--tag", default="", help="suffix of the result file's name")
     return parser.parse_args()
 
 

@@ -1,11 +1,13 @@
-"""Is one model for several scenarios as good as one for each?
+"""One `multi_task` model for all scenarios, compared with one model per scenario.
 
     python -m benchmarks.quality.scenarios --data FOLDER --set dim=64 units=64 epochs=18 precision=bfloat16
 
-Leave-one-out by user and scenario, a scenario's items ranked, seen ones filtered; chosen by the validation targets,
-test targets read once a fit. `multi_task` is fitted on all scenarios together, and on each alone with the same options
-but for those of `--apart`: an epoch of one scenario has fewer steps. Prints one JSON line: ndcg@10 by scenario of both,
-and the mean difference with a bootstrap interval over targets.
+Protocol: leave-one-out by user and scenario, the items of a scenario ranked, seen items excluded. Each fit is chosen by
+the validation targets and reads the test targets once. All fits have the same options, except for those of `--apart`,
+which apply to the single-scenario models only: their epochs have fewer steps.
+
+Prints one JSON line: ndcg@10 per scenario of both (`together`, `apart`), and the mean difference (`gain`) with a
+bootstrap interval over targets.
 """
 
 import argparse
@@ -15,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import options_of, progress, report, rounded_interval
-from benchmarks.quality.scenario_data import by_scenario, load_scenarios, mean_weights, scenarios_of, where_asked
+from benchmarks.common import benchmark_parser, parse_options, progress, report, rounded_interval
+from benchmarks.quality.scenario_data import by_scenario, load_scenarios, mean_weights, scenarios_of, target_scenarios
 from tfllmrec import MultiTask
 from tfllmrec.data import Dataset, Split
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
@@ -27,61 +29,62 @@ from tfllmrec.evaluation.metrics import ndcg
 def main() -> None:
     arguments = _arguments()
     data = load_scenarios(arguments.data)
-    options = options_of(arguments.set)
+    options = parse_options(arguments.set)
     name = Path(arguments.data).name
     result: dict[str, Any] = {"benchmark": "scenarios", "data": name} | data.summary()
-    result |= _together_and_apart(data, options, options | options_of(arguments.apart))
-    result |= {"options": options, "options_apart": options_of(arguments.apart)}
+    result |= _compare(data, options, options | parse_options(arguments.apart))
+    result |= {"options": options, "options_apart": parse_options(arguments.apart)}
     report(result, f"scenarios-{name}" if arguments.record else None)
 
 
-def _together_and_apart(data: Dataset, together: dict[str, str], apart: dict[str, str]) -> dict[str, Any]:
+def _compare(data: Dataset, together: dict[str, str], apart: dict[str, str]) -> dict[str, Any]:
     split, names = leave_one_out_by_scenario(data), scenarios_of(data).names.tokens
-    where = where_asked(split.test)
+    scenarios = target_scenarios(split.test)
     joint = _gains(split, together)
     alone = np.zeros_like(joint)
     for scenario in range(1, len(names)):
-        asked = data.user_vocabulary.ids(split.test.users[where == scenario])
-        alone[where == scenario] = _gains_apart(_only(data, scenario), apart).loc[asked]
-    weights = mean_weights(where)
+        users = data.user_vocabulary.ids(split.test.users[scenarios == scenario])
+        alone[scenarios == scenario] = _gains_apart(_one_scenario(data, scenario), apart).loc[users]
+    weights = mean_weights(scenarios)
     gain = difference(joint * weights, alone * weights)
     return {
-        "together": by_scenario(names, where, joint),
-        "apart": by_scenario(names, where, alone),
+        "together": by_scenario(names, scenarios, joint),
+        "apart": by_scenario(names, scenarios, alone),
         "gain": rounded_interval(gain),
     }
 
 
 def _gains(split: Split, options: dict[str, Any]) -> np.ndarray:
-    """ndcg@10 of every test target after a fit."""
+    """Fit a model and return ndcg@10 of every test target."""
     model = MultiTask(**options).fit(split.train, split.validation, verbose=0)
     gains = ndcg(model.rank_targets(split.test).ranks, 10)
     progress(f"{len(split.test):,} targets: {gains.mean():.5f}, {model.training_log['val_ndcg@10']}")
     return gains
 
 
-def _gains_apart(only: Dataset, options: dict[str, Any]) -> pd.Series:
-    """ndcg@10 by user id in the one scenario of these data.
+def _gains_apart(data: Dataset, options: dict[str, Any]) -> pd.Series:
+    """Fit a model on data of one scenario and return ndcg@10 by user id.
 
-    Also of users who had their last item in another scenario before, and who are not asked for it together.
+    The joint split lacks some of these users: those who had their last item in another scenario before.
     """
-    split = leave_one_out_by_scenario(only)
-    return pd.Series(_gains(split, options), only.user_vocabulary.ids(split.test.users))
+    split = leave_one_out_by_scenario(data)
+    return pd.Series(_gains(split, options), data.user_vocabulary.ids(split.test.users))
 
 
-def _only(data: Dataset, scenario: int) -> Dataset:
-    """One scenario's interactions, with a vocabulary of their own."""
+def _one_scenario(data: Dataset, scenario: int) -> Dataset:
+    """Return the interactions of one scenario as a data set with its own vocabularies."""
     table = data.interactions[data.scenario_indices == scenario]
     items = data.items[data.items["item_id"].isin(table["item_id"])]
     return Dataset.from_frames(table, items, positions=True)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--data", required=True, help="a folder; its interactions have scenarios")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--data", required=True, help="folder of a data set whose interactions have scenarios")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of all fits")
-    parser.add_argument("--apart", nargs="*", default=[], metavar="KEY=VALUE", help="options of the single ones alone")
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser.add_argument(
+        "--apart", nargs="*", default=[], metavar="KEY=VALUE", help="options of the single-scenario models"
+    )
     return parser.parse_args()
 
 

@@ -4,8 +4,8 @@
 
 Made data with titles and categories. `seconds` is of the command `tfllmrec refresh`, start of Python and import of
 TensorFlow included; `imports` is of the import of TensorFlow alone. `seconds_in_python` is of loading the run and of
-`tfllmrec.export.refresh` in a process that has it imported. Old scores are compared bit by bit, in the
-SavedModels, for a hundred visitors. Prints one JSON line. Asked for: 15 s.
+`tfllmrec.export.refresh` in a process that has it imported. Old scores are compared bit by bit, in the SavedModels, for
+a hundred visitors. Prints one JSON line. Asked for: 15 s.
 """
 
 import argparse

@@ -1,26 +1,27 @@
-"""How much faster is full ranking than `tfrs.metrics.FactorizedTopK` on the same towers and targets?
+"""Speed of full ranking, compared with `tfrs.metrics.FactorizedTopK` on the same towers and targets.
 
     python -m benchmarks.training.evaluation_speed
 
-Both sides get the same Keras 3 towers (untrained: speed does not depend on the weights) and one target a user, on made
-data of MovieLens-1M's size or on `--data`.
+Both sides get the same Keras 3 towers (untrained, because speed does not depend on the weights) and one target per
+user, on synthetic data of MovieLens-1M's size or on `--data`.
 
-- tfllmrec: item vectors from the candidate tower, `rank_targets` (seen items filtered, exact ranks, top-10 lists) and
+- tfllmrec: item vectors from the candidate tower, `rank_targets` (seen items excluded, exact ranks, top-10 lists) and
   `summarise` (ndcg, recall, mrr, precision, f1, coverage, novelty).
 - FactorizedTopK as in the TFRS tutorials: `FactorizedTopK(items.batch(128).map(candidate_tower))`, updated in a
-  `tf.function` with cached batches of queries. Hit rates at 1 to 100, nothing filtered. The loss that `model.evaluate`
-  would compute beside it is left out, in its favour.
+  `tf.function` with cached batches of queries. It computes hit rates at 1 to 100 and excludes nothing. The loss that
+  `model.evaluate` computes in addition is left out, in its favor.
 
-FactorizedTopK maps the candidates through their tower again for every batch of queries, so the batch decides: 512 is
-what somebody gets who evaluates in the batches they train in; the tutorials on retrieval evaluate in 4,096. Towers
-"embedding" are two bare embeddings, as in the quick-start; "two_tower" are the family's (history pooling, user vector),
-whose query tower costs both sides the same and so brings them closer.
+FactorizedTopK maps the candidates through their tower again for every batch of queries, so its speed depends on the
+batch size: 512 is a usual batch size of training; the tutorials on retrieval evaluate with 4,096. The towers
+"embedding" are two embeddings, as in the quick start. The towers "two_tower" are those of the family (history pooling,
+user vector); both sides pay for its query tower, so their ratio is lower.
 
-The headline `ratio` is that of the first towers at the first batch; all others stand in `runs`. Seconds are medians of
-turns that both sides take one after the other, by the clock; `cpu_ratio` compares the CPU time of all threads, which
-other work on the machine hardly changes. Before the clocks run both sides count hits on unfiltered rankings; they must
-agree (FactorizedTopK by ids: by scores, its default, it compares a target's score with itself rounded another way).
-Prints one JSON line. Asked for: a ratio of 20. Two minutes on two free cores.
+Before the measurement, both sides count hits without exclusions and must agree. FactorizedTopK does so by ids: by
+scores, its default, it compares a target's score with the same score rounded differently.
+
+Prints one JSON line: seconds and ratios for all towers and batch sizes (`runs`); `ratio` is that of the first towers at
+the first batch size. Seconds are medians of turns by wall-clock time; `cpu_ratio` compares the CPU time of all threads,
+which depends little on other work on the machine. Target: a ratio of 20. It takes two minutes on two idle cores.
 """
 
 import argparse
@@ -31,7 +32,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.common import Seconds, load_or_make, progress, report, time_all
+from benchmarks.common import SYNTHETIC, Seconds, benchmark_parser, load_or_generate, progress, report, time_all
 from tfllmrec.data import Dataset, Histories, Targets, leave_one_out
 from tfllmrec.evaluation import rank_targets, summarise
 from tfllmrec.layers.items import ItemEmbedding
@@ -41,12 +42,12 @@ from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 Towers = tuple[keras.Model, keras.Model]
 
 HISTORY_LENGTH = 50
-KS = (1, 5, 10, 50, 100)  # FactorizedTopK's own
+KS = (1, 5, 10, 50, 100)  # the defaults of FactorizedTopK
 
 
 def main() -> None:
     arguments = _arguments()
-    split = leave_one_out(load_or_make(arguments.data))
+    split = leave_one_out(load_or_generate(arguments.data))
     targets, counts = split.test, split.train.item_counts
     runs, hits = [], {}
     for name in arguments.towers:
@@ -76,7 +77,7 @@ def _run(towers: str, query_batch: int, ours: Seconds, theirs: Seconds) -> dict[
 
 
 def _embeddings(data: Dataset, dim: int) -> Towers:
-    """The quick-start's towers: a user's vector and an item's, and nothing else."""
+    """Return the towers of the quick start: an embedding of users and one of items."""
     user = keras.Input((), dtype="int32", name="user")
     history = keras.Input((HISTORY_LENGTH,), dtype="int32", name="history")
     item = keras.Input((), dtype="int32", name="item")
@@ -86,7 +87,7 @@ def _embeddings(data: Dataset, dim: int) -> Towers:
 
 
 def _family(data: Dataset, dim: int) -> Towers:
-    """The towers of `two_tower`, without content."""
+    """Return the towers of `two_tower`, without content."""
     items = ItemEmbedding(len(data.item_vocabulary), dim)
     encoder = query_encoder(dim=dim, history_length=HISTORY_LENGTH, user_count=len(data.user_vocabulary))
     return query_tower(encoder, items), candidate_tower(items)
@@ -96,7 +97,7 @@ TOWERS = {"embedding": _embeddings, "two_tower": _family}
 
 
 def _full_ranking(towers: Towers, targets: Targets, counts: np.ndarray) -> Callable[[], dict[str, float]]:
-    """What an evaluation with tfllmrec does, from the weights of the towers to the metrics."""
+    """Return a function that evaluates with tfllmrec, from the weights of the towers to the metrics."""
     query, candidate = towers
     vectors = tf.Variable(candidate(np.arange(len(counts), dtype=np.int32)))
 
@@ -114,7 +115,7 @@ def _full_ranking(towers: Towers, targets: Targets, counts: np.ndarray) -> Calla
 def _factorized_top_k(
     towers: Towers, targets: Targets, item_count: int, query_batch: int, *, by_id: bool = False
 ) -> Callable[[], list[float]]:
-    """An evaluation as in the TFRS tutorials: hit rates at `KS`."""
+    """Return a function that evaluates as the TFRS tutorials do: hit rates at `KS`."""
     query, candidate = towers
     tfrs = import_tfrs()
     rows = tf.data.Dataset.from_tensor_slices({"item": np.arange(1, item_count + 1, dtype=np.int32)})
@@ -138,7 +139,7 @@ def _factorized_top_k(
 
 
 def _equal_hits(towers: Towers, targets: Targets, item_count: int) -> list[int]:
-    """The hits at `KS` where no item is filtered, as both count them."""
+    """Return the hits at `KS` without exclusions, and check that both sides count the same."""
     query, candidate = towers
     vectors = candidate(np.arange(item_count + 1, dtype=np.int32))
     histories = targets.histories.newest(HISTORY_LENGTH)
@@ -146,9 +147,9 @@ def _equal_hits(towers: Towers, targets: Targets, item_count: int) -> list[int]:
     def score(rows: np.ndarray, _: np.ndarray) -> tf.Tensor:
         return tf.matmul(query({"user": targets.users[rows], "history": histories[rows]}), vectors, transpose_b=True)
 
-    # Places instead of users, and nobody has seen anything: the histories are only looked up.
-    nothing_seen = Histories.from_rows([()] * len(targets))
-    unfiltered = Targets(np.arange(len(targets), dtype=np.int32), nothing_seen, targets.items)
+    # `users` holds row numbers, and the histories of the targets are empty, so that no item is excluded.
+    empty = Histories.from_rows([()] * len(targets))
+    unfiltered = Targets(np.arange(len(targets), dtype=np.int32), empty, targets.items)
     ranks = rank_targets(score, unfiltered, HISTORY_LENGTH).ranks
     ours = [int(np.sum(ranks <= k)) for k in KS]
     rates = _factorized_top_k(towers, targets, item_count, 512, by_id=True)()
@@ -159,13 +160,14 @@ def _equal_hits(towers: Towers, targets: Targets, item_count: int) -> list[int]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--data", default="made", help='"made", the name of a data set, or a folder')
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--data", default=SYNTHETIC, help="synthetic, the name of a data set, or its folder")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--towers", nargs="+", choices=list(TOWERS), default=list(TOWERS))
-    parser.add_argument("--query-batch", nargs="+", type=int, default=[512, 128, 4096], help="of FactorizedTopK")
-    parser.add_argument("--repeats", type=int, default=3, help="the median counts")
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser.add_argument(
+        "--query-batch", nargs="+", type=int, default=[512, 128, 4096], help="batch sizes of FactorizedTopK"
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="number of turns; medians are reported")
     return parser.parse_args()
 
 

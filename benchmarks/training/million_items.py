@@ -1,10 +1,12 @@
-"""Does a next-item model of a million items train, evaluate and export, and in how much memory?
+"""Memory and time of a next-item model with a million items, from data to serving.
 
     python -m benchmarks.training.million_items
 
-Made data: a million items with long-tailed popularity, and as many users as it takes for every item to occur. The
-family's own defaults: drawn negatives with the logQ correction, 64 dimensions. Prints one JSON line: the highest
-resident memory of the process up to each step in GiB, and its seconds. Asked for: 10 GiB.
+Synthetic data: a million items with long-tailed popularity, each of which occurs. The model has the defaults of the
+family: sampled negatives with logQ correction, 64 dimensions.
+
+Prints one JSON line: per step, its seconds and the peak resident memory of the process up to its end, in GiB. Target:
+at most 10 GiB.
 """
 
 import argparse
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import progress, report
+from benchmarks.common import benchmark_parser, progress, report
 from tfllmrec import NextItem
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.splits import Targets
@@ -41,7 +43,7 @@ def main() -> None:
         progress(f"{name}: {steps[name]}")
         return result
 
-    data = step("data", lambda: _made_data(arguments.items))
+    data = step("data", lambda: _synthetic_data(arguments.items))
     split = leave_one_out(data)
     model = NextItem(epochs=1)
     step("fit", lambda: model.fit(split.train, verbose=0))
@@ -49,12 +51,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         version = step("export", lambda: export(model, f"{folder}/million"))
         history = data.item_vocabulary.tokens[1:4].tolist()
-        asked = {"history": [history], "exclude_item_ids": [[""]]}
+        request = {"history": [history], "exclude_item_ids": [[""]]}
         with silent_stderr():
-            served = step("serve", lambda: ServedModel(version)("next_items", **asked)["item_ids"])
+            served = step("serve", lambda: ServedModel(version)("next_items", **request)["item_ids"])
     expected = model.recommend(histories=[history], k=100)["item_id"].tolist()
     if served[0].tolist() != expected:
-        raise RuntimeError("the SavedModel and the recommender answer differently")
+        raise RuntimeError("the SavedModel and the recommender return different items")
     result = {"benchmark": "million_items"} | data.summary() | {"steps": steps}
     report(result, "million_items" if arguments.record else None)
 
@@ -63,24 +65,27 @@ def _first(targets: Targets, count: int) -> Targets:
     return Targets(targets.users[:count], targets.histories.take(np.arange(count)), targets.items[:count])
 
 
-def _made_data(items: int) -> Dataset:
-    """Every item once, in random order, and as many long-tailed ones, cut into histories."""
+def _synthetic_data(items: int) -> Dataset:
+    """Return every item once and as many long-tailed draws, shuffled and cut into histories."""
     random = np.random.default_rng(0)
     popular = np.minimum(random.zipf(1.3, items) - 1, items - 1)
-    drawn = random.permutation(np.concatenate([np.arange(items), popular]))
-    users = np.arange(len(drawn)) // HISTORY
+    sequence = random.permutation(np.concatenate([np.arange(items), popular]))
+    users = np.arange(len(sequence)) // HISTORY
     names = np.array([f"i{item}" for item in range(items)], object)
     return Dataset.from_frames(
         pd.DataFrame(
-            {"user_id": [f"u{user}" for user in users], "item_id": names[drawn], "timestamp": np.arange(len(drawn))}
+            {
+                "user_id": [f"u{user}" for user in users],
+                "item_id": names[sequence],
+                "timestamp": np.arange(len(sequence)),
+            }
         )
     )
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--items", type=int, default=1_000_000)
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     return parser.parse_args()
 
 

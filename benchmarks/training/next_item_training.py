@@ -1,18 +1,19 @@
-"""How many tokens a second does a next-item model train on, here and as plain Keras has it?
+"""Training speed of next-item models, compared with plain Keras layers of the same size.
 
     python -m benchmarks.training.next_item_training --data FOLDER
 
-Same rows, batch size, widths, optimizer (Adam) and learning rate on all sides; a token is a position with a next item.
+All sides have the same rows, batch size, widths, optimizer (Adam) and learning rate; widths and rows are those that the
+family chooses for the data set. A token is a position with a next item.
 
 - "keras": `Embedding(mask_zero=True)`, `LSTM`, `Dense(items, softmax)`, sparse cross-entropy, plain `fit`.
-- "tfllmrec": as many units, item vectors tied with the output, and nothing else: no content, no dropout, no hidden
-  seen items. Only positions with a next item reach the softmax, which is computed block by block with its gradient.
-- "bfloat16": the same with `precision="bfloat16"`, in the softmax and the recurrent layer; weights are float32.
+- "tfllmrec": the same number of units, item vectors tied with the output; no content, no dropout, seen items not
+  hidden. Only positions with a next item reach the softmax, which is computed block by block together with its
+  gradient.
+- "bfloat16": the same with `precision="bfloat16"` in the softmax and the recurrent layer; weights are float32.
 
-Widths and rows are those that the family chooses for the data set. Ratios are by the clock and by the CPU time of all
-threads, which other work on the machine hardly changes; medians of epochs that all sides take in turns, after one
-epoch each. `validation` is ndcg@10 after every epoch. Prints one JSON line. Asked for: a ratio of 1.5 with the same
-validation curve.
+Prints one JSON line: tokens per second, ratios to plain Keras by wall-clock time (`ratio`) and by CPU time
+(`cpu_ratio`), and validation ndcg@10 after every epoch. Seconds are medians of epochs; the sides take turns, and a
+first epoch of each does not count. Target: a ratio of 1.5 with the same validation curve.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from benchmarks.common import load_or_make, progress, report, time_all
+from benchmarks.common import benchmark_parser, load_or_generate, progress, report, time_all
 from tfllmrec.data import Split, leave_one_out
 from tfllmrec.data.batches import window_batches
 from tfllmrec.evaluation.metrics import ndcg
@@ -45,11 +46,11 @@ LEARNING_RATE = 1e-3
 
 
 class Side(NamedTuple):
-    """A model in training.
+    """One side of the comparison.
 
     Attributes:
-        epoch: trains one.
-        score: what it has learnt so far.
+        epoch: trains the model for one epoch.
+        score: scores all items with the current weights.
     """
 
     epoch: Callable[[], Any]
@@ -58,7 +59,7 @@ class Side(NamedTuple):
 
 def main() -> None:
     arguments = _arguments()
-    split = leave_one_out(load_or_make(arguments.data))
+    split = leave_one_out(load_or_generate(arguments.data))
     config = NextItemConfig.for_data(split.train, {})
     sides = {
         "keras": _keras(split, config),
@@ -95,7 +96,7 @@ def _batches(split: Split, config: NextItemConfig) -> tf.data.Dataset:
 
 
 def _keras(split: Split, config: NextItemConfig) -> Side:
-    """As the textbook has it."""
+    """Return plain Keras layers with a softmax over all items."""
     count = len(split.train.item_vocabulary) + 1
     history = keras.Input((config.history_length,), dtype="int32")
     vectors = keras.layers.Embedding(count, config.units, mask_zero=True)(history)
@@ -104,14 +105,14 @@ def _keras(split: Split, config: NextItemConfig) -> Side:
     model = keras.Model(history, output(states))
     loss = keras.losses.SparseCategoricalCrossentropy()
     model.compile(keras.optimizers.Adam(LEARNING_RATE), loss, jit_compile=False)
-    newest = keras.Model(history, output(LastState()(states, history)))
+    last_position = keras.Model(history, output(LastState()(states, history)))
     batches = _batches(split, config).map(lambda features, targets: (features["history"], targets))
-    score = tf.function(lambda _, histories: newest(histories))
+    score = tf.function(lambda _, histories: last_position(histories))
     return Side(lambda: model.fit(batches, shuffle=False, verbose=0), score)
 
 
 def _tfllmrec(split: Split, config: NextItemConfig, precision: Precision) -> Side:
-    """As this package trains a model of that size."""
+    """Return a model of the same size as this package trains it."""
     count, width = len(split.train.item_vocabulary), config.units
     items = ItemEmbedding(count, width)
     encoder = history_encoder(
@@ -131,19 +132,16 @@ def _tfllmrec(split: Split, config: NextItemConfig, precision: Precision) -> Sid
 
     @tf.function
     def score(_: tf.Tensor, histories: tf.Tensor) -> tf.Tensor:
-        everything = candidates(tf.range(count + 1))
-        return (
-            tf.matmul(queries({"history": histories}), everything["candidate"], transpose_b=True) + everything["bias"]
-        )
+        outputs = candidates(tf.range(count + 1))
+        return tf.matmul(queries({"history": histories}), outputs["candidate"], transpose_b=True) + outputs["bias"]
 
     return Side(lambda: model.fit(batches, shuffle=False, verbose=0), score)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--data", default="demo", help='"made", the name of a data set, or a folder')
-    parser.add_argument("--repeats", type=int, default=3, help="the median counts")
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--data", default="demo", help="synthetic, the name of a data set, or its folder")
+    parser.add_argument("--repeats", type=int, default=3, help="number of turns; medians are reported")
     return parser.parse_args()
 
 

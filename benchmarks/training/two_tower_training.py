@@ -1,25 +1,27 @@
-"""How many examples a second does a two-tower model train on, here and in the pattern of the TFRS quick-start?
+"""Training speed of two-tower models, compared with the patterns of the TFRS tutorials.
 
     python -m benchmarks.training.two_tower_training
 
-Same examples, batch size, dimension, optimizer (Adagrad) and loss (in-batch softmax, no corrections) on both sides.
+Both sides have the same examples, batch size, dimension, optimizer (Adagrad) and loss (in-batch softmax without
+corrections).
 
-- tfllmrec: ids looked up once, `next_item_batches` (every epoch in an order of its own), `RetrievalModel`, Keras 3
-  `fit`. "corrected" is the same as the package trains by default: logQ, and accidental hits removed.
-- TFRS, Keras 2: string ids, `Sequential([StringLookup, Embedding])` towers, `tfrs.Model`, `fit`.
-  "quick_start" is the quick-start to the letter: `ratings.batch(B)`, and `FactorizedTopK` in every training step, for
-  that is what `task(query, candidate)` does. It is slow and timed on four steps.
-  "no_metrics" leaves the metric out of training, as later tutorials do, and shuffles: `shuffle(100_000).batch(B)`.
-  "no_metrics_cached" caches these batches, as the retrieval tutorial does: every epoch has the same batches again.
+- "tfllmrec": ids mapped to indices once, `next_item_batches` (shuffled anew every epoch), `RetrievalModel`, Keras 3
+  `fit`. "corrected" adds the defaults of the package: logQ, and accidental hits removed.
+- TFRS with Keras 2: string ids, `Sequential([StringLookup, Embedding])` towers, `tfrs.Model`, `fit`.
+- "quick_start" follows the quick start literally: `ratings.batch(B)`, and `FactorizedTopK` in every training step,
+  because `task(query, candidate)` computes it. It is slow and is timed on four steps.
+- "no_metrics" leaves the metric out of training, as later tutorials do, and shuffles: `shuffle(100_000).batch(B)`.
+- "no_metrics_cached" caches these batches, as the retrieval tutorial does: all epochs have the same batches.
 
-Features "ids": user id against item id, as in the quick-start. Features "history": the mean of the last 10 items
-against the item; TFRS looks the strings up inside the query tower.
+Features "ids": user id and item id, as in the quick start. Features "history": the mean of the last 10 items and the
+item; TFRS maps the strings inside the query tower.
 
-Headline `ratio`: tfllmrec to "quick_start" with ids at the first batch size (4,096 is the quick-start's). Ratios to
-all patterns stand in `runs`, by the clock and by the CPU time of all threads, which other work on the machine hardly
-changes; medians of epochs that all take in turns, after one epoch each. Prints one JSON line. Asked for: a ratio of
-1.5. Expected: far more against "quick_start"; about 1 against "no_metrics" in large batches, where the softmax is
-nearly all the work on both sides; less than 1 against "no_metrics_cached" with ids. Five minutes on the demo data.
+Prints one JSON line: examples per second and ratios for all patterns (`runs`) by wall-clock time and by CPU time, which
+depends little on other work on the machine; `ratio` is tfllmrec to "quick_start" with ids at the first batch size
+(4,096, as in the quick start). Seconds are medians of epochs; the patterns take turns, and a first epoch of each does
+not count. Target: a ratio of 1.5. Expected: far more against "quick_start"; about 1 against "no_metrics" with large
+batches, where the softmax is nearly all the work; less than 1 against "no_metrics_cached" with ids. It takes five
+minutes on the demo data.
 """
 
 import argparse
@@ -30,7 +32,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.common import load_or_make, report, time_all
+from benchmarks.common import benchmark_parser, load_or_generate, report, time_all
 from tfllmrec.data import Dataset, Histories
 from tfllmrec.data.batches import next_item_batches
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
@@ -46,7 +48,7 @@ QUICK_START_STEPS = 4
 
 def main() -> None:
     arguments = _arguments()
-    data = load_or_make(arguments.data)
+    data = load_or_generate(arguments.data)
     runs = [
         _compare(data, feature, batch, arguments.dim, arguments.repeats)
         for feature in arguments.features
@@ -58,7 +60,7 @@ def main() -> None:
 
 
 def _compare(data: Dataset, feature: str, batch: int, dim: int, repeats: int) -> dict[str, Any]:
-    """Examples a second of all patterns, and how many times as fast tfllmrec is."""
+    """Return examples per second of all patterns, and the ratios of tfllmrec to them."""
     table = _string_table(data)
     examples = len(table["item_id"])
     few = {name: values[: QUICK_START_STEPS * batch] for name, values in table.items()}
@@ -72,8 +74,8 @@ def _compare(data: Dataset, feature: str, batch: int, dim: int, repeats: int) ->
     seconds = time_all({f"{feature} {batch} {name}": epoch for name, (_, epoch) in patterns.items()}, repeats)
     sizes = [count for count, _ in patterns.values()]
     speed = {
-        kind: {name: count / each[place] for name, count, each in zip(patterns, sizes, seconds.values(), strict=True)}
-        for place, kind in enumerate(("wall", "cpu"))
+        kind: {name: count / each[clock] for name, count, each in zip(patterns, sizes, seconds.values(), strict=True)}
+        for clock, kind in enumerate(("wall", "cpu"))
     }
     return {
         "features": feature,
@@ -89,20 +91,20 @@ def _ratios(speed: dict[str, float]) -> dict[str, float]:
 
 
 def _string_table(data: Dataset) -> dict[str, np.ndarray]:
-    """The examples of `next_item_batches` as TFRS tutorials have them: one row each, string ids, shuffled once."""
-    places = np.flatnonzero(data.interactions.duplicated("user_id"))  # all but the first of each user
-    places = np.random.default_rng(0).permutation(places)
-    starts = np.maximum(data.histories.offsets[data.user_indices[places]], places - HISTORY_LENGTH)
-    histories = Histories(data.item_indices, np.arange(1)).between(starts, places).newest(HISTORY_LENGTH)
+    """Return the examples of `next_item_batches` in the format of the tutorials: string ids, shuffled once."""
+    positions = np.flatnonzero(data.interactions.duplicated("user_id"))  # all but the first of each user
+    positions = np.random.default_rng(0).permutation(positions)
+    starts = np.maximum(data.histories.offsets[data.user_indices[positions]], positions - HISTORY_LENGTH)
+    histories = Histories(data.item_indices, np.arange(1)).between(starts, positions).newest(HISTORY_LENGTH)
     return {
-        "user_id": data.user_vocabulary.ids(data.user_indices[places]).astype(str),
+        "user_id": data.user_vocabulary.ids(data.user_indices[positions]).astype(str),
         "history": data.item_vocabulary.ids(histories).astype(str),
-        "item_id": data.item_vocabulary.ids(data.item_indices[places]).astype(str),
+        "item_id": data.item_vocabulary.ids(data.item_indices[positions]).astype(str),
     }
 
 
 def _tfllmrec(data: Dataset, feature: str, batch: int, dim: int, *, corrected: bool) -> Epoch:
-    """An epoch as this package trains it."""
+    """Return a function that trains for one epoch as this package does."""
     users, items = len(data.user_vocabulary), len(data.item_vocabulary)
     if feature == "ids":
         inputs = {"user": keras.Input((), dtype="int32", name="user")}
@@ -133,7 +135,7 @@ def _tfrs(
     *,
     metrics: bool,
 ) -> Epoch:
-    """An epoch as the TFRS tutorials train it, with Keras 2."""
+    """Return a function that trains for one epoch as the TFRS tutorials do, with Keras 2."""
     tfrs = import_tfrs()
     source = "user_id" if feature == "ids" else "history"
     rows = tf.data.Dataset.from_tensor_slices({name: table[name] for name in ("item_id", source)})
@@ -166,7 +168,7 @@ def _tfrs(
 
 
 def _lookup_tower(ids: np.ndarray, dim: int, *, pooled: bool) -> Any:
-    """String ids to vectors, or rows of them to the mean vector; call it inside `legacy_keras`."""
+    """Return a tower from string ids to vectors, or to the mean vector of rows; call it inside `legacy_keras`."""
     layers = tf.keras.layers
     mask = "" if pooled else None
     lookup = layers.StringLookup(vocabulary=ids, mask_token=mask)
@@ -187,13 +189,12 @@ def _cached(batch: int) -> Callable[[tf.data.Dataset], tf.data.Dataset]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--data", default="demo", help='"made", the name of a data set, or a folder')
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--data", default="demo", help="synthetic, the name of a data set, or its folder")
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--batch-size", nargs="+", type=int, default=[4096, 512])
     parser.add_argument("--features", nargs="+", choices=["ids", "history"], default=["ids", "history"])
-    parser.add_argument("--repeats", type=int, default=3, help="the median counts")
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser.add_argument("--repeats", type=int, default=3, help="number of turns; medians are reported")
     return parser.parse_args()
 
 
