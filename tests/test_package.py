@@ -66,7 +66,7 @@ def test_the_version_is_that_of_the_client():
 
 def test_both_packages_share_the_client():
     assert tfllmrec.errors.InputError is tfllmrec_client.InputError
-    for name in ("Client", "RecommendedItem", "RequestError"):
+    for name in ("Client", "ScoredItem", "RequestError"):
         assert getattr(tfllmrec.serving, name) is getattr(tfllmrec_client, name)
 
 

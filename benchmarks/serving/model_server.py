@@ -160,7 +160,7 @@ def measure(folder: Path, turns: int, count: int, seconds: float, starts: int) -
             "in_process": lambda: one_by_one(run, arrays, count),
             "in_process_after_it": lambda: one_by_one(run, arrays, count, lambda: transport(requests[0])),
             "transport": lambda: one_by_one(transport, requests, count),
-            "client": lambda: one_by_one(lambda question: client.predict("retrieve", **question), questions, count),
+            "client": lambda: one_by_one(lambda question: client.predict("retrieve", question), questions, count),
         }
         for name, method in methods.items():
             tasks[f"{name}_1"] = lambda method=method: one_by_one(method, requests, count)  # type: ignore[misc]

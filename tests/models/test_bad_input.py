@@ -31,13 +31,13 @@ def popularity(data: Dataset) -> Popularity:
         ({"users": ["u1"], "k": -3}, "k is -3"),
         ({}, "give users, histories, or both"),
         ({"exclude": [["0"]]}, "give users, histories, or both"),
-        ({"users": "u1"}, "users is a sequence with one entry a row, not a single string"),
-        ({"histories": "0"}, "histories is a sequence with one entry a row"),
-        ({"histories": ["0", "1"]}, "histories is a sequence with one entry a row"),
-        ({"users": ["u1"], "exclude": ["0"]}, "exclude is a sequence with one entry a row"),
+        ({"users": "u1"}, "users must be a list with one entry per row, not 'u1'"),
+        ({"histories": "0"}, "histories must be a list with one entry per row, not '0'"),
+        ({"histories": ["0", "1"]}, "histories must have a list of strings per row, not '0'"),
+        ({"users": ["u1"], "exclude": ["0"]}, "exclude must have a list of strings per row, not '0'"),
         ({"users": ["u1", "u2"], "histories": [["0"]]}, r"the rows do not match \(2 users, 1 histories\)"),
         ({"histories": [["0"]], "exclude": []}, r"the rows do not match \(1 histories, 0 exclude\)"),
-        ({"histories": [["0"], "1"]}, "histories is a sequence with one entry a row"),
+        ({"histories": [["0"], "1"]}, "histories must have a list of strings per row, not '1'"),
     ],
 )
 def test_bad_questions(popularity: Popularity, question: dict[str, Any], sentence: str) -> None:

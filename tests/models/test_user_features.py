@@ -195,10 +195,10 @@ def test_models_without_features_refuse_them(coloured: Dataset, told: list[list[
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"user_features": "colour=even"}, "user_features is a sequence with one entry a row, not a single string"),
-        ({"user_features": [{"colour": "even"}]}, "user_features has a dictionary; write a row as texts"),
-        ({"user_features": ["colour=even"]}, "user_features is a sequence with one entry a row, not a single string"),
-        ({"user_features": [["colour=even", 3]]}, "user_features has 3, which is no string"),
+        ({"user_features": "colour=even"}, "user_features must be a list with one entry per row, not 'colour=even'"),
+        ({"user_features": [{"colour": "even"}]}, "user_features has a dictionary; write the row as strings"),
+        ({"user_features": ["colour=even"]}, "user_features must have a list of strings per row, not 'colour=even'"),
+        ({"user_features": [["colour=even", 3]]}, "user_features has 3, which is not a string"),
         ({"users": ["a", "b"], "user_features": [[]]}, r"the rows do not match \(2 users, 1 user_features\)"),
         ({"exclude": [], "user_features": [[]]}, r"the rows do not match \(0 exclude, 1 user_features\)"),
     ],

@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 
-from tfllmrec_client import AsyncClient, Client, RecommendedItem
+from tfllmrec_client import AsyncClient, Client, ScoredItem
 
 
 class Awaited:
@@ -36,6 +36,6 @@ def assert_places(found, expected):
     """Rows of places, the scores as near as float32 sums are."""
     assert len(found) == len(expected)
     for places, wanted in zip(found, expected, strict=True):
-        assert all(isinstance(place, RecommendedItem) for place in places)
+        assert all(isinstance(place, ScoredItem) for place in places)
         assert [place[:2] for place in places] == [place[:2] for place in wanted]
         np.testing.assert_allclose([place[2] for place in places], [place[2] for place in wanted], 1e-4, 1e-5)

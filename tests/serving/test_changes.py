@@ -192,7 +192,7 @@ def test_polling(shop, tmp_path):
 
     def wait_for(expected, **asked):
         with Client(server.grpc_address, "films", **asked) as client:
-            while client.predict("", x=ONE["x"])["y"].tolist() != expected:
+            while client.predict("", {"x": ONE["x"]})["y"].tolist() != expected:
                 pass
 
     write(config(folder))

@@ -84,7 +84,8 @@ def test_several_servers_share_the_requests_and_one_that_is_away_is_passed_over(
 
 
 @pytest.mark.parametrize(
-    ("servers", "message"), [([], "give a server"), (["localhost:1", "no.such.host.invalid:1"], "can be found")]
+    ("servers", "message"),
+    [([], "give at least one server"), (["localhost:1", "no.such.host.invalid:1"], "cannot be resolved")],
 )
 def test_addresses_that_are_none(client_class, servers, message):
     with pytest.raises(InputError, match=message):

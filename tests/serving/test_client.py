@@ -121,7 +121,7 @@ def test_similar_items_of_what_is_unknown(client):
 
 def test_predict_gives_any_signature(client, models):
     recommender = models.recommenders["films", 2]
-    found = client.predict("embed_items", item_ids=["电影一", "unheard of"])["embeddings"]
+    found = client.predict("embed_items", {"item_ids": ["电影一", "unheard of"]})["embeddings"]
     (place,) = recommender.fitted_data.items.lookup(["电影一"])
     np.testing.assert_allclose(found, [recommender.index.vectors.numpy()[place], np.zeros(8)], rtol=1e-5, atol=1e-6)
 
@@ -129,13 +129,13 @@ def test_predict_gives_any_signature(client, models):
     expected = models.in_process["films", 2].run(
         "retrieve_ids", {name: np.array(values, np.int32) for name, values in indices.items()}
     )
-    found = client.predict("retrieve_ids", **indices)
+    found = client.predict("retrieve_ids", indices)
     assert found.keys() == expected.keys()
     assert found["items"].dtype == np.int32
     assert found["items"].tolist() == expected["items"].tolist()
     np.testing.assert_allclose(found["scores"], expected["scores"], rtol=1e-5, atol=1e-6)
 
-    texts = client.predict("retrieve", user_id=["用户3"], history=[["item1"]], exclude_item_ids=[[b"item2"]])
+    texts = client.predict("retrieve", {"user_id": ["用户3"], "history": [["item1"]], "exclude_item_ids": [[b"item2"]]})
     wanted = models.recommended(["用户3"], [["item1"]], exclude=[["item2"]])[0]
     assert [title for title in texts["titles"][0] if title] == [title for _, title, _ in wanted]
 

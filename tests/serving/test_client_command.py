@@ -5,7 +5,7 @@ import json
 import pytest
 from clients import assert_places
 
-from tfllmrec_client import RecommendedItem
+from tfllmrec_client import ScoredItem
 
 
 def test_recommend_asks_a_server(run, server, models):
@@ -16,7 +16,7 @@ def test_recommend_asks_a_server(run, server, models):
     assert [list(row) for row in rows] == [["rank", "item_id", "title", "score"]] * 4
     assert [row["rank"] for row in rows] == [1, 2, 3, 4]
     expected = models.recommended(["用户3"], [["item1", "电影一"]], exclude=[["item2", "item3"]], k=4)
-    assert_places([[RecommendedItem(row["item_id"], row["title"], row["score"]) for row in rows]], expected)
+    assert_places([[ScoredItem(row["item_id"], row["title"], row["score"]) for row in rows]], expected)
 
     status, printed, _ = run(*asked, "-k", 2)
     first = models.recommended(["用户3"], k=2)[0]

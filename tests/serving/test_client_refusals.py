@@ -65,7 +65,7 @@ def test_similar_items_that_are_no_question(client, arguments):
 )
 def test_models_that_are_not_there(connect, options, code, word):
     asked = connect(**options)
-    for ask in (lambda: asked.recommend([""]), asked.status, lambda: asked.predict("embed_items", item_ids=["a"])):
+    for ask in (lambda: asked.recommend([""]), asked.status, lambda: asked.predict("embed_items", {"item_ids": ["a"]})):
         with pytest.raises(RequestError, match=word) as refusal:
             ask()
         assert refusal.value.code is code
@@ -85,7 +85,7 @@ def test_models_that_are_not_there(connect, options, code, word):
 )
 def test_inputs_that_do_not_fit(client, inputs):
     with pytest.raises(InputError) as refusal:
-        client.predict("embed_items", **inputs)
+        client.predict("embed_items", inputs)
     assert len(str(refusal.value).splitlines()) == 1
 
 

@@ -87,7 +87,11 @@ def test_coroutines_are_in_flight_together(meet):
 def test_one_that_fails_leaves_the_others(server, models):
     async def ask():
         async with AsyncClient(server.process.grpc_address, "films", timeout=60) as client:
-            calls = client.recommend(["用户3"]), client.recommend(["用户3"], k=11), client.predict("no such signature")
+            calls = (
+                client.recommend(["用户3"]),
+                client.recommend(["用户3"], k=11),
+                client.predict("no such signature", {}),
+            )
             return await asyncio.gather(*calls, return_exceptions=True)
 
     found, *refused = asyncio.run(ask())

@@ -6,7 +6,7 @@ import pytest
 from clients import assert_places
 from made_data import ITEMS
 
-from tfllmrec_client import InputError, RecommendedItem, RequestError
+from tfllmrec_client import InputError, RequestError, ScoredItem
 
 QUESTIONS = {
     "a history": (["🎬🍿", "a b|c", 'say "hi"'], []),
@@ -78,7 +78,7 @@ def test_over_rest_it_is_the_default(server, recommended, signature):
     (found,) = answer["predictions"]
     expected = recommended([["item1", "电影一"]], exclude=[["item2"]])
     places = zip(found["item_ids"], found["titles"], found["scores"], strict=True)
-    assert_places([[RecommendedItem(*place) for place in places if place[0]]], expected)
+    assert_places([[ScoredItem(*place) for place in places if place[0]]], expected)
 
 
 # ---- what is refused
@@ -91,7 +91,7 @@ def test_k_below_one(client, k):
 
 
 def test_k_beyond_the_export_says_both_numbers(client):
-    with pytest.raises(RequestError, match=r"next_items: k is 11\b.*\b10 places") as refusal:
+    with pytest.raises(RequestError, match=r"next_items: k is 11\b.*\btop_k=10;") as refusal:
         client.next_items([["item1"]], k=11)
     assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
@@ -107,8 +107,12 @@ def test_k_beyond_the_export_says_both_numbers(client):
         {"histories": [[1]]},
     ],
 )
-def test_questions_that_are_none(client, models, refused_alike, arguments):
-    refused_alike(client.next_items, models.recommenders["next", 1].recommend, arguments)
+def test_questions_that_are_none(client, models, arguments):
+    with pytest.raises(InputError) as refusal:
+        client.next_items(**arguments)
+    with pytest.raises(InputError) as expected:
+        models.recommenders["next", 1].recommend(**arguments)
+    assert str(refusal.value) == str(expected.value).replace("recommend:", "next_items:")
 
 
 @pytest.mark.parametrize("model", ["films", "popular"])

@@ -72,7 +72,7 @@ def test_the_cascade_recommends(client, cascade):
     assert [place.item_id for place in found] == table["item_id"].tolist()
     np.testing.assert_allclose([place.score for place in found], table["score"], rtol=1e-4, atol=1e-5)
     asked = {"user_id": [""], "history": [["", "item1", "item2"]], "exclude_item_ids": [[""]]}
-    assert client.predict("recommend", **asked)["item_ids"][0].tolist() == table["item_id"].tolist()
+    assert client.predict("recommend", asked)["item_ids"][0].tolist() == table["item_id"].tolist()
 
 
 def test_what_cannot_be_asked(client, connect):
@@ -80,7 +80,7 @@ def test_what_cannot_be_asked(client, connect):
         client.rank([["item1"]])
     with pytest.raises(InputError, match=r"rank: the rows do not match \(1 users, 2 candidates\)"):
         client.rank([["item1"], ["item2"]], users=["u"])
-    with pytest.raises(InputError, match="rank: candidates is a sequence with one entry a row"):
+    with pytest.raises(InputError, match="rank: candidates must have a list of strings per row"):
         client.rank(["item1"], users=["u"])
     with pytest.raises(RequestError, match="no signature 'rank'"):
         connect("films").rank([["item1"]], users=["u"])

@@ -61,7 +61,7 @@ def test_candidates_are_ranked_in_a_scenario(client, recommender):
     assert scores[0][: len(there)] == sorted(scores[0][: len(there)], reverse=True)
     assert scores[0][len(there) :] == [LOWEST, LOWEST]
     assert scores[1] == [LOWEST]
-    with pytest.raises(InputError, match="rank: shop knows no scenario 'music'"):
+    with pytest.raises(InputError, match="rank: shop has no scenario 'music'"):
         client.rank([there], ["用户3"], scenarios=["music"])
     with pytest.raises(InputError, match="rank: the rows do not match"):
         client.rank([there], ["用户3"], scenarios=["films", "films"])
@@ -83,9 +83,9 @@ def test_interests_by_what_is_written(client, recommender):
 
 
 def test_a_scenario_that_nobody_knows(client):
-    with pytest.raises(InputError, match="recommend: shop knows no scenario 'music'; its model card names them"):
+    with pytest.raises(InputError, match="recommend: shop has no scenario 'music'; its model card lists those it has"):
         client.recommend(["用户3", "用户2"], scenarios=["书", "music"])
-    with pytest.raises(InputError, match="interests: shop knows no scenario ''"):
+    with pytest.raises(InputError, match="interests: shop has no scenario ''"):
         client.interests(["用户3"], scenarios=[""])
     with pytest.raises(InputError, match="interests: the rows do not match"):
         client.interests(["用户3"], scenarios=["书", "films"])

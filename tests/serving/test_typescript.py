@@ -7,7 +7,7 @@ import pytest
 from clients import assert_places
 from require import require, require_program
 
-from tfllmrec_client import RecommendedItem
+from tfllmrec_client import ScoredItem
 
 FOLDER = Path(__file__).parents[2] / "serving" / "clients" / "typescript"
 
@@ -31,7 +31,7 @@ def test_it_returns_the_results_of_the_recommender(retrieve, server, models, use
     result = retrieve(server.process.grpc_address, "films", user, *history)
     assert (result.returncode, result.stderr) == (0, "")
     rows = [line.split("\t") for line in result.stdout.splitlines()]
-    items = [RecommendedItem(item, title, float(score)) for item, title, score in rows]
+    items = [ScoredItem(item, title, float(score)) for item, title, score in rows]
     assert_places([items], models.recommended([user], [history]))
 
 

@@ -12,7 +12,7 @@ from made_data import ITEMS, made_data
 
 from tfllmrec import Popularity
 from tfllmrec.export import export
-from tfllmrec.serving import Client, RecommendedItem, RequestError, ServerProcess
+from tfllmrec.serving import Client, RequestError, ScoredItem, ServerProcess
 
 CONFIG = """
 model_config_list {{
@@ -54,7 +54,7 @@ def recommended(recommenders):
 
     def recommended(*asked, k=10, **options):
         table = recommenders["told"].recommend(*asked, k=k, **options)
-        places = [RecommendedItem(*place) for place in table[["item_id", "title", "score"]].itertuples(index=False)]
+        places = [ScoredItem(*place) for place in table[["item_id", "title", "score"]].itertuples(index=False)]
         rows = table["row"].to_numpy()
         return [[places[place] for place in np.flatnonzero(rows == row)] for row in range(rows.max() + 1)]
 
@@ -119,7 +119,7 @@ def test_the_command(told_server, run, recommended):
     ):
         status, printed, _ = run(*asked, *more)
         assert status == 0
-        rows = [RecommendedItem(row["item_id"], row["title"], row["score"]) for row in json.loads(printed)]
+        rows = [ScoredItem(row["item_id"], row["title"], row["score"]) for row in json.loads(printed)]
         assert_places([rows], recommended(**question, k=4))
 
 
@@ -132,11 +132,7 @@ def test_over_rest(told_server, recommended):
     status, answer = told_server.http("/v1/models/told:predict", body)
     assert status == 200
     found = [
-        [
-            RecommendedItem(*place)
-            for place in zip(row["item_ids"], row["titles"], row["scores"], strict=True)
-            if place[0]
-        ]
+        [ScoredItem(*place) for place in zip(row["item_ids"], row["titles"], row["scores"], strict=True) if place[0]]
         for row in answer["predictions"]
     ]
     told = {"exclude": [[], ["item1"]], "user_features": [[SHANGHAI], [BEIJING]]}

@@ -231,9 +231,9 @@ def test_no_texts(trained: Ranker, histories: list[list[str]], candidates: list[
     ("histories", "candidates", "sentence"),
     [
         ([["a"]], [["b"], ["c"]], r"the rows do not match \(1 histories, 2 "),
-        (["a"], [["b"]], "histories is a sequence with one entry a row, not a single string"),
-        ([["a"]], "b", "is a sequence with one entry a row, not a single string"),
-        ([["a", 3]], [["b"]], "histories has 3, which is no string"),
+        (["a"], [["b"]], "histories must have a list of strings per row, not 'a'"),
+        ([["a"]], "b", "candidates must be a list with one entry per row, not 'b'"),
+        ([["a", 3]], [["b"]], "histories has 3, which is not a string"),
     ],
 )
 def test_bad_texts(trained: Ranker, histories: Any, candidates: Any, sentence: str) -> None:

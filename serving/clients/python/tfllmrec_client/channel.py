@@ -1,4 +1,4 @@
-"""The channel of a client: one address or several, encrypted or not, and requests that are sent once more."""
+"""The gRPC channel of a client: one or several addresses, encryption, and the retry policy."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ _SERVICE_CONFIG = {
     "methodConfig": [
         {
             "name": [{}],
-            "retryPolicy": {  # UNAVAILABLE alone: whatever else a server says it would say again
+            "retryPolicy": {  # UNAVAILABLE only: a server would refuse again for any other reason
                 "maxAttempts": 4,
                 "initialBackoff": "0.05s",
                 "maxBackoff": "1s",
@@ -33,15 +33,15 @@ OPTIONS = [
 
 
 def channel_to(transport: ModuleType, servers: Sequence[str], credentials: grpc.ChannelCredentials | None) -> Any:
-    """A channel to servers that share the requests; one that cannot be reached is passed over.
+    """Return a channel that balances requests over servers and passes over those that cannot be reached.
 
     Args:
-        transport: `grpc`, or `grpc.aio` for a channel whose calls are awaited.
-        servers: "host:port" each, or a single target of gRPC's, such as "dns:///serving:8500" or "unix:/run/films".
-        credentials: for TLS, as `grpc.ssl_channel_credentials` makes them; None for no encryption.
+        transport: `grpc`, or `grpc.aio` for a channel with awaitable calls.
+        servers: "host:port" each, or a single target of gRPC, such as "dns:///serving:8500" or "unix:/run/films".
+        credentials: for TLS, from `grpc.ssl_channel_credentials`; None for no encryption.
 
     Raises:
-        InputError: no server, or among several one whose name nobody knows.
+        InputError: If there is no server, or the name of one among several cannot be resolved.
     """
     target = servers[0] if len(servers) == 1 else _joined(servers)
     if credentials is None:
@@ -50,16 +50,16 @@ def channel_to(transport: ModuleType, servers: Sequence[str], credentials: grpc.
 
 
 def _joined(servers: Sequence[str]) -> str:
-    """Several addresses as one target, which takes numbers only."""
+    """Return several addresses as one target, which takes IP addresses only."""
     if not servers:
-        raise InputError("client: give a server, or several")
+        raise InputError("client: give at least one server")
     return "ipv4:" + ",".join(address for server in servers for address in _addresses(server))
 
 
 def _addresses(server: str) -> list[str]:
     host, _, port = server.rpartition(":")
     try:
-        found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
+        resolved = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
-        raise InputError(f"client: {server!r} is no host and port that can be found: {error}") from error
-    return [f"{address[0]!s}:{port}" for *_, address in found]
+        raise InputError(f"client: {server!r} cannot be resolved; give it as host:port: {error}") from error
+    return [f"{address[0]!s}:{port}" for *_, address in resolved]

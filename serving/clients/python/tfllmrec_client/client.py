@@ -1,34 +1,41 @@
-"""A client for TF Serving and for the embedded model server: string ids in, items with titles out."""
+"""Client for TF Serving and for the embedded model server: string ids in, items with titles out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import grpc
 import numpy as np
 
-from tfllmrec_client.calls import Answer, Call
 from tfllmrec_client.connection import Connection
-from tfllmrec_client.responses import RecommendedItem
+from tfllmrec_client.results import CandidateScores, ItemEmbeddings, QueryEmbeddings, ScoredItems, ScoredLabels
+from tfllmrec_client.rpc import Result, Rpc
 
 
 class Client(Connection):
-    """Asks one model of a model server over gRPC; it needs no TensorFlow, and threads may share it.
+    """Client for one model of a model server, over gRPC. Threads may share it.
+
+    Results are lists with one entry per row of the request, and have `columns()`, a dict of lists, for example for
+    `pandas.DataFrame(client.recommend(["42"]).columns())`. Every call raises an InputError if its arguments are
+    invalid, and a RequestError if the server refuses the request, cannot be reached, or exceeds the timeout.
 
     Args:
-        server: "host:port" of the gRPC interface; or several that share the requests, each of which may be away.
-        model: the model's name there.
-        version: a version number; None asks the newest.
+        server: "host:port" of the gRPC interface, or several, which share the requests; those that cannot be reached
+            are passed over.
+        model: the model's name on the server.
+        version: a version number; None for the newest version.
         label: a version label such as "stable", instead of a version.
-        timeout: seconds an answer may take. Until then a request that no server took is sent again, up to three times.
-        credentials: for TLS, as `grpc.ssl_channel_credentials` makes them; None for no encryption.
+        timeout: seconds until a request fails. Within them, one that fails with UNAVAILABLE is sent up to three times
+            more.
+        credentials: for TLS, from `grpc.ssl_channel_credentials`; None for no encryption.
 
     Raises:
-        InputError: both a version and a label, no server, or among several one whose name nobody knows.
+        InputError: If there are both a version and a label, there is no server, or the name of one among several
+            cannot be resolved.
 
     Example:
         >>> with Client("localhost:8500", "films") as client:
         ...     client.recommend(users=["42"], k=2)
-        [[RecommendedItem(item_id='260', title='Star Wars (1977)', score=7.1), ...]]
+        [[ScoredItem(item_id='260', title='Star Wars (1977)', score=7.1), ...]]
     """
 
     _transport = grpc
@@ -43,29 +50,33 @@ class Client(Connection):
         user_features: Sequence[Sequence[str]] | None = None,
         scenarios: Sequence[str] | None = None,
         timeout: float | None = None,
-    ) -> list[list[RecommendedItem]]:
-        """The k best items for users, for histories given on the spot, or for both row by row.
+    ) -> ScoredItems:
+        """Recommend the k best items for users, for histories, or for both row by row.
 
-        A known user without a given history is served from the stored one, anybody with a history from that, and
-        a row with neither from popularity. Unknown ids and "" are nothing. Seen items do not come back.
+        A row with a history is served from that history, a known user without one from the stored history, and any
+        other row from popularity. Unknown ids and "" are ignored. Items of the history are not returned.
 
         Args:
             users: user ids.
-            histories: item ids, oldest first, one sequence a row.
-            k: items a row; fewer come back where fewer are left.
-            exclude: item ids that must not come back, one sequence a row.
-            user_features: what is told of users, such as "gender=F", instead of what is stored, one sequence a row;
-                for models that have `retrieve_with_features`.
-            scenarios: where the items are to be shown, one name a row, for models that read it.
+            histories: item ids, oldest first, one sequence per row.
+            k: items per row; fewer are returned if fewer are left.
+            exclude: ids of items that are not returned, one sequence per row.
+            user_features: features such as "gender=F", instead of the stored ones, one sequence per row; for models
+                with the signature `retrieve_with_features`.
+            scenarios: one scenario per row, for models that read scenarios.
             timeout: seconds, instead of the client's.
 
+        Returns:
+            The items of every row, best first. `columns()` has row, user_id, rank, item_id, title and score.
+
         Raises:
-            InputError: none of users, histories and features, rows that do not match, k below 1, a string for a
-                sequence, a scenario that the model does not know, features and scenarios at once.
-            RequestError: k is more than the export answers, or the server refuses, is not there, or is too slow.
+            InputError: If users, histories and features are all omitted, the numbers of rows differ, k is below 1, a
+                string takes the place of a list, the model does not know a scenario, or there are both features and
+                scenarios.
+            RequestError: If k is more than the export returns, or the request fails.
         """
-        call = self._calls.recommend(users, histories, k, exclude, user_features, scenarios)
-        return self._ask(call, timeout)
+        rpc = self._requests.recommend(users, histories, k, exclude, user_features, scenarios)
+        return self._call(rpc, timeout)
 
     def next_items(
         self,
@@ -74,13 +85,21 @@ class Client(Connection):
         *,
         exclude: Sequence[Sequence[str]] | None = None,
         timeout: float | None = None,
-    ) -> list[list[RecommendedItem]]:
-        """The k best items to follow each history, for models that have `next_items`; popular ones after an empty one.
+    ) -> ScoredItems:
+        """Recommend the k best items to follow each history, and popular items after an empty one.
 
-        Raises:
-            InputError, RequestError: as `recommend`.
+        For models with the signature `next_items`.
+
+        Args:
+            histories: item ids, oldest first, one sequence per row.
+            k: items per row; fewer are returned if fewer are left.
+            exclude: ids of items that are not returned, one sequence per row.
+            timeout: seconds, instead of the client's.
+
+        Returns:
+            The items of every row, best first. `columns()` has row, rank, item_id, title and score.
         """
-        return self._ask(self._calls.next_items(histories, k, exclude), timeout)
+        return self._call(self._requests.next_items(histories, k, exclude), timeout)
 
     def similar_items(
         self,
@@ -89,13 +108,22 @@ class Client(Connection):
         *,
         exclude: Sequence[Sequence[str]] | None = None,
         timeout: float | None = None,
-    ) -> list[list[RecommendedItem]]:
-        """The k items nearest to each item, for models that have `similar_items`; none for an unknown item.
+    ) -> ScoredItems:
+        """Return the k items with the highest cosine similarity to each item, and none for an unknown item.
 
-        Raises:
-            InputError, RequestError: as `recommend`.
+        For models with the signature `similar_items`.
+
+        Args:
+            items: item ids.
+            k: items per row; fewer are returned if fewer are left.
+            exclude: ids of items that are not returned, one sequence per row.
+            timeout: seconds, instead of the client's.
+
+        Returns:
+            The items of every row, most similar first. `columns()` has row, query_item_id, rank, item_id, title and
+            score.
         """
-        return self._ask(self._calls.similar_items(items, k, exclude), timeout)
+        return self._call(self._requests.similar_items(items, k, exclude), timeout)
 
     def rank(
         self,
@@ -105,26 +133,24 @@ class Client(Connection):
         *,
         scenarios: Sequence[str] | None = None,
         timeout: float | None = None,
-    ) -> list[list[float]]:
-        """Scores of candidates for users, for histories given on the spot, or for both row by row.
+    ) -> CandidateScores:
+        """Score candidates for users, for histories, or for both row by row.
 
-        For models that have `rank`; histories are read as in `recommend`. "", unknown candidates and those that the
-        scenario does not have are told the lowest float32 there is.
+        For models with the signature `rank`. Histories are read as in `recommend`. "", unknown candidates and those
+        outside the scenario have the lowest float32 as their score.
 
         Args:
-            candidates: item ids, one sequence a row.
+            candidates: item ids, one sequence per row.
             users: user ids.
-            histories: item ids, oldest first, one sequence a row.
-            scenarios: one name a row, for models that read it.
+            histories: item ids, oldest first, one sequence per row.
+            scenarios: one scenario per row, for models that read scenarios.
             timeout: seconds, instead of the client's.
 
         Returns:
-            As many scores in a row as it has candidates; only their order means something.
-
-        Raises:
-            InputError, RequestError: as `recommend`.
+            The scores of every row, in the order of its candidates; only their order is meaningful. `columns()` has
+            row, user_id, rank, item_id and score.
         """
-        return self._ask(self._calls.rank(candidates, users, histories, scenarios), timeout)
+        return self._call(self._requests.rank(candidates, users, histories, scenarios), timeout)
 
     def rank_texts(
         self,
@@ -132,9 +158,19 @@ class Client(Connection):
         histories: Sequence[Sequence[str]],
         *,
         timeout: float | None = None,
-    ) -> list[list[float]]:
-        """The same of raw texts, for models that have `rank_texts`; a search query may be a history's last text."""
-        return self._ask(self._calls.rank_texts(candidates, histories), timeout)
+    ) -> CandidateScores:
+        """Score raw texts after histories of raw texts, for models with the signature `rank_texts`.
+
+        Args:
+            candidates: texts, one sequence per row. Blank ones have the lowest float32 as their score.
+            histories: texts, oldest first, one sequence per row; a search query may be the last one.
+            timeout: seconds, instead of the client's.
+
+        Returns:
+            The scores of every row, in the order of its candidates; only their order is meaningful. `columns()` has
+            row, rank, text and score.
+        """
+        return self._call(self._requests.rank_texts(candidates, histories), timeout)
 
     def interests(
         self,
@@ -144,38 +180,93 @@ class Client(Connection):
         scenarios: Sequence[str] | None = None,
         texts: Sequence[Sequence[str]] | None = None,
         timeout: float | None = None,
-    ) -> list[list[tuple[str, float]]]:
-        """What users are interested in, for models that have `interests`: labels and chances, the strongest first.
+    ) -> ScoredLabels:
+        """Predict what users are interested in, as labels with probabilities.
+
+        For models with the signature `interests`.
 
         Args:
             users: user ids.
-            histories: item ids, oldest first, one sequence a row.
-            scenarios: one name a row, for models that read it.
-            texts: what users wrote, instead of what is stored, one sequence a row; asks `interests_with_texts`.
+            histories: item ids, oldest first, one sequence per row.
+            scenarios: one scenario per row, for models that read scenarios.
+            texts: texts that users wrote, instead of the stored ones, one sequence per row; for models with the
+                signature `interests_with_texts`.
             timeout: seconds, instead of the client's.
 
-        Raises:
-            InputError, RequestError: as `recommend`.
+        Returns:
+            The labels of every row, the most probable first. `columns()` has row, user_id, rank, label and score.
         """
-        return self._ask(self._calls.interests(users, histories, scenarios, texts), timeout)
+        return self._call(self._requests.interests(users, histories, scenarios, texts), timeout)
 
-    def predict(self, signature: str, /, timeout: float | None = None, **inputs: Any) -> dict[str, np.ndarray]:
-        """The outputs of any signature by name, from arrays or nested lists; strings come back as `str`.
+    def embed_queries(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> QueryEmbeddings:
+        """Compute the query vectors of users, of histories, or of both row by row.
 
-        Python's integers are sent as int32 and its floats as float32, which is what signatures take.
+        For models with the signature `embed_query`. Histories are read as in `recommend`. The score of an item is
+        the dot product of query and item vector, plus the item's bias for models that have biases.
+
+        Args:
+            users: user ids.
+            histories: item ids, oldest first, one sequence per row.
+            timeout: seconds, instead of the client's.
+
+        Returns:
+            User ids and vectors, float32 [B, D].
+        """
+        return self._call(self._requests.embed_queries(users, histories), timeout)
+
+    def embed_items(self, items: Sequence[str], *, timeout: float | None = None) -> ItemEmbeddings:
+        """Look up the vectors of items, for models with the signature `embed_items`.
+
+        Args:
+            items: item ids.
+            timeout: seconds, instead of the client's.
+
+        Returns:
+            Item ids, vectors float32 [B, D], zeros for unknown items, and biases float32 [B] for models that have them.
+        """
+        return self._call(self._requests.embed_items(items), timeout)
+
+    def predict(
+        self, signature: str, inputs: Mapping[str, Any], *, timeout: float | None = None
+    ) -> dict[str, np.ndarray]:
+        """Call any signature of the model.
+
+        Lists of strings, int and float are sent as string, int32 and float32, which are the dtypes that signatures
+        take; arrays keep their dtype. A list without elements is sent as strings.
+
+        Rows of strings that differ in length, or are all empty, are padded with "", and every row gets an additional ""
+        first; an output with one column per input column, such as the scores of `rank`, then has one for it. Other rows
+        are sent unchanged. A server that batches pads them with their first element, so start them with "" if their
+        length varies between requests.
+
+        Args:
+            signature: the name of the signature.
+            inputs: (nested) lists, numbers, strings or numpy arrays by input name.
+            timeout: seconds, instead of the client's.
+
+        Returns:
+            The outputs by name; strings are object arrays of `str`.
 
         Raises:
-            RequestError: the server refuses, is not there, or is too slow.
+            InputError: If an input has rows of different lengths that are not strings, a number beyond the range of its
+                dtype, mixed types, or a type that cannot be sent.
+            RequestError: If the request fails.
+
+        Example:
+            >>> client.predict("embed_items", {"item_ids": ["260", "1196"]})["embeddings"].shape
+            (2, 64)
         """
-        return self._ask(self._calls.predict(signature, inputs), timeout)
+        return self._call(self._requests.predict(signature, inputs), timeout)
 
     def status(self, timeout: float | None = None) -> dict[int, str]:
-        """The state of every version of the model: AVAILABLE, LOADING, END and so on.
-
-        Raises:
-            RequestError: the server has no such model, is not there, or is too slow.
-        """
-        return self._ask(self._calls.status(), timeout)
+        """Return the state of every version of the model: AVAILABLE, LOADING, END and others."""
+        return self._call(self._requests.status(), timeout)
 
     def close(self) -> None:
         """Close the connection."""
@@ -187,8 +278,8 @@ class Client(Connection):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _ask(self, call: Call[Answer], timeout: float | None) -> Answer:
+    def _call(self, rpc: Rpc[Result], timeout: float | None) -> Result:
         try:
-            return call.read(self._send(call, timeout))
+            return rpc.parse(self._send(rpc, timeout))
         except grpc.RpcError as error:
-            raise self._refusal(error, timeout) from error
+            raise self._request_error(error, timeout) from error

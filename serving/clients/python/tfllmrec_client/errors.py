@@ -1,8 +1,8 @@
-"""The one exception a caller can mend: something they gave is wrong."""
+"""The exception for wrong input, which the caller can correct."""
 
 
 class InputError(ValueError):
-    """Bad input: a table, an option, a path. The message is one sentence: what, where, what to do.
+    """Invalid input: a table, an option, a path. The message is one sentence: what is wrong, where, and what to do.
 
-    The command line prints the sentence and exits with 2; anything else that is raised is a defect.
+    The command line prints the sentence and exits with 2. Any other exception is a defect.
     """

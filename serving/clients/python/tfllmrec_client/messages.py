@@ -1,8 +1,8 @@
-"""TF Serving's messages without TensorFlow: what the client sends and reads, declared at run time.
+"""TF Serving's messages without TensorFlow: those that the client sends and reads, declared at run time.
 
-The stubs in `tensorflow_serving.apis` import TensorFlow, which takes seconds and half a gigabyte; a client
-needs neither. What travels is decided by field numbers and types alone, so these messages, under names of their
-own, are the same to a server. Only the fields the client uses are here; others are skipped when read.
+The stubs in `tensorflow_serving.apis` import TensorFlow, which takes seconds and half a gigabyte; the client needs
+neither. The wire format depends only on field numbers and types, so a server cannot tell these messages, which have
+their own package name, from TF Serving's. They have only the fields that the client uses; other fields are skipped.
 """
 
 from typing import Any
@@ -15,15 +15,15 @@ _WRAPPED = {"BoolValue", "Int64Value", "StringValue"}
 
 
 def declare(file: str, messages: dict[str, dict[str, tuple[int, str]]]) -> dict[str, Any]:
-    """Message classes from a table of fields, proto3.
+    """Declare message classes, proto3, from a table of fields.
 
     Args:
-        file: a name of its own, without ending.
-        messages: {message: {field: (number, type)}}; a type is a proto scalar, a message declared here, or a
-            wrapper such as `Int64Value`, with `repeated` or `map<string>` before it where it is one.
+        file: a unique file name without its suffix.
+        messages: {message: {field: (number, type)}}. A type is a proto scalar, a message of the table, or a wrapper
+            such as `Int64Value`; `repeated` or `map<string>` may precede it.
 
     Returns:
-        The classes by the names of the messages.
+        The classes by message name.
 
     Example:
         >>> Point = declare("points", {"Point": {"x": (1, "float"), "tags": (2, "repeated string")}})["Point"]

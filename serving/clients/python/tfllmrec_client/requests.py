@@ -1,6 +1,6 @@
-"""What `recommend` and `rank` were asked, brought to one list of rows."""
+"""Checked requests: arguments of `recommend`, `rank` and other calls, with as many rows in each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -8,7 +8,16 @@ from tfllmrec_client.errors import InputError
 
 
 class RecommendRequest(NamedTuple):
-    """As many users as histories, exclusions, features, scenarios and texts; "" and [] stand for what was not given."""
+    """Arguments of `recommend` or `interests`, one entry per row.
+
+    Attributes:
+        users: user ids; "" where they are omitted.
+        histories: item ids, oldest first; empty where they are omitted.
+        excluded: ids of items that are not returned; empty where they are omitted.
+        features: user features; empty where they are omitted.
+        scenarios: names of scenarios; "" where they are omitted.
+        texts: texts that users wrote; empty where they are omitted.
+    """
 
     users: list[str]
     histories: list[Sequence[str]]
@@ -19,7 +28,14 @@ class RecommendRequest(NamedTuple):
 
 
 class RankRequest(NamedTuple):
-    """As many users as histories, candidates and scenarios; "" and [] stand for what was not given."""
+    """Arguments of `rank` or `rank_texts`, one entry per row.
+
+    Attributes:
+        users: user ids; "" where they are omitted.
+        histories: item ids or texts, oldest first; empty where they are omitted.
+        candidates: item ids or texts to score.
+        scenarios: names of scenarios; "" where they are omitted.
+    """
 
     users: list[str]
     histories: list[Sequence[str]]
@@ -27,27 +43,39 @@ class RankRequest(NamedTuple):
     scenarios: list[str]
 
 
+class ItemRequest(NamedTuple):
+    """Arguments of `similar_items` or `embed_items`, one entry per row.
+
+    Attributes:
+        items: item ids.
+        excluded: ids of items that are not returned; empty where they are omitted.
+    """
+
+    items: list[str]
+    excluded: list[Sequence[str]]
+
+
 def recommend_request(
     users: Sequence[str] | None,
     histories: Sequence[Sequence[str]] | None,
-    exclude: Sequence[Sequence[str]] | None,
+    exclude: Sequence[Sequence[str]] | None = None,
     user_features: Sequence[Sequence[str]] | None = None,
     scenarios: Sequence[str] | None = None,
     *,
     texts: Sequence[Sequence[str]] | None = None,
     call: str = "recommend",
 ) -> RecommendRequest:
-    """Fill in what was not given to `recommend`, or to another call with such questions.
+    """Check the arguments of `recommend`, or of a call with the same ones, and fill in those that are omitted.
 
     Raises:
-        InputError: neither users nor histories nor features nor texts, rows that do not match, a string for a
-            sequence, an id or a text that is no string.
+        InputError: If users, histories, features and texts are all omitted, the numbers of rows differ, a string
+            takes the place of a list, or an id or text is not a string.
     """
     if users is None and histories is None and user_features is None and texts is None:
         raise InputError(f"{call}: give users, histories, or both")
-    asked: dict[str, Any] = {"users": users, "histories": histories, "exclude": exclude}
-    asked |= {"user_features": user_features, "scenarios": scenarios, "texts": texts}
-    return RecommendRequest(*_filled(call, asked))
+    arguments = {"users": users, "histories": histories, "exclude": exclude}
+    arguments |= {"user_features": user_features, "scenarios": scenarios, "texts": texts}
+    return RecommendRequest(*_filled(call, arguments))
 
 
 def rank_request(
@@ -55,40 +83,66 @@ def rank_request(
     users: Sequence[str] | None = None,
     histories: Sequence[Sequence[str]] | None = None,
     scenarios: Sequence[str] | None = None,
+    *,
+    call: str = "rank",
 ) -> RankRequest:
-    """Fill in what was not given to `rank`.
+    """Check the arguments of `rank`, or of a call with the same ones, and fill in those that are omitted.
 
     Raises:
-        InputError: neither users nor histories, rows that do not match, a string for a sequence, an id or a text that
-            is no string.
+        InputError: If users and histories are both omitted, the numbers of rows differ, a string takes the place of a
+            list, or an id or text is not a string.
     """
     if users is None and histories is None:
-        raise InputError("rank: give users, histories, or both")
-    asked: dict[str, Any] = {"users": users, "histories": histories, "candidates": candidates, "scenarios": scenarios}
-    return RankRequest(*_filled("rank", asked))
+        raise InputError(f"{call}: give users, histories, or both")
+    arguments = {"users": users, "histories": histories, "candidates": candidates, "scenarios": scenarios}
+    return RankRequest(*_filled(call, arguments))
 
 
-def _filled(call: str, asked: Mapping[str, Sequence[Any] | None]) -> list[list[Any]]:
-    """Every part with as many rows, checked; "" and () for what was not given."""
-    given = {name: _rows(call, name, rows) for name, rows in asked.items() if rows is not None}
-    counts = {name: len(rows) for name, rows in given.items()}
+def item_request(items: Sequence[str], exclude: Sequence[Sequence[str]] | None = None, *, call: str) -> ItemRequest:
+    """Check the arguments of a call about items, and fill in exclusions that are omitted.
+
+    Raises:
+        InputError: If the numbers of rows differ, a string takes the place of a list, or an id is not a string.
+    """
+    return ItemRequest(*_filled(call, {"items": items, "exclude": exclude}))
+
+
+_NEUTRAL = {"users": "", "items": "", "scenarios": ""}
+"""The arguments with one string per row, and their neutral value; the others have a list of strings per row."""
+_REQUIRED = {"items", "candidates"}
+
+
+def _filled(call: str, arguments: Mapping[str, Sequence[Any] | None]) -> list[list[Any]]:
+    """Return every argument with the same number of rows, "" or () in the rows of omitted ones."""
+    provided = {
+        name: _rows(call, name, rows) for name, rows in arguments.items() if rows is not None or name in _REQUIRED
+    }
+    counts = {name: len(rows) for name, rows in provided.items()}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise InputError(f"{call}: the rows do not match ({told})")
+        numbers = ", ".join(f"{count} {name}" for name, count in counts.items())
+        raise InputError(f"{call}: the rows do not match ({numbers})")
     count = next(iter(counts.values()))
-    return [given.get(name, [_NOTHING.get(name, ())] * count) for name in asked]
+    return [provided.get(name, [_NEUTRAL.get(name, ())] * count) for name in arguments]
 
 
-_NOTHING: dict[str, Any] = {"users": "", "scenarios": ""}
-
-
-def _rows(call: str, name: str, rows: Sequence[Any]) -> list[Any]:
-    of_ids = name in _NOTHING  # one a row
-    if isinstance(rows, str) or (not of_ids and any(isinstance(row, str) for row in rows)):
-        raise InputError(f"{call}: {name} is a sequence with one entry a row, not a single string")
-    if not of_ids and any(isinstance(row, Mapping) for row in rows):
-        raise InputError(f"{call}: {name} has a dictionary; write a row as texts, ['gender=F', 'age=25'] say")
-    for one in rows if of_ids else chain.from_iterable(rows):
-        if not isinstance(one, str):
-            raise InputError(f"{call}: {name} has {one!r}, which is no string: ids are strings everywhere")
+def _rows(call: str, name: str, rows: Any) -> list[Any]:
+    if not _is_list(rows):
+        raise InputError(f"{call}: {name} must be a list with one entry per row, not {rows!r:.99}")
+    if name not in _NEUTRAL:
+        for row in rows:
+            _check_row(call, name, row)
+    for value in rows if name in _NEUTRAL else chain.from_iterable(rows):
+        if not isinstance(value, str):
+            raise InputError(f"{call}: {name} has {value!r}, which is not a string; ids and texts must be strings")
     return list(rows)
+
+
+def _check_row(call: str, name: str, row: Any) -> None:
+    if isinstance(row, Mapping):
+        raise InputError(f"{call}: {name} has a dictionary; write the row as strings, such as ['gender=F', 'age=25']")
+    if not _is_list(row):
+        raise InputError(f"{call}: {name} must have a list of strings per row, not {row!r:.99}")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Collection) and not isinstance(value, str | bytes)

@@ -1,4 +1,4 @@
-"""How a model server says no: a gRPC code and one sentence."""
+"""The exception for a request that failed on the way or in the server: a gRPC code and one sentence."""
 
 import grpc
 
@@ -6,7 +6,7 @@ from tfllmrec_client.errors import InputError
 
 
 class RequestError(InputError):
-    """A request that a model server refuses, or that never reached one.
+    """A request that a model server refuses, or that did not reach one.
 
     Args:
         code: the gRPC code.
@@ -20,10 +20,10 @@ class RequestError(InputError):
     """
 
     def __init__(self, code: grpc.StatusCode, sentence: str) -> None:
-        super().__init__(" ".join(sentence.split()))  # one line, whatever it quotes
+        super().__init__(" ".join(sentence.split()))  # one line, even where it quotes several
         self.code = code
 
 
 def invalid(sentence: str) -> RequestError:
-    """The most common refusal, INVALID_ARGUMENT."""
+    """Return the most common refusal, INVALID_ARGUMENT."""
     return RequestError(grpc.StatusCode.INVALID_ARGUMENT, sentence)

@@ -1,4 +1,4 @@
-"""TensorProto to numpy and back, for TensorFlow's own message class and for the client's."""
+"""Convert TensorProto messages to numpy and back, of TensorFlow's own class and of the client's."""
 
 import math
 from typing import Any, NamedTuple
@@ -8,12 +8,12 @@ import numpy as np
 from tfllmrec_client.errors import InputError
 from tfllmrec_client.status import invalid
 
-_MOST_ELEMENTS = 2**26
-"""A tensor may state its shape and only one value; nobody makes the server fill more places than this."""
+_MAX_ELEMENTS = 2**26
+"""The most elements of a tensor. A small message can state a huge shape and one value that fills it."""
 
 
 class _Kind(NamedTuple):
-    """How a dtype travels: its number in `DataType`, and the field its values stand in."""
+    """A dtype's number in `DataType`, and the field of its values."""
 
     number: int
     field: str
@@ -36,13 +36,18 @@ _KINDS: dict[Any, _Kind] = {
 _DTYPES = {kind.number: (np.dtype(dtype), kind.field) for dtype, kind in _KINDS.items()}
 
 
+def is_supported(dtype: np.dtype) -> bool:
+    """Return whether arrays of a dtype can be written: numbers of up to 64 bits, bool, and objects for strings."""
+    return dtype.type in _KINDS
+
+
 def write(array: np.ndarray, message: Any) -> None:
     """Fill an empty TensorProto from an array; strings are an object array of bytes.
 
-    Values go to the typed fields (`string_val`, `float_val`), as in TF Serving's answers.
+    Values go to the typed fields (`string_val`, `float_val`), as in the responses of TF Serving.
 
     Raises:
-        RequestError: a dtype that is none of numbers up to 64 bits, bool and string.
+        RequestError: If the dtype is not supported.
     """
     kind = _KINDS.get(array.dtype.type)
     if kind is None:
@@ -54,68 +59,63 @@ def write(array: np.ndarray, message: Any) -> None:
 
 
 def read(message: Any) -> np.ndarray:
-    """The array of a TensorProto; strings come as an object array of bytes.
+    """Return the array of a TensorProto; strings are an object array of bytes.
 
-    As in TensorFlow, values may stand in `tensor_content` or in the typed field. Where there are fewer than the
-    shape has places the last one fills the rest, and zeros (or "") where there is none.
+    Values are read from `tensor_content` or the typed field, as in TensorFlow. Where there are fewer values than the
+    shape has elements, the last value fills the rest; zeros or "" do if there is none.
 
     Raises:
-        RequestError: a dtype not supported, a shape that is none, or values that do not fit it.
+        RequestError: If the dtype is not supported, the shape is not possible, or the values do not fit it.
     """
     if message.dtype not in _DTYPES:
         raise invalid(f"tensors of DataType {message.dtype} are not supported")
     dtype, field = _DTYPES[message.dtype]
     shape = [dim.size for dim in message.tensor_shape.dim]
-    places = math.prod(shape)
-    if message.tensor_shape.unknown_rank or min(shape, default=0) < 0 or places > _MOST_ELEMENTS or len(shape) > 32:
+    size = math.prod(shape)
+    if message.tensor_shape.unknown_rank or min(shape, default=0) < 0 or size > _MAX_ELEMENTS or len(shape) > 32:
         raise invalid(f"a tensor of shape {shape} is not possible")
     try:
-        values = _values(message, dtype, field, places)
-        if len(values) != places:
+        values = _values(message, dtype, field, size)
+        if len(values) != size:
             last = values[-1:] if len(values) else np.array([b"" if dtype.kind == "O" else 0], dtype)
-            values = np.append(values, np.repeat(last, places - len(values)))
+            values = np.append(values, np.repeat(last, size - len(values)))
         return values.reshape(shape)
     except (ValueError, OverflowError) as error:
         raise invalid(f"the values of a {dtype.name} tensor of shape {shape} do not fit it") from error
 
 
-def _values(message: Any, dtype: np.dtype, field: str, places: int) -> np.ndarray:
+def _values(message: Any, dtype: np.dtype, field: str, size: int) -> np.ndarray:
     if message.tensor_content:
         if field == "string_val":
             raise ValueError("strings in tensor_content")
-        return np.frombuffer(message.tensor_content, dtype).reshape(places)
+        return np.frombuffer(message.tensor_content, dtype).reshape(size)
     return np.array(list(getattr(message, field)), dtype)
 
 
 def decoded(array: np.ndarray) -> np.ndarray:
-    """An object array of bytes as one of `str`; other arrays as they are."""
+    """Return an object array of bytes as one of `str`, and other arrays unchanged."""
     if array.dtype.kind != "O":
         return array
-    texts = np.empty(array.size, object)
-    texts[:] = [one.decode("utf-8") for one in array.ravel().tolist()]
-    return texts.reshape(array.shape)
+    strings = np.empty(array.size, object)
+    strings[:] = [value.decode("utf-8") for value in array.ravel().tolist()]
+    return strings.reshape(array.shape)
 
 
-def array_of(name: str, value: Any) -> np.ndarray:
-    """An input as it travels: strings as bytes; what is no array yet in the dtypes that signatures take.
+def encoded(array: np.ndarray) -> np.ndarray:
+    """Return an object array of `str` or bytes as one of bytes, and other arrays unchanged.
 
     Raises:
-        InputError: rows of different lengths, or half a character.
+        InputError: If a string is not valid Unicode.
     """
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f'input {name} has rows of different lengths: fill the shorter ones up with ""') from error
-    if array.dtype.kind in "OSU":
-        encoded = np.empty(array.size, object)
-        encoded[:] = [_utf8(one) for one in array.ravel().tolist()]
-        return encoded.reshape(array.shape)
-    narrow = {"i": np.int32, "f": np.float32}.get(array.dtype.kind)
-    return array if narrow is None or isinstance(value, np.ndarray) else array.astype(narrow)
+    if array.dtype.kind != "O":
+        return array
+    strings = np.empty(array.size, object)
+    strings[:] = [_utf8(value) for value in array.ravel().tolist()]
+    return strings.reshape(array.shape)
 
 
-def _utf8(text: str | bytes) -> bytes:
+def _utf8(string: str | bytes) -> bytes:
     try:
-        return text if isinstance(text, bytes) else text.encode("utf-8")
+        return string if isinstance(string, bytes) else string.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise InputError(f"{text!r} is no Unicode text: half a character cannot be sent") from error
+        raise InputError(f"{string!r} is not valid Unicode: it has half of a surrogate pair") from error
