@@ -7,7 +7,7 @@ import numpy as np
 from tfllmrec_client import AsyncClient, Client, ScoredItem
 
 
-class Awaited:
+class BlockingAsyncClient:
     """An `AsyncClient` that is asked as a `Client` is: each call runs the loop until its answer is there."""
 
     _loop = asyncio.Runner()
@@ -29,10 +29,10 @@ class Awaited:
         self.close()
 
 
-CLIENTS = {"Client": Client, "AsyncClient": Awaited}
+CLIENTS = {"Client": Client, "AsyncClient": BlockingAsyncClient}
 
 
-def assert_places(found, expected):
+def assert_same_items(found, expected):
     """Rows of places, the scores as near as float32 sums are."""
     assert len(found) == len(expected)
     for places, wanted in zip(found, expected, strict=True):

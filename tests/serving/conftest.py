@@ -9,10 +9,10 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from asking import TIMEOUT, Asking, request_of
 from clients import CLIENTS
 from made_data import ITEMS, made_data
 from made_up_batches import desks
+from stub_client import TIMEOUT, StubClient, predict_request
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
@@ -140,7 +140,7 @@ def asking():
 
     def ask(process):
         channels.append(grpc.insecure_channel(process.grpc_address, options=[("grpc.max_receive_message_length", -1)]))
-        return Asking(process, PredictionServiceStub(channels[-1]), ModelServiceStub(channels[-1]))
+        return StubClient(process, PredictionServiceStub(channels[-1]), ModelServiceStub(channels[-1]))
 
     yield ask
     for channel in channels:
@@ -175,7 +175,7 @@ def connect(server, client_class):
 
 
 @pytest.fixture
-def nobody():
+def unserved_address():
     """The address of a port that somebody holds and nobody serves."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -201,7 +201,7 @@ def desk(monkeypatch):
 @pytest.fixture(scope="session")
 def request_for():
     """Makes a PredictRequest: (signature, output_filter, spec, **inputs)."""
-    return request_of
+    return predict_request
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def assert_well(server, models):
 
 
 @pytest.fixture
-def refused_alike():
+def assert_same_error():
     """Checks that a client refuses a question in the words in which the recommender does."""
 
     def check(asked, recommend, arguments):

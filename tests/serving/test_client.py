@@ -3,7 +3,7 @@
 import grpc
 import numpy as np
 import pytest
-from clients import assert_places
+from clients import assert_same_items
 from made_data import GREEDY, ITEMS
 
 from tfllmrec_client import InputError, RequestError
@@ -38,37 +38,37 @@ def client(connect):
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
 def test_answers_are_the_recommenders(client, models, question):
     asked, exclude = [[one] for one in question[:2]], [question[2]]
-    assert_places(client.recommend(*asked, exclude=exclude), models.recommended(*asked, exclude=exclude))
+    assert_same_items(client.recommend(*asked, exclude=exclude), models.recommended(*asked, exclude=exclude))
 
 
 def test_rows_of_all_lengths_answer_together_as_alone(client, models):
     users, histories, exclude = map(list, zip(*QUESTIONS.values(), strict=True))
     together = client.recommend(users, histories, exclude=exclude)
     alone = [client.recommend([user], [history], exclude=[hidden])[0] for user, history, hidden in QUESTIONS.values()]
-    assert_places(together, alone)
-    assert_places(together, models.recommended(users, histories, exclude=exclude))
+    assert_same_items(together, alone)
+    assert_same_items(together, models.recommended(users, histories, exclude=exclude))
 
 
 def test_what_is_not_given(client, models):
     users = ["用户3", "nobody", GREEDY]
     histories = [["item1"], [], ["item2", "item3"]]
-    assert_places(client.recommend(users), models.recommended(users))
-    assert_places(client.recommend(users=users, exclude=histories), models.recommended(users, exclude=histories))
-    assert_places(client.recommend(histories=histories), models.recommended(histories=histories))
+    assert_same_items(client.recommend(users), models.recommended(users))
+    assert_same_items(client.recommend(users=users, exclude=histories), models.recommended(users, exclude=histories))
+    assert_same_items(client.recommend(histories=histories), models.recommended(histories=histories))
     pairs = np.array([["item1", "item2"], ["电影一", ""]], object)
-    assert_places(client.recommend(histories=pairs), models.recommended(histories=pairs))
+    assert_same_items(client.recommend(histories=pairs), models.recommended(histories=pairs))
 
 
 @pytest.mark.parametrize("strange", STRANGE)
 def test_strange_ids_are_unknown_ids(client, models, strange):
-    assert_places(client.recommend([strange]), models.recommended([""]))
-    assert_places(client.recommend(histories=[["item1", strange]]), models.recommended(histories=[["item1"]]))
-    assert_places(client.recommend([""], exclude=[[strange]]), models.recommended([""]))
+    assert_same_items(client.recommend([strange]), models.recommended([""]))
+    assert_same_items(client.recommend(histories=[["item1", strange]]), models.recommended(histories=[["item1"]]))
+    assert_same_items(client.recommend([""], exclude=[[strange]]), models.recommended([""]))
 
 
 @pytest.mark.parametrize("item", ["item1\0", "电影一\0\0"])
 def test_a_nul_at_the_end_makes_another_id(client, models, item):
-    assert_places(client.recommend([""], exclude=[[item]]), models.recommended([""]))
+    assert_same_items(client.recommend([""], exclude=[[item]]), models.recommended([""]))
     assert client.similar_items([item]) == [[]]
 
 
@@ -82,7 +82,7 @@ def test_half_a_character_can_be_mended(client, arguments):
 @pytest.mark.parametrize("user", ["用户3", "nobody", GREEDY, "everything"])
 def test_k_places_or_what_is_left(client, models, user, k):
     found = client.recommend([user], k=k)
-    assert_places(found, models.recommended([user], k=k))
+    assert_same_items(found, models.recommended([user], k=k))
     left = {GREEDY: 2, "everything": 0}.get(user, 12)
     assert len(found[0]) == min(k, left - (2 + 3 if user == "用户3" else 0))
 
@@ -107,7 +107,7 @@ def test_similar_items_are_those_of_the_model(connect, models, version):
         wanted = [item.decode() for item in expected["item_ids"][row] if item]
         assert wanted
         assert not {ITEMS[row], *exclude[row]} & set(wanted)
-        assert_places(
+        assert_same_items(
             [places],
             [[(item, f"Title of {item}", score) for item, score in zip(wanted, expected["scores"][row], strict=False)]],
         )
@@ -153,12 +153,12 @@ def test_the_status(connect):
 def test_versions_and_labels(connect, models, options, version):
     users = ["用户3", "nobody"]
     expected = models.recommended(users, [["item1"], ["item2"]], version=version)
-    assert_places(connect(**options).recommend(users, [["item1"], ["item2"]]), expected)
+    assert_same_items(connect(**options).recommend(users, [["item1"], ["item2"]]), expected)
 
 
 def test_another_model(connect, models):
     popular = connect("popular")
-    assert_places(popular.recommend(["用户3"]), models.recommended(["用户3"], model="popular", version=1))
+    assert_same_items(popular.recommend(["用户3"]), models.recommended(["用户3"], model="popular", version=1))
     with pytest.raises(RequestError, match="similar_items") as refusal:
         popular.similar_items(["item1"])
     assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from clients import assert_places
+from clients import assert_same_items
 
 from tfllmrec_client import ScoredItem
 
@@ -16,7 +16,7 @@ def test_recommend_asks_a_server(run, server, models):
     assert [list(row) for row in rows] == [["rank", "item_id", "title", "score"]] * 4
     assert [row["rank"] for row in rows] == [1, 2, 3, 4]
     expected = models.recommended(["用户3"], [["item1", "电影一"]], exclude=[["item2", "item3"]], k=4)
-    assert_places([[ScoredItem(row["item_id"], row["title"], row["score"]) for row in rows]], expected)
+    assert_same_items([[ScoredItem(row["item_id"], row["title"], row["score"]) for row in rows]], expected)
 
     status, printed, _ = run(*asked, "-k", 2)
     first = models.recommended(["用户3"], k=2)[0]
@@ -35,8 +35,8 @@ def test_recommend_asks_a_server(run, server, models):
         ("elsewhere", ["--model", "films", "--user", "a"], "127.0.0.1:"),
     ],
 )
-def test_what_a_server_refuses_is_one_sentence(run, server, nobody, server_is, arguments, sentence):
-    address = server.process.grpc_address if server_is == "there" else nobody
+def test_what_a_server_refuses_is_one_sentence(run, server, unserved_address, server_is, arguments, sentence):
+    address = server.process.grpc_address if server_is == "there" else unserved_address
     status, printed, told = run("recommend", "--server", address, *arguments)
     assert (status, printed) == (2, "")
     assert sentence in told

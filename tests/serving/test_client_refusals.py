@@ -42,8 +42,8 @@ def test_k_below_one(client, k):
         {"exclude": [["item1"]]},
     ],
 )
-def test_questions_that_are_none(client, models, refused_alike, arguments):
-    refused_alike(client.recommend, models.recommenders["films", 2].recommend, arguments)
+def test_questions_that_are_none(client, models, assert_same_error, arguments):
+    assert_same_error(client.recommend, models.recommenders["films", 2].recommend, arguments)
 
 
 @pytest.mark.parametrize("arguments", [("item1",), (["item1"],), (["item1", "item2"],)])
@@ -115,10 +115,10 @@ def test_a_server_that_says_nothing(client_class):
     assert refusal.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_no_server(client_class, nobody):
-    with client_class(nobody, "films", timeout=60) as client:
+def test_no_server(client_class, unserved_address):
+    with client_class(unserved_address, "films", timeout=60) as client:
         for ask in (lambda: client.recommend([""]), client.status):
-            with pytest.raises(RequestError, match=nobody) as refusal:
+            with pytest.raises(RequestError, match=unserved_address) as refusal:
                 ask()
             assert refusal.value.code is grpc.StatusCode.UNAVAILABLE
             assert len(str(refusal.value).splitlines()) == 1

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from clients import assert_places
+from clients import assert_same_items
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
 from tfllmrec_client import AsyncClient, Client, RequestError
@@ -61,7 +61,7 @@ def test_threads_share_a_client(server, questions):
     asked, expected = questions
     with Client(server.process.grpc_address, "films", timeout=60) as client, ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda one: client.recommend([one[0]], [one[1]])[0], asked))
-    assert_places(found, expected)
+    assert_same_items(found, expected)
 
 
 def test_coroutines_share_a_client(server, questions):
@@ -71,7 +71,7 @@ def test_coroutines_share_a_client(server, questions):
         async with AsyncClient(server.process.grpc_address, "films", timeout=60) as client:
             return await asyncio.gather(*(client.recommend([user], [history]) for user, history in asked))
 
-    assert_places([rows[0] for rows in asyncio.run(ask())], expected)
+    assert_same_items([rows[0] for rows in asyncio.run(ask())], expected)
 
 
 def test_coroutines_are_in_flight_together(meet):
@@ -95,7 +95,7 @@ def test_one_that_fails_leaves_the_others(server, models):
             return await asyncio.gather(*calls, return_exceptions=True)
 
     found, *refused = asyncio.run(ask())
-    assert_places(found, models.recommended(["用户3"]))
+    assert_same_items(found, models.recommended(["用户3"]))
     assert [type(error) for error in refused] == [RequestError] * 2
     assert [error.code for error in refused] == [
         grpc.StatusCode.INVALID_ARGUMENT,

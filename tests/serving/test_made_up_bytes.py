@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import grpc
 import pytest
-from asking import request_of
-from films_asked import PREDICT, ROWS
+from film_requests import PREDICT, ROWS
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 from made_up_inputs import good_inputs, many
+from stub_client import predict_request
 from tensorflow_serving.apis import predict_pb2
 
 UNREADABLE = grpc.StatusCode.INTERNAL
@@ -40,7 +40,7 @@ def ask(server):
 def broken_messages(draw):
     """Good messages that are cut, or have some bytes changed; and noise."""
     signature, inputs = draw(good_inputs())
-    content = bytearray(request_of(signature, **inputs).SerializeToString())
+    content = bytearray(predict_request(signature, **inputs).SerializeToString())
     place = draw(st.integers(0, len(content)))
     match draw(st.sampled_from(["cut", "changed", "noise"])):
         case "cut":
@@ -68,7 +68,7 @@ def test_a_broken_message_is_unreadable_or_judged_by_what_it_says(ask, content):
 
 @pytest.mark.parametrize("name", [b"\xff", b"\xed\xa0\x80", b"a\x80"])
 def test_a_name_that_is_no_text_is_unreadable(ask, name):
-    good = request_of(spec={"name": "N" * len(name)}).SerializeToString()
+    good = predict_request(spec={"name": "N" * len(name)}).SerializeToString()
     assert ask(good)[0] is grpc.StatusCode.NOT_FOUND
     assert ask(good.replace(b"N" * len(name), name))[0] is UNREADABLE
 

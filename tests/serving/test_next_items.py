@@ -3,7 +3,7 @@
 import grpc
 import numpy as np
 import pytest
-from clients import assert_places
+from clients import assert_same_items
 from made_data import ITEMS
 
 from tfllmrec_client import InputError, RequestError, ScoredItem
@@ -38,9 +38,9 @@ def recommended(models):
 
 def test_answers_are_the_recommenders(client, recommended):
     together = client.next_items(HISTORIES, exclude=EXCLUDE)
-    assert_places(together, recommended(HISTORIES, exclude=EXCLUDE))
+    assert_same_items(together, recommended(HISTORIES, exclude=EXCLUDE))
     alone = [client.next_items([history], exclude=[hidden])[0] for history, hidden in QUESTIONS.values()]
-    assert_places(together, alone)
+    assert_same_items(together, alone)
     by_popularity = client.recommend([""])[0]
     answers = dict(zip(QUESTIONS, together, strict=True))
     assert answers["nothing"] == answers["nothing but nothing"] == by_popularity
@@ -51,8 +51,8 @@ def test_answers_are_the_recommenders(client, recommended):
 
 def test_what_is_not_given(client, recommended):
     histories = [["item1", "item2"], ["电影一"]]
-    assert_places(client.next_items(histories), recommended(histories))
-    assert_places(client.next_items(histories=np.array(histories[:1], object)), recommended(histories[:1]))
+    assert_same_items(client.next_items(histories), recommended(histories))
+    assert_same_items(client.next_items(histories=np.array(histories[:1], object)), recommended(histories[:1]))
     assert client.next_items([]) == []
 
 
@@ -61,13 +61,13 @@ def test_k_places_or_what_is_left(client, recommended, k):
     histories = [["item1"], ITEMS[:-2]]
     found = client.next_items(histories, k)
     assert list(map(len, found)) == [k, min(k, 2)]
-    assert_places(found, recommended(histories, k=k))
+    assert_same_items(found, recommended(histories, k=k))
 
 
 def test_the_model_recommends_to_users_as_well(client, models):
     users = ["用户3", "nobody"]
     expected = models.recommended(users, [[], ["item1"]], model="next", version=1)
-    assert_places(client.recommend(users, [[], ["item1"]]), expected)
+    assert_same_items(client.recommend(users, [[], ["item1"]]), expected)
 
 
 @pytest.mark.parametrize("signature", [{}, {"signature_name": "next_items"}, {"signature_name": "serving_default"}])
@@ -78,7 +78,7 @@ def test_over_rest_it_is_the_default(server, recommended, signature):
     (found,) = answer["predictions"]
     expected = recommended([["item1", "电影一"]], exclude=[["item2"]])
     places = zip(found["item_ids"], found["titles"], found["scores"], strict=True)
-    assert_places([[ScoredItem(*place) for place in places if place[0]]], expected)
+    assert_same_items([[ScoredItem(*place) for place in places if place[0]]], expected)
 
 
 # ---- what is refused

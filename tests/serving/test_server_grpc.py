@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 import tensorflow as tf
-from films_asked import GOOD, INPUTS
+from film_requests import INPUTS, VALID
 from made_data import GREEDY, ITEMS
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
@@ -75,9 +75,11 @@ def test_every_signature_answers_as_in_process(server, models, request_for, sign
 @pytest.mark.parametrize("asked", MADE_OF)
 def test_versions_and_labels_choose_the_recommender(server, models, request_for, asked):
     version = VERSIONS[asked]
-    spec, found = server.send(request_for(spec={"name": "films"} | MADE_OF[asked], **GOOD))
+    spec, found = server.send(request_for(spec={"name": "films"} | MADE_OF[asked], **VALID))
     assert spec.version.value == version
-    expected = models.recommended(GOOD["user_id"], GOOD["history"], exclude=GOOD["exclude_item_ids"], version=version)
+    expected = models.recommended(
+        VALID["user_id"], VALID["history"], exclude=VALID["exclude_item_ids"], version=version
+    )
     for row, places in enumerate(expected):
         assert [item.decode() for item in found["item_ids"][row] if item] == [item for item, _, _ in places]
         assert [title.decode() for title in found["titles"][row] if title] == [title for _, title, _ in places]
@@ -86,15 +88,15 @@ def test_versions_and_labels_choose_the_recommender(server, models, request_for,
 
 def test_the_two_versions_do_differ(models):
     """Else the tests above would say nothing."""
-    one, two = (in_process(models, version, "retrieve", GOOD) for version in (1, 2))
+    one, two = (in_process(models, version, "retrieve", VALID) for version in (1, 2))
     assert one["item_ids"].tolist() != two["item_ids"].tolist()
     assert not np.allclose(one["scores"], two["scores"], atol=1e-3)
 
 
 def test_no_signature_name_is_the_default(server, request_for):
-    spec, found = server.send(request_for("", **GOOD))
+    spec, found = server.send(request_for("", **VALID))
     assert spec.signature_name == "serving_default"
-    assert_equal(found, server.predict("retrieve", **GOOD))
+    assert_equal(found, server.predict("retrieve", **VALID))
 
 
 @pytest.mark.parametrize("user", ["用户3", "用户5", GREEDY, "everything", "nobody", ""])
@@ -107,7 +109,7 @@ def test_another_model_of_the_same_server(server, models, user):
 
 @pytest.mark.parametrize("wanted", [["titles"], ["scores", "item_ids"], ["item_ids", "item_ids"]])
 def test_only_the_outputs_asked_for_come(server, wanted):
-    found, everything = server.predict(output_filter=wanted, **GOOD), server.predict(**GOOD)
+    found, everything = server.predict(output_filter=wanted, **VALID), server.predict(**VALID)
     assert_equal(found, {name: everything[name] for name in wanted})
 
 
@@ -123,7 +125,7 @@ def test_tensors_in_their_compact_forms(server, models):
     assert len(once.string_val) == 1
     thrice = [["item1"] * 3] * 2
     assert_equal(
-        server.predict(**GOOD | {"history": once}), in_process(models, 2, "retrieve", GOOD | {"history": thrice})
+        server.predict(**VALID | {"history": once}), in_process(models, 2, "retrieve", VALID | {"history": thrice})
     )
 
 

@@ -4,7 +4,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from films_asked import GOOD, INPUTS
+from film_requests import INPUTS, VALID
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -31,19 +31,19 @@ INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
         pytest.param(INVALID, "similar_items", {"item_id": ["a"] * 5}, [], id="more items than exclusions"),
         pytest.param(INVALID, "retrieve", {"extra": ["a", "b"]}, ["extra"], id="extra"),
         pytest.param(INVALID, "retrieve", {"history": None}, ["history"], id="missing"),
-        pytest.param(INVALID, "retrieve", dict.fromkeys(GOOD), list(GOOD), id="nothing"),
+        pytest.param(INVALID, "retrieve", dict.fromkeys(VALID), list(VALID), id="nothing"),
         pytest.param(grpc.StatusCode.FAILED_PRECONDITION, "retrieved", {}, ["retrieved"], id="unknown signature"),
     ],
 )
 def test_inputs_that_do_not_fit(server, refused, request_for, code, signature, changed, words):
-    inputs = INPUTS.get(signature, GOOD) | changed
+    inputs = INPUTS.get(signature, VALID) | changed
     request = request_for(signature, **{name: value for name, value in inputs.items() if value is not None})
     refused(code, lambda: server.send(request), *words)
 
 
 @pytest.mark.parametrize("name", ["nothing", "", "user_id", "item_ids\n"])
 def test_outputs_that_are_none(server, refused, name):
-    refused(INVALID, lambda: server.predict(output_filter=["scores", name], **GOOD))
+    refused(INVALID, lambda: server.predict(output_filter=["scores", name], **VALID))
 
 
 @pytest.mark.parametrize(
@@ -62,20 +62,20 @@ def test_outputs_that_are_none(server, refused, name):
     ],
 )
 def test_models_that_are_not_there(server, refused, code, spec, words):
-    refused(code, lambda: server.predict(spec=spec, **GOOD), *words)
+    refused(code, lambda: server.predict(spec=spec, **VALID), *words)
     refused(code, lambda: server.metadata("signature_def", **spec), *words)
     refused(code, lambda: server.status(**spec), *words)
 
 
 @pytest.mark.parametrize("version", [{}, {"version": {"value": 1}}])
 def test_a_model_that_does_not_load_is_not_served(server, refused, version):
-    refused(NOT_FOUND, lambda: server.predict(spec={"name": "broken"} | version, **GOOD), "broken")
+    refused(NOT_FOUND, lambda: server.predict(spec={"name": "broken"} | version, **VALID), "broken")
     refused(NOT_FOUND, lambda: server.metadata("signature_def", name="broken", **version), "broken")
 
 
 def test_a_refusal_names_no_python(server):
     with pytest.raises(grpc.RpcError) as refusal:
-        server.predict(spec={"name": "broken"}, **GOOD)
+        server.predict(spec={"name": "broken"}, **VALID)
     assert "None" not in refusal.value.details()
 
 
@@ -113,11 +113,11 @@ LONG = {
 
 @pytest.mark.parametrize("name", LONG.values(), ids=LONG)
 def test_a_name_of_100_kb_is_an_unknown_name(server, refused, name):
-    refused(NOT_FOUND, lambda: server.predict(spec={"name": name}, **GOOD))
-    refused(INVALID, lambda: server.predict(spec={"name": "films", "version_label": name}, **GOOD))
-    refused(grpc.StatusCode.FAILED_PRECONDITION, lambda: server.predict(name, **GOOD))
-    refused(INVALID, lambda: server.predict(output_filter=[name], **GOOD))
-    refused(INVALID, lambda: server.predict(**GOOD, **{name: ["a", "b"]}))
+    refused(NOT_FOUND, lambda: server.predict(spec={"name": name}, **VALID))
+    refused(INVALID, lambda: server.predict(spec={"name": "films", "version_label": name}, **VALID))
+    refused(grpc.StatusCode.FAILED_PRECONDITION, lambda: server.predict(name, **VALID))
+    refused(INVALID, lambda: server.predict(output_filter=[name], **VALID))
+    refused(INVALID, lambda: server.predict(**VALID, **{name: ["a", "b"]}))
 
 
 def test_a_long_quote_fits_into_the_headers_every_time(server):
@@ -125,15 +125,15 @@ def test_a_long_quote_fits_into_the_headers_every_time(server):
     codes = set()
     for _ in range(30):
         with pytest.raises(grpc.RpcError) as refusal:
-            server.predict(spec={"name": LONG["emoji"]}, **GOOD)
+            server.predict(spec={"name": LONG["emoji"]}, **VALID)
         codes.add(refusal.value.code())
     assert codes == {NOT_FOUND}
 
 
 @pytest.mark.parametrize("name", ["a\nb", "🎬", "\0", "\u2028"])
 def test_a_refusal_is_one_line_whatever_it_quotes(server, refused, name):
-    refused(INVALID, lambda: server.predict(**GOOD, **{name: ["a", "b"]}))
-    refused(NOT_FOUND, lambda: server.predict(spec={"name": name}, **GOOD))
+    refused(INVALID, lambda: server.predict(**VALID, **{name: ["a", "b"]}))
+    refused(NOT_FOUND, lambda: server.predict(spec={"name": name}, **VALID))
 
 
 IMPOSSIBLE = {
@@ -150,13 +150,13 @@ IMPOSSIBLE = {
 
 @pytest.mark.parametrize("tensor", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_tensors_that_are_none(server, refused, request_for, tensor):
-    request = request_for(**GOOD)
+    request = request_for(**VALID)
     request.inputs["user_id"].CopyFrom(tf.make_tensor_proto("").__class__(dtype=7, **tensor))
     refused(INVALID, lambda: server.send(request), "user_id")
 
 
 @pytest.mark.parametrize("dtype", [0, 8, 14, 18, 19, 20, 21, 101, 107, 999])
 def test_dtypes_that_no_signature_takes(server, refused, request_for, dtype):
-    request = request_for(**GOOD)
+    request = request_for(**VALID)
     request.inputs["user_id"].dtype = dtype
     refused(INVALID, lambda: server.send(request), "user_id")

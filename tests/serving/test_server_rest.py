@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from films_asked import CASES, COLUMNS, PREDICT, ROWS
+from film_requests import CASES, COLUMNS, PREDICT, ROWS
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 import pytest
-from films_asked import CASES, COLUMNS, PREDICT, ROWS, assert_error
+from film_requests import CASES, COLUMNS, PREDICT, ROWS, assert_error
 
 ROW = ROWS[0]
 ONE = {name: values[:1] for name, values in COLUMNS.items()}

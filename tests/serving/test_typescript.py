@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from clients import assert_places
+from clients import assert_same_items
 from require import require, require_program
 
 from tfllmrec_client import ScoredItem
@@ -32,7 +32,7 @@ def test_it_returns_the_results_of_the_recommender(retrieve, server, models, use
     assert (result.returncode, result.stderr) == (0, "")
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     items = [ScoredItem(item, title, float(score)) for item, title, score in rows]
-    assert_places([items], models.recommended([user], [history]))
+    assert_same_items([items], models.recommended([user], [history]))
 
 
 def test_it_prints_the_error_of_the_server(retrieve, server):

@@ -7,7 +7,7 @@ import grpc
 import numpy as np
 import pandas as pd
 import pytest
-from clients import assert_places
+from clients import assert_same_items
 from made_data import ITEMS, made_data
 
 from tfllmrec import Popularity
@@ -67,18 +67,18 @@ def test_answers_are_the_recommenders(client, recommended):
     told = [[], [BEIJING], ["age=3", "", SHANGHAI], [BEIJING], [SHANGHAI], ["x"]]
     exclude = [[], [], ["item2"], [], [], ["item3"]]
     together = client.recommend(users, histories, exclude=exclude, user_features=told)
-    assert_places(together, recommended(users, histories, exclude=exclude, user_features=told))
+    assert_same_items(together, recommended(users, histories, exclude=exclude, user_features=told))
     for user, history, hidden, features, row in zip(users, histories, exclude, told, together, strict=True):
-        assert_places(client.recommend([user], [history], exclude=[hidden], user_features=[features]), [row])
+        assert_same_items(client.recommend([user], [history], exclude=[hidden], user_features=[features]), [row])
     assert together[3] != together[4] != client.recommend([""])[0]
 
 
 def test_what_is_not_given(client, recommended):
     told = [[BEIJING], [], [SHANGHAI, "unheard of"]]
-    assert_places(client.recommend(user_features=told), recommended(user_features=told))
+    assert_same_items(client.recommend(user_features=told), recommended(user_features=told))
     users = ["用户3", "nobody", "用户4"]
-    assert_places(client.recommend(users, user_features=[[]] * 3), client.recommend(users))
-    assert_places(client.recommend(users, k=3), recommended(users, k=3))
+    assert_same_items(client.recommend(users, user_features=[[]] * 3), client.recommend(users))
+    assert_same_items(client.recommend(users, k=3), recommended(users, k=3))
     assert client.recommend(user_features=[]) == []
 
 
@@ -92,8 +92,8 @@ def test_what_is_not_given(client, recommended):
         {"user_features": [[BEIJING, 25]]},
     ],
 )
-def test_questions_that_are_none(client, recommenders, refused_alike, arguments):
-    refused_alike(client.recommend, recommenders["told"].recommend, arguments)
+def test_questions_that_are_none(client, recommenders, assert_same_error, arguments):
+    assert_same_error(client.recommend, recommenders["told"].recommend, arguments)
 
 
 def test_a_model_that_reads_no_features(told_server, run):
@@ -120,7 +120,7 @@ def test_the_command(told_server, run, recommended):
         status, printed, _ = run(*asked, *more)
         assert status == 0
         rows = [ScoredItem(row["item_id"], row["title"], row["score"]) for row in json.loads(printed)]
-        assert_places([rows], recommended(**question, k=4))
+        assert_same_items([rows], recommended(**question, k=4))
 
 
 def test_over_rest(told_server, recommended):
@@ -136,5 +136,5 @@ def test_over_rest(told_server, recommended):
         for row in answer["predictions"]
     ]
     told = {"exclude": [[], ["item1"]], "user_features": [[SHANGHAI], [BEIJING]]}
-    assert_places(found, recommended(["", "用户3"], **told))
+    assert_same_items(found, recommended(["", "用户3"], **told))
     assert {place.item_id for place in found[0]} <= set(ITEMS)

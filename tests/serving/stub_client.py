@@ -19,7 +19,7 @@ TIMEOUT = 60.0
 
 
 @dataclass
-class Asking:
+class StubClient:
     """One server, asked with the official stubs and with urllib."""
 
     process: ServerProcess
@@ -36,7 +36,7 @@ class Asking:
         return answer.model_spec, {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
 
     def predict(self, signature="retrieve", /, output_filter=(), spec=None, **inputs):
-        return self.send(request_of(signature, output_filter, spec, **inputs))[1]
+        return self.send(predict_request(signature, output_filter, spec, **inputs))[1]
 
     def metadata(self, *fields, **spec):
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=fields)
@@ -52,27 +52,27 @@ class Asking:
         asked = urllib.request.Request(f"{self.url}{path}", data, method=method)
         try:
             with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
-                return read_json(answer)
+                return read_response(answer)
         except urllib.error.HTTPError as error:
             with error:
-                return read_json(error)
+                return read_response(error)
 
 
-def read_json(answer):
+def read_response(answer):
     assert answer.headers["Content-Type"] == "application/json"
     return answer.status, json.loads(answer.read())
 
 
-def request_of(signature="retrieve", output_filter=(), spec=None, **inputs):
+def predict_request(signature="retrieve", output_filter=(), spec=None, **inputs):
     """A PredictRequest; inputs are TensorProtos, or arrays and lists, whose strings may be empty lists as well."""
     spec = {"name": "films"} if spec is None else spec
     request = predict_pb2.PredictRequest(model_spec=spec | {"signature_name": signature}, output_filter=output_filter)
     for name, value in inputs.items():
-        request.inputs[name].CopyFrom(proto_of(value))
+        request.inputs[name].CopyFrom(tensor_proto(value))
     return request
 
 
-def proto_of(value):
+def tensor_proto(value):
     if isinstance(value, TensorProto):
         return value
     array = np.asarray(value)

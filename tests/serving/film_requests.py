@@ -2,12 +2,12 @@
 
 from made_data import GREEDY, ITEMS
 
-GOOD = {"user_id": ["用户3", ""], "history": [["item1"], [""]], "exclude_item_ids": [["item2"], ["电影一"]]}
+VALID = {"user_id": ["用户3", ""], "history": [["item1"], [""]], "exclude_item_ids": [["item2"], ["电影一"]]}
 INPUTS = {
-    "serving_default": GOOD,
-    "retrieve": GOOD,
+    "serving_default": VALID,
+    "retrieve": VALID,
     "retrieve_ids": {"user": [1, 0], "history": [[3, 5, 0, 0], [0] * 4], "exclude": [[2, 3], [1, 0]]},
-    "embed_query": {"user_id": GOOD["user_id"], "history": GOOD["history"]},
+    "embed_query": {"user_id": VALID["user_id"], "history": VALID["history"]},
     "embed_items": {"item_ids": ["电影一", "unheard of", "item7"]},
     "similar_items": {"item_id": ["电影一", "🎬🍿"], "exclude_item_ids": [["item7"], [""]]},
 }
