@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tfllmrec.data import Dataset, load
+from tfllmrec.data import Dataset, load_dataset
 from tfllmrec.evaluation.bootstrap import Interval
 
 RESULTS = Path(__file__).parent / "results"
@@ -103,7 +103,7 @@ def time_all(
 
 def load_or_generate(name: str) -> Dataset:
     """Return a data set by name or folder, or generate one of MovieLens-1M's size if the name is "synthetic"."""
-    return _synthetic_data() if name == SYNTHETIC else load(name)
+    return _synthetic_data() if name == SYNTHETIC else load_dataset(name)
 
 
 def _synthetic_data(users: int = 6040, items: int = 3416) -> Dataset:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tfllmrec.data import Dataset, checkerboard, load
+from tfllmrec.data import Dataset, checkerboard, load_dataset
 from tfllmrec.models.registry import FAMILIES, model_class
 from tfllmrec.quickstart import story, what_if
 from tfllmrec.serving.session import ServedModel
@@ -20,7 +20,7 @@ def told(tmp_path_factory, quick_ranking):
     out, printed = tmp_path_factory.mktemp("quickstart") / "out", io.StringIO()
     ranker = functools.partial(model_class("bert_ranker"), **quick_ranking["bert_ranker"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(story, "load", lambda name: checkerboard().data)
+        patch.setattr(story, "load_dataset", lambda name: checkerboard().data)
         patch.setattr(story, "FAMILIES", FAMILIES | {"bert_ranker": ranker})
         story.quickstart(out, Console(width=110, file=printed))
     return out, printed.getvalue()
@@ -103,7 +103,7 @@ def test_both_exports_are_named_at_the_end(told):
 
 @pytest.mark.parametrize(("source", "names"), [("checkerboard", ("even", "odd")), ("demo", ("Children", "Horror"))])
 def test_the_two_visitors_saw_popular_items_of_two_categories(source, names):
-    data = load("demo") if source == "demo" else checkerboard().data
+    data = load_dataset("demo") if source == "demo" else checkerboard().data
     counts = data.item_counts[1:]
     for taste, name in zip(what_if.two_tastes(data), names, strict=True):
         own = np.array([name in categories.split("|") for categories in data.items["categories"]])

@@ -10,7 +10,7 @@ from tfllmrec.models.registry import class_modules
 from tfllmrec_client.version import __version__
 
 if TYPE_CHECKING:  # for editors and type checkers; at run time the registry decides which families exist
-    from tfllmrec.data import Dataset, checkerboard, leave_one_out, load, load_demo, load_movielens
+    from tfllmrec.data import Dataset, checkerboard, leave_one_out, load_dataset, load_demo, load_movielens
     from tfllmrec.errors import InputError
     from tfllmrec.models.base.recommender import Recommender
     from tfllmrec.models.baselines.ease import Ease as Ease
@@ -32,7 +32,7 @@ __all__ = [
     "__version__",
     "checkerboard",
     "leave_one_out",
-    "load",
+    "load_dataset",
     "load_demo",
     "load_model",
     "load_movielens",
@@ -41,7 +41,7 @@ __all__ += class_modules()
 
 _MODULES = {
     **dict.fromkeys(
-        ("Dataset", "checkerboard", "leave_one_out", "load", "load_demo", "load_movielens"), "tfllmrec.data"
+        ("Dataset", "checkerboard", "leave_one_out", "load_dataset", "load_demo", "load_movielens"), "tfllmrec.data"
     ),
     "InputError": "tfllmrec.errors",
     "Recommender": "tfllmrec.models.base.recommender",

@@ -1,4 +1,4 @@
-"""The one exception a caller can mend; the client raises it too, and has it."""
+"""`InputError`, raised for invalid input of the caller; the class is shared with the client."""
 
 from tfllmrec_client.errors import InputError
 

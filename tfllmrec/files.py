@@ -1,4 +1,4 @@
-"""Folders that appear in one step: there in full or not at all."""
+"""Atomic creation of folders: a folder exists with all its files or not at all."""
 
 import shutil
 import uuid
@@ -10,38 +10,42 @@ from tfllmrec.errors import InputError
 
 
 @contextmanager
-def appearing(target: Path, within: Path | None = None) -> Iterator[Path]:
-    """A folder to write to that becomes `target` in one step at the end; after an error nothing is left.
+def atomic_folder(target: Path, staging_parent: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary folder that is renamed to `target` when the block ends without an error.
 
-    It is written next to its place, so the renaming stays in one file system, under a name that starts with a
-    dot, which TF Serving ignores.
+    The name of the temporary folder starts with a dot, so TF Serving ignores it. After an error the temporary folder
+    is deleted, and so are the parents that were created for it.
 
     Args:
-        target: a path that does not exist; missing parents are made, and taken away again after an error.
-        within: where to write it instead, in the same file system.
+        target: a path that does not exist; missing parents are created.
+        staging_parent: parent of the temporary folder, on the same file system as `target`; by default the parent of
+            `target`.
+
+    Yields:
+        The temporary folder.
 
     Raises:
-        InputError: the target exists, or its parent cannot be made or written to.
+        InputError: If the target exists, or a folder cannot be created.
     """
     target = target.absolute()
     if target.exists():
-        raise InputError(f"{target} exists already: choose another path, or remove it first")
-    missing = [parent for parent in target.parents if not parent.exists()]  # innermost first
-    hidden = (within or target.parent) / f".tmp-{target.name}-{uuid.uuid4().hex[:8]}"
+        raise InputError(f"{target} already exists: choose another path or remove it first")
+    missing_parents = [parent for parent in target.parents if not parent.exists()]  # innermost first
+    staging = (staging_parent or target.parent) / f".tmp-{target.name}-{uuid.uuid4().hex[:8]}"
     try:
-        _make(target.parent)
-        _make(hidden)
-        yield hidden
-        hidden.rename(target)
+        _make_folder(target.parent)
+        _make_folder(staging)
+        yield staging
+        staging.rename(target)
     except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        for parent in missing:
-            with suppress(OSError):  # never made, or somebody else has put something there
+        shutil.rmtree(staging, ignore_errors=True)
+        for parent in missing_parents:
+            with suppress(OSError):  # it was not created, or another process has written to it
                 parent.rmdir()
         raise
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

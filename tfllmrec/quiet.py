@@ -1,4 +1,4 @@
-"""No TensorFlow noise on a terminal that somebody reads."""
+"""Suppression of log messages and warnings of third-party packages."""
 
 import logging
 import os
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 
 def quiet_tensorflow() -> None:
-    """Silence TensorFlow's, absl's and Keras's start-up messages; call it before TensorFlow is imported.
+    """Silence the start-up messages of TensorFlow, absl and Keras; call it before TensorFlow is imported.
 
-    For programs (the command line, benchmarks). A library has no business changing its caller's logs.
+    For programs (the command line, benchmarks) only: a library does not change the logging of its callers.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "absl"):
@@ -19,24 +19,24 @@ def quiet_tensorflow() -> None:
 
 
 @contextmanager
-def without_widget_warnings() -> Iterator[None]:
-    """Inside the block packages that import `tqdm.auto` may be imported: it complains of missing notebook widgets."""
+def suppress_widget_warnings() -> Iterator[None]:
+    """Suppress the warning of `tqdm.auto` about missing notebook widgets while packages that use it are imported."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")
         yield
 
 
 @contextmanager
-def silent_stderr() -> Iterator[None]:
-    """Nothing written to file descriptor 2 inside the block is seen; exceptions are raised as ever.
+def suppress_stderr() -> Iterator[None]:
+    """Discard everything that is written to file descriptor 2; exceptions propagate.
 
-    For the few lines that TensorFlow's C++ code prints whatever TF_CPP_MIN_LOG_LEVEL says.
+    For the few lines that TensorFlow's C++ code prints regardless of TF_CPP_MIN_LOG_LEVEL.
     """
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)

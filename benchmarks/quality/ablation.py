@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.common import benchmark_parser, parse_options, progress, report
-from tfllmrec.data import Split, leave_one_out, load
+from tfllmrec.data import Split, leave_one_out, load_dataset
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg
 from tfllmrec.models.registry import model_class
@@ -26,7 +26,7 @@ from tfllmrec.models.registry import model_class
 def main() -> None:
     arguments = _arguments()
     name = Path(arguments.data).name
-    data = load(arguments.data, min_item_interactions=arguments.min_item_interactions)
+    data = load_dataset(arguments.data, min_item_interactions=arguments.min_item_interactions)
     split = leave_one_out(data)
     common, changed = (parse_options(assignments) for assignments in (arguments.set, arguments.without))
     gains: dict[str, list[np.ndarray]] = {"with": [], "without": []}

@@ -25,7 +25,7 @@ from benchmarks.common import benchmark_parser, parse_options, progress, report,
 from tfllmrec.content.templates import item_texts
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
-from tfllmrec.data import Dataset, load
+from tfllmrec.data import Dataset, load_dataset
 from tfllmrec.data.splits import cold_items
 from tfllmrec.models.registry import model_class
 from tfllmrec.training.cold import cold_item_scores, cold_user_scores
@@ -34,7 +34,7 @@ from tfllmrec.training.cold import cold_item_scores, cold_user_scores
 def main() -> None:
     arguments = _arguments()
     name = Path(arguments.data).name
-    data = _with_vectors(load(arguments.data, min_item_interactions=arguments.min_item_interactions), arguments)
+    data = _with_vectors(load_dataset(arguments.data, min_item_interactions=arguments.min_item_interactions), arguments)
     options = parse_options(arguments.set)
     family = model_class(arguments.family)
     runs = []

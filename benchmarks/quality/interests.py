@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.common import benchmark_parser, parse_options, report
 from tfllmrec import MultiTask
 from tfllmrec.content.labels import label_matrix
-from tfllmrec.data import leave_one_out, load
+from tfllmrec.data import leave_one_out, load_dataset
 from tfllmrec.evaluation.interests import label_aucs, label_shares
 
 RESAMPLES = 1000
@@ -26,7 +26,7 @@ RESAMPLES = 1000
 
 def main() -> None:
     arguments = _arguments()
-    data = load(arguments.data)
+    data = load_dataset(arguments.data)
     split = leave_one_out(data)
     targets = {"validation": split.validation, "test": split.test}[arguments.part]
     aucs: list[tuple[float, float]] = []

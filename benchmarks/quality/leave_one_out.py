@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from benchmarks.common import benchmark_parser, parse_options, report, rounded
-from tfllmrec.data import Split, leave_one_out, load
+from tfllmrec.data import Split, leave_one_out, load_dataset
 from tfllmrec.evaluation.metrics import ndcg, summarise
 from tfllmrec.models.registry import model_class
 from tfllmrec.training.runs import timed_fit
@@ -26,7 +26,7 @@ from tfllmrec.training.runs import timed_fit
 
 def main() -> None:
     arguments = _arguments()
-    data = load(arguments.data, min_item_interactions=arguments.min_item_interactions)
+    data = load_dataset(arguments.data, min_item_interactions=arguments.min_item_interactions)
     split = leave_one_out(data)
     options = parse_options(arguments.set)
     name = Path(arguments.data).name

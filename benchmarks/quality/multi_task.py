@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.common import Seconds, benchmark_parser, parse_options, progress, report, rounded_interval
 from tfllmrec import MultiTask
-from tfllmrec.data import Split, leave_one_out, load
+from tfllmrec.data import Split, leave_one_out, load_dataset
 from tfllmrec.data.rating_splits import HiddenRatings, hidden_ratings
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg
@@ -60,7 +60,7 @@ class EpochCost(EpochSeconds):
 
 def main() -> None:
     arguments = _arguments()
-    data = load(arguments.data, min_item_interactions=arguments.min_item_interactions)
+    data = load_dataset(arguments.data, min_item_interactions=arguments.min_item_interactions)
     split = leave_one_out(data)
     hidden = hidden_ratings(split.train, seed=arguments.draw)
     options = parse_options(arguments.set)

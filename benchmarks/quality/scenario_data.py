@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfllmrec.data import Dataset, Targets, load
+from tfllmrec.data import Dataset, Targets, load_dataset
 from tfllmrec.data.scenarios import Scenarios
 
 _FIRST_NEW_YEAR = 1980
@@ -11,8 +11,8 @@ _FIRST_NEW_YEAR = 1980
 def load_scenarios(name: str) -> Dataset:
     """Load data with scenarios; the demo data has two, films before 1980 and newer films."""
     if name != "demo":
-        return load(name, positions=True)
-    data = load(name)
+        return load_dataset(name, positions=True)
+    data = load_dataset(name)
     years = data.items["title"].str.extract(r"\((\d{4})\)\s*$")[0].astype(float)
     scenarios = np.where(years < _FIRST_NEW_YEAR, "classics", "new")[data.item_indices - 1]
     return Dataset.from_frames(data.interactions.assign(scenario=scenarios), data.items)

@@ -30,7 +30,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.export.checksums import check_checksums
 from tfllmrec.export.versions import version_folders
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.repository import Repository
 from tfllmrec.repository.check import check_version
 
@@ -142,7 +142,7 @@ def times_of_changes(repository: Repository, made: Path) -> dict[str, float]:
 
 
 def measure(folder: Path, kills: int, seed: int) -> dict[str, object]:
-    with silent_stderr():
+    with suppress_stderr():
         two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
         made, repository = export(two_tower, folder / "made"), Repository(folder / "models")
         seconds, draw = times_of_changes(repository, made), random.Random(seed)
@@ -153,7 +153,7 @@ def measure(folder: Path, kills: int, seed: int) -> dict[str, object]:
             worker.until(change)
             time.sleep(draw.uniform(0, seconds[change]))
         broken_off[worker.told[0]] += 1
-        with silent_stderr():
+        with suppress_stderr():
             sentence = wrong_after(repository, *worker.told)
         wrong += [f"{worker.told[0]} {worker.told[1]}: {sentence}"] if sentence else []
         progress(f"kill {kill} of {kills}, in {worker.told[0]}")

@@ -27,7 +27,7 @@ from benchmarks.serving.load import PREDICT, at_once, packed, rounded
 from tfllmrec import TwoTower, checkerboard
 from tfllmrec.export import export
 from tfllmrec.export.versions import version_folders
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.repository import Repository
 from tfllmrec.repository.configs import write_labels
 from tfllmrec.serving import Client, RequestError, ServerProcess
@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = export(two_tower, Path(folder) / "films")
         repository = Repository(Path(folder) / "models")
-        with silent_stderr():
+        with suppress_stderr():
             repository.publish(made)
         files = {flag: repository.folder / f"{flag}.config" for flag in ("models", "batching")}
         flags = ("--enable_batching", "--batching_parameters_file", files["batching"], *POLLS)

@@ -31,7 +31,7 @@ from benchmarks.serving.load import one_by_one, rounded, take_turns
 from tfllmrec import BertRanker, Cascade, Dataset, NextItem, TwoTower
 from tfllmrec.content.small_bert import small_bert
 from tfllmrec.export import export
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.serving.session import ServedModel
 
 USERS, POPULAR, TOP_K, CANDIDATES, RANKED = 2_000, 50, 100, 250, 100
@@ -111,7 +111,7 @@ def measure(folder: Path, items: int, turns: int, count: int) -> dict[str, Any]:
     cascade = made_cascade(folder, items)
     assert cascade.ranker is not None, "made with one"
     models = {one.family: one.scorer for one in cascade.retrievers} | {"bert_ranker": cascade.ranker.ranker}
-    with silent_stderr():
+    with suppress_stderr():
         whole = ServedModel(export(cascade, folder / "made", top_k=TOP_K))
         bare = ServedModel(bare_export(folder, models))
     random, length = np.random.default_rng(1), cascade.history_length

@@ -48,7 +48,7 @@ from benchmarks.serving.server_start import ROWS, first_answers
 from benchmarks.serving.transport import answering
 from tfllmrec import Dataset, TwoTower
 from tfllmrec.export import export
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.serving import Client, ServerProcess
 from tfllmrec.serving.session import ServedModel
 from tfllmrec_client.messages import PredictResponse
@@ -130,7 +130,7 @@ def measure(folder: Path, turns: int, count: int, seconds: float, starts: int) -
     questions = made_questions(500)
     arrays = [arrays_of(question) for question in questions]
     requests = [packed(question, **ASKED) for question in questions]
-    with silent_stderr():
+    with suppress_stderr():
         model = ServedModel(version)
     vectors = model("embed_items", item_ids=[f"item-{number}" for number in range(ITEMS)])["embeddings"]
     matmul = bare(vectors)

@@ -26,7 +26,7 @@ from benchmarks.common import report
 from benchmarks.serving.load import one_by_one, rounded, take_turns
 from tfllmrec import Dataset, NextItem
 from tfllmrec.export import export
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.serving.session import ServedModel
 
 ITEMS, USERS, TOP_K = 50_000, 1_000, 100
@@ -77,7 +77,7 @@ def measure(folder: Path, dim: int, history_length: int, turns: int, count: int)
         }
         for history in histories
     ]
-    with silent_stderr():
+    with suppress_stderr():
         made = ServedModel(made_export(folder, dim, history_length))
         bare = ServedModel(bare_export(folder, dim, history_length))
     found = take_turns(

@@ -22,7 +22,7 @@ import pandas as pd
 from benchmarks.common import progress, report
 from tfllmrec.data import Dataset
 from tfllmrec.export import export, refresh
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.training.runs import Run, Source, train
 
@@ -82,7 +82,7 @@ def _scores(version: Path) -> list[dict[str, float]]:
     """The items and scores that every visitor is answered."""
     random = np.random.default_rng(1)
     histories = [[f"i{item}" for item in random.integers(0, ITEMS, 5)] for _ in range(VISITORS)]
-    with silent_stderr():
+    with suppress_stderr():
         model = ServedModel(version)
         answer = model("retrieve", user_id=[""] * VISITORS, history=histories, exclude_item_ids=[[""]] * VISITORS)
         model.close()

@@ -24,7 +24,7 @@ from benchmarks.serving.load import one_by_one, rounded, take_turns
 from tfllmrec.export.ops import SCANN
 from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.layers.top_items import top_k
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.serving.session import ServedModel
 
 DIM, TOP_K, CENTRES, ASKED = 64, 100, 1000, 1000
@@ -79,7 +79,7 @@ def recall(model: ServedModel, queries: np.ndarray) -> float:
 
 
 def measure(folder: Path, items: int, batches: list[int], turns: int) -> dict[str, Any]:
-    with silent_stderr():
+    with suppress_stderr():
         path, index = made_export(folder, items)
         model = ServedModel(path)
     random, found = np.random.default_rng(2), {}

@@ -24,7 +24,7 @@ from tfllmrec import NextItem
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.splits import Targets
 from tfllmrec.export import export
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.serving.session import ServedModel
 
 HISTORY = 20
@@ -52,7 +52,7 @@ def main() -> None:
         version = step("export", lambda: export(model, f"{folder}/million"))
         history = data.item_vocabulary.tokens[1:4].tolist()
         request = {"history": [history], "exclude_item_ids": [[""]]}
-        with silent_stderr():
+        with suppress_stderr():
             served = step("serve", lambda: ServedModel(version)("next_items", **request)["item_ids"])
     expected = model.recommend(histories=[history], k=100)["item_id"].tolist()
     if served[0].tolist() != expected:

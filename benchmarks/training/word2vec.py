@@ -24,7 +24,7 @@ import pandas as pd
 
 from benchmarks.common import benchmark_parser, progress, report
 from tfllmrec.content.word2vec import Word2VecContent
-from tfllmrec.data import Dataset, load
+from tfllmrec.data import Dataset, load_dataset
 
 TRANSFORMED = 100_000
 
@@ -42,7 +42,7 @@ def main() -> None:
         progress(f"{name}: {steps[name]}")
         return result
 
-    data = step("data", load, arguments.data)
+    data = step("data", load_dataset, arguments.data)
     items = _repeated_items(data)
     for workers in arguments.workers:
         step(f"texts, {workers} workers", Word2VecContent.fit, data.items, workers=workers)

@@ -64,7 +64,7 @@ def test_a_folder_under_pseudonyms(run, folder, key_file, tmp_path):
 
     status, printed, told = run(*asked)
     assert (status, printed) == (2, "")
-    assert f"{out} exists already" in told
+    assert f"{out} already exists" in told
 
 
 def test_a_key_from_the_environment_and_nothing_left_out_unasked(run, folder, tmp_path, monkeypatch):

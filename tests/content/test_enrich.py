@@ -73,5 +73,5 @@ def test_what_cannot_be_done(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^items: none of the columns plot is there to read"):
         enrich(folder, tmp_path / "out", columns=["plot"], text_model="bert")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         enrich(folder, folder, text_model="bert")

@@ -61,7 +61,7 @@ def test_what_is_saved_is_read_again(bert: Bert, tmp_path: Path) -> None:
 
 
 def test_a_place_that_is_taken_stays_as_it_was(bert: Bert, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="exists already: choose another path"):
+    with pytest.raises(InputError, match="already exists: choose another path"):
         bert.save(tmp_path)
     assert not list(tmp_path.iterdir())
 

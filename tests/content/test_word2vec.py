@@ -230,7 +230,7 @@ def test_the_same_from_a_folder(content: Word2VecContent, tmp_path: Path, kept: 
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["word2vec.json", "word2vec.npz"]
     with np.load(tmp_path / "kept" / "word2vec.npz", allow_pickle=False) as arrays:
         assert all(arrays[name].dtype == np.float32 for name in arrays)
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         content.save(tmp_path / "kept")
 
 

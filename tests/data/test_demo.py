@@ -1,4 +1,4 @@
-"""The demo data, and the names and folders that `load` takes."""
+"""The demo data, and the names and folders that `load_dataset` takes."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tfllmrec.data import Dataset, load, load_demo
+from tfllmrec.data import Dataset, load_dataset, load_demo
 from tfllmrec.errors import InputError
 
 
@@ -49,13 +49,13 @@ def test_no_title_and_no_category_says_nan_or_none(demo):
 
 
 def test_load_leaves_out_rare_films_of_the_demo_and_says_so():
-    data = load("demo")
+    data = load_dataset("demo")
     assert data.summary() == {"interactions": 90_072, "users": 671, "items": 3_496}
     assert data.notes == ("left out 9,932 interactions of 5,570 items with fewer than 5 interactions",)
 
 
 def test_load_takes_a_minimum_for_the_demo(demo):
-    assert load("demo", min_item_interactions=1).summary() == demo.summary()
+    assert load_dataset("demo", min_item_interactions=1).summary() == demo.summary()
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch):
@@ -68,12 +68,14 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
 def test_an_unknown_name_lists_the_known_ones(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="neither a folder nor one of demo, ml-100k, ml-1m, ml-latest-small"):
-        load(name)
+        load_dataset(name)
 
 
 def test_positions_are_for_folders():
-    with pytest.raises(InputError, match="demo: its timestamps are times"):
-        load("demo", positions=True)
+    with pytest.raises(
+        InputError, match=r"^demo: the timestamps are times; leave out positions, which is for folders$"
+    ):
+        load_dataset("demo", positions=True)
 
 
 @pytest.mark.parametrize("name", ["{folder}/demo", "./demo", Path("demo")])
@@ -81,7 +83,7 @@ def test_a_folder_called_like_a_data_set(name, tmp_path, monkeypatch):
     table = pd.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"], "timestamp": [0, 1]})
     Dataset.from_frames(table).to_folder(tmp_path / "demo")
     monkeypatch.chdir(tmp_path)
-    data = load(name.format(folder=tmp_path) if isinstance(name, str) else name, positions=True)
+    data = load_dataset(name.format(folder=tmp_path) if isinstance(name, str) else name, positions=True)
     assert data.summary() == {"interactions": 2, "users": 1, "items": 2}
     assert data.positions
 
@@ -89,5 +91,5 @@ def test_a_folder_called_like_a_data_set(name, tmp_path, monkeypatch):
 def test_load_hands_the_minimum_to_the_folder(tmp_path):
     table = pd.DataFrame({"user_id": ["u", "v", "w"], "item_id": ["a", "a", "b"], "timestamp": 0})
     Dataset.from_frames(table).to_folder(tmp_path / "data")
-    assert load(tmp_path / "data").summary()["items"] == 2
-    assert load(tmp_path / "data", min_item_interactions=2).summary()["items"] == 1
+    assert load_dataset(tmp_path / "data").summary()["items"] == 2
+    assert load_dataset(tmp_path / "data", min_item_interactions=2).summary()["items"] == 1

@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tfllmrec.data import load, load_movielens, movielens
+from tfllmrec.data import load_dataset, load_movielens, movielens
 from tfllmrec.errors import InputError
 
 FLAGS_100K = ["unknown", "Action", "Children's", "Film-Noir"]
@@ -188,4 +188,4 @@ def test_no_network_is_one_error(tmp_path):
 def test_load_knows_the_names(name, tmp_path, monkeypatch):
     (tmp_path / f"ml-{name}.zip").write_bytes(made_zip(name))
     monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path)
-    assert load(f"ml-{name}").summary() == {"interactions": 3, "users": 2, "items": 2}
+    assert load_dataset(f"ml-{name}").summary() == {"interactions": 3, "users": 2, "items": 2}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.data import Dataset, cold_items, cold_users, leave_one_out, load, temporal
+from tfllmrec.data import Dataset, cold_items, cold_users, leave_one_out, load_dataset, temporal
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 
@@ -242,7 +242,7 @@ def test_cold_users_with_other_history_lengths():
 
 @pytest.mark.parametrize("draw", [cold_items, cold_users])
 def test_the_seed_decides_who_is_cold(draw):
-    data = load("demo")
+    data = load_dataset("demo")
     chosen = draw(data).items if draw is cold_items else draw(data).users
     again = draw(data).items if draw is cold_items else draw(data).users
     other = draw(data, seed=1).items if draw is cold_items else draw(data, seed=1).users

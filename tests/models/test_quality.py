@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfllmrec.data import Split, leave_one_out, load
+from tfllmrec.data import Split, leave_one_out, load_dataset
 from tfllmrec.models.registry import model_class
 
 QUICK_TWO_TOWER = {"epochs": 2, "dim": 32, "hidden_units": 64, "batch_size": 512, "loss": "in_batch", "ema": 0.9}
@@ -24,7 +24,7 @@ QUICK_NEXT_ITEM = {
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return leave_one_out(load("demo"))
+    return leave_one_out(load_dataset("demo"))
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_monitor_command(run, impression, interactions_of, key_file, tmp_path):
     assert report["signatures"][0]["versions"][1]["click_through_rate"] == {"mean": 1, "low": 1, "high": 1}
     assert imread(tmp_path / "out" / "monitoring.png").shape[:2] == (1110, 1650)
     status, _, stderr = run(*command)
-    assert (status, "exists already" in stderr) == (2, True)
+    assert (status, "already exists" in stderr) == (2, True)
     status, _, stderr = run(*command[:2], "--interactions", tmp_path / "x.txt", *command[4:])
     assert (status, "x.txt is no table" in stderr) == (2, True)
 

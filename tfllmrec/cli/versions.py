@@ -58,13 +58,13 @@ def prune(
 def published(version: Path, repository: Path | None = None) -> None:
     """Publish a version, for good without XLA as TF Serving has it, and print where it is; labels on stderr."""
     from tfllmrec.export.ops import of_scann, ops_of
-    from tfllmrec.quiet import silent_stderr
+    from tfllmrec.quiet import suppress_stderr
     from tfllmrec.repository import Repository
     from tfllmrec.serving.session import disable_xla
 
     disable_xla()
     place = Repository(repository) if repository else Repository.of(version.absolute().parent)
-    with silent_stderr():
+    with suppress_stderr():
         found = place.publish(version)
     print(found)
     typer.echo(_told(place.labels(found.parent.name)), err=True)

@@ -12,7 +12,7 @@ from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
 from tfllmrec.data.reading import read_items
 from tfllmrec.data.tables import check_items
 from tfllmrec.errors import InputError
-from tfllmrec.files import appearing
+from tfllmrec.files import atomic_folder
 
 
 def enrich(
@@ -45,7 +45,7 @@ def enrich(
     if word2vec is None and text_model is None:
         raise InputError("vectors: give a folder for Word2Vec, a text model, or both")
     items = check_items(read_items(folder))
-    with appearing(Path(out)) as hidden:
+    with atomic_folder(Path(out)) as hidden:
         if word2vec is not None:
             content = _content(items, Path(word2vec), columns, progress=progress)
             items = items.assign(word2vec=list(content.transform(items, progress=progress)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from tfllmrec.content.nlp import import_keras_nlp
 from tfllmrec.errors import InputError
-from tfllmrec.files import appearing
+from tfllmrec.files import atomic_folder
 
 MINILM = "all-minilm-l6-v2"
 
@@ -115,7 +115,7 @@ class Bert:
         Raises:
             InputError: the folder exists, or cannot be made.
         """
-        with appearing(Path(folder)) as hidden:
+        with atomic_folder(Path(folder)) as hidden:
             self.backbone.save_to_preset(str(hidden))
             self.tokenizer.save_to_preset(str(hidden))
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tfllmrec.content.nlp import import_keras_nlp
 from tfllmrec.content.pretrained import Bert, pretrained, spaced, text_dataset
 from tfllmrec.errors import InputError
-from tfllmrec.quiet import without_widget_warnings
+from tfllmrec.quiet import suppress_widget_warnings
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -131,7 +131,7 @@ def _encode(texts: list[str], bert: Bert, length: int, *, progress: bool) -> np.
 
 
 def _users_cache() -> Path:
-    with without_widget_warnings():
+    with suppress_widget_warnings():
         import pooch
     return Path(pooch.os_cache("tfllmrec"))
 

@@ -16,7 +16,7 @@ from tfllmrec.content.words import Language, names, words
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.files import appearing
+from tfllmrec.files import atomic_folder
 
 _Columns = list[list[list[str]]]  # words by column and row
 
@@ -178,7 +178,7 @@ class Word2VecContent:
             arrays["parts"] = self.words.parts
         if self.neighbours is not None:
             told["neighbours"], arrays["neighbours"] = _ids(self.neighbours), self.neighbours.vectors
-        with appearing(Path(folder)) as hidden:
+        with atomic_folder(Path(folder)) as hidden:
             np.savez(hidden / "word2vec.npz", **arrays)
             (hidden / "word2vec.json").write_text(json.dumps(told), encoding="utf-8")
 

@@ -5,7 +5,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.demo import load_demo
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.movielens import load_movielens
-from tfllmrec.data.named_datasets import load
+from tfllmrec.data.named_datasets import load_dataset
 from tfllmrec.data.privacy import k_anonymous, pseudonymise, pseudonymise_folder, pseudonyms, read_key
 from tfllmrec.data.splits import (
     ColdItems,
@@ -33,7 +33,7 @@ __all__ = [
     "cold_users",
     "k_anonymous",
     "leave_one_out",
-    "load",
+    "load_dataset",
     "load_demo",
     "load_movielens",
     "pseudonymise",

@@ -14,7 +14,7 @@ from tfllmrec.data.scenarios import Scenarios
 from tfllmrec.data.tables import check_interactions, check_items, check_known_items, check_users
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.files import appearing
+from tfllmrec.files import atomic_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ class Dataset:
         Raises:
             InputError: the folder exists, or cannot be made.
         """
-        with appearing(Path(folder)) as hidden:
+        with atomic_folder(Path(folder)) as hidden:
             for name, table in self._tables():
                 table.to_parquet(hidden / f"{name}.parquet", index=False)
 

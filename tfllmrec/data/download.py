@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tfllmrec.errors import InputError
-from tfllmrec.quiet import without_widget_warnings
+from tfllmrec.quiet import suppress_widget_warnings
 
 _RETRIES = 2
 _TIMEOUT_SECONDS = 30
@@ -24,7 +24,7 @@ def download(file: str, sha256: str, *, base_url: str, cache: Path | None = None
         InputError: the server cannot be reached or lacks the file, or what came has another checksum; then
             nothing is kept of it.
     """
-    with without_widget_warnings():
+    with suppress_widget_warnings():
         import pooch  # only who downloads pays for it
 
     folder = Path(cache) if cache else Path(pooch.os_cache("tfllmrec"))

@@ -1,4 +1,4 @@
-"""The data sets that have a name, and folders: the one function behind `--data NAME_OR_FOLDER`."""
+"""Named data sets: `load_dataset`, the function behind `--data NAME_OR_FOLDER`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,32 +16,34 @@ NAMED: dict[str, Callable[..., Dataset]] = {
     "ml-latest-small": partial(load_movielens, "latest-small"),
 }
 
-# Six in ten of the demo's films have fewer than five ratings: too few to learn from.
+# 60 % of the demo's films have fewer than five ratings, too few to learn from.
 _DEMO_MINIMUM = 5
 
 
-def load(name_or_folder: str | Path, *, min_item_interactions: int | None = None, positions: bool = False) -> Dataset:
-    """A data set by its name, or the one in a folder.
+def load_dataset(
+    name_or_folder: str | Path, *, min_item_interactions: int | None = None, positions: bool = False
+) -> Dataset:
+    """Load a named data set, or a data set folder.
 
     Args:
-        name_or_folder: "demo", "ml-100k", "ml-1m" or "ml-latest-small"; anything else, and every `Path`, is a
-            folder for `Dataset.from_folder`. Write "./demo" for a folder that has one of these names.
-        min_item_interactions: items with fewer interactions are left out; by default 5 for the demo, else 1.
-        positions: the folder's timestamps are positions in a history, not times.
+        name_or_folder: "demo", "ml-100k", "ml-1m" or "ml-latest-small". Any other string and every `Path` is a folder
+            for `Dataset.from_folder`; write "./demo" for a folder with one of these names.
+        min_item_interactions: items with fewer interactions are dropped; by default 5 for the demo, else 1.
+        positions: the timestamps of the folder are positions in a user's history, not times.
 
     Raises:
-        InputError: there is no such name or folder, `positions` is given for a named set (all have times), or
-            the data cannot be had.
+        InputError: If the name or folder does not exist, `positions` is set for a named data set (all of them have
+            times), or the data cannot be downloaded or read.
 
     Example:
-        >>> load("demo").summary()
+        >>> load_dataset("demo").summary()
         {'interactions': 90072, 'users': 671, 'items': 3496}
     """
     if min_item_interactions is None:
         min_item_interactions = _DEMO_MINIMUM if name_or_folder == "demo" else 1
     if isinstance(name_or_folder, str) and name_or_folder in NAMED:
         if positions:
-            raise InputError(f"{name_or_folder}: its timestamps are times; positions is for folders")
+            raise InputError(f"{name_or_folder}: the timestamps are times; leave out positions, which is for folders")
         return NAMED[name_or_folder](min_item_interactions=min_item_interactions)
     if not Path(name_or_folder).is_dir():
         raise InputError(f"{name_or_folder} is neither a folder nor one of {', '.join(NAMED)}")

@@ -19,7 +19,7 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.k_anonymity import k_anonymous
 from tfllmrec.data.tables import check_interactions, check_users
 from tfllmrec.errors import InputError
-from tfllmrec.files import appearing
+from tfllmrec.files import atomic_folder
 
 _KEY_BYTES = 16
 _PSEUDONYM_BYTES = 20  # of 32: enough that no two users meet, and 32 characters of base 32 without padding
@@ -129,7 +129,7 @@ def pseudonymise_folder(
         InputError: `out` exists, the data set or an option is not as it must be, or k is given without users.
     """
     folder = Path(folder)
-    with appearing(Path(out)) as hidden:
+    with atomic_folder(Path(out)) as hidden:
         data = Dataset.from_folder(folder)
         interactions, users, notes = pseudonymise(data.interactions, data.users, key, drop_text=drop_text)
         if k is not None:

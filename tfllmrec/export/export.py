@@ -23,7 +23,7 @@ from tfllmrec.export.servable import Servable
 from tfllmrec.export.target import SERVE, target_named
 from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
-from tfllmrec.files import appearing
+from tfllmrec.files import atomic_folder
 from tfllmrec.models.base.recommender import Recommender
 
 
@@ -85,7 +85,7 @@ def export(
     check_index(index, made_for, recommender)
     version = free_version(folder, version)
     placed = folder / str(version)
-    with appearing(placed) as hidden:
+    with atomic_folder(placed) as hidden:
         servable = Servable(recommender, top_k, target=made_for, precision=precision, index=index)
         with switched(servable.stored.layers, compiled=made_for.compiled), servable.stored.in_use():
             functions = {name: call.get_concrete_function() for name, call in servable.signatures().items()}

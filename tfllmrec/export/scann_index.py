@@ -12,7 +12,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export.target import Target
 from tfllmrec.layers.top_items import LOWEST, top_k
 from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 
 INDICES = ("exact", "scann")
 """Ways to find the best items: all are scored, or those that ScaNN looks at."""
@@ -69,7 +69,7 @@ class ScannIndex(tf.Module):
         builder = scann_ops.builder(items, k, "dot_product")
         builder.tree(self.leaves, self.leaves, training_sample_size=len(items))
         builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(k)
-        with silent_stderr():  # it tells of every step
+        with suppress_stderr():  # it tells of every step
             self._state = builder.build().serialize_to_module()
         # Every signature has a searcher, which is all of the vectors once more, unless it has the same name.
         self._shared_name = hashlib.sha256(items.tobytes()).hexdigest()

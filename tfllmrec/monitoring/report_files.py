@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tfllmrec.evaluation.report import plain
-from tfllmrec.files import appearing
+from tfllmrec.files import atomic_folder
 from tfllmrec.monitoring.plot import plot_report
 from tfllmrec.monitoring.report import MonitoringReport
 
@@ -18,7 +18,7 @@ def write_report(folder: str | Path, report: MonitoringReport) -> None:
     Raises:
         InputError: If the folder exists or cannot be created.
     """
-    with appearing(Path(folder)) as hidden:
+    with atomic_folder(Path(folder)) as hidden:
         text = json.dumps(plain(asdict(report)), indent=2, ensure_ascii=False, allow_nan=False)
         (hidden / REPORT_FILE).write_text(f"{text}\n", encoding="utf-8")
         plot_report(hidden / PLOT_FILE, report)

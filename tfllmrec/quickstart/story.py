@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.padding import Padding
 
-from tfllmrec.data import Dataset, Split, leave_one_out, load
+from tfllmrec.data import Dataset, Split, leave_one_out, load_dataset
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg, summarise
 from tfllmrec.evaluation.plots import plot_report
@@ -56,7 +56,7 @@ def quickstart(out: Path, console: Console) -> None:
     """
     seconds: dict[str, float] = {}
     with _timed(seconds, "total"):
-        data = load("demo")
+        data = load_dataset("demo")
         split = leave_one_out(data)
         _tell_data(console, data, split)
         fitted = _fit_all(split, seconds, console)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfllmrec.data import Dataset
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.serving import Client, ServerProcess
 from tfllmrec.serving.session import ServedModel
 
@@ -56,7 +56,7 @@ def _ask_rest(url: str, user_id: str) -> list[str]:
 
 def _ask_in_process(version: Path, signature: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
     """The outputs of a SavedModel's signature, without a server."""
-    with silent_stderr():
+    with suppress_stderr():
         model = ServedModel(version)
         answer = model(signature, **inputs)
     model.close()

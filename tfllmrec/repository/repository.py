@@ -10,7 +10,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.export.checksums import CHECKSUM_FILE, check_checksums
 from tfllmrec.export.target import Target, target_of
 from tfllmrec.export.versions import version_folders
-from tfllmrec.files import appearing
+from tfllmrec.files import atomic_folder
 from tfllmrec.repository.check import check_version
 from tfllmrec.repository.configs import MODELS, read_labels, served_versions, write_defaults, write_labels
 
@@ -68,7 +68,7 @@ class Repository:
         with self._changing(new=True):
             target = self._target_like_others(version)
             if not placed.exists():
-                with appearing(placed, within=self._staging) as hidden:
+                with atomic_folder(placed, staging_parent=self._staging) as hidden:
                     shutil.copytree(version, hidden, dirs_exist_ok=True)
                     check_checksums(hidden)
             elif _sums(placed) != _sums(version):

@@ -5,7 +5,7 @@ import logging
 import sys
 from typing import Any
 
-from tfllmrec.quiet import silent_stderr
+from tfllmrec.quiet import suppress_stderr
 from tfllmrec.serving import models, polling, recommendation_log
 from tfllmrec.serving.launch import GRPC_LINE, REST_LINE
 from tfllmrec.serving.server import ModelServer
@@ -27,7 +27,7 @@ def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
     if not xla:
         disable_xla()
     _tell_on_stdout()
-    with silent_stderr():
+    with suppress_stderr():
         server = ModelServer(configs, **options).start()
     until_told = wait_for_signal()
     gc.freeze()  # what is loaded stays: the collector need not walk through all of TensorFlow again and again

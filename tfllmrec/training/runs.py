@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 
-from tfllmrec.data import Dataset, Split, Targets, leave_one_out, load
+from tfllmrec.data import Dataset, Split, Targets, leave_one_out, load_dataset
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
-from tfllmrec.files import appearing
+from tfllmrec.files import atomic_folder
 from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.registry import load_model as load_recommender
 from tfllmrec.models.registry import model_class
@@ -47,7 +47,7 @@ class Source:
         Raises:
             InputError: the data cannot be had.
         """
-        return load(self.data, min_item_interactions=self.min_item_interactions)
+        return load_dataset(self.data, min_item_interactions=self.min_item_interactions)
 
     def split(self) -> tuple[Dataset, Split]:
         """The data set and its leave-one-out split.
@@ -84,7 +84,7 @@ class Run:
             InputError: the folder exists, or cannot be made.
         """
         told = {"source": asdict(self.source), "refitted": self.refitted, "seconds": round(self.seconds, 1)}
-        with appearing(Path(folder)) as hidden:
+        with atomic_folder(Path(folder)) as hidden:
             self.recommender.save(hidden)
             text = json.dumps(told | {"training_log": self.training_log}, indent=2, ensure_ascii=False)
             (hidden / "run.json").write_text(text + "\n", encoding="utf-8")
