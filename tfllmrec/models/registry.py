@@ -65,5 +65,5 @@ def load_model(folder: str | Path) -> "Recommender":
     """
     from tfllmrec.models.base.saving import read_description
 
-    name, _ = read_description(Path(folder))
+    name, *_ = read_description(Path(folder))
     return model_class(name).load(folder)

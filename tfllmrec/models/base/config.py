@@ -1,69 +1,108 @@
-"""Configurations: frozen dataclasses whose values are checked and survive JSON."""
+"""Configurations: frozen dataclasses with checked values, which are read from JSON and from command lines."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.dataclasses import dataclass
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.errors import InputError
 
 Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _split(value: Any) -> Any:
-    """Names as a command line has them, with commas between."""
+    """Split text at commas."""
     return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-"""Any number of names; text is read as names with commas between."""
+"""Names; text is split at commas."""
 
 
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_split)]
-"""Any number of numbers; text is read as numbers with commas between."""
+"""Numbers; text is split at commas."""
 
 
 def _parsed(value: Any) -> Any:
-    """Options as a command line has them, in JSON."""
+    """Parse text as JSON."""
     return json.loads(value) if isinstance(value, str) else value
 
 
 Options = Annotated[dict[str, Any], BeforeValidator(_parsed)]
-"""Options of a part; text is read as JSON."""
+"""Options of a part; text is parsed as JSON."""
 
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""For the dataclass of every configuration: no unknown option, no number that is none."""
+"""For every configuration's dataclass: unknown options, infinity and NaN are refused."""
 
 
-@dataclass(frozen=True, config=STRICT)
-class Config:
-    """What every family's configuration has.
+@dataclass(frozen=True)
+class Rule:
+    """Options that follow from the size of the data.
 
     Attributes:
-        history_length: how many of a user's newest items the model reads.
-        seed: of every random choice.
+        name: the condition that holds for the data.
+        options: the options that it sets.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@checked_dataclass(frozen=True, config=STRICT)
+class Config:
+    """The options of every family.
+
+    Attributes:
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
     """
 
     history_length: Positive = 50
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: NotNegative = 0
+
+    @classmethod
+    def rules(cls, data: Dataset, options: Mapping[str, Any]) -> Sequence[Rule]:
+        """Return the rules that hold for a data set; later ones have precedence.
+
+        Args:
+            data: the training part.
+            options: the options set by the caller, which have precedence over all rules.
+        """
+        return ()
 
     @classmethod
     def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
-        """The defaults for a data set of this size, with some options set by the caller."""
-        return cls.from_options(options)
+        """Return the configuration for a data set: defaults, rules, and the caller's options.
+
+        Raises:
+            InputError: If an option is unknown or has a wrong value.
+        """
+        chosen: dict[str, Any] = {}
+        for rule in cls.rules(data, options):
+            chosen |= rule.options
+        return cls.from_options({**chosen, **options})
+
+    @classmethod
+    def sources(cls, data: Dataset, options: Mapping[str, Any]) -> dict[str, str]:
+        """Return the source of every option of `for_data`: "caller", "data: <rule>" or "default"."""
+        sources = {field.name: "default" for field in fields(cls)}
+        for rule in cls.rules(data, options):
+            sources |= dict.fromkeys(rule.options, f"data: {rule.name}")
+        return sources | dict.fromkeys(options, "caller")
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
-        """A configuration from named values; text is read as the option's type.
+        """Return a configuration from named values; text is parsed as the option's type.
 
         Raises:
-            InputError: an option is unknown or its value is not of its type or range.
+            InputError: If an option is unknown, or its value has a wrong type or is out of range.
         """
         try:
             return cls(**options)
@@ -72,10 +111,19 @@ class Config:
             option = ".".join(map(str, first["loc"])) or "config"
             if first["type"] == "unexpected_keyword_argument":
                 known = ", ".join(field.name for field in fields(cls))
-                raise InputError(f"option {option} is unknown; there are {known}") from error
+                raise InputError(f"unknown option {option}: choose one of {known}") from error
             reason = first["msg"][0].lower() + first["msg"][1:]
             raise InputError(f"option {option}={first['input']!r}: {reason}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `from_options` reads them back."""
+        """Return plain values for JSON; `from_options` reads them."""
         return asdict(self)
+
+
+def given_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a constructor was called with: its `locals()` without those left at None."""
+    return {
+        name: value
+        for name, value in arguments.items()
+        if value is not None and name not in ("self", "config", "__class__")
+    }

@@ -1,9 +1,8 @@
-"""What neural families that know items by their content have in common: its options, and answers for new items."""
+"""Item content of neural families: its options, its item embedding, and its growth by new items."""
 
-import copy
 import json
-from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,31 +10,31 @@ import keras
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from pydantic.dataclasses import dataclass
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from tfllmrec.content.tokens import token_matrix, token_vocabulary
 from tfllmrec.content.vectors import vector_matrix
-from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.base.config import STRICT, Fraction, Names
 from tfllmrec.models.base.saving import reading
-from tfllmrec.models.base.trainer import NeuralConfig, NeuralRecommender
+from tfllmrec.models.base.trainer import NeuralConfig
 
 _TOKENS = "tokens.json"
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked_dataclass(frozen=True, config=STRICT)
 class ContentConfig(NeuralConfig):
-    """Attributes beside those of every `NeuralConfig`.
+    """The options of families that read item content, beside those of every `NeuralConfig`.
 
-    content: whether an item's title and categories add to its vector.
-    vectors: columns of the item table with content vectors that add to it.
-    token_std: standard deviation of the tokens' vectors at the start.
-    id_dropout: chance of an item to be known by its content alone in a training step.
-    modality_dropout: chance of a column's vector to be taken for missing.
+    Attributes:
+        content: whether title and categories add to the vector of an item.
+        vectors: columns of the item table with content vectors that add to it.
+        token_std: standard deviation of the initial token vectors.
+        id_dropout: probability that an item is represented by its content alone in a training step.
+        modality_dropout: probability that the vector of a column is treated as missing.
     """
 
     content: bool = True
@@ -45,81 +44,92 @@ class ContentConfig(NeuralConfig):
     modality_dropout: Fraction = 0.0
 
 
-class ContentRecommender(NeuralRecommender):
-    """A neural recommender whose items are an `ItemEmbedding`, the layer "items" of its model.
+@dataclass(frozen=True)
+class ItemContent:
+    """The content of items: tokens of titles and categories, and columns of vectors.
 
-    An item without an interaction in training has a vector of its own of zeros, and is no negative: what it is
-    scored by is its content.
+    Attributes:
+        tokens: the known tokens; empty where they are not read.
+        columns: columns with vectors.
     """
 
     tokens: Vocabulary
-    index: ItemIndex
+    columns: tuple[str, ...]
 
-    @abstractmethod
-    def _build_on(self, items: ItemEmbedding) -> keras.Model:
-        """The functional model around the item vectors."""
+    @classmethod
+    def from_items(cls, items: pd.DataFrame, config: ContentConfig) -> Self:
+        """Learn the tokens of an item table."""
+        return cls(token_vocabulary(items) if config.content else Vocabulary([]), config.vectors)
 
-    def _build(self, train: Dataset) -> keras.Model:
-        config, known = self.config, self.fitted_data.counts > 0
-        self.tokens = token_vocabulary(train.items) if config.content else Vocabulary([])
-        content = self._content(train.items)
+    def embedding(self, items: pd.DataFrame, counts: np.ndarray, config: Any) -> ItemEmbedding:
+        """Build the item embedding, the layer "items" of a model.
+
+        Items without training interactions keep a zero ID embedding and are never sampled as negatives, so they are
+        scored by content alone.
+
+        Args:
+            items: the item table.
+            counts: training interactions of every item, [items + 1].
+            config: the configuration, with `dim` and the options of a `ContentConfig`.
+        """
+        known, content = counts > 0, self._arrays(items)
         options = {name: getattr(config, name) for name in ("token_std", "id_dropout", "modality_dropout")}
         if content:
-            items = ItemEmbedding.with_content(config.dim, **content, **options, name="items")
+            embedding = ItemEmbedding.with_content(config.dim, **content, **options, name="items")
         else:
-            items = ItemEmbedding(len(known) - 1, config.dim, name="items")
-        items.own.assign(items.own * known[:, None])
-        return self._build_on(items)
+            embedding = ItemEmbedding(len(known) - 1, config.dim, name="items")
+        embedding.own.assign(embedding.own * known[:, None])
+        return embedding
 
-    def _content(self, items: pd.DataFrame, widths: dict[str, int] | None = None) -> dict[str, Any]:
-        """Tokens and vectors of an item table, as `ItemEmbedding.with_content` takes them."""
-        content: dict[str, Any] = {}
-        if len(self.tokens):
-            content["tokens"] = token_matrix(items, self.tokens)
-        if self.config.vectors:
-            widths = widths or {}
-            content["vectors"] = {name: vector_matrix(items, name, widths.get(name)) for name in self.config.vectors}
-        return content
+    def grow(self, embedding: ItemEmbedding, new: pd.DataFrame, family: str) -> ItemEmbedding:
+        """Return the embedding with new items.
 
-    def _with_items(self, new: pd.DataFrame) -> Self:
-        before: ItemEmbedding = self.model.get_layer("items")
-        content = self._content(new, before.vector_widths)
+        Raises:
+            InputError: If the family does not read content.
+        """
+        content = self._arrays(new, embedding.vector_widths)
         if not content:
-            raise InputError(f"this {self.family} knows items by their interactions alone; train it with content")
-        grown = copy.copy(self)
-        grown.fitted_data = self.fitted_data.with_items(new)
-        items = before.with_more(**content)
-        grown.model = grown._build_on(items)
-        _copy_weights(self.model, grown.model, but=grown._grown_layers())
-        grown._assemble()
-        rows = len(self.fitted_data.items) + 1  # in a larger table they can differ in the last bit
-        grown.index.vectors.assign(np.concatenate([self.index.vectors, grown.index.vectors[rows:]]))
-        return grown
+            raise InputError(f"this {family} scores items by their interactions alone; fit it with content")
+        return embedding.with_more(**content)
 
-    def _grown_layers(self) -> list[keras.layers.Layer]:
-        """The layers of a model with further items that know them from the start."""
-        return [self.model.get_layer("items")]
-
-    def _write(self, folder: Path) -> None:
-        """The names of the tokens, so that new items can be read."""
+    def save(self, folder: Path) -> None:
+        """Write the tokens."""
         text = json.dumps(self.tokens.tokens[1:].tolist(), ensure_ascii=False)
         (folder / _TOKENS).write_text(text + "\n", encoding="utf-8")
 
-    def _read(self, folder: Path) -> None:
+    @classmethod
+    def load(cls, folder: Path, config: ContentConfig) -> Self:
+        """Read what `save` wrote."""
         with reading(folder / _TOKENS) as path:
-            self.tokens = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
+            return cls(Vocabulary(json.loads(path.read_text(encoding="utf-8"))), config.vectors)
+
+    def _arrays(self, items: pd.DataFrame, widths: dict[str, int] | None = None) -> dict[str, Any]:
+        """Tokens and vectors of an item table, as `ItemEmbedding.with_content` takes them."""
+        arrays: dict[str, Any] = {}
+        if len(self.tokens):
+            arrays["tokens"] = token_matrix(items, self.tokens)
+        if self.columns:
+            widths = widths or {}
+            arrays["vectors"] = {name: vector_matrix(items, name, widths.get(name)) for name in self.columns}
+        return arrays
 
 
-def _copy_weights(source: keras.Model, target: keras.Model, *, but: Sequence[keras.layers.Layer]) -> None:
-    """Weights of one model to another of the same build with more items, which have zeros.
+def copy_weights(source: keras.Model, target: keras.Model, *, skip: Sequence[keras.layers.Layer]) -> None:
+    """Copy weights to a model of the same structure with more items; new rows are zeros.
 
     Args:
-        source: where they come from.
-        target: where they go to.
-        but: layers of the target that have their weights already.
+        source: the smaller model.
+        target: the larger model.
+        skip: layers of the target that have their weights already.
     """
-    done = {id(weight) for layer in but for weight in layer.weights}
+    done = {id(weight) for layer in skip for weight in layer.weights}
     for before, after in zip(source.weights, target.weights, strict=True):
         if id(after) not in done:
             rows = [(0, new - old) for new, old in zip(after.shape, before.shape, strict=True)]
             after.assign(np.pad(before.numpy(), rows))
+
+
+def keep_known_vectors(before: ItemIndex, grown: ItemIndex) -> None:
+    """Copy the vectors of known items exactly; products of a larger table can differ in the last bit."""
+    rows = before.item_count + 1
+    grown.vectors.assign(np.concatenate([before.vectors, grown.vectors[rows:]]))

@@ -1,10 +1,9 @@
-"""What a fitted recommender answers: scores, rankings of targets, recommendations."""
+"""Predictions of a fitted recommender: ids in, tables and arrays out."""
 
-import copy
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from functools import cached_property
+from typing import Any, NamedTuple, Self
 
-import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -12,55 +11,49 @@ import tensorflow as tf
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets, rank_targets
 from tfllmrec.layers.top_items import top_items
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.cores import SimilarItems, candidate_scores_core, embed_items_core, embed_query_core
 from tfllmrec.models.base.fitted_data import FittedData
-from tfllmrec_client.requests import RecommendRequest, recommend_request
+from tfllmrec_client.requests import RankQuestions, RecommendRequest
+
+_BLOCK = 2**16  # pairs of a target and an item scored at a time: 32 MB at 128 numbers an item vector
+
+
+class Embeddings(NamedTuple):
+    """Vectors with the ids of their rows, ready for a nearest-neighbour index.
+
+    Attributes:
+        ids: strings [n].
+        vectors: float32 [n, D].
+        biases: float32 [n] that are added to the dot products, or None.
+    """
+
+    ids: np.ndarray
+    vectors: np.ndarray
+    biases: np.ndarray | None = None
 
 
 class Predictor:
-    """The half of a `Recommender` that asks its scoring model, in string ids or in indices.
+    """Calls the models of a recommender with ids or indices.
 
-    Attributes:
-        config: the configuration the recommender was fitted with.
+    Args:
+        family: the family name, for messages.
         fitted_data: ids, titles and stored histories.
-        scorer: the scoring model.
+        built: the models.
     """
 
-    family: ClassVar[str]
+    def __init__(self, family: str, fitted_data: FittedData, built: BuiltModels) -> None:
+        self.family, self.fitted_data, self.built = family, fitted_data, built
+        scorer = built.scorer
+        specs = {name: tf.TensorSpec(tensor.shape, tensor.dtype, name) for name, tensor in scorer.input.items()}
+        self._score = tf.function(scorer, input_signature=[specs])
 
-    config: Any
-    fitted_data: FittedData
-    scorer: keras.Model
-
-    def _answer_with(self, scorer: keras.Model) -> None:
-        """Ask this model from now on."""
-        self.scorer = scorer
-        inputs = {name: tf.TensorSpec(given.shape, given.dtype, name) for name, given in scorer.input.items()}
-        self._score = tf.function(scorer, input_signature=[inputs])
-
-    def with_own_trace(self) -> Self:
-        """One that scores as this scoring model does now, whatever the weights are read as later."""
-        other = copy.copy(self)
-        other._answer_with(self.scorer)
-        other._score.get_concrete_function()
-        return other
-
-    def require_fitted(self) -> None:
-        """Raise an InputError unless the recommender was fitted or loaded."""
-        if not hasattr(self, "scorer"):
-            raise InputError(f"this {self.family} is not fitted; call fit first")
-
-    @property
-    def history_length(self) -> int:
-        """L, how many of the newest items the scoring model reads."""
-        return self.config.history_length
-
-    @property
-    def reads_scenarios(self) -> bool:
-        """Whether the scoring model is asked for a scenario."""
-        return "scenario" in self.scorer.input
+    def traced(self) -> Self:
+        """Trace the scoring model now, so that later changes of how weights are read have no effect."""
+        self._score.get_concrete_function()
+        return self
 
     def score(
         self,
@@ -71,115 +64,202 @@ class Predictor:
         features: np.ndarray | None = None,
         exclude: np.ndarray | None = None,
     ) -> tf.Tensor:
-        """Scores of all items: users int32 [B], histories int32 [B, L] -> float32 [B, items + 1].
+        """Score all items.
 
-        A model that reads scenarios scores the items of one, int32 [B]; all others have float32's lowest. Where the
-        model reads users' features there may be others than those stored, int32 [B, F]. A cascade looks for candidates
-        among the items that are not to be excluded, int32 [B, any]; other models score those as well.
+        Args:
+            users: user indices, int32 [B].
+            histories: item indices, int32 [B, L].
+            scenarios: scenario indices, int32 [B], for models that read one; items of others have float32's lowest.
+            features: feature indices, int32 [B, F], that replace the stored ones.
+            exclude: item indices, int32 [B, any], that are not retrieved, for models that retrieve candidates. By
+                default the histories.
+
+        Returns:
+            Scores float32 [B, items + 1].
         """
-        inputs = {"user": users, "history": histories}
-        if self.reads_scenarios:
-            inputs["scenario"] = np.zeros_like(users) if scenarios is None else scenarios
-        if "exclude" in self.scorer.input:
-            inputs["exclude"] = histories if exclude is None else exclude
+        available = self._inputs(users, histories, scenarios, features)
+        available["exclude"] = histories if exclude is None else exclude
+        return self._score({name: available[name] for name in self.built.scorer.input})
+
+    def rank_targets(self, targets: Targets, k: int, item_subset: np.ndarray | None) -> RankedTargets:
+        """Rank every target among all items that its user has not seen, or among some of these."""
+        built = self.built
+        self._check_pairs(targets, item_subset)
+        if item_subset is not None and built.subset_by_candidates:
+            block = 1 + _BLOCK // max(1, len(item_subset))
+
+            def score_subset(users: np.ndarray, histories: np.ndarray) -> np.ndarray:
+                scores = np.zeros((len(users), len(self.fitted_data.items) + 1), np.float32)
+                candidates = np.tile(item_subset.astype(np.int32), (len(users), 1))
+                scores[:, item_subset] = self.score_candidates(users, histories, candidates)["scores"]
+                return scores
+
+            return rank_targets(
+                score_subset, targets, built.history_length, k=k, item_subset=item_subset, block=block
+            )
+        if "exclude" in built.scorer.input:
+            # The whole history is excluded from retrieval, not the part alone that the model reads.
+            def score_excluding(users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
+                recent = Histories.from_padded(histories).newest(built.history_length)
+                return self.score(users, recent, exclude=histories)
+
+            longest = max(1, int(targets.histories.lengths.max(initial=1)))
+            return rank_targets(score_excluding, targets, longest, k=k, item_subset=item_subset)
+        return rank_targets(
+            self.score,
+            targets,
+            built.history_length,
+            k=k,
+            item_subset=item_subset,
+            by_scenario=built.reads_scenarios,
+        )
+
+    def recommend(
+        self, request: RecommendRequest, k: int, *, features_given: bool, exclude_seen: bool
+    ) -> pd.DataFrame:
+        """Return the best items of every row of a request; see `Recommender.recommend`."""
+        data = self.fitted_data
+        if data.features is None and features_given:
+            raise InputError(f"recommend: this {self.family} does not read user_features; leave them out")
+        users, history, stored = self.histories(request.users, request.histories)
+        excluded = self._known_items(request.excluded)
+        hidden = Histories.side_by_side([excluded, *([history.given, stored] if exclude_seen else [])]).padded()
+        features = None if data.features is None else data.features.lookup(request.features)
+        scenarios = self.scenarios("recommend", request.scenarios)
+        recent = history.read.newest(self.built.history_length)
+        scores = self.score(users, recent, scenarios, features=features, exclude=hidden)
+        best, best_scores = top_items(scores, hidden, min(k, len(data.items)))
+        return self._table({"user_id": request.users}, best.numpy(), best_scores.numpy())
+
+    def rank(self, request: RankQuestions) -> list[np.ndarray]:
+        """Score the candidates of every row of a request; see `Recommender.rank`."""
+        users, history, _ = self.histories(request.users, request.histories)
+        scenarios = self.scenarios("rank", request.scenarios)
+        found = [self.fitted_data.items.lookup(row) for row in request.candidates]
+        widest = max(map(len, found), default=0)
+        candidates = np.array([np.pad(row, (0, widest - len(row))) for row in found], np.int32)
+        recent = history.read.newest(self._candidate_core.history_length)
+        scores = self.score_candidates(users, recent, candidates, scenarios)["scores"].numpy()
+        return [row[: len(items)] for row, items in zip(scores, found, strict=True)]
+
+    def score_candidates(
+        self, users: np.ndarray, histories: np.ndarray, candidates: np.ndarray, scenarios: np.ndarray | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Score candidates.
+
+        Args:
+            users: user indices, int32 [B].
+            histories: item indices, int32 [B, L].
+            candidates: item indices, int32 [B, N].
+            scenarios: scenario indices, int32 [B], for models that read one.
+
+        Returns:
+            `scores` float32 [B, N], and further outputs of the family.
+        """
+        inputs = self._inputs(users, histories, scenarios, None) | {"candidates": candidates}
+        core = self._candidate_core
+        return self._score_candidates({given.argument: inputs[given.argument] for given in core.inputs})
+
+    def similar_items(self, items: Sequence[str], k: int) -> pd.DataFrame:
+        """Return the items with the highest cosines; see `Recommender.similar_items`."""
+        index = self._require_index("similar_items")
+        known = self.fitted_data.items.lookup(items)
+        top_k = min(k, len(self.fitted_data.items))
+        nothing = np.zeros((len(known), 0), np.int32)
+        outputs = SimilarItems(index, top_k)({"item": tf.constant(known, tf.int32), "exclude": nothing})
+        return self._table({"query_item_id": list(items)}, outputs["items"].numpy(), outputs["scores"].numpy())
+
+    def embed_items(self, items: Sequence[str]) -> Embeddings:
+        """Return the vectors of items; see `Recommender.embed_items`."""
+        core = embed_items_core(self._require_index("embed_items"))
+        known = self.fitted_data.items.lookup(items)
+        outputs = {name: value.numpy() for name, value in core.call({"item": tf.constant(known, tf.int32)}).items()}
+        return Embeddings(np.asarray(items, object), outputs["embeddings"], outputs.get("biases"))
+
+    def embed_queries(self, request: RecommendRequest) -> Embeddings:
+        """Return the query vectors of users and histories; see `Recommender.embed_queries`."""
+        model = self.built.query_model
+        if model is None:
+            raise InputError(f"embed_queries: a {self.family} has no query vectors")
+        users, history, _ = self.histories(request.users, request.histories)
+        inputs = self._inputs(users, history.read.newest(self.built.history_length), None, None)
+        vectors = embed_query_core(model, self.built.history_length).call(inputs)["embedding"]
+        return Embeddings(np.asarray(request.users, object), vectors.numpy())
+
+    def histories(
+        self, users: Sequence[str], histories: Sequence[Sequence[str]]
+    ) -> tuple[np.ndarray, "RequestHistories", Histories]:
+        """Look up the users and the histories of a request.
+
+        Returns:
+            User indices int32 [B]; the histories of the request; the stored ones.
+        """
+        found = self.fitted_data.users.lookup(users)
+        given, stored = self._known_items(histories), self.fitted_data.histories.take(found)
+        return found, RequestHistories(given, Histories.where(given.lengths > 0, given, stored)), stored
+
+    def scenarios(self, call: str, names: Sequence[str]) -> np.ndarray | None:
+        """Look up the scenarios of a request, int32 [B]; None for a model that does not read any."""
+        known = self.fitted_data.scenarios
+        if known is None:
+            if any(names):
+                raise InputError(f"{call}: this {self.family} does not read scenarios; leave them out")
+            return None
+        found = known.lookup(names)
+        if not found.all():
+            unknown, available = names[int(np.argmin(found))], ", ".join(known.tokens[1:])
+            raise InputError(f"{call}: unknown scenario {unknown!r}; name one in every row, of {available}")
+        return found
+
+    @cached_property
+    def _candidate_core(self) -> Any:
+        return candidate_scores_core(self.built)
+
+    @cached_property
+    def _score_candidates(self) -> Any:
+        return tf.function(self._candidate_core.call, reduce_retracing=True, autograph=False)
+
+    def _inputs(
+        self,
+        users: np.ndarray,
+        histories: np.ndarray,
+        scenarios: np.ndarray | None,
+        features: np.ndarray | None,
+    ) -> dict[str, Any]:
+        """All inputs that a model may read; zeros for those that are not given."""
+        inputs: dict[str, Any] = {"user": users, "history": histories}
+        inputs["scenario"] = np.zeros_like(users) if scenarios is None else scenarios
         if self.fitted_data.features is not None:
             width = len(self.fitted_data.features.columns)
             inputs["user_features"] = np.zeros((len(users), width), np.int32) if features is None else features
-        return self._score(inputs)
-
-    def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
-        """Rank every target among all items its user has not seen; see `tfllmrec.evaluation.rank_targets`."""
-        self.require_fitted()
-        by_scenario = self.reads_scenarios
-        return rank_targets(
-            self.score, targets, self.history_length, k=k, item_subset=item_subset, by_scenario=by_scenario
-        )
-
-    def evaluate(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> dict[str, float]:
-        """ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
-        return summarise(self.rank_targets(targets, k, item_subset=item_subset), self.fitted_data.counts, k)
-
-    def recommend(
-        self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
-        k: int = 10,
-        *,
-        exclude: Sequence[Sequence[str]] | None = None,
-        user_features: Sequence[Sequence[str]] | None = None,
-        scenarios: Sequence[str] | None = None,
-        exclude_seen: bool = True,
-    ) -> pd.DataFrame:
-        """The k best items for users, for histories given on the spot, or for both row by row.
-
-        A known user without a given history is served from the stored one, anybody with a history from that, and
-        a row with neither from popularity. Unknown ids and "" are nothing.
-
-        Args:
-            users: user ids.
-            histories: item ids, oldest first, one sequence a row.
-            k: items a row; fewer come back where fewer are left.
-            exclude: item ids that must not come back, one sequence a row.
-            user_features: what is told of users, such as "gender=F", instead of what is stored, one sequence a row;
-                for models that read it.
-            scenarios: where the items are to be shown, one name a row; for models that read it, which need it.
-            exclude_seen: given and stored items do not come back either.
-
-        Returns:
-            Columns row (place of the question), user_id, rank (from 1), item_id, title, score; best first.
-
-        Raises:
-            InputError: none of users, histories and features, rows that do not match, k below 1, a string for a
-                sequence, features or scenarios for a model that reads none, an unknown scenario for one that does.
-        """
-        if k < 1:
-            raise InputError(f"recommend: k is {k}, and must be at least 1")
-        self.require_fitted()
-        asked = recommend_request(users, histories, exclude, user_features, scenarios)
-        told = self.fitted_data.features
-        if told is None and user_features is not None:
-            raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
-        user_indices, given, stored = self._histories(asked)
-        read, excluded = Histories.where(given.lengths > 0, given, stored), self._known_items(asked.excluded)
-        hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded]).padded()
-        features = None if told is None else told.lookup(asked.features)
-        where = self._known_scenarios("recommend", scenarios, asked.scenarios)
-        scores = self.score(user_indices, read.newest(self.history_length), where, features=features, exclude=hidden)
-        best, best_scores = top_items(scores, hidden, min(k, len(self.fitted_data.items)))
-        return self._as_table(asked.users, best.numpy(), best_scores.numpy())
-
-    def _histories(self, asked: RecommendRequest) -> tuple[np.ndarray, Histories, Histories]:
-        """Users as indices, int32 [B], and their histories: those given, and those stored."""
-        users = self.fitted_data.users.lookup(asked.users)
-        return users, self._known_items(asked.histories), self.fitted_data.histories.take(users)
-
-    def _known_scenarios(self, call: str, given: Sequence[str] | None, asked: Sequence[str]) -> np.ndarray | None:
-        """Scenarios as indices, int32 [B]; None for a model that reads none."""
-        names = self.fitted_data.scenarios
-        if names is None:
-            if given is not None:
-                raise InputError(f"{call}: this {self.family} reads no scenarios; leave them out")
-            return None
-        found = names.lookup(asked)
-        if not found.all():
-            wrong, there = asked[int(np.argmin(found))], ", ".join(names.tokens[1:])
-            raise InputError(
-                f"{call}: {wrong!r} is no scenario of this {self.family}; name one in every row of {there}"
-            )
-        return found
+        return inputs
 
     def _known_items(self, rows: Sequence[Sequence[str]]) -> Histories:
-        """The items of every row as indices, without the unknown ones."""
+        """The indices of the known items of every row."""
         found = (self.fitted_data.items.lookup(row) for row in rows)
         return Histories.from_rows(row[row > 0] for row in found)
 
-    def _as_table(self, users: Sequence[str], items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
-        """Items and scores [rows, k] with their names, without the places that were left empty."""
+    def _require_index(self, call: str) -> Any:
+        if self.built.index is None:
+            raise InputError(f"{call}: a {self.family} has no item vectors")
+        return self.built.index
+
+    def _check_pairs(self, targets: Targets, item_subset: np.ndarray | None) -> None:
+        most = self.built.max_pairs
+        items = len(self.fitted_data.items) if item_subset is None else len(item_subset)
+        if most is not None and len(targets) * items > most:
+            raise InputError(
+                f"{self.family}: {len(targets):,} targets among {items:,} items are {len(targets) * items:,} pairs, "
+                f"and at most {most:,} are scored in one call; rank fewer targets, or use it as the ranker of a cascade"
+            )
+
+    def _table(self, query: dict[str, Sequence[str]], items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
+        """Items and scores [rows, k] as a table with ids and titles, without empty positions."""
         rows, k = items.shape
         table = pd.DataFrame(
             {
                 "row": np.repeat(np.arange(rows), k),
-                "user_id": np.repeat(np.asarray(users, dtype=object), k),
+                **{name: np.repeat(np.asarray(ids, dtype=object), k) for name, ids in query.items()},
                 "rank": np.tile(np.arange(1, k + 1), rows),
                 "item_id": self.fitted_data.items.ids(items.ravel()),
                 "title": self.fitted_data.titles[items.ravel()],
@@ -187,3 +267,15 @@ class Predictor:
             }
         )
         return table[items.ravel() > 0].reset_index(drop=True)
+
+
+class RequestHistories(NamedTuple):
+    """Histories of a request.
+
+    Attributes:
+        given: the known items that the request has.
+        read: what the model reads: the given items, or the stored ones where none is given.
+    """
+
+    given: Histories
+    read: Histories

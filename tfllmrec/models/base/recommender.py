@@ -1,66 +1,83 @@
-"""What all families have in common: the same calls, the same rules, the same files."""
+"""The base of all model families: one interface, one format on disk."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
+import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.tables import check_items
 from tfllmrec.errors import InputError
+from tfllmrec.evaluation.metrics import summarise
+from tfllmrec.evaluation.ranking import RankedTargets
+from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import Config
+from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures, vector_signatures
+from tfllmrec.models.base.trainer import FitContext, TrainingLog
 from tfllmrec.models.base.fitted_data import FittedData
-from tfllmrec.models.base.fitting import FitContext
-from tfllmrec.models.base.predictor import Predictor
+from tfllmrec.models.base.predictor import Embeddings, Predictor
 from tfllmrec.models.base.saving import read_description, reading, write_description
+from tfllmrec.models.base.signature import Signature
+from tfllmrec_client.requests import questions, rank_questions
 
 
-class Recommender(Predictor, ABC):
-    """One family of the zoo: fitted on a data set, asked in string ids, saved without pickle.
+class Recommender(ABC):
+    """A recommender: fitted on a data set, called with string ids, saved without pickle.
 
-    A family sets `family` and `config_class` and says how it is fitted (`_fit`). What it can answer follows from
-    its scoring model, a functional `keras.Model` from {"user": int32 [B], "history": int32 [B, L]} (and perhaps
-    "user_features": int32 [B, F]) to a score for every item, float32 [B, items + 1]: evaluation, `recommend` and the
-    export all run this one model.
+    A family sets `family` and `config_class`, builds and trains its models (`_fit`), and builds them from the saved
+    model (`_restore`). All predictions and exports call the models of the record `built`.
 
     Args:
-        config: the family's configuration; without it `fit` chooses one from the size of the data.
-        options: single options to set, where the others are to be chosen from the data.
+        config: a complete configuration; without it `fit` chooses one from the options and the size of the data.
+        options: the options set by the caller.
 
     Attributes:
-        main_signature: what an export answers where no signature is named.
-        asks_for_scenario: whether it has to be told a scenario, where the data it was fitted on has any.
-        scores_are_products: whether the scores are products of a `query_model`'s vectors and an `index`'s.
-        config: the configuration the recommender was fitted with (or None before).
-        fitted_data: ids, titles and stored histories.
-        model: what is trained and saved.
-        scorer: the scoring model.
-        training_log: what Keras `fit` logged, epoch by epoch; empty for families without epochs, and after loading.
+        main_signature: the default signature of an export.
+        uses_scenarios: whether the family reads scenarios where the data has them.
+        config: the configuration of the fit, or the one given, or None.
+        fitted_data: ids, titles and stored histories of the training part.
+        built: the models.
+        training_log: the logs of Keras `fit`, epoch by epoch; empty for families without epochs.
     """
 
     family: ClassVar[str]
     config_class: ClassVar[type[Config]]
     main_signature: ClassVar[str] = "retrieve"
-    asks_for_scenario: ClassVar[bool] = False
-    scores_are_products: ClassVar[bool] = False
+    uses_scenarios: ClassVar[bool] = False
 
     config: Any
     fitted_data: FittedData
-    model: keras.Model
-    scorer: keras.Model
-    training_log: Mapping[str, list[float]]
+    built: Any
+    training_log: TrainingLog
+    _predictor: Predictor | None = None
 
-    def __init__(self, config: Config | None = None, **options: Any) -> None:
+    def __init__(self, config: Config | None, options: Mapping[str, Any]) -> None:
         if config is not None and options:
-            raise InputError(f"{self.family}: give a config or single options, not both")
-        self.config_class.from_options(options)  # a wrong option fails here, before any data is read
+            raise InputError(f"{self.family}: give either config or single options")
+        self.config_class.from_options(options)  # fails before any data is read
         self.config = self._given = config
-        self._options = options
+        self._options = dict(options)
+        self._sources: dict[str, str] = {}
         self.training_log = {}
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """Create a recommender from named options; values may be text, as on a command line.
+
+        Raises:
+            InputError: If an option is unknown or has a wrong value.
+        """
+        cls.config_class.from_options(options)
+        return cls(**options)
 
     def fit(
         self,
@@ -71,106 +88,328 @@ class Recommender(Predictor, ABC):
         verbose: int | str = "auto",
         backup: str | Path | None = None,
     ) -> Self:
-        """Fit on a training part.
+        """Fit on the training part of a split.
 
         Args:
-            train: what to learn from; its users' histories are stored.
-            validation: decides when to stop, where the family trains in epochs.
-            callbacks: for Keras `fit`, where the family uses it.
+            train: the training data; the histories of its users are stored.
+            validation: targets that decide when to stop, for families that train in epochs.
+            callbacks: callbacks for Keras `fit`.
             verbose: as in Keras `fit`.
-            backup: a file for the state after every epoch, where the family trains in epochs. A fit that finds
-                one goes on from it, and ends as if it had never been broken off. It stays there until you
-                remove it.
+            backup: a file for the state after every epoch. A fit that finds the file resumes from it, to identical
+                weights. The file is not removed.
+
+        Returns:
+            The recommender.
 
         Raises:
-            InputError: the backup is damaged, or that of a fit with other options or data.
+            InputError: If the backup is damaged, or belongs to a fit with other options or data.
         """
+        path = None if backup is None else Path(backup)
+        return self.fit_in_context(train, validation, FitContext(tuple(callbacks), verbose, path))
+
+    def fit_in_context(self, train: Dataset, validation: Targets | None, context: FitContext) -> Self:
+        """Fit as a part of another model; see `fit`."""
         self.config = self._given or self.config_class.for_data(train, self._options)
-        self.fitted_data = self._catalogue_of(train)
+        self._sources = self._config_sources(train)
+        self.fitted_data = self._fitted_data_of(train)
         keras.utils.set_random_seed(self.config.seed)
-        place = None if backup is None else Path(backup)
-        self._fit(train, validation, FitContext(list(callbacks), verbose, place))
+        built, self.training_log = self._fit(train, validation, context)
+        self._use(built)
         return self
 
-    def _catalogue_of(self, train: Dataset) -> FittedData:
-        return FittedData.from_dataset(train, self._user_columns, with_scenarios=self.asks_for_scenario)
+    def _config_sources(self, train: Dataset) -> dict[str, str]:
+        if self._given is not None:
+            return {field.name: "caller" for field in fields(self.config_class)}
+        return self.config_class.sources(train, self._options)
+
+    def _fitted_data_of(self, train: Dataset) -> FittedData:
+        return FittedData.from_dataset(train, self._user_columns, with_scenarios=self.uses_scenarios)
 
     @property
     def _user_columns(self) -> tuple[str, ...]:
         """The columns of the user table that the family reads."""
         return ()
 
-    def refit_config(self) -> Config:
-        """The configuration to fit with once more on more data, where no validation can decide when to stop."""
-        return self.config
+    @abstractmethod
+    def _fit(
+        self, train: Dataset, validation: Targets | None, context: FitContext
+    ) -> tuple[BuiltModels, TrainingLog]:
+        """Build and train the models, from `config` and `fitted_data`."""
 
     @abstractmethod
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
-        """Set `self.model` from the catalogue and the configuration, and `_assemble`."""
+    def _restore(self, model: keras.Model, folder: Path) -> BuiltModels:
+        """Build the record from a saved model, and from what `_save_parts` wrote."""
 
-    def _build_scorer(self) -> keras.Model:
-        """The scoring model, made from `self.model`."""
-        return self.model
+    def _save_parts(self, folder: Path) -> None:
+        """Write the parts of the family that are not in its model."""
 
-    def _assemble(self) -> None:
-        """What `self.model` needs to answer, after it was built or loaded."""
-        self._answer_with(self._build_scorer())
+    def _use(self, built: BuiltModels) -> None:
+        """Predict with these models."""
+        self.built, self._predictor = built, Predictor(self.family, self.fitted_data, built)
 
-    def with_items(self, items: pd.DataFrame) -> Self:
-        """This recommender as it was fitted, and with further items, known by their content; nothing is trained.
-
-        Args:
-            items: item_id, title and what the family knows items by; those that it has already are passed over.
-
-        Returns:
-            A recommender of its own; the scores of the items before are as they were.
+    @property
+    def predictor(self) -> Predictor:
+        """The object that calls the models.
 
         Raises:
-            InputError: no item is new, the table is not as it must be, or the family knows items by their
-                interactions alone.
+            InputError: If the recommender is not fitted.
         """
-        self.require_fitted()
+        if self._predictor is None:
+            raise InputError(f"this {self.family} is not fitted; call fit first")
+        return self._predictor
+
+    @property
+    def model(self) -> keras.Model:
+        """The trained model, which is saved."""
+        return self.predictor.built.model
+
+    @property
+    def scorer(self) -> keras.Model:
+        """The scoring model; see `BuiltModels`."""
+        return self.predictor.built.scorer
+
+    @property
+    def query_model(self) -> keras.Model | None:
+        """The model of query vectors, or None."""
+        return self.predictor.built.query_model
+
+    @property
+    def index(self) -> ItemIndex | None:
+        """The item vectors, or None."""
+        return self.predictor.built.index
+
+    @property
+    def history_length(self) -> int:
+        """The number of most recent items that the scoring model reads, L."""
+        return self.predictor.built.history_length
+
+    def with_own_trace(self) -> Self:
+        """Return a copy whose scoring model is traced now."""
+        other = copy.copy(self)
+        other._predictor = Predictor(self.family, self.fitted_data, self.predictor.built).traced()
+        return other
+
+    def refit_config(self) -> Config:
+        """Return the configuration for another fit on more data without validation targets.
+
+        Raises:
+            InputError: If this fit had no validation targets that say how many epochs are best.
+        """
+        return self.config
+
+    def explain_config(self) -> pd.DataFrame:
+        """Return every option with its value and its source.
+
+        Returns:
+            Columns option, value and source: "caller", "default", or "data: <rule>" for values chosen from the size
+            of the data.
+
+        Raises:
+            InputError: If the recommender is not fitted.
+        """
+        self.predictor  # noqa: B018  # raises where there is no configuration yet
+        values = self.config.to_dict()
+        rows = [(name, value, self._sources.get(name, "default")) for name, value in values.items()]
+        return pd.DataFrame(rows, columns=["option", "value", "source"])
+
+    def __repr__(self) -> str:
+        given = self._options if self._given is None else {"config": self._given}
+        text = f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+        if self._predictor is None:
+            return text
+        return f"<{text} fitted on {len(self.fitted_data.users):,} users and {len(self.fitted_data.items):,} items>"
+
+    def score(self, users: np.ndarray, histories: np.ndarray, *args: Any, **kwargs: Any) -> tf.Tensor:
+        """Score all items for indices; see `Predictor.score`."""
+        return self.predictor.score(users, histories, *args, **kwargs)
+
+    def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
+        """Rank every target among all items that its user has not seen; see `tfllmrec.evaluation.rank_targets`.
+
+        Args:
+            targets: users, histories and target items.
+            k: length of the top lists.
+            item_subset: item indices to rank; None ranks all.
+        """
+        return self.predictor.rank_targets(targets, k, item_subset)
+
+    def evaluate(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> dict[str, float]:
+        """Return ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
+        return summarise(self.rank_targets(targets, k, item_subset=item_subset), self.fitted_data.counts, k)
+
+    def recommend(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        k: int = 10,
+        *,
+        exclude: Sequence[Sequence[str]] | None = None,
+        user_features: Sequence[Sequence[str]] | None = None,
+        scenarios: Sequence[str] | None = None,
+        exclude_seen: bool = True,
+    ) -> pd.DataFrame:
+        """Return the best items for users, for histories, or for both row by row.
+
+        A history of the request has precedence over the stored one. A row with neither gets popular items. Unknown ids
+        and "" are ignored.
+
+        Args:
+            users: user ids.
+            histories: item ids, oldest first, one sequence a row.
+            k: items a row; fewer are returned where fewer are left.
+            exclude: item ids that must not be returned, one sequence a row.
+            user_features: features such as "gender=F", which replace the stored ones, one sequence a row; for models
+                that read them.
+            scenarios: one name a row; required by models that read scenarios.
+            exclude_seen: whether items of the given and the stored history are excluded, too.
+
+        Returns:
+            Columns row (position in the request), user_id, rank (from 1), item_id, title, score; best first.
+
+        Raises:
+            InputError: If users, histories and features are all missing, rows do not match, k is below 1, a string
+                is given for a sequence, or the model does not read the features or scenarios.
+        """
+        if k < 1:
+            raise InputError(f"recommend: k is {k}, and must be at least 1")
+        predictor = self.predictor
+        request = questions(users, histories, exclude, user_features, scenarios)
+        return predictor.recommend(request, k, features_given=user_features is not None, exclude_seen=exclude_seen)
+
+    def next_items(
+        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude: Sequence[Sequence[str]] | None = None
+    ) -> pd.DataFrame:
+        """Return the best items after histories; see `recommend`."""
+        return self.recommend(histories=histories, k=k, exclude=exclude)
+
+    def rank(
+        self,
+        candidates: Sequence[Sequence[str]],
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        scenarios: Sequence[str] | None = None,
+    ) -> list[np.ndarray]:
+        """Score candidates for users, for histories, or for both row by row; see `recommend` for both.
+
+        Args:
+            candidates: item ids, one sequence a row.
+            users: user ids.
+            histories: item ids, oldest first, one sequence a row.
+            scenarios: one name a row; required by models that read scenarios.
+
+        Returns:
+            For every row scores float32 in the order of its candidates; float32's lowest for unknown items.
+
+        Raises:
+            InputError: As `recommend`.
+        """
+        predictor = self.predictor
+        return predictor.rank(rank_questions(candidates, users, histories, scenarios))
+
+    def similar_items(self, items: Sequence[str], k: int = 10) -> pd.DataFrame:
+        """Return the items with the nearest vectors.
+
+        Args:
+            items: item ids.
+            k: items a row.
+
+        Returns:
+            Columns row, query_item_id, rank (from 1), item_id, title, score (cosine); an unknown item has no rows.
+
+        Raises:
+            InputError: If the family has no item vectors, or k is below 1.
+        """
+        if k < 1:
+            raise InputError(f"similar_items: k is {k}, and must be at least 1")
+        return self.predictor.similar_items(items, k)
+
+    def embed_items(self, items: Sequence[str] | None = None) -> Embeddings:
+        """Return item vectors.
+
+        Args:
+            items: item ids; None for all items. Unknown items have zeros.
+
+        Raises:
+            InputError: If the family has no item vectors.
+        """
+        predictor = self.predictor
+        return predictor.embed_items(self.fitted_data.items.tokens[1:] if items is None else items)
+
+    def embed_queries(
+        self, users: Sequence[str] | None = None, histories: Sequence[Sequence[str]] | None = None
+    ) -> Embeddings:
+        """Return query vectors of users, of histories, or of both row by row; see `recommend` for both.
+
+        Raises:
+            InputError: If the family has no query vectors, or as `recommend`.
+        """
+        predictor = self.predictor
+        return predictor.embed_queries(questions(users, histories, None, call="embed_queries"))
+
+    def signatures(self, top_k: int) -> list[Signature]:
+        """Declare what an export answers.
+
+        Args:
+            top_k: items that recommendations have.
+        """
+        built = self.predictor.built
+        core = best_items_core(built, top_k)
+        return [
+            *retrieval_signatures(core, main=self.main_signature),
+            rank_signature(built),
+            *vector_signatures(built, top_k),
+        ]
+
+    def with_items(self, items: pd.DataFrame) -> Self:
+        """Return a recommender with further items, which it scores by their content; nothing is trained.
+
+        Args:
+            items: item_id, title and the content that the family reads; known items are ignored.
+
+        Returns:
+            Another recommender; the scores of known items are unchanged.
+
+        Raises:
+            InputError: If no item is new, the table is invalid, or the family scores items by interactions alone.
+        """
+        predictor = self.predictor
         items = check_items(items)
         new = items[self.fitted_data.items.lookup(items["item_id"]) == 0]
         if new.empty:
             raise InputError(f"items: all {len(items):,} are known to this {self.family} already")
-        return self._with_items(new)
+        grown = copy.copy(self)
+        grown.fitted_data = self.fitted_data.with_items(new)
+        grown._use(grown._grow(predictor.built, new))
+        return grown
 
-    def _with_items(self, new: pd.DataFrame) -> Self:
-        """The same, of a checked table without known items."""
-        raise InputError(f"a {self.family} knows items by their interactions alone; new ones take training")
+    def _grow(self, built: BuiltModels, new: pd.DataFrame) -> BuiltModels:
+        """Build the models with new items, from a checked table; `fitted_data` has the items already."""
+        raise InputError(f"a {self.family} scores items by their interactions alone; fit it on data with the new items")
 
     def save(self, folder: str | Path) -> None:
-        """Write configuration, catalogue and model to a folder; `tfllmrec.models.registry.load` reads them back."""
-        self.require_fitted()
-        folder = Path(folder)
+        """Write configuration, fitted data and models to a folder; `tfllmrec.load_model` reads them."""
+        model, folder = self.model, Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.fitted_data.save(folder)
-        self._write(folder)
-        self.model.save(folder / "model.keras")
-        write_description(folder, self.family, self.config.to_dict())  # last: a folder without it is no run
+        self._save_parts(folder)
+        model.save(folder / "model.keras")
+        write_description(folder, self.family, self.config.to_dict(), self._sources)  # last: it marks a complete folder
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote.
+        """Read a folder that `save` wrote.
 
         Raises:
-            InputError: the folder holds no saved recommender of this family.
+            InputError: If the folder does not hold a recommender of this family.
         """
         folder = Path(folder)
-        family, config = read_description(folder)
+        family, config, sources = read_description(folder)
         if family != cls.family:
             raise InputError(f"{folder} holds a {family}, not a {cls.family}")
-        recommender = cls(cls.config_class.from_options(config))
+        recommender = cls(config=cls.config_class.from_options(config))
+        recommender._sources = sources
         recommender.fitted_data = FittedData.load(folder)
-        recommender._read(folder)
         with reading(folder / "model.keras") as path:
-            recommender.model = keras.saving.load_model(path, safe_mode=True)
-            recommender._assemble()
+            model = keras.saving.load_model(path, safe_mode=True)
+            recommender._use(recommender._restore(model, folder))
         return recommender
-
-    def _write(self, folder: Path) -> None:
-        """Keep what the family has beside its model."""
-
-    def _read(self, folder: Path) -> None:
-        """Read what `_write` kept, before the model is."""

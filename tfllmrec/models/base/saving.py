@@ -1,4 +1,4 @@
-"""The description beside a saved recommender, and one clear error for whatever is damaged."""
+"""The description beside a saved recommender, and the error for missing or damaged files."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,35 +8,37 @@ from typing import Any
 
 from tfllmrec.errors import InputError
 
-_FORMAT = 1
+_FORMAT = 2
 _DESCRIPTION = "recommender.json"
 
 
-def write_description(folder: Path, family: str, config: Mapping[str, Any]) -> None:
-    """Write `recommender.json`: format, family, config."""
-    text = json.dumps({"format": _FORMAT, "family": family, "config": config}, indent=2)
-    (folder / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+def write_description(folder: Path, family: str, config: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Write `recommender.json`: format, family, configuration and the sources of its values."""
+    content = {"format": _FORMAT, "family": family, "config": config, "sources": sources}
+    (folder / _DESCRIPTION).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_description(folder: Path) -> tuple[str, dict[str, Any]]:
-    """The family and the configuration's values of a saved recommender.
+def read_description(folder: Path) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """Read the family, the configuration and the sources of a saved recommender.
 
     Raises:
-        InputError: `recommender.json` is missing, damaged, or of another format.
+        InputError: If `recommender.json` is missing, damaged or of another format.
     """
     with reading(folder / _DESCRIPTION) as path:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        found, family, config = (description[name] for name in ("format", "family", "config"))
-        if not isinstance(family, str) or not isinstance(config, dict):
-            raise TypeError("the family is a name and the config an object")
-    if found != _FORMAT:
-        raise InputError(f"{folder} has format {found}; this version of tfllmrec reads format {_FORMAT}")
-    return family, config
+        content = json.loads(path.read_text(encoding="utf-8"))
+        number = content["format"]
+    if number != _FORMAT:
+        raise InputError(f"{folder} has format {number}; this version of tfllmrec reads format {_FORMAT}: fit it again")
+    with reading(folder / _DESCRIPTION):
+        family, config, sources = (content[name] for name in ("family", "config", "sources"))
+        if not isinstance(family, str) or not isinstance(config, dict) or not isinstance(sources, dict):
+            raise TypeError("the family is a name, the configuration and the sources are objects")
+    return family, config, sources
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[Path]:
-    """Whatever goes wrong with a file of a saved recommender is an InputError that names it."""
+    """Turn any error of reading a file of a saved recommender into an InputError that names it."""
     try:
         yield path
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

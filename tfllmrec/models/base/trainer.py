@@ -1,43 +1,68 @@
-"""What families that train in epochs have in common: optimizer, averaged weights, early stopping, backups."""
+"""Training in epochs: AdamW, averaged weights, early stopping, and backups that a fit resumes from."""
 
 import zlib
-from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 from pydantic import Field
-from pydantic.dataclasses import dataclass
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.callback import RankingCallback
 from tfllmrec.models.base.backup import Backup
-from tfllmrec.models.base.config import STRICT, Config, Fraction, Positive
-from tfllmrec.models.base.fitting import FitContext
-from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.config import STRICT, Config, Fraction, NotNegative, Positive
+from tfllmrec.models.base.predictor import Predictor
+
+TrainingLog = Mapping[str, list[float]]
+"""The logs of Keras `fit`: one value an epoch, by name."""
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True)
+class FitContext:
+    """The arguments of `fit` beside the data.
+
+    Attributes:
+        callbacks: callbacks for Keras `fit`.
+        verbose: as in Keras `fit`.
+        backup: a file for the state after every epoch, or None.
+        retrieve: finds the candidate lists that a ranker learns from, or None for the ranker's own retriever.
+    """
+
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    verbose: int | str = "auto"
+    backup: Path | None = None
+    retrieve: Callable[..., Any] | None = None
+
+    def for_part(self, name: str) -> Self:
+        """Return the context for a part that is fitted on its own, with its backup beside this one."""
+        backup = self.backup and self.backup.with_name(f"{name}-{self.backup.name}")
+        return replace(self, backup=backup, retrieve=None)
+
+
+@checked_dataclass(frozen=True, config=STRICT)
 class NeuralConfig(Config):
-    """Attributes beside those of every `Config`.
+    """The options of families that train in epochs, beside those of every `Config`.
 
-    learning_rate: of AdamW.
-    warmup: epochs in which the learning rate rises from 0.
-    schedule: of the learning rate after that: constant, or cosine down to 0 at the last epoch.
-    weight_decay: of AdamW.
-    ema: momentum of the moving average of the weights that is evaluated and kept.
-    batch_size: examples a step.
-    epochs: at most.
-    patience: epochs without a better validation ndcg@10 before training stops.
+    Attributes:
+        learning_rate: learning rate of AdamW.
+        warmup: epochs in which the learning rate rises from 0.
+        schedule: learning rate after the warm-up: "constant", or "cosine" down to 0 at the last epoch.
+        weight_decay: weight decay of AdamW.
+        ema: momentum of the moving average of the weights that is evaluated and kept.
+        batch_size: examples a step.
+        epochs: maximum number of epochs.
+        patience: epochs without a better validation ndcg@10 before training stops.
     """
 
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    warmup: Annotated[int, Field(ge=0)] = 0
+    warmup: NotNegative = 0
     schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     ema: Fraction = 0.99
@@ -46,126 +71,115 @@ class NeuralConfig(Config):
     patience: Positive = 3
 
 
-class NeuralRecommender(Recommender):
-    """A recommender trained with Keras `fit` on AdamW; what is kept is a moving average of the weights.
+@dataclass(frozen=True)
+class Trainer:
+    """Train with Keras `fit` on AdamW; a moving average of the weights is evaluated and kept.
 
-    A family says what its functional model is (`_build`), what trains it (`_trainer`) and on which batches
-    (`_batches`), and keeps copies that are served up to date (`_update_served`).
+    Attributes:
+        config: the training options.
+        monitor: the validation metric that decides when to stop.
+        mode: whether the metric is to be maximised ("max") or minimised ("min").
     """
 
     config: Any
-    _chosen_by: str = "val_ndcg@10"  # what decides on the validation targets when to stop
-    _better: Literal["max", "min"] = "max"
+    monitor: str = "val_ndcg@10"
+    mode: Literal["max", "min"] = "max"
 
-    @abstractmethod
-    def _build(self, train: Dataset) -> keras.Model:
-        """The functional model that is trained and saved."""
-
-    @abstractmethod
-    def _trainer(self) -> keras.Model:
-        """A model around `self.model` with a loss; random draws are to come from `self._draws`."""
-
-    @abstractmethod
-    def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
-        """What to train on, an epoch an iteration."""
-
-    @abstractmethod
-    def _update_served(self) -> None:
-        """Bring what is served beside the model, such as item vectors, up to date with it."""
-
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
-        self.model = self._build(train)
-        self._train(train, validation, fitting)
-
-    def fit_more(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
-        """Train what was fitted further, on a training part of the same users and items with more interactions.
-
-        It starts from the weights there are, so that what was learnt on its vectors still fits them afterwards.
+    def fit(
+        self,
+        model: keras.Model,
+        batches: Callable[[int], tf.data.Dataset],
+        context: FitContext,
+        *,
+        validation: keras.callbacks.Callback | None,
+        settings: Mapping[str, Any],
+        seed_generator: keras.random.SeedGenerator,
+        epochs: int | None = None,
+    ) -> TrainingLog:
+        """Train a model.
 
         Args:
-            train: with the interactions that were there before, too.
-            validation: decides when to stop, after `config.epochs` at most.
-            fitting: with a backup of its own; that of the first fit is another's.
-        """
-        self.fitted_data = self._catalogue_of(train)
-        self.model.trainable = True
-        self._train(train, validation, fitting)
+            model: the trained model with its loss, such as a `tfllmrec.tasks.task.TaskModel`.
+            batches: returns the batches from an epoch on; one iteration is an epoch.
+            context: callbacks, verbosity and backup.
+            validation: adds the monitored metric to the logs; None trains for all epochs.
+            settings: plain values that a backup must agree with; see `fit_settings`.
+            seed_generator: the source of the task's random draws, which a backup includes.
+            epochs: maximum number of epochs instead of the configuration's.
 
-    def _train(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
-        config = self.config
-        self._seed_generator = keras.random.SeedGenerator(config.seed)
-        self._assemble()
-        trainer = self._trainer()
-        trainer.draws = self._seed_generator  # so that a backup has it
+        Returns:
+            The logs of all epochs, those before a resumed one included.
+        """
+        config, epochs = self.config, epochs or self.config.epochs
+        model.seed_generator = seed_generator  # tracked with the model's variables
         stopping = keras.callbacks.EarlyStopping(
-            self._chosen_by, mode=self._better, patience=config.patience, restore_best_weights=True
+            self.monitor, mode=self.mode, patience=config.patience, restore_best_weights=True
         )
-        validating = [] if validation is None else [self._ranking(validation), stopping]
-        kept = None if fitting.backup is None else Backup(fitting.backup, self._settings(train, validation), stopping)
-        done = kept.epoch if kept else 0
-        batches = self._batches(train, done)
-        trainer.compile(self._optimizer(len(batches)), jit_compile=False)
-        trainer.optimizer.build(trainer.trainable_variables)  # made in the first step, they would have it traced twice
-        logs = trainer.fit(
-            batches,
-            epochs=config.epochs,
+        backup = None if context.backup is None else Backup(context.backup, settings, stopping)
+        done = backup.epoch if backup else 0
+        data = batches(done)
+        model.compile(self._optimizer(len(data), epochs), jit_compile=False)
+        model.optimizer.build(model.trainable_variables)  # in the first step it would cause a second trace
+        logs = model.fit(
+            data,
+            epochs=epochs,
             initial_epoch=done,
-            verbose=fitting.verbose,
-            shuffle=False,  # the batches are
+            verbose=context.verbose,
+            shuffle=False,  # the batches are shuffled
             callbacks=[
-                keras.callbacks.SwapEMAWeights(swap_on_epoch=True),  # first, so that all others see the average
-                *validating,
-                *fitting.callbacks,
-                *([kept] if kept else []),
+                keras.callbacks.SwapEMAWeights(swap_on_epoch=True),  # first: the others see the averaged weights
+                *([] if validation is None else [validation, stopping]),
+                *context.callbacks,
+                *([backup] if backup else []),
             ],
         ).history
-        self.training_log = kept.logs if kept else logs
-        self._update_served()
+        return backup.logs if backup else logs
 
-    def refit_config(self) -> NeuralConfig:
-        """As many epochs as were best on the validation targets.
-
-        Raises:
-            InputError: there were none.
-        """
-        return replace(self.config, epochs=self.best_epochs(self.training_log))
-
-    def best_epochs(self, history: Mapping[str, list[float]]) -> int:
-        """How many epochs of a fit of this family were best on the validation targets, from what it logged.
+    def best_epochs(self, log: TrainingLog) -> int:
+        """Return the number of epochs with the best validation metric.
 
         Raises:
-            InputError: there were none.
+            InputError: If the log has no validation metric.
         """
-        if self._chosen_by not in history:
-            raise InputError(f"{self.family}: only a fit with validation targets tells how many epochs are best")
-        best = np.argmax if self._better == "max" else np.argmin
-        return int(best(history[self._chosen_by])) + 1
+        if self.monitor not in log:
+            raise InputError("fit: without validation targets the best number of epochs is unknown; give validation")
+        best = np.argmax if self.mode == "max" else np.argmin
+        return int(best(log[self.monitor])) + 1
 
-    def _optimizer(self, steps: int) -> keras.optimizers.Optimizer:
+    def _optimizer(self, steps: int, epochs: int) -> keras.optimizers.Optimizer:
         config = self.config
         return keras.optimizers.AdamW(
-            learning_rate(config.learning_rate, config.schedule, config.warmup * steps, config.epochs * steps),
+            learning_rate(config.learning_rate, config.schedule, config.warmup * steps, epochs * steps),
             config.weight_decay,
             use_ema=True,
             ema_momentum=config.ema,
         )
 
-    def _ranking(self, validation: Targets) -> RankingCallback:
-        def current_scorer() -> Any:
-            self._update_served()
-            return self.score
 
-        return RankingCallback(current_scorer, validation, self.history_length, by_scenario=self.reads_scenarios)
+def ranking_validation(predictor: Predictor, validation: Targets | None) -> RankingCallback | None:
+    """Return the callback that ranks validation targets after every epoch, or None without targets."""
+    if validation is None:
+        return None
+    built = predictor.built
 
-    def _settings(self, train: Dataset, validation: Targets | None) -> Mapping[str, Any]:
-        """What a backup must have in common with the fit that goes on from it."""
-        histories, content = train.histories, [weight.numpy() for weight in self.model.non_trainable_weights]
-        return {
-            "family": self.family,
-            **self.config.to_dict(),
-            "training data": _checksum(histories.offsets, histories.values, *content),
-            "validation targets": None if validation is None else _checksum(validation.users, validation.items),
-        }
+    def scorer() -> Any:
+        built.update()
+        return predictor.score
+
+    return RankingCallback(scorer, validation, built.history_length, by_scenario=built.reads_scenarios)
+
+
+def fit_settings(
+    family: str, config: Config, model: keras.Model, train: Dataset, validation: Targets | None
+) -> Mapping[str, Any]:
+    """Return what a backup must have in common with the fit that resumes from it."""
+    histories, content = train.histories, [weight.numpy() for weight in model.non_trainable_weights]
+    return {
+        "family": family,
+        **config.to_dict(),
+        "training data": _checksum(histories.offsets, histories.values, *content),
+        "validation targets": None if validation is None else _checksum(validation.users, validation.items),
+    }
 
 
 def _checksum(*arrays: np.ndarray) -> int:
@@ -176,13 +190,13 @@ def _checksum(*arrays: np.ndarray) -> int:
 
 
 def learning_rate(rate: float, schedule: str, warmup: int, steps: int) -> Any:
-    """A learning rate, or a schedule, for `keras.optimizers`.
+    """Return a learning rate or a schedule for `keras.optimizers`.
 
     Args:
-        rate: the highest.
+        rate: the highest learning rate.
         schedule: "constant" or "cosine".
-        warmup: steps in which it rises from 0.
-        steps: of the whole training.
+        warmup: steps in which the learning rate rises from 0.
+        steps: steps of the whole training.
     """
     if schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(

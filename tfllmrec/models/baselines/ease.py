@@ -1,8 +1,10 @@
-"""Baseline: the closed-form linear autoencoder of collaborative filtering."""
+"""EASE: the closed-form linear autoencoder."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
+import keras
 import numpy as np
 import scipy.linalg
 import scipy.sparse
@@ -13,55 +15,70 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.errors import InputError
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
-from tfllmrec.models.base.config import STRICT, Config
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.config import STRICT, Config, Rule, given_options
 from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.trainer import TrainingLog
 
-_MOST_ITEMS = 20_000
+_MAX_ITEMS = 20_000
 """The matrix is dense: at 20,000 items it takes 1.6 GB, and its inverse minutes."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class EaseConfig(Config):
-    """Attributes beside those of every `Config`.
-
-    l2: strength of the regularisation, in interactions.
-    """
+    """The options of `Ease`."""
 
     l2: Annotated[float, Field(gt=0)] = 300.0
 
     @classmethod
-    def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
-        """Histories are read whole: order does not matter to this family, and every item counts."""
-        longest = int(data.histories.lengths.max())
-        return cls.from_options({"history_length": longest, **options})
+    def rules(cls, data: Dataset, options: Mapping[str, Any]) -> Sequence[Rule]:
+        """Read whole histories: their order does not matter."""
+        return [Rule("longest history", {"history_length": int(data.histories.lengths.max())})]
 
 
 class Ease(Recommender):
     """Embarrassingly shallow autoencoder (Steck, 2019, arXiv 1905.03375).
 
+    Args:
+        #ARGS#
+        config: a complete configuration instead of single options.
+
     Raises:
-        InputError: from `fit`, where the catalogue is too large for a dense item-to-item matrix.
+        InputError: From `fit`, if the catalog is too large for a dense item-to-item matrix.
+
+    Example:
+        >>> Ease(l2=500).fit(split.train).recommend(["42"], k=10)
     """
 
     family = "ease"
     config_class = EaseConfig
 
-    def _fit(self, train: Dataset, *_: Any) -> None:
+    def __init__(
+        self,
+        *,
+        #INIT#
+        config: EaseConfig | None = None,
+    ) -> None:
+        super().__init__(config, given_options(locals()))
+
+    def _fit(self, train: Dataset, *_: Any) -> tuple[BuiltModels, TrainingLog]:
         counts = self.fitted_data.counts
-        if len(counts) - 1 > _MOST_ITEMS:
+        if len(counts) - 1 > _MAX_ITEMS:
             raise InputError(
-                f"ease: {len(counts) - 1:,} items are too many for a dense item-to-item matrix, which takes at most "
-                f"{_MOST_ITEMS:,}; choose another family"
+                f"ease: {len(counts) - 1:,} items are too many for a dense item-to-item matrix of at most "
+                f"{_MAX_ITEMS:,}; choose another family"
             )
         matrix = autoencoder_weights(train.histories, len(counts), self.config.l2)
         product = DenseItemToItem(len(counts) - 1)
         product.matrix.assign(matrix)
-        self.model = item_to_item_model(product, counts, self.history_length)
-        self._assemble()
+        return self._restore(item_to_item_model(product, counts, self.config.history_length)), {}
+
+    def _restore(self, model: keras.Model, folder: Path | None = None) -> BuiltModels:
+        return BuiltModels(model=model, scorer=model, history_length=self.config.history_length)
 
 
 def autoencoder_weights(histories: Histories, size: int, l2: float) -> np.ndarray:
-    """The item-to-item weights that best rebuild every history without an item's own help, float32 [size, size].
+    """Compute the item-to-item weights that best reconstruct histories with a zero diagonal, float32 [size, size].
 
     B = I - P diag(1 / diag P), P = (X'X + l2 I)^-1 for the binary user-by-item matrix X.
     """
@@ -69,7 +86,7 @@ def autoencoder_weights(histories: Histories, size: int, l2: float) -> np.ndarra
     seen = scipy.sparse.csr_array(
         (np.ones(len(rows), np.float32), (rows, histories.values)), shape=(len(histories), size)
     )
-    seen.data[:] = 1.0  # repeats of an item were summed
+    seen.data[:] = 1.0  # repeated items were summed
     gram = (seen.T @ seen).toarray()
     gram[np.diag_indices(size)] += l2
     inverse = scipy.linalg.inv(gram, overwrite_a=True, check_finite=False)

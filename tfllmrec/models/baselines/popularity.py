@@ -1,32 +1,34 @@
-"""Baseline: everybody gets what most people had."""
+"""Popularity: the same items for all users, or for all users of a segment."""
 
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.layers.scoring import PopularityScores, UnlessEmpty, scoring_inputs
-from tfllmrec.layers.users import SegmentPopularity, StoredFeatures
-from tfllmrec.models.base.config import STRICT, Config
-from tfllmrec.models.base.fitted_data import FittedData
+from tfllmrec.layers.scoring import scoring_inputs
+from tfllmrec.layers.users import StoredFeatures
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.config import STRICT, Config, given_options
+from tfllmrec.models.base.fallback import popularity_scores
 from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.trainer import TrainingLog
 
 
 @dataclass(frozen=True, config=STRICT)
 class PopularityConfig(Config):
-    """Attributes beside those of every `Config`.
-
-    segment: a column of the user table; what counts is what users with the same value had. "" counts everybody.
-    """
+    """The options of `Popularity`."""
 
     segment: str = ""
 
 
 class Popularity(Recommender):
-    """Scores every item by log(1 + its interactions), the same for all users, or for all of a segment.
+    """Score every item by log(1 + its interactions).
+
+    Args:
+        #ARGS#
+        config: a complete configuration instead of single options.
 
     Example:
         >>> Popularity().fit(split.train).recommend(["42"], k=10)
@@ -36,57 +38,24 @@ class Popularity(Recommender):
     family = "popularity"
     config_class = PopularityConfig
 
+    def __init__(
+        self,
+        *,
+        #INIT#
+        config: PopularityConfig | None = None,
+    ) -> None:
+        super().__init__(config, given_options(locals()))
+
     @property
     def _user_columns(self) -> tuple[str, ...]:
         return (self.config.segment,) if self.config.segment else ()
 
-    def _fit(self, train: Dataset, *_: Any) -> None:
+    def _fit(self, train: Dataset, *_: Any) -> tuple[BuiltModels, TrainingLog]:
         features = self.fitted_data.features
-        inputs = scoring_inputs(self.history_length, 0 if features is None else 1)
+        inputs = scoring_inputs(self.config.history_length, 0 if features is None else 1)
         stored = None if features is None else StoredFeatures.of(features.stored)
-        self.model = keras.Model(inputs, popularity(self.fitted_data, inputs, self.config.segment, stored))
-        self._assemble()
+        scores = popularity_scores(self.fitted_data, inputs, self.config.segment, stored)
+        return self._restore(keras.Model(inputs, scores)), {}
 
-
-def popularity(
-    fitted_data: FittedData,
-    inputs: Mapping[str, keras.KerasTensor],
-    segment: str = "",
-    stored: StoredFeatures | None = None,
-) -> keras.KerasTensor:
-    """What is popular, float32 [B, items + 1].
-
-    Args:
-        fitted_data: whose interactions count.
-        inputs: of a scoring model.
-        segment: a column of users' features, or "" for everybody.
-        stored: the features of known users, where there is a segment.
-    """
-    if not segment or stored is None or fitted_data.features is None:
-        return PopularityScores(len(fitted_data.items)).set_counts(fitted_data.counts)(inputs["history"])
-    made_by, counts = fitted_data.segment_counts(segment)
-    layer = SegmentPopularity.of(counts, made_by, len(fitted_data.features.vocabulary))
-    return layer(stored(inputs["user"], inputs["user_features"]))
-
-
-def popular_if_empty(
-    scores: keras.KerasTensor, popular: keras.KerasTensor, inputs: Mapping[str, keras.KerasTensor]
-) -> keras.KerasTensor:
-    """Scores [B, items + 1], and what is popular instead where the history is empty."""
-    return UnlessEmpty()(scores, popular, inputs["history"])
-
-
-def popular_candidates_if_empty(
-    scores: keras.KerasTensor, fitted_data: FittedData, inputs: Mapping[str, keras.KerasTensor]
-) -> keras.KerasTensor:
-    """Scores of candidates [B, N], and how popular they are instead where the history is empty.
-
-    Args:
-        scores: of the candidates.
-        fitted_data: whose interactions count.
-        inputs: of a ranker.
-    """
-    table = keras.layers.Embedding(len(fitted_data.counts), 1, trainable=False)
-    popular = keras.ops.squeeze(table(inputs["candidates"]), axis=-1)
-    table.embeddings.assign(np.log1p(fitted_data.counts)[:, None])
-    return UnlessEmpty()(scores, popular, inputs["history"])
+    def _restore(self, model: keras.Model, folder: Path | None = None) -> BuiltModels:
+        return BuiltModels(model=model, scorer=model, history_length=self.config.history_length)

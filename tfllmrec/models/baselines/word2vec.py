@@ -1,25 +1,25 @@
-"""The content-based family: what is like the things somebody had, by their words and the company they keep."""
+"""Word2Vec: items by the words of their content and by their neighbours in histories."""
 
-import copy
 import shutil
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import keras
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from pydantic.dataclasses import dataclass
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.layers.history import DecayedMean, NewestFirst
 from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
-from tfllmrec.models.base.config import STRICT, Config, Names, Positive
-from tfllmrec.models.base.fitting import FitContext
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.config import STRICT, Config, Names, Positive, given_options
+from tfllmrec.models.base.fallback import popular_if_empty, popularity_scores
 from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
+from tfllmrec.models.base.trainer import FitContext, TrainingLog
 
 if TYPE_CHECKING:
     from tfllmrec.content.word2vec import Word2VecContent
@@ -27,23 +27,9 @@ if TYPE_CHECKING:
 _CONTENT = "word2vec"
 
 
-@dataclass(frozen=True, config=STRICT)
+@checked_dataclass(frozen=True, config=STRICT)
 class Word2VecConfig(Config):
-    """Attributes beside those of every `Config`; most are those of `tfllmrec.content.word2vec.Word2VecOptions`.
-
-    decay: weight of an item in a history relative to the one after it.
-    neighbours: whether items are known by their neighbours in histories as well.
-    columns: of the item table, with text.
-    names: columns of the item table with names, `|` between; each name is one word.
-    language: how Chinese characters are cut.
-    dim: width of the vectors of words, and of those of neighbours.
-    window: words before and after that a word is to predict, at most.
-    min_count: words that occur less often are unknown.
-    epochs: passes over texts and over histories; None chooses by their size.
-    phrases: words that mostly come together become one.
-    subwords: unknown words have the vectors of their parts.
-    remove_common: what all texts have in common is taken out.
-    """
+    """The options of `Word2Vec`; most are those of `tfllmrec.content.word2vec.Word2VecOptions`."""
 
     decay: Annotated[float, Field(gt=0, le=1)] = 0.9
     neighbours: bool = True
@@ -59,68 +45,88 @@ class Word2VecConfig(Config):
     remove_common: bool = True
 
 
-class Word2Vec(Recommender):
-    """Items by Word2Vec of their texts and of histories; a user is the decayed mean of the vectors of their items.
+@dataclass(frozen=True, kw_only=True)
+class Word2VecModels(BuiltModels):
+    """The models of a `Word2Vec`.
 
-    It needs no interaction to know an item (see `Word2VecContent`), and learns nothing of users: the family for new
-    shops and new items.
+    Attributes:
+        content: maps item tables to vectors.
+    """
+
+    content: "Word2VecContent"
+
+
+class Word2Vec(Recommender):
+    """Represent items by Word2Vec (Mikolov et al., 2013) of their texts and of histories, a user by a decayed mean.
+
+    Items need no interactions, and nothing is learnt of users: for new shops and new items.
+
+    Args:
+        #ARGS#
+        config: a complete configuration instead of single options.
 
     Example:
         >>> model = Word2Vec(columns=["title", "text"]).fit(split.train)
         >>> model.recommend(histories=[["1", "260"]], k=10)
-
-    Attributes:
-        content: what turns item tables into vectors.
-        index: the item vectors, the layer "items" of the model.
-        model: {"user", "history": int32 [B, L]} -> query vectors float32 [B, D]; it does not read the user.
-        query_model: the same.
     """
 
     family = "word2vec"
     config_class = Word2VecConfig
-    scores_are_products = True
+    built: Word2VecModels
 
-    content: "Word2VecContent"
-    index: ItemIndex
-    query_model: keras.Model
+    def __init__(
+        self,
+        *,
+        #INIT#
+        config: Word2VecConfig | None = None,
+    ) -> None:
+        super().__init__(config, given_options(locals()))
 
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
-        config = self.config
-        from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions  # gensim takes seconds to load
+    @property
+    def content(self) -> "Word2VecContent":
+        """The object that maps item tables to vectors."""
+        return self.built.content
 
-        told = config.to_dict()
-        options = Word2VecOptions(**{field.name: told[field.name] for field in fields(Word2VecOptions)})
-        interactions = train.interactions if config.neighbours else None
-        self.content = Word2VecContent.fit(train.items, interactions, options, progress=bool(fitting.verbose))
-        self._index_vectors(self.content.transform(train.items))
+    def _fit(
+        self, train: Dataset, validation: Targets | None, context: FitContext
+    ) -> tuple[Word2VecModels, TrainingLog]:
+        from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions  # gensim takes seconds to import
 
-    def _index_vectors(self, vectors: np.ndarray) -> None:
-        """Make the model of item vectors [items, D]."""
+        values = self.config.to_dict()
+        options = Word2VecOptions(**{field.name: values[field.name] for field in fields(Word2VecOptions)})
+        interactions = train.interactions if self.config.neighbours else None
+        content = Word2VecContent.fit(train.items, interactions, options, progress=bool(context.verbose))
+        return self._build(content, content.transform(train.items)), {}
+
+    def _build(self, content: "Word2VecContent", vectors: np.ndarray) -> Word2VecModels:
+        """Build the models around item vectors [items, D]."""
         index = ItemIndex(*vectors.shape, name="items")
         index.vectors.assign(np.pad(vectors, [(1, 0), (0, 0)]))
-        inputs = scoring_inputs(self.history_length)
+        inputs = scoring_inputs(self.config.history_length)
         newest_first = NewestFirst()(inputs["history"])
         query = DecayedMean(self.config.decay)(index(newest_first), newest_first > 0)
-        self.model = keras.Model(inputs, query)
-        self._assemble()
+        return self._serve(keras.Model(inputs, query), index, content)
 
-    def _build_scorer(self) -> keras.Model:
-        self.index, self.query_model = self.model.get_layer("items"), self.model
-        inputs = self.model.input
-        popular = popularity(self.fitted_data, inputs)
-        return keras.Model(inputs, popular_if_empty(self.index.scores(self.model.output), popular, inputs))
+    def _serve(self, model: keras.Model, index: ItemIndex, content: "Word2VecContent") -> Word2VecModels:
+        popular = popularity_scores(self.fitted_data, model.input)
+        return Word2VecModels(
+            model=model,
+            scorer=keras.Model(model.input, popular_if_empty(index.scores(model.output), popular, model.input)),
+            history_length=self.config.history_length,
+            query_model=model,
+            index=index,
+            scores_are_products=True,
+            content=content,
+        )
 
-    def _with_items(self, new: pd.DataFrame) -> Self:
-        grown = copy.copy(self)
-        grown.fitted_data = self.fitted_data.with_items(new)
-        grown._index_vectors(np.concatenate([self.index.vectors[1:], self.content.transform(new)]))
-        return grown
-
-    def _write(self, folder: Path) -> None:
-        shutil.rmtree(folder / _CONTENT, ignore_errors=True)  # that of a save before
-        self.content.save(folder / _CONTENT)
-
-    def _read(self, folder: Path) -> None:
+    def _restore(self, model: keras.Model, folder: Path) -> Word2VecModels:
         from tfllmrec.content.word2vec import Word2VecContent
 
-        self.content = Word2VecContent.load(folder / _CONTENT)
+        return self._serve(model, model.get_layer("items"), Word2VecContent.load(folder / _CONTENT))
+
+    def _save_parts(self, folder: Path) -> None:
+        shutil.rmtree(folder / _CONTENT, ignore_errors=True)  # of an earlier save
+        self.content.save(folder / _CONTENT)
+
+    def _grow(self, built: Any, new: pd.DataFrame) -> Word2VecModels:
+        return self._build(built.content, np.concatenate([built.index.vectors[1:], built.content.transform(new)]))

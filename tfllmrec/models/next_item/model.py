@@ -1,56 +1,119 @@
-"""The next-item family: an LSTM over the history, scored against the item vectors it reads."""
+"""The next-item family: a recurrent network over the history, scored against the item vectors that it reads."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from tfllmrec.data.batches import window_batches
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.data.splits import Targets
+from tfllmrec.layers.encoders.recurrent import Precision, history_encoder, query_head
+from tfllmrec.layers.items import ItemBias, ItemEmbedding
 from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
-from tfllmrec.models.base.content import ContentRecommender
-from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.config import given_options
+from tfllmrec.models.base.content import ItemContent, copy_weights, keep_known_vectors
+from tfllmrec.models.base.fallback import popular_if_empty, popularity_scores
+from tfllmrec.models.base.predictor import Predictor
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.trainer import FitContext, Trainer, TrainingLog, fit_settings, ranking_validation
 from tfllmrec.models.next_item.config import NextItemConfig
-from tfllmrec.models.next_item.network import (
-    ItemBias,
-    Precision,
-    candidate_model,
-    history_encoder,
-    next_item_model,
-    query_head,
-    query_model,
-    sides_of,
-)
+from tfllmrec.models.next_item.network import NextItemNetwork, query_model
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.next_item import NextItemModel, NextItemTask
 
 
-class NextItem(ContentRecommender):
-    """A recurrent network over the history (Hidasi et al., 2016, ICLR) whose output is tied to its input.
+@dataclass(frozen=True, kw_only=True)
+class NextItemModels(BuiltModels):
+    """The models of a `NextItem`.
 
-    It is trained to name the next item after every item of a row, in one softmax over the catalogue. Its state
-    after the newest item is the user's interest vector.
+    Attributes:
+        network: the trained network and its layers.
+        content: reads the content of items.
+    """
+
+    network: NextItemNetwork
+    content: ItemContent
+
+
+class NextItem(Recommender):
+    """Predict the next item with a recurrent network (Hidasi et al., 2016, ICLR) whose output is tied to its input.
+
+    The network is trained to predict the next item at every position, with one softmax over the catalog. Its state
+    after the most recent item is the query vector.
+
+    Args:
+        #ARGS#
+        config: a complete configuration instead of single options.
 
     Example:
         >>> model = NextItem(epochs=5).fit(split.train, split.validation)
         >>> model.recommend(histories=[["1", "260"], ["260", "1"]], k=10)
-
-    Attributes:
-        model: {"history", "item"} -> {"query", "candidate", "bias"}: both sides as one model.
-        index: the item vectors and biases that are served.
-        query_model: {"user", "history": int32 [B, L]} -> interest vectors, float32 [B, dim], over `index`; it
-            does not read the user.
     """
 
     family = "next_item"
     config_class = NextItemConfig
-    scores_are_products = True
     main_signature = "next_items"
+    built: NextItemModels
 
-    index: ItemIndex
-    query_model: keras.Model
+    def __init__(
+        self,
+        *,
+        #INIT#
+        config: NextItemConfig | None = None,
+    ) -> None:
+        super().__init__(config, given_options(locals()))
 
-    def _build_on(self, items: ItemEmbedding) -> keras.Model:
+    def _fit(
+        self, train: Dataset, validation: Targets | None, context: FitContext
+    ) -> tuple[NextItemModels, TrainingLog]:
+        content = ItemContent.from_items(train.items, self.config)
+        items = content.embedding(train.items, self.fitted_data.counts, self.config)
+        seed_generator = keras.random.SeedGenerator(self.config.seed)
+        built = self._serve(self._network(items), content)
+        log = self._trainer.fit(
+            self._training_model(built.network, seed_generator),
+            self._batches(train),
+            context,
+            validation=ranking_validation(Predictor(self.family, self.fitted_data, built), validation),
+            settings=fit_settings(self.family, self.config, built.model, train, validation),
+            seed_generator=seed_generator,
+        )
+        built.update()
+        return built, log
+
+    @property
+    def _trainer(self) -> Trainer:
+        return Trainer(self.config)
+
+    def _training_model(self, network: NextItemNetwork, seed_generator: keras.random.SeedGenerator) -> keras.Model:
+        config, counts = self.config, self.fitted_data.counts
+        sampled = config.negatives == "sampled"
+        return NextItemModel(
+            network.queries,
+            network.candidates,
+            NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision),
+            item_counts=counts,
+            negatives=negatives.mixed(counts, config.num_negatives, seed_generator) if sampled else None,
+            hide_seen=config.hide_seen,
+        )
+
+    def _batches(self, train: Dataset) -> Callable[[int], tf.data.Dataset]:
+        config = self.config
+        return lambda first_epoch: window_batches(
+            train, config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
+        )
+
+    def _encoder(self, precision: Precision) -> keras.Model:
+        return history_encoder(**self.config.encoder_options(), precision=precision)
+
+    def _network(self, items: ItemEmbedding) -> NextItemNetwork:
         config = self.config
         encoder = self._encoder(config.precision)
         head = query_head(
@@ -61,46 +124,54 @@ class NextItem(ContentRecommender):
             query_dropout=config.query_dropout,
         )
         bias = ItemBias(items.item_count, name="item_bias")
-        return next_item_model(
-            query_model(items, encoder, head), candidate_model(items, bias, config.candidate_dropout)
+        return NextItemNetwork.of(items, encoder, head, bias, config.candidate_dropout)
+
+    def _serve(self, network: NextItemNetwork, content: ItemContent) -> NextItemModels:
+        """Build the models that read a fixed table of item vectors, in float32."""
+        config, item_count = self.config, len(self.fitted_data.items)
+        index = ItemIndex(item_count, config.dim, biased=True)
+        inputs = scoring_inputs(config.history_length)
+        encoder = self._encoder("float32")
+        query = query_model(index, encoder, network.head)({"history": inputs["history"]})
+        query_vectors = keras.Model(inputs, query)
+        popular = popularity_scores(self.fitted_data, inputs)
+
+        def update() -> None:
+            encoder.set_weights(network.encoder.get_weights())
+            everything = network.candidates(np.arange(item_count + 1, dtype=np.int32))
+            index.vectors.assign(everything["candidate"])
+            index.biases.assign(everything["bias"])
+
+        update()
+        return NextItemModels(
+            model=network.model,
+            scorer=keras.Model(inputs, popular_if_empty(index.scores(query), popular, inputs)),
+            history_length=config.history_length,
+            query_model=query_vectors,
+            index=index,
+            scores_are_products=True,
+            update=update,
+            network=network,
+            content=content,
         )
 
-    def _encoder(self, precision: Precision) -> keras.Model:
-        return history_encoder(**self.config.encoder_options(), precision=precision)
+    def _restore(self, model: keras.Model, folder: Path) -> NextItemModels:
+        return self._serve(NextItemNetwork.restore(model), ItemContent.load(folder, self.config))
 
-    def _trainer(self) -> keras.Model:
-        config, counts = self.config, self.fitted_data.counts
-        drawn = negatives.mixed(counts, config.negatives, self._seed_generator) if config.loss == "sampled" else None
-        return NextItemModel(
-            *sides_of(self.model),
-            NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision),
-            item_counts=counts,
-            negatives=drawn,
-            hide_seen=config.hide_seen,
-        )
+    def _save_parts(self, folder: Path) -> None:
+        self.built.content.save(folder)
 
-    def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
-        config = self.config
-        return window_batches(
-            train, config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
-        )
+    def _grow(self, built: NextItemModels, new: pd.DataFrame) -> NextItemModels:
+        network = self._network(built.content.grow(built.network.items, new, self.family))
+        copy_weights(built.model, network.model, skip=[network.items])
+        grown = self._serve(network, built.content)
+        keep_known_vectors(built.index, grown.index)
+        return grown
 
-    def _build_scorer(self) -> keras.Model:
-        """Histories are read in float32 from a fixed table of item vectors, and queries matched with it."""
-        item_count = len(self.fitted_data.items)
-        self._candidates = sides_of(self.model)[1]
-        self.index = ItemIndex(item_count, self.config.dim, biased=True)
-        inputs = scoring_inputs(self.history_length)
-        self._served_encoder = self._encoder("float32")
-        queries = query_model(self.index, self._served_encoder, self.model.get_layer("query_head"))
-        query = queries({"history": inputs["history"]})
-        self.query_model = keras.Model(inputs, query)
-        popular = popularity(self.fitted_data, inputs)
-        self._update_served()
-        return keras.Model(inputs, popular_if_empty(self.index.scores(query), popular, inputs))
+    def refit_config(self) -> NextItemConfig:
+        """Return the configuration with the best number of epochs; see `Recommender.refit_config`."""
+        return replace(self.config, epochs=self.best_epochs(self.training_log))
 
-    def _update_served(self) -> None:
-        self._served_encoder.set_weights(self.model.get_layer("history_encoder").get_weights())
-        everything = self._candidates(np.arange(len(self.fitted_data.items) + 1, dtype=np.int32))
-        self.index.vectors.assign(everything["candidate"])
-        self.index.biases.assign(everything["bias"])
+    def best_epochs(self, log: TrainingLog) -> int:
+        """Return the number of epochs with the best validation metric of a log."""
+        return self._trainer.best_epochs(log)

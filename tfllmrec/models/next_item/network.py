@@ -195,25 +195,51 @@ def candidate_model(items: keras.layers.Layer, bias: ItemBias, dropout: float = 
     return keras.Model(item, {"candidate": candidate, "bias": bias(item)}, name="candidate_model")
 
 
-def next_item_model(queries: keras.Model, candidates: keras.Model) -> keras.Model:
-    """Both sides as one flat model, which saves and loads what they share once.
+@dataclass(frozen=True)
+class NextItemNetwork:
+    """The trained network.
 
-    Args:
+    Attributes:
+        model: both sides as one flat model, which saves shared layers once: {"history", "item"} to {"query": float32
+            [B, D], "candidate": float32 [C, D], "bias": float32 [C]}.
         queries: a `query_model`.
         candidates: a `candidate_model`.
-
-    Returns:
-        {"history", "item"} -> {"query": float32 [B, D], "candidate": float32 [C, D], "bias": float32 [C]}.
+        items: the item embedding.
+        encoder: the `history_encoder`.
+        head: the `query_head`.
     """
-    inputs = {**queries.input, "item": candidates.input}
-    return keras.Model(inputs, {"query": queries.output, **candidates.output}, name="next_item")
 
+    model: keras.Model
+    queries: keras.Model
+    candidates: keras.Model
+    items: ItemEmbedding
+    encoder: keras.Model
+    head: keras.Model
 
-def sides_of(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """The query model and the candidate model of a `next_item_model`; layers and weights are the same."""
-    return (
-        keras.Model({"history": model.input["history"]}, model.output["query"], name="query_model"),
-        keras.Model(
-            model.input["item"], {name: model.output[name] for name in ("candidate", "bias")}, name="candidate_model"
-        ),
-    )
+    @classmethod
+    def of(
+        cls,
+        items: ItemEmbedding,
+        encoder: keras.Model,
+        head: keras.Model,
+        bias: ItemBias,
+        candidate_dropout: float = 0.0,
+    ) -> Self:
+        """Build both sides around an encoder and an item embedding."""
+        queries, candidates = query_model(items, encoder, head), candidate_model(items, bias, candidate_dropout)
+        inputs = {**queries.input, "item": candidates.input}
+        model = keras.Model(inputs, {"query": queries.output, **candidates.output}, name="next_item")
+        return cls._of_model(model, items, encoder, head)
+
+    @classmethod
+    def restore(cls, model: keras.Model) -> Self:
+        """Take a loaded `NextItemNetwork.model` apart."""
+        layers = (model.get_layer(name) for name in ("items", "history_encoder", "query_head"))
+        return cls._of_model(model, *layers)
+
+    @classmethod
+    def _of_model(cls, model: keras.Model, items: ItemEmbedding, encoder: keras.Model, head: keras.Model) -> Self:
+        queries = keras.Model({"history": model.input["history"]}, model.output["query"], name="query_model")
+        outputs = {name: model.output[name] for name in ("candidate", "bias")}
+        candidates = keras.Model(model.input["item"], outputs, name="candidate_model")
+        return cls(model, queries, candidates, items, encoder, head)

@@ -1,152 +1,169 @@
-"""The two-tower retrieval family: a query vector for the user, a candidate vector for every item."""
+"""The two-tower retrieval family: a query vector of the user, a candidate vector of every item."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.batches import next_item_batches
 from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.layers.users import StoredFeatures
-from tfllmrec.models.base.config import STRICT, Fraction, Names, Positive
-from tfllmrec.models.base.content import ContentConfig, ContentRecommender
-from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
-from tfllmrec.models.two_tower.network import (
-    candidate_tower,
-    query_encoder,
-    query_tower,
-    towers_of,
-    two_towers,
-)
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.config import given_options
+from tfllmrec.models.base.content import ItemContent, copy_weights, keep_known_vectors
+from tfllmrec.models.base.fallback import popular_if_empty, popularity_scores
+from tfllmrec.models.base.predictor import Predictor
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.trainer import FitContext, Trainer, TrainingLog, fit_settings, ranking_validation
+from tfllmrec.models.two_tower.config import TwoTowerConfig
+from tfllmrec.models.two_tower.network import TwoTowerNetwork, query_encoder, query_tower
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 
 
-@dataclass(frozen=True, config=STRICT)
-class TwoTowerConfig(ContentConfig):
-    """Attributes beside those of every `ContentConfig`; `for_data` chooses them from the size of the data.
+@dataclass(frozen=True, kw_only=True)
+class TwoTowerModels(BuiltModels):
+    """The models of a `TwoTower`.
 
-    dim: width of all vectors.
-    recent_items: newest items that are features of their own.
-    pooling_heads: weighted means of the history.
-    hidden_units: units of the query tower's perceptron.
-    user_vectors: whether a user has a vector of their own.
-    user_features: columns of the user table whose values the query tower reads.
-    segment: one of them; popularity is counted by its values where it has to answer. "" counts everybody.
-    feature_dropout: of the query tower's features.
-    dropout: of the query tower's hidden units.
-    candidate_dropout: of the candidate vectors.
-    loss: what a query is scored against in training; see `tfllmrec.tasks.negatives`.
-    negatives: items drawn for a batch, where `loss` draws any.
-    temperature: scores are divided by it in training.
-    hard_negatives: keep only that many highest-scored negatives; None keeps all.
+    Attributes:
+        network: the trained towers and their layers.
+        content: reads the content of items.
     """
 
-    dim: Positive = 128
-    recent_items: Positive = 3
-    pooling_heads: Positive = 4
-    hidden_units: Positive = 256
-    user_vectors: bool = True
-    user_features: Names = ()
-    segment: str = ""
-    feature_dropout: Fraction = 0.3
-    dropout: Fraction = 0.3
-    candidate_dropout: Fraction = 0.0
-    loss: Literal["in_batch", "mixed", "sampled", "full"] = "full"
-    negatives: Positive = 1024
-    temperature: Annotated[float, Field(gt=0)] = 1.0
-    hard_negatives: Positive | None = None
-
-    @classmethod
-    def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
-        """The recipes found on validation targets of three data sets, by the size of the data.
-
-        Long histories carry user vectors; short ones overfit them and want strong regularisation. Where there
-        are many interactions in-batch negatives are as good as the full softmax and cheaper.
-        """
-        interactions, users = len(data.interactions), len(data.user_vocabulary)
-        sized: dict[str, Any] = {}
-        if interactions >= _MANY_INTERACTIONS:
-            sized |= {
-                "loss": "in_batch",
-                "history_length": 30,
-                "hidden_units": 512,
-                "candidate_dropout": 0.2,
-                "ema": 0.999,
-            }
-        elif len(data.item_vocabulary) > _MOST_ITEMS_FOR_SOFTMAX:
-            sized |= {"loss": "mixed"}
-        if interactions / users < _SHORT_HISTORY:
-            sized |= {"user_vectors": False, "feature_dropout": 0.7, "dropout": 0.5, "weight_decay": 0.6}
-        elif interactions < _FEW_INTERACTIONS:
-            sized |= {"dim": 64, "learning_rate": 3e-3, "weight_decay": 0.3}
-        return cls.from_options({**sized, **options})
+    network: TwoTowerNetwork
+    content: ItemContent
 
 
-_FEW_INTERACTIONS, _MANY_INTERACTIONS = 100_000, 500_000
-_SHORT_HISTORY = 20  # interactions a user
-_MOST_ITEMS_FOR_SOFTMAX = 20_000
+class TwoTower(Recommender):
+    """Retrieve with two towers (Covington et al., 2016; Yi et al., 2019, RecSys), trained under `tfrs.tasks.Retrieval`.
 
+    The query tower reads the most recent items, several learnt weighted means of the history and the user's vector;
+    the candidate tower reads an item's own vector and its title and categories.
 
-class TwoTower(ContentRecommender):
-    """Retrieval with two towers (Covington et al., 2016; Yi et al., 2019, RecSys), trained under a TFRS task.
-
-    The query tower reads the newest items, several learnt weighted means of the history, and the user's own
-    vector; the candidate tower an item's own vector and its title and categories.
+    Args:
+        #ARGS#
+        config: a complete configuration instead of single options.
 
     Example:
         >>> model = TwoTower(epochs=5).fit(split.train, split.validation)
         >>> model.recommend(histories=[["1", "260"]], k=10)
-
-    Attributes:
-        model: {"user", "history", "item"} -> {"query", "candidate"}: both towers as one model.
-        query_tower: {"user": int32 [B], "history": int32 [B, L]} -> query vectors, float32 [B, dim].
-        candidate_tower: item indices int32 [C] -> candidate vectors, float32 [C, dim].
-        index: the item vectors that are served.
-        query_model: the query tower over `index`.
     """
 
     family = "two_tower"
     config_class = TwoTowerConfig
-    scores_are_products = True
+    built: TwoTowerModels
+
+    def __init__(
+        self,
+        *,
+        #INIT#
+        config: TwoTowerConfig | None = None,
+    ) -> None:
+        super().__init__(config, given_options(locals()))
 
     @property
     def _user_columns(self) -> tuple[str, ...]:
-        if self.config.segment not in ("", *self.config.user_features):
-            raise InputError(f"two_tower: segment {self.config.segment} is none of the user_features; add it to them")
-        return self.config.user_features
-
-    query_tower: keras.Model
-    candidate_tower: keras.Model
-    index: ItemIndex
-    query_model: keras.Model
-
-    def _trainer(self) -> keras.Model:
         config = self.config
-        task = Retrieval(
+        if config.segment not in ("", *config.user_features):
+            raise InputError(f"two_tower: segment {config.segment} is not one of user_features; add it to them")
+        return config.user_features
+
+    def _fit(
+        self, train: Dataset, validation: Targets | None, context: FitContext
+    ) -> tuple[TwoTowerModels, TrainingLog]:
+        content = ItemContent.from_items(train.items, self.config)
+        items = content.embedding(train.items, self.fitted_data.counts, self.config)
+        built = self._serve(self._network(items), content)
+        return built, self._train(built, train, validation, context)
+
+    def fit_more(
+        self, train: Dataset, validation: Targets | None, context: FitContext, *, epochs: int
+    ) -> None:
+        """Continue training on the same users and items with more interactions.
+
+        Args:
+            train: all interactions, those of the first fit included.
+            validation: targets that decide when to stop.
+            context: callbacks, verbosity and a backup of its own.
+            epochs: maximum number of epochs.
+        """
+        built = self.built
+        self.fitted_data = self._fitted_data_of(train)
+        built.model.trainable = True
+        built = self._serve(built.network, built.content)
+        self.training_log = self._train(built, train, validation, context, epochs=epochs)
+        self._use(built)
+
+    def _train(
+        self,
+        built: TwoTowerModels,
+        train: Dataset,
+        validation: Targets | None,
+        context: FitContext,
+        epochs: int | None = None,
+    ) -> TrainingLog:
+        config = self.config if epochs is None else replace(self.config, epochs=epochs)
+        seed_generator = keras.random.SeedGenerator(config.seed)
+        network, predictor = built.network, Predictor(self.family, self.fitted_data, built)
+        log = self._trainer.fit(
+            RetrievalModel(network.query_tower, network.candidate_tower, self._task(), self._negatives(seed_generator)),
+            self._batches(train),
+            context,
+            validation=ranking_validation(predictor, validation),
+            settings=fit_settings(self.family, config, built.model, train, validation),
+            seed_generator=seed_generator,
+            epochs=config.epochs,
+        )
+        built.update()
+        return log
+
+    @property
+    def _trainer(self) -> Trainer:
+        return Trainer(self.config)
+
+    def _task(self) -> Retrieval:
+        config = self.config
+        return Retrieval(
+            loss=config.loss,
             temperature=config.temperature,
-            remove_accidental_hits=config.loss in ("in_batch", "mixed"),  # the others hide them themselves
+            remove_accidental_hits=config.negatives in ("in_batch", "mixed"),  # the others mask them
             num_hard_negatives=config.hard_negatives,
         )
-        return RetrievalModel(self.query_tower, self.candidate_tower, task, self._negatives())
 
-    def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
-        config = self.config
-        batches = next_item_batches(
-            train, config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
-        )
-        features = self.fitted_data.features
-        return batches if features is None else batches.map(partial(_nothing_given, columns=len(features.columns)))
+    def _negatives(self, seed_generator: keras.random.SeedGenerator) -> negatives.Negatives:
+        counts, config = self.fitted_data.counts, self.config
+        match config.negatives:
+            case "in_batch":
+                return negatives.in_batch(counts)
+            case "mixed":
+                return negatives.mixed(counts, config.num_negatives, seed_generator)
+            case "sampled":
+                return negatives.sampled(counts, config.num_negatives, seed_generator)
+            case _:
+                return negatives.full(counts)
 
-    def _build_on(self, items: ItemEmbedding) -> keras.Model:
+    def _batches(self, train: Dataset) -> Callable[[int], tf.data.Dataset]:
+        config, features = self.config, self.fitted_data.features
+
+        def batches(first_epoch: int) -> tf.data.Dataset:
+            data = next_item_batches(
+                train, config.history_length, config.batch_size, seed=config.seed, first_epoch=first_epoch
+            )
+            return data if features is None else data.map(partial(_with_stored_features, columns=len(features.columns)))
+
+        return batches
+
+    def _network(self, items: ItemEmbedding) -> TwoTowerNetwork:
         config, features = self.config, self.fitted_data.features
         encoder = query_encoder(
             dim=config.dim,
@@ -160,39 +177,58 @@ class TwoTower(ContentRecommender):
             dropout=config.dropout,
         )
         stored = None if features is None else StoredFeatures.of(features.stored, name="stored_features")
-        return two_towers(query_tower(encoder, items, stored), candidate_tower(items, config.candidate_dropout))
+        return TwoTowerNetwork.of(encoder, items, stored, config.candidate_dropout)
 
-    def _negatives(self) -> negatives.Negatives:
-        counts, config = self.fitted_data.counts, self.config
-        match config.loss:
-            case "in_batch":
-                return negatives.in_batch(counts)
-            case "mixed":
-                return negatives.mixed(counts, config.negatives, self._seed_generator)
-            case "sampled":
-                return negatives.sampled(counts, config.negatives, self._seed_generator)
-            case _:
-                return negatives.full(counts)
+    def _serve(self, network: TwoTowerNetwork, content: ItemContent) -> TwoTowerModels:
+        """Build the models that read a fixed table of item vectors."""
+        config, item_count = self.config, len(self.fitted_data.items)
+        index = ItemIndex(item_count, config.dim)
+        query_model = query_tower(network.encoder, index, network.stored_features)
+        inputs = query_model.input
+        scores = index.scores(query_model.output)
+        popular = popularity_scores(self.fitted_data, inputs, config.segment, network.stored_features)
 
-    def _build_scorer(self) -> keras.Model:
-        """Histories are read from a fixed table of item vectors, and queries matched with it."""
-        self.query_tower, self.candidate_tower = towers_of(self.model)
-        item_count = len(self.fitted_data.items)
-        self.index = ItemIndex(item_count, self.config.dim)
-        stored = self.model.get_layer("stored_features") if self.fitted_data.features else None
-        self.query_model = query_tower(self.model.get_layer("query_encoder"), self.index, stored)
-        inputs = self.query_model.input
-        scores = self.index.scores(self.query_model.output)
-        popular = popularity(self.fitted_data, inputs, self.config.segment, stored)
-        self._update_served()
-        return keras.Model(inputs, popular_if_empty(scores, popular, inputs))
+        def update() -> None:
+            index.vectors.assign(network.candidate_tower(np.arange(item_count + 1, dtype=np.int32)))
 
-    def _update_served(self) -> None:
-        """Bring the item vectors that are served up to date with the candidate tower."""
-        everything = np.arange(len(self.fitted_data.items) + 1, dtype=np.int32)
-        self.index.vectors.assign(self.candidate_tower(everything))
+        update()
+        return TwoTowerModels(
+            model=network.model,
+            scorer=keras.Model(inputs, popular_if_empty(scores, popular, inputs)),
+            history_length=config.history_length,
+            query_model=query_model,
+            index=index,
+            scores_are_products=True,
+            update=update,
+            network=network,
+            content=content,
+        )
+
+    def _restore(self, model: keras.Model, folder: Path) -> TwoTowerModels:
+        network = TwoTowerNetwork.restore(model, features=self.fitted_data.features is not None)
+        return self._serve(network, ItemContent.load(folder, self.config))
+
+    def _save_parts(self, folder: Path) -> None:
+        self.built.content.save(folder)
+
+    def _grow(self, built: TwoTowerModels, new: pd.DataFrame) -> TwoTowerModels:
+        network = self._network(built.content.grow(built.network.items, new, self.family))
+        copy_weights(built.model, network.model, skip=[network.items])
+        grown = self._serve(network, built.content)
+        keep_known_vectors(built.index, grown.index)
+        return grown
+
+    def refit_config(self) -> TwoTowerConfig:
+        """Return the configuration with the best number of epochs; see `Recommender.refit_config`."""
+        return replace(self.config, epochs=self.best_epochs(self.training_log))
+
+    def best_epochs(self, log: TrainingLog) -> int:
+        """Return the number of epochs with the best validation metric of a log."""
+        return self._trainer.best_epochs(log)
 
 
-def _nothing_given(question: dict[str, tf.Tensor], item: tf.Tensor, *, columns: int) -> tuple[Any, tf.Tensor]:
-    """No features but those stored."""
-    return question | {"user_features": tf.zeros([tf.shape(item)[0], columns], tf.int32)}, item
+def _with_stored_features(
+    query: dict[str, tf.Tensor], item: tf.Tensor, *, columns: int
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Add empty features of the request, so that the stored ones are read."""
+    return query | {"user_features": tf.zeros([tf.shape(item)[0], columns], tf.int32)}, item

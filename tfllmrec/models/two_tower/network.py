@@ -1,6 +1,7 @@
 """Query and candidate towers as functional models over item and user indices."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfllmrec.layers.history import NewestFirst, recency_biases
+from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.scoring import scoring_inputs
 from tfllmrec.layers.users import FeatureMean, StoredFeatures
 
@@ -139,25 +141,57 @@ def candidate_tower(items: keras.layers.Layer, dropout: float = 0.0) -> keras.Mo
     return keras.Model(item, keras.layers.Dropout(dropout)(items(item)), name="candidate_tower")
 
 
-def two_towers(queries: keras.Model, candidates: keras.Model) -> keras.Model:
-    """Both towers as one flat model, which saves and loads what they share once.
+@dataclass(frozen=True)
+class TwoTowerNetwork:
+    """The trained towers.
 
-    Args:
-        queries: a `query_tower`.
-        candidates: a `candidate_tower`.
-
-    Returns:
-        {"user", "history", perhaps "user_features", "item"} -> {"query": float32 [B, D], "candidate": float32 [C, D]};
-        `towers_of` takes it apart again.
+    Attributes:
+        model: both towers as one flat model, which saves shared layers once: {"user", "history", perhaps
+            "user_features", "item"} to {"query": float32 [B, D], "candidate": float32 [C, D]}.
+        query_tower: a `query_tower`.
+        candidate_tower: a `candidate_tower`.
+        encoder: the `query_encoder`.
+        items: the item embedding.
+        stored_features: the features of known users, or None.
     """
-    inputs = {**queries.input, "item": candidates.input}
-    return keras.Model(inputs, {"query": queries.output, "candidate": candidates.output}, name="two_towers")
 
+    model: keras.Model
+    query_tower: keras.Model
+    candidate_tower: keras.Model
+    encoder: keras.Model
+    items: ItemEmbedding
+    stored_features: StoredFeatures | None
 
-def towers_of(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """The query tower and the candidate tower of a `two_towers` model; layers and weights are the same."""
-    inputs = {name: given for name, given in model.input.items() if name != "item"}
-    return (
-        keras.Model(inputs, model.output["query"], name="query_tower"),
-        keras.Model(model.input["item"], model.output["candidate"], name="candidate_tower"),
-    )
+    @classmethod
+    def of(
+        cls,
+        encoder: keras.Model,
+        items: ItemEmbedding,
+        stored_features: StoredFeatures | None = None,
+        candidate_dropout: float = 0.0,
+    ) -> Self:
+        """Build both towers around an encoder and an item embedding."""
+        queries, candidates = query_tower(encoder, items, stored_features), candidate_tower(items, candidate_dropout)
+        inputs = {**queries.input, "item": candidates.input}
+        outputs = {"query": queries.output, "candidate": candidates.output}
+        return cls._of_model(keras.Model(inputs, outputs, name="two_towers"), encoder, items, stored_features)
+
+    @classmethod
+    def restore(cls, model: keras.Model, *, features: bool = False) -> Self:
+        """Take a loaded model apart.
+
+        Args:
+            model: a saved `TwoTowerNetwork.model`.
+            features: whether it reads user features.
+        """
+        stored_features = model.get_layer("stored_features") if features else None
+        return cls._of_model(model, model.get_layer("query_encoder"), model.get_layer("items"), stored_features)
+
+    @classmethod
+    def _of_model(
+        cls, model: keras.Model, encoder: keras.Model, items: ItemEmbedding, stored_features: StoredFeatures | None
+    ) -> Self:
+        inputs = {name: tensor for name, tensor in model.input.items() if name != "item"}
+        queries = keras.Model(inputs, model.output["query"], name="query_tower")
+        candidates = keras.Model(model.input["item"], model.output["candidate"], name="candidate_tower")
+        return cls(model, queries, candidates, encoder, items, stored_features)
