@@ -203,3 +203,29 @@ def gather_summing(table: Any, indices: tf.Tensor) -> tf.Tensor:
         return tf.identity(table), tf.convert_to_tensor
 
     return tf.gather(dense(tf.convert_to_tensor(table)), indices)
+
+
+@keras.saving.register_keras_serializable("tfllmrec")
+class ItemBias(keras.layers.Layer):
+    """A learnt number for every item that is added to its scores. int32 of any shape -> float32 of that shape.
+
+    Args:
+        item_count: items in the catalogue.
+    """
+
+    def __init__(self, item_count: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.item_count = item_count
+        self.bias = self.add_weight(shape=(item_count + 1,), initializer="zeros", name="bias")
+
+    def call(self, items: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        return gather_summing(self.bias, items)
+
+    def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
+        """The items' own shape."""
+        return keras.KerasTensor(items.shape, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "item_count": self.item_count}

@@ -94,9 +94,7 @@ class Predictor:
                 scores[:, item_subset] = self.score_candidates(users, histories, candidates)["scores"]
                 return scores
 
-            return rank_targets(
-                score_subset, targets, built.history_length, k=k, item_subset=item_subset, block=block
-            )
+            return rank_targets(score_subset, targets, built.history_length, k=k, item_subset=item_subset, block=block)
         if "exclude" in built.scorer.input:
             # The whole history is excluded from retrieval, not the part alone that the model reads.
             def score_excluding(users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
@@ -114,9 +112,7 @@ class Predictor:
             by_scenario=built.reads_scenarios,
         )
 
-    def recommend(
-        self, request: RecommendRequest, k: int, *, features_given: bool, exclude_seen: bool
-    ) -> pd.DataFrame:
+    def recommend(self, request: RecommendRequest, k: int, *, features_given: bool, exclude_seen: bool) -> pd.DataFrame:
         """Return the best items of every row of a request; see `Recommender.recommend`."""
         data = self.fitted_data
         if data.features is None and features_given:

@@ -22,12 +22,12 @@ from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import Config
 from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures, vector_signatures
-from tfllmrec.models.base.trainer import FitContext, TrainingLog
 from tfllmrec.models.base.fitted_data import FittedData
 from tfllmrec.models.base.predictor import Embeddings, Predictor
 from tfllmrec.models.base.saving import read_description, reading, write_description
 from tfllmrec.models.base.signature import Signature
-from tfllmrec_client.requests import questions, rank_questions
+from tfllmrec.models.base.trainer import FitContext, TrainingLog
+from tfllmrec_client.requests import rank_request, recommend_request
 
 
 class Recommender(ABC):
@@ -43,6 +43,7 @@ class Recommender(ABC):
     Attributes:
         main_signature: the default signature of an export.
         uses_scenarios: whether the family reads scenarios where the data has them.
+        ranks_candidates: whether the family learns to order candidates, so that it may be the ranker of a cascade.
         config: the configuration of the fit, or the one given, or None.
         fitted_data: ids, titles and stored histories of the training part.
         built: the models.
@@ -53,6 +54,7 @@ class Recommender(ABC):
     config_class: ClassVar[type[Config]]
     main_signature: ClassVar[str] = "retrieve"
     uses_scenarios: ClassVar[bool] = False
+    ranks_candidates: ClassVar[bool] = False
 
     config: Any
     fitted_data: FittedData
@@ -131,21 +133,24 @@ class Recommender(ABC):
         return ()
 
     @abstractmethod
-    def _fit(
-        self, train: Dataset, validation: Targets | None, context: FitContext
-    ) -> tuple[BuiltModels, TrainingLog]:
+    def _fit(self, train: Dataset, validation: Targets | None, context: FitContext) -> tuple[BuiltModels, TrainingLog]:
         """Build and train the models, from `config` and `fitted_data`."""
 
     @abstractmethod
     def _restore(self, model: keras.Model, folder: Path) -> BuiltModels:
         """Build the record from a saved model, and from what `_save_parts` wrote."""
 
-    def _save_parts(self, folder: Path) -> None:
+    def _save_parts(self, folder: Path) -> None:  # noqa: B027
         """Write the parts of the family that are not in its model."""
 
     def _use(self, built: BuiltModels) -> None:
         """Predict with these models."""
         self.built, self._predictor = built, Predictor(self.family, self.fitted_data, built)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the recommender was fitted or loaded."""
+        return self._predictor is not None
 
     @property
     def predictor(self) -> Predictor:
@@ -273,7 +278,7 @@ class Recommender(ABC):
         if k < 1:
             raise InputError(f"recommend: k is {k}, and must be at least 1")
         predictor = self.predictor
-        request = questions(users, histories, exclude, user_features, scenarios)
+        request = recommend_request(users, histories, exclude, user_features, scenarios)
         return predictor.recommend(request, k, features_given=user_features is not None, exclude_seen=exclude_seen)
 
     def next_items(
@@ -304,7 +309,7 @@ class Recommender(ABC):
             InputError: As `recommend`.
         """
         predictor = self.predictor
-        return predictor.rank(rank_questions(candidates, users, histories, scenarios))
+        return predictor.rank(rank_request(candidates, users, histories, scenarios))
 
     def similar_items(self, items: Sequence[str], k: int = 10) -> pd.DataFrame:
         """Return the items with the nearest vectors.
@@ -344,7 +349,7 @@ class Recommender(ABC):
             InputError: If the family has no query vectors, or as `recommend`.
         """
         predictor = self.predictor
-        return predictor.embed_queries(questions(users, histories, None, call="embed_queries"))
+        return predictor.embed_queries(recommend_request(users, histories, None, call="embed_queries"))
 
     def signatures(self, top_k: int) -> list[Signature]:
         """Declare what an export answers.

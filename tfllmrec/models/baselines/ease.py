@@ -40,7 +40,9 @@ class Ease(Recommender):
     """Embarrassingly shallow autoencoder (Steck, 2019, arXiv 1905.03375).
 
     Args:
-        #ARGS#
+        l2: L2 regularisation, in interactions.
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
         config: a complete configuration instead of single options.
 
     Raises:
@@ -56,7 +58,9 @@ class Ease(Recommender):
     def __init__(
         self,
         *,
-        #INIT#
+        l2: float | None = None,
+        history_length: int | None = None,
+        seed: int | None = None,
         config: EaseConfig | None = None,
     ) -> None:
         super().__init__(config, given_options(locals()))

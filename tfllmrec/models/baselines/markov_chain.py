@@ -37,7 +37,11 @@ class MarkovChain(Recommender):
     the source item. A score is the sum over the last five items of a user, each weighted by 0.7 ** age.
 
     Args:
-        #ARGS#
+        transition_weights: weight of a transition at distance 1, 2, ...
+        recent_items: most recent items that contribute successors.
+        decay: weight of an item's successors relative to those of the following item.
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
         config: a complete configuration instead of single options.
 
     Example:
@@ -50,7 +54,11 @@ class MarkovChain(Recommender):
     def __init__(
         self,
         *,
-        #INIT#
+        transition_weights: Sequence[float] | None = None,
+        recent_items: int | None = None,
+        decay: float | None = None,
+        history_length: int | None = None,
+        seed: int | None = None,
         config: MarkovChainConfig | None = None,
     ) -> None:
         super().__init__(config, given_options(locals()))

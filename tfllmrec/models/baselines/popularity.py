@@ -27,7 +27,9 @@ class Popularity(Recommender):
     """Score every item by log(1 + its interactions).
 
     Args:
-        #ARGS#
+        segment: a column of the user table; interactions of users with the same value are counted. "" counts all.
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
         config: a complete configuration instead of single options.
 
     Example:
@@ -41,7 +43,9 @@ class Popularity(Recommender):
     def __init__(
         self,
         *,
-        #INIT#
+        segment: str | None = None,
+        history_length: int | None = None,
+        seed: int | None = None,
         config: PopularityConfig | None = None,
     ) -> None:
         super().__init__(config, given_options(locals()))

@@ -1,6 +1,7 @@
 """Word2Vec: items by the words of their content and by their neighbours in histories."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -62,7 +63,20 @@ class Word2Vec(Recommender):
     Items need no interactions, and nothing is learnt of users: for new shops and new items.
 
     Args:
-        #ARGS#
+        decay: weight of an item in a history relative to the following one.
+        neighbours: whether item vectors also come from neighbours in histories.
+        columns: text columns of the item table.
+        names: columns of names separated by `|`; every name is one word.
+        language: how Chinese text is segmented.
+        dim: width of word vectors, and of neighbour vectors.
+        window: maximum distance of a predicted word.
+        min_count: minimum number of occurrences of a known word.
+        epochs: passes over texts and histories; by default chosen from their size.
+        phrases: whether words that mostly occur together become one.
+        subwords: whether unknown words get vectors of their parts.
+        remove_common: whether the component that all texts share is removed.
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
         config: a complete configuration instead of single options.
 
     Example:
@@ -77,7 +91,20 @@ class Word2Vec(Recommender):
     def __init__(
         self,
         *,
-        #INIT#
+        decay: float | None = None,
+        neighbours: bool | None = None,
+        columns: str | Sequence[str] | None = None,
+        names: str | Sequence[str] | None = None,
+        language: Literal["auto", "zh", "other"] | None = None,
+        dim: int | None = None,
+        window: int | None = None,
+        min_count: int | None = None,
+        epochs: int | None = None,
+        phrases: bool | None = None,
+        subwords: bool | None = None,
+        remove_common: bool | None = None,
+        history_length: int | None = None,
+        seed: int | None = None,
         config: Word2VecConfig | None = None,
     ) -> None:
         super().__init__(config, given_options(locals()))

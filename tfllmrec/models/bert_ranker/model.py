@@ -1,180 +1,186 @@
-"""The BERT ranking family: what is written of items, by a KerasNLP BERT, and how it goes with a user's history."""
+"""The BERT ranking family: item texts encoded by a KerasNLP BERT, related to the history of a user."""
 
-import copy
 import shutil
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import keras
+import numpy as np
 import pandas as pd
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 
 from tfllmrec.content.backbone import SMALL, backbone
+from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.content.templates import item_texts
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.splits import Targets
-from tfllmrec.errors import InputError
-from tfllmrec.layers.scoring import ItemIndex
-from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive
-from tfllmrec.models.base.fitting import FitContext
-from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
+from tfllmrec.data.splits import Targets, leave_last_out
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.config import given_options
+from tfllmrec.models.base.fallback import popular_candidates_if_empty, popular_if_empty, popularity_scores
+from tfllmrec.models.base.predictor import Predictor
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.signature import Signature
+from tfllmrec.models.base.trainer import FitContext, TrainingLog
+from tfllmrec.models.bert_ranker.config import BertRankerConfig
 from tfllmrec.models.bert_ranker.network import bi_encoder, interaction_head, scores_of_all
-from tfllmrec.models.ranker.model import Ranker, RankerConfig
-from tfllmrec.models.ranker.text_ranker import BERT, TextRanker
-from tfllmrec.models.two_tower.model import TwoTower
+from tfllmrec.models.ranker.candidates import Retrieve, TrainingLists, predicted_ratings, single_retriever
+from tfllmrec.models.ranker.text_ranker import BERT, TextRanker, rank_texts_signature, score_texts, text_function
+from tfllmrec.models.ranker.training import ranker_trainer, train_ranker
+from tfllmrec.models.registry import load_model, model_class
 
 _TOWERS, _BERT = "towers", "bert"
 
 
-@dataclass(frozen=True, config=STRICT)
-class BertRankerConfig(RankerConfig):
-    """Attributes beside those of every `RankerConfig`.
+@dataclass(frozen=True, kw_only=True)
+class BertRankerModels(BuiltModels):
+    """The models of a `BertRanker`.
 
-    backbone: a name for `tfllmrec.content.pretrained.pretrained`, or "small" for a BERT that learns from the items'
-        own texts and nothing else.
-    columns: of the item table, what is read of an item.
-    text_length: tokens of a text that are read.
-    towers: options of the two towers that learn the vectors; the others are chosen from the size of the data.
-    finetune_epochs: epochs, at most, in which the towers go on with the interactions that were answers of lists.
-    pooling_heads: weighted means of the history that a candidate makes for itself.
-    hidden_units: units of the perceptron of the interaction head.
-    dropout: in it.
+    Attributes:
+        towers: the fitted two-tower recommender that the vectors come from.
+        bert: the backbone and its tokenizer.
+        text_ranker: scores raw texts.
+        pretrain_log: the log of the towers' first fit, before the interactions that are targets of lists.
     """
 
-    backbone: str = "small"
-    columns: Names = ("title", "year", "categories", "text")
-    text_length: Positive = 64
-    towers: Options = Field(default_factory=dict)
-    finetune_epochs: Positive = 10
-    pooling_heads: Positive = 2
-    hidden_units: Positive = 64
-    dropout: Fraction = 0.2
-
-    def of_towers(self) -> dict[str, Any]:
-        """The options of the two towers.
-
-        Raises:
-            InputError: they are none, or ask for what a ranker's towers do not read.
-        """
-        given = {"id_dropout": 0.1, **self.towers}
-        chosen = TwoTower.config_class.from_options(given)
-        if chosen.user_features:
-            raise InputError("bert_ranker: its towers do not read users' features; leave user_features out of towers")
-        vectors = ",".join([*chosen.vectors, BERT])
-        fixed = {"vectors": vectors, "user_vectors": False, "history_length": self.history_length, "seed": self.seed}
-        return given | fixed
+    towers: Any
+    bert: Bert
+    text_ranker: TextRanker
+    pretrain_log: TrainingLog
 
 
-class BertRanker(Ranker):
-    """A bi-encoder: item vectors made once of BERT's vectors of their texts, and a head that relates them to a user.
+class BertRanker(Recommender):
+    """A bi-encoder: item vectors computed once from BERT's vectors of their texts, and a head that relates them.
 
-    Texts are encoded by a frozen BERT, every text once. Two towers (`TwoTower`) learn what texts, titles, categories
-    and interactions make of an item and of a history; on their vectors an interaction head with attention from the
-    candidate to the history learns to put lists in order, under `tfrs.tasks.Ranking`. Then the towers go on with what
-    they were not to know before: the newest interactions say most of what comes next.
+    Texts are encoded by a frozen BERT, every text once. Two towers (`TwoTower`) learn item and query vectors from
+    texts, titles, categories and interactions. On these vectors an interaction head, with attention from the candidate
+    to the history, learns to order lists under `tfrs.tasks.Ranking`. Then the towers are fine-tuned on the interactions
+    that were held out as targets of lists.
+
+    Args:
+        #ARGS#
+        config: a complete configuration instead of single options.
 
     Example:
         >>> model = BertRanker(backbone="all-minilm-l6-v2").fit(split.train, split.validation)
         >>> model.recommend(users=["42"], k=10)
-
-    Attributes:
-        towers: what learnt the vectors.
-        pretrain_log: what was logged of their first fit, that on the interactions before the lists' answers.
-        index: the item vectors.
-        query_model: {"user", "history": int32 [B, L]} -> query vectors, float32 [B, D].
-        model: the interaction head.
     """
 
     family = "bert_ranker"
     config_class = BertRankerConfig
     main_signature = "rank"
+    ranks_candidates = True
+    built: BertRankerModels
 
-    towers: TwoTower
-    pretrain_log: Mapping[str, list[float]]
-    index: ItemIndex
-    query_model: keras.Model
+    def __init__(
+        self,
+        *,
+        # INIT#
+        config: BertRankerConfig | None = None,
+    ) -> None:
+        super().__init__(config, given_options(locals()))
 
-    def _prepare(self, train: Dataset, earlier: Dataset, validation: Targets | None, fitting: FitContext) -> None:
-        config = self.config
-        self.towers = TwoTower(**config.of_towers())
+    def _fit(
+        self, train: Dataset, validation: Targets | None, context: FitContext
+    ) -> tuple[BertRankerModels, TrainingLog]:
+        config, rating = self.config, self.config.objective == "rating"
+        earlier, last = (train, None) if rating else leave_last_out(train)
+        towers = model_class("two_tower").from_options(config.tower_options())
         texts = item_texts(train.items, config.columns)
-        self.bert = backbone(config.backbone, texts, length=config.text_length, seed=config.seed)
-        earlier = replace(earlier, items=self._with_texts(earlier.items))
-        self.towers.fit(earlier, validation, **fitting.of_part(_TOWERS))
-        self.pretrain_log = self.towers.training_log
-
-    def _finish(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
-        if self.config.objective == "rating":
-            return  # for which they knew everything
-        first = self.towers.config
-        self.towers.config = replace(first, epochs=self.config.finetune_epochs)
-        self.towers.fit_more(train, validation, FitContext(**fitting.of_part(f"further-{_TOWERS}")))
-        self.towers.config = first
-        self._assemble()
-
-    def _with_texts(self, items: pd.DataFrame) -> pd.DataFrame:
-        """An item table with the vectors of its texts."""
-        from tfllmrec.content.text_vectors import text_vectors
-
-        texts = item_texts(items, self.config.columns)
-        keep = self.config.backbone != SMALL  # another one in every fit
-        vectors = text_vectors(texts, self.bert, length=self.config.text_length, keep=keep)
-        return items.assign(**{BERT: list(vectors)})
-
-    def _build(self, train: Dataset) -> keras.Model:
-        config = self.config
-        return interaction_head(
-            dim=self.towers.config.dim,
+        bert = backbone(config.backbone, texts, length=config.text_length, seed=config.seed)
+        towers.fit_in_context(
+            replace(earlier, items=self._with_texts(earlier.items, bert)), validation, context.for_part(_TOWERS)
+        )
+        pretrain_log, lists = towers.training_log, None
+        if last is not None:
+            retrieve: Retrieve = context.retrieve or single_retriever(config)
+            parts = {"train": train, "earlier": earlier, "last": last, "validation": validation}
+            lists = TrainingLists.retrieve(retrieve, config, **parts)
+        head = interaction_head(
+            dim=towers.config.dim,
             history_length=config.history_length,
             pooling_heads=config.pooling_heads,
             hidden_units=config.hidden_units,
             dropout=config.dropout,
-            mean_rating=train.mean_rating if config.objective == "rating" else None,
+            mean_rating=train.mean_rating if rating else None,
+        )
+        built = self._serve(head, towers, bert, pretrain_log)
+        log = train_ranker(Predictor(self.family, self.fitted_data, built), config, train, lists, validation, context)
+        if not rating:  # otherwise the towers have seen all interactions
+            more = context.for_part(f"further-{_TOWERS}")
+            towers.fit_more(train, validation, more, epochs=config.finetune_epochs)
+            built = self._serve(head, towers, bert, pretrain_log)
+        return built, log
+
+    def _with_texts(self, items: pd.DataFrame, bert: Bert) -> pd.DataFrame:
+        """Add the vectors of the texts to an item table."""
+        from tfllmrec.content.text_vectors import text_vectors
+
+        texts = item_texts(items, self.config.columns)
+        keep = self.config.backbone != SMALL  # the small BERT is another one in every fit
+        vectors = text_vectors(texts, bert, length=self.config.text_length, keep=keep)
+        return items.assign(**{BERT: list(vectors)})
+
+    def _serve(self, head: keras.Model, towers: Any, bert: Bert, pretrain_log: TrainingLog) -> BertRankerModels:
+        """Build the models that score candidates and all items, on the fixed vectors of the towers."""
+        config, network = self.config, towers.built.network
+        network.model.trainable = False
+        candidate_scorer = bi_encoder(towers.index, network.encoder, head)
+        if config.objective != "rating":  # popularity is not a rating
+            inputs = candidate_scorer.input
+            scores = popular_candidates_if_empty(candidate_scorer.output, self.fitted_data, inputs)
+            candidate_scorer = keras.Model(inputs, scores)
+        every = scores_of_all(towers.index, network.encoder, head)
+        popular = popularity_scores(self.fitted_data, every.input)
+        text_ranker = TextRanker(bert, config.text_length, network.items.fusion, network.encoder, head)
+        return BertRankerModels(
+            model=head,
+            scorer=keras.Model(every.input, popular_if_empty(every.output, popular, every.input)),
+            history_length=config.history_length,
+            query_model=towers.query_model,
+            index=towers.index,
+            candidate_scorer=candidate_scorer,
+            subset_by_candidates=True,
+            served_models=tuple(text_ranker.models),
+            backbone=bert.backbone,
+            towers=towers,
+            bert=bert,
+            text_ranker=text_ranker,
+            pretrain_log=pretrain_log,
         )
 
-    def _build_scorer(self) -> keras.Model:
-        self.towers.model.trainable = False
-        self.index, self.query_model = self.towers.index, self.towers.query_model
-        encoder = self.towers.model.get_layer("query_encoder")
-        self._rank_with(bi_encoder(self.index, encoder, self.model))
-        every = scores_of_all(self.index, encoder, self.model)
-        popular = popularity(self.fitted_data, every.input)
-        return keras.Model(every.input, popular_if_empty(every.output, popular, every.input))
+    def _restore(self, model: keras.Model, folder: Path) -> BertRankerModels:
+        return self._serve(model, load_model(folder / _TOWERS), pretrained(folder / _BERT), {})
 
-    def text_ranker(self) -> TextRanker:
-        """See `Ranker.text_ranker`."""
-        model = self.towers.model
-        content, encoder = model.get_layer("items").fusion, model.get_layer("query_encoder")
-        return TextRanker(self.bert, self.config.text_length, content, encoder, self.model)
+    def _save_parts(self, folder: Path) -> None:
+        self.built.towers.save(folder / _TOWERS)
+        shutil.rmtree(folder / _BERT, ignore_errors=True)  # of an earlier save
+        self.built.bert.save(folder / _BERT)
 
-    def _update_served(self) -> None:
-        """Nothing: the towers' vectors are fixed."""
+    def _grow(self, built: BertRankerModels, new: pd.DataFrame) -> BertRankerModels:
+        towers = built.towers.with_items(self._with_texts(new, built.bert))
+        return self._serve(built.model, towers, built.bert, built.pretrain_log)
 
     def refit_config(self) -> BertRankerConfig:
-        """As many epochs as were best on the validation targets, of the head and of the towers, before and after."""
-        of_towers = {**self.config.towers, "epochs": self.towers.best_epochs(self.pretrain_log)}
-        finetune_epochs = self.towers.best_epochs(self.towers.training_log)
+        """Return the configuration with the best numbers of epochs, of the head and of both fits of the towers."""
+        towers, built = self.built.towers, self.built
+        options = {**self.config.towers, "epochs": towers.best_epochs(built.pretrain_log)}
         return replace(
-            self.config, epochs=self.best_epochs(self.training_log), towers=of_towers, finetune_epochs=finetune_epochs
+            self.config,
+            epochs=ranker_trainer(self.config).best_epochs(self.training_log),
+            towers=options,
+            finetune_epochs=towers.best_epochs(towers.training_log),
         )
 
-    def _with_items(self, new: pd.DataFrame) -> Self:
-        grown = copy.copy(self)
-        grown.fitted_data = self.fitted_data.with_items(new)
-        grown.towers = self.towers.with_items(self._with_texts(new))
-        grown._assemble()
-        return grown
+    def predict_ratings(self, targets: Targets) -> np.ndarray:
+        """Predict the ratings of the targets' items, float32 [n], for the objective "rating"."""
+        return predicted_ratings(self.predictor, targets)
 
-    def _write(self, folder: Path) -> None:
-        self.towers.save(folder / _TOWERS)
-        shutil.rmtree(folder / _BERT, ignore_errors=True)  # that of a save before
-        self.bert.save(folder / _BERT)
+    def score_texts(self, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Score raw texts; see `tfllmrec.models.ranker.text_ranker.score_texts`."""
+        self.predictor  # noqa: B018  # raises where nothing is fitted
+        return score_texts(text_function(self.built.text_ranker), histories, candidates)
 
-    def _read(self, folder: Path) -> None:
-        from tfllmrec.content.pretrained import pretrained
-
-        self.towers = TwoTower.load(folder / _TOWERS)
-        self.bert = pretrained(folder / _BERT)
+    def signatures(self, top_k: int) -> list[Signature]:
+        """Declare what an export answers; see `Recommender.signatures`."""
+        return [*super().signatures(top_k), rank_texts_signature(self.built.text_ranker)]

@@ -1,242 +1,290 @@
-"""The cascade: retrievers find candidates, a ranker and they together put them in order."""
+"""The cascade: retrievers find candidates; a ranker orders them together with the retrievers."""
 
-import copy
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.histories import Histories
 from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.ranking import RankedTargets, rank_targets
-from tfllmrec.models.base.fitting import FitContext
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.config import given_options
+from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures
 from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.signature import Outputs, Signature
+from tfllmrec.models.base.trainer import FitContext, TrainingLog
 from tfllmrec.models.cascade.blend import learn_weights
 from tfllmrec.models.cascade.config import CascadeConfig
 from tfllmrec.models.cascade.network import ScoresOfAll, cascade
-from tfllmrec.models.ranker.candidates import AT_ONCE, found_by, scores_of
-from tfllmrec.models.ranker.model import Ranker
+from tfllmrec.models.ranker.candidates import BLOCK, ranker_scores, retrieve_candidates, retriever_scores
+from tfllmrec.models.ranker.text_ranker import rank_texts_signature
+from tfllmrec.models.registry import FAMILIES, load_model, model_class
+
+Part = str | Recommender
+
+
+@dataclass(frozen=True, kw_only=True)
+class CascadeModels(BuiltModels):
+    """The models of a `Cascade`.
+
+    Attributes:
+        retrievers: fitted recommenders that find candidates.
+        ranker: a fitted recommender that orders them, or None.
+        lister: {"user", "history", "exclude"} to candidates and their scores; see `cascade` in `network.py`.
+    """
+
+    retrievers: Sequence[Recommender]
+    ranker: Recommender | None
+    lister: keras.Model
+
+    @property
+    def parts(self) -> list[Recommender]:
+        """Retrievers and ranker."""
+        return [*self.retrievers, *([self.ranker] if self.ranker else [])]
 
 
 class Cascade(Recommender):
-    """Retrieve, merge, rank: the best of several retrievers, each item once, put in order by a ranker and by them.
+    """Retrieve, merge and rank: the best items of several retrievers, ordered by a ranker and by the retrievers.
 
-    Every part is fitted on the same interactions; the ranker learns from lists of retrievers that did not know the
-    answers (see `Ranker`). An item's score is a weighted sum of the retrievers' scores and the ranker's; the weights
-    are learnt on the validation targets (`learn_weights`).
+    All parts are fitted on the same interactions; the ranker learns from lists of retrievers that have not seen the
+    targets. The score of an item is a weighted sum of the scores of retrievers and ranker; the weights are learnt from
+    the validation targets (`learn_weights`).
+
+    Args:
+        retrievers: families or fitted recommenders that find candidates. Fitted ones are kept, others are fitted.
+        ranker: a family or a fitted recommender that orders the candidates; "" for none.
+        #ARGS#
+        config: a complete configuration instead of single options.
 
     Example:
-        >>> model = Cascade(retrievers="two_tower,next_item").fit(split.train, split.validation)
-        >>> model = Cascade.of([two_tower, next_item], ranker, split.validation)  # of parts that are fitted already
-
-    Attributes:
-        retrievers: what finds candidates.
-        ranker: what puts them in order, or None.
-        lister: {"user", "history", "exclude"} -> candidates and their scores; see `cascade` in `network.py`.
-        model: the weighted sum, {scores float32 [B, parts]} -> float32 [B, 1].
+        >>> model = Cascade(retrievers=["two_tower", "next_item"]).fit(split.train, split.validation)
+        >>> model = Cascade(retrievers=[two_tower, next_item], ranker=ranker).fit(split.train, split.validation)
     """
 
     family = "cascade"
     config_class = CascadeConfig
     main_signature = "recommend"
+    built: CascadeModels
 
-    retrievers: list[Recommender]
-    ranker: Ranker | None
-    lister: keras.Model
-
-    @classmethod
-    def of(
-        cls,
-        retrievers: Sequence[Recommender],
-        ranker: Ranker | None = None,
-        validation: Targets | None = None,
-        **options: Any,
-    ) -> Self:
-        """The cascade of parts that were fitted on the same training part.
-
-        Args:
-            retrievers: at least one.
-            ranker: or None.
-            validation: targets that the weights are learnt on, where `options` do not have them.
-            options: of the `CascadeConfig`.
-
-        Raises:
-            InputError: the parts are not fitted, do not know the same items, or ask for a scenario; there are not as
-                many weights as parts.
-        """
-        names = {"retrievers": [one.family for one in retrievers], "ranker": ranker.family if ranker else ""}
-        made = cls(CascadeConfig.from_options({**options, **names}))
-        made.config, made.retrievers, made.ranker = made._given, list(retrievers), ranker
-        made._check_parts()
-        for part in made._parts:
-            part.require_fitted()
-            if part.fitted_data.items != made._parts[0].fitted_data.items:
-                raise InputError("cascade: the parts do not know the same items; fit them on the same training part")
-            _refuse_scenarios(part, part.fitted_data.scenarios)
-        made.fitted_data = made._parts[0].fitted_data
-        made._weigh(validation)
-        return made
+    def __init__(
+        self,
+        *,
+        retrievers: str | Sequence[Part] | None = None,
+        ranker: Part | None = None,
+        # INIT#
+        config: CascadeConfig | None = None,
+    ) -> None:
+        options = given_options(locals())
+        given = [] if retrievers is None or isinstance(retrievers, str) else list(retrievers)
+        if given:
+            options["retrievers"] = [_family(part) for part in given]
+        if ranker is not None:
+            options["ranker"] = _family(ranker)
+        super().__init__(config, options)
+        self._retrievers: list[Part] = given
+        self._ranker = ranker
 
     @property
     def weights(self) -> np.ndarray:
-        """How much the retrievers count, and the ranker; float32 [parts]."""
+        """The weights of the retrievers and of the ranker, float32 [parts]."""
         return self.model.get_weights()[0][:, 0]
 
     @property
-    def history_length(self) -> int:
-        """L, how many of the newest items the part that reads the most of them reads."""
-        return max(part.history_length for part in self._parts)
+    def retrievers(self) -> Sequence[Recommender]:
+        """The recommenders that find candidates."""
+        return self.built.retrievers
 
     @property
-    def _parts(self) -> list[Recommender]:
-        return [*self.retrievers, *([self.ranker] if self.ranker else [])]
+    def ranker(self) -> Recommender | None:
+        """The recommender that orders candidates, or None."""
+        return self.built.ranker
 
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
-        def fitted(part: Recommender) -> Recommender:
-            return part.fit(train, validation, **fitting.of_part(part.family))
-
-        # What is wrong with a part fails here, before any is fitted.
-        self.retrievers = [self._unfitted(name, train) for name in self.config.retrievers]
-        self.ranker = self._unfitted_ranker(self.config.ranker, train) if self.config.ranker else None
-        self.config.require_options_by_family()
-        self._check_parts()
-        for one in self._parts:
-            _refuse_scenarios(one, train.scenarios)
-        self.retrievers = [fitted(one) for one in self.retrievers]
-        if self.ranker:
-            self.ranker.retrieve = partial(self._retrieve, train, validation)
-            fitted(self.ranker)
-        self._weigh(validation)
-
-    def _check_parts(self) -> None:
-        """Raise an InputError where nothing is retrieved, or where the weights are not those of the parts."""
-        weights, parts = len(self.config.weights), len(self._parts)
-        if not self.retrievers:
-            raise InputError("cascade: give at least one retriever")
-        if weights not in (0, parts):
-            raise InputError(f"cascade: give a weight for each of the {parts} parts, not {weights}")
-
-    def _unfitted(self, name: str, train: Dataset) -> Recommender:
-        """A part with its own options, and a history no longer than the cascade's."""
-        from tfllmrec.models.registry import model_class  # which knows the cascade
-
-        chosen, options = model_class(name), {"seed": self.config.seed, **self.config.parts.get(name, {})}
-        config = chosen.config_class.for_data(train, options)
-        return chosen(replace(config, history_length=min(config.history_length, self.config.history_length)))
-
-    def _unfitted_ranker(self, name: str, train: Dataset) -> Ranker:
-        from tfllmrec.models.registry import FAMILIES, model_class
-
-        ranker = self._unfitted(name, train)
-        if not isinstance(ranker, Ranker):
-            rankers = [one for one in FAMILIES if issubclass(model_class(one), Ranker)]
-            raise InputError(f"cascade: {name} is no ranker; there are {', '.join(rankers)}")
-        return ranker
-
-    def _retrieve(
-        self, train: Dataset, validation: Targets | None, known: Dataset, questions: Sequence[Targets]
-    ) -> list[Lists]:
-        """What the retrievers find, fitted on what is known: all of the training part, or some of it."""
-        retrievers = self.retrievers
-        if known is not train:
-            configs = [one.refit_config() if validation else one.config for one in retrievers]
-            pairs = zip(retrievers, configs, strict=True)
-            retrievers = [type(one)(config).fit(known, verbose=0) for one, config in pairs]
-        return [found_by(retrievers, asked, self.config.ranked) for asked in questions]
-
-    def _weigh(self, validation: Targets | None) -> None:
-        """Make the weighted sum, with weights that were given or are learnt."""
-        weights = np.array(self.config.weights)
-        if not len(weights):
-            lists = found_by(self.retrievers, validation or self._sample(), self.config.ranked)
-            if validation is None:
-                weights = 1 / np.maximum(self._scores_of(lists)[lists.candidates > 0].std(axis=0), 1e-12)
-            else:
-                answered = lists.only_answered()  # the others say nothing
-                weights = learn_weights(self._scores_of(answered), answered.candidates, answered.targets.items)
-        summed = keras.layers.Dense(1, use_bias=False, name="weights")
-        self.model = keras.Sequential([keras.Input((len(weights),)), summed])
-        summed.kernel.assign(weights[:, None])
-        self._assemble()
-
-    def _scores_of(self, lists: Lists) -> np.ndarray:
-        """Every part's scores of lists, float32 [n, N, parts]."""
-        columns = [scores_of(one, lists) for one in self.retrievers]
-        return np.stack([*columns, *([self.ranker.score_lists(lists)] if self.ranker else [])], axis=2)
-
-    def _sample(self) -> Targets:
-        """Some users and what is stored of them, where there is nothing to learn weights from."""
-        users = np.flatnonzero(self.fitted_data.histories.lengths)[:AT_ONCE].astype(np.int32)
-        return Targets(users, self.fitted_data.histories.take(users), np.ones_like(users))  # any answers will do
-
-    def _build_scorer(self) -> keras.Model:
+    def _fit(
+        self, train: Dataset, validation: Targets | None, context: FitContext
+    ) -> tuple[CascadeModels, TrainingLog]:
         config = self.config
-        merged = cascade(
-            [one.scorer for one in self.retrievers],
-            self.ranker.ranker if self.ranker else None,
-            self.weights.tolist(),
-            history_length=self.history_length,
-            candidates=config.candidates,
-            ranked=config.ranked,
-        )
-        self.lister = merged
-        scores = ScoresOfAll()(*(merged.output[name] for name in ("items", "scores", "sums")))
-        return keras.Model(merged.input, scores)  # where nothing is known, every part says what is popular
+        # Wrong parts are found here, before any is fitted.
+        retrievers = [self._part(part, train) for part in self._retrievers or config.retrievers]
+        ranker = self._part(self._ranker or config.ranker, train) if config.ranker else None
+        self._check(retrievers, ranker, train)
+        for part in retrievers:
+            if not part.is_fitted:
+                part.fit_in_context(train, validation, context.for_part(part.family))
+        if ranker and not ranker.is_fitted:
 
-    def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
-        """See `Recommender.rank`; whatever a user has seen takes no place among the candidates."""
-        self.require_fitted()
+            def retrieve(known: Dataset, targets: Sequence[Targets]) -> list[Lists]:
+                found = retrievers if known is train else _refitted(retrievers, known, validated=validation is not None)
+                return [retrieve_candidates(found, part, config.ranked) for part in targets]
 
-        def score(users: np.ndarray, histories: np.ndarray) -> Any:
-            newest = Histories.from_padded(histories).newest(self.history_length)
-            return self.score(users, newest, exclude=histories)
+            ranker.fit_in_context(train, validation, replace(context.for_part(ranker.family), retrieve=retrieve))
+        return self._serve(retrievers, ranker, self._weigh(retrievers, ranker, validation)), {}
 
-        longest = max(1, int(targets.histories.lengths.max(initial=1)))
-        return rank_targets(score, targets, longest, k=k, item_subset=item_subset)
+    def _part(self, part: Part, train: Dataset) -> Recommender:
+        """A fitted part as it is, or an unfitted one with its options and a history no longer than the cascade's."""
+        if isinstance(part, Recommender):
+            return part
+        options = {"seed": self.config.seed, **self.config.parts.get(part, {})}
+        chosen = model_class(part)
+        config = chosen.config_class.for_data(train, options)
+        length = min(config.history_length, self.config.history_length)
+        return chosen(config=replace(config, history_length=length))  # type: ignore[call-arg]
 
-    def refit_config(self) -> CascadeConfig:
-        """The parts' own, and the weights as they are.
+    def _check(self, retrievers: Sequence[Recommender], ranker: Recommender | None, train: Dataset) -> None:
+        """Check the parts before any is fitted.
 
         Raises:
-            InputError: two parts are of one family, whose options are told apart by nothing.
+            InputError: If there is no retriever, the weights are not one a part, the ranker does not rank, two unfitted
+                parts are of one family, a part reads scenarios, or a fitted part has other items.
         """
-        self.config.require_options_by_family()
-        parts = {one.family: one.refit_config().to_dict() for one in self._parts}
-        return replace(self.config, parts=parts, weights=tuple(self.weights.tolist()))
+        parts, weights = [*retrievers, *([ranker] if ranker else [])], len(self.config.weights)
+        if not retrievers:
+            raise InputError("cascade: give at least one retriever")
+        if weights not in (0, len(parts)):
+            raise InputError(f"cascade: give one weight for each of the {len(parts)} parts, not {weights}")
+        if ranker and not ranker.ranks_candidates:
+            rankers = [name for name in FAMILIES if model_class(name).ranks_candidates]
+            raise InputError(f"cascade: {ranker.family} is not a ranker; choose one of {', '.join(rankers)}")
+        _check_families([part for part in parts if not part.is_fitted])
+        for part in parts:
+            if part.uses_scenarios and train.scenarios is not None:
+                raise InputError(
+                    f"cascade: {part.family} reads scenarios, and a cascade has none; leave it out, or fit it on "
+                    "interactions without that column"
+                )
+            if part.is_fitted and part.fitted_data.items != train.item_vocabulary:
+                raise InputError(f"cascade: {part.family} was fitted on other items; fit all parts on the same data")
 
-    def _with_items(self, new: pd.DataFrame) -> Self:
-        grown = copy.copy(self)
-        grown.fitted_data = self.fitted_data.with_items(new)
-        grown.retrievers = [one.with_items(new) for one in self.retrievers]
-        grown.ranker = self.ranker.with_items(new) if self.ranker else None
-        grown._assemble()
-        return grown
+    def _weigh(
+        self, retrievers: Sequence[Recommender], ranker: Recommender | None, validation: Targets | None
+    ) -> np.ndarray:
+        """Return the weights of the parts: the given ones, learnt ones, or inverse deviations without targets."""
+        if len(self.config.weights):
+            return np.array(self.config.weights)
+        lists = retrieve_candidates(retrievers, validation or self._sample(), self.config.ranked)
+        if validation is None:
+            scores = _scores(retrievers, ranker, lists)[lists.candidates > 0]
+            return 1 / np.maximum(scores.std(axis=0), 1e-12)
+        answered = lists.only_answered()  # others have no target to learn from
+        return learn_weights(_scores(retrievers, ranker, answered), answered.candidates, answered.targets.items)
 
-    def _write(self, folder: Path) -> None:
-        for place, part in enumerate(self._parts):
-            part.save(folder / f"part-{place}")
+    def _sample(self) -> Targets:
+        """Some users and their stored histories, with arbitrary targets."""
+        stored = self.fitted_data.histories
+        users = np.flatnonzero(stored.lengths)[:BLOCK].astype(np.int32)
+        return Targets(users, stored.take(users), np.ones_like(users))
 
-    def _read(self, folder: Path) -> None:
-        from tfllmrec.models.registry import load_model
+    def _serve(
+        self, retrievers: Sequence[Recommender], ranker: Recommender | None, weights: np.ndarray
+    ) -> CascadeModels:
+        summed = keras.layers.Dense(1, use_bias=False, name="weights")
+        model = keras.Sequential([keras.Input((len(weights),)), summed])
+        summed.kernel.assign(weights[:, None])
+        return self._with_weights(model, retrievers, ranker)
 
-        count = len(self.config.retrievers)
-        self.retrievers = [load_model(folder / f"part-{place}") for place in range(count)]
-        ranker = load_model(folder / f"part-{count}") if self.config.ranker else None
-        assert ranker is None or isinstance(ranker, Ranker), "as it was saved"
-        self.ranker = ranker
-
-
-def _refuse_scenarios(part: Recommender, scenarios: object) -> None:
-    if part.asks_for_scenario and scenarios is not None:
-        raise InputError(
-            f"cascade: its {part.family} asks for a scenario, and a cascade is asked for none; leave it out, or fit it "
-            "on interactions without that column"
+    def _with_weights(
+        self, model: keras.Model, retrievers: Sequence[Recommender], ranker: Recommender | None
+    ) -> CascadeModels:
+        """Build the models around the weighted sum, {scores float32 [B, parts]} to float32 [B, 1]."""
+        parts = [*retrievers, *([ranker] if ranker else [])]
+        history_length = max(part.history_length for part in parts)
+        lister = cascade(
+            [retriever.scorer for retriever in retrievers],
+            ranker.built.candidate_scorer if ranker else None,
+            model.get_weights()[0][:, 0].tolist(),
+            history_length=history_length,
+            candidates=self.config.candidates,
+            ranked=self.config.ranked,
         )
+        scores = ScoresOfAll()(*(lister.output[name] for name in ("items", "scores", "sums")))
+        return CascadeModels(
+            model=model,
+            scorer=keras.Model(lister.input, scores),  # for empty histories every part scores by popularity
+            history_length=history_length,
+            candidate_scorer=ranker.built.candidate_scorer if ranker else None,
+            served_models=(lister, *(ranker.built.text_ranker.models if ranker else ())),
+            backbone=ranker.built.backbone if ranker else None,
+            retrievers=tuple(retrievers),
+            ranker=ranker,
+            lister=lister,
+        )
+
+    def _restore(self, model: keras.Model, folder: Path) -> CascadeModels:
+        count = len(self.config.retrievers)
+        retrievers = [load_model(folder / f"part-{position}") for position in range(count)]
+        ranker = load_model(folder / f"part-{count}") if self.config.ranker else None
+        return self._with_weights(model, retrievers, ranker)
+
+    def _save_parts(self, folder: Path) -> None:
+        for position, part in enumerate(self.built.parts):
+            part.save(folder / f"part-{position}")
+
+    def _grow(self, built: CascadeModels, new: pd.DataFrame) -> CascadeModels:
+        retrievers = [retriever.with_items(new) for retriever in built.retrievers]
+        return self._with_weights(built.model, retrievers, built.ranker.with_items(new) if built.ranker else None)
+
+    def refit_config(self) -> CascadeConfig:
+        """Return the configuration with the parts' own refit configurations, and the weights.
+
+        Raises:
+            InputError: If two parts are of one family, as options are given by family.
+        """
+        parts = self.built.parts
+        _check_families(parts)
+        options = {part.family: part.refit_config().to_dict() for part in parts}
+        return replace(self.config, parts=options, weights=tuple(self.weights.tolist()))
+
+    def signatures(self, top_k: int) -> list[Signature]:
+        """Declare what an export answers; see `Recommender.signatures`."""
+        built = self.built
+        core = best_items_core(built, top_k)
+        if top_k <= self.config.candidates:  # the candidates alone can be returned
+            core = replace(core, call=_best_candidates(built.lister, top_k))
+        texts = [rank_texts_signature(built.ranker.built.text_ranker)] if built.ranker else []
+        return [*retrieval_signatures(core, main=self.main_signature), rank_signature(built), *texts]
+
+
+def _best_candidates(lister: keras.Model, top_k: int) -> Any:
+    """Return the core that orders the candidates of a lister."""
+
+    def best(inputs: dict[str, tf.Tensor]) -> Outputs:
+        lists = lister({name: inputs[name] for name in lister.input}, training=False)
+        enough = lists["ranked"].shape[1] >= top_k  # then the scores of the others are not computed
+        scores, positions = tf.math.top_k(lists["ranked" if enough else "scores"], top_k)
+        return {"items": tf.gather(lists["items"], positions, batch_dims=1), "scores": scores}
+
+    return best
+
+
+def _family(part: Part) -> str:
+    return part if isinstance(part, str) else part.family
+
+
+def _scores(retrievers: Sequence[Recommender], ranker: Recommender | None, lists: Lists) -> np.ndarray:
+    """Scores of lists by every part, float32 [n, N, parts]."""
+    columns = [retriever_scores(retriever, lists) for retriever in retrievers]
+    return np.stack([*columns, *([ranker_scores(ranker.predictor, lists)] if ranker else [])], axis=2)
+
+
+def _refitted(retrievers: Sequence[Recommender], known: Dataset, *, validated: bool) -> list[Recommender]:
+    """Retrievers of the same configurations, fitted on some of the training part."""
+    configs = [retriever.refit_config() if validated else retriever.config for retriever in retrievers]
+    pairs = zip(retrievers, configs, strict=True)
+    return [type(retriever)(config=config).fit(known, verbose=0) for retriever, config in pairs]  # type: ignore[call-arg]
+
+
+def _check_families(parts: Sequence[Recommender]) -> None:
+    """Check that options by family are unambiguous."""
+    for name, count in Counter(part.family for part in parts).items():
+        if count > 1:
+            raise InputError(
+                f"cascade: {count} parts are of the family {name}, and options are given by family; fit them one by "
+                "one and pass the fitted recommenders"
+            )

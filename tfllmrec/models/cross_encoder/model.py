@@ -1,185 +1,206 @@
-"""The cross-encoder family: one BERT reads history and candidate together; the precise ranker of a short list."""
+"""The cross-encoder family: one BERT reads history and candidate together, for precise ranking of short lists."""
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from pydantic import Field
-from pydantic.dataclasses import dataclass
 
 from tfllmrec.content.backbone import backbone
 from tfllmrec.content.pretrained import Bert
 from tfllmrec.content.templates import BETWEEN_ITEMS, item_texts
 from tfllmrec.content.tokenizers import read_tokenizer, write_tokenizer
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.splits import Targets
+from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.ranking import RankedTargets
-from tfllmrec.models.base.config import STRICT, Names, Positive
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.config import given_options
+from tfllmrec.models.base.fallback import popular_candidates_if_empty, popular_if_empty, popularity_scores
+from tfllmrec.models.base.predictor import Predictor
+from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.saving import reading
-from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
+from tfllmrec.models.base.signature import Signature
+from tfllmrec.models.base.trainer import FitContext, TrainingLog
+from tfllmrec.models.cross_encoder.config import CrossEncoderConfig
 from tfllmrec.models.cross_encoder.network import (
-    BACKBONE,
     FRAME,
+    CrossEncoderNetwork,
     Special,
     TokenTable,
-    cross_encoder,
-    in_passes,
     pair_scorer,
     scores_of_all,
 )
-from tfllmrec.models.ranker.model import Ranker, RankerConfig
-from tfllmrec.models.ranker.text_ranker import PairTextRanker
+from tfllmrec.models.ranker.candidates import Retrieve, TrainingLists, predicted_ratings, single_retriever
+from tfllmrec.models.ranker.passes import in_passes
+from tfllmrec.models.ranker.text_ranker import PairTextRanker, rank_texts_signature, score_texts, text_function
+from tfllmrec.models.ranker.training import ranker_trainer, train_ranker
 
 _TOKENIZER = "tokenizer.json"
-_PAIRS = 10_000_000  # hours, without a GPU
+_MAX_PAIRS = 10_000_000  # hours without a GPU
 
 
-@dataclass(frozen=True, config=STRICT)
-class CrossEncoderConfig(RankerConfig):
-    """Attributes beside those of every `RankerConfig`.
+@dataclass(frozen=True, kw_only=True)
+class CrossEncoderModels(BuiltModels):
+    """The models of a `CrossEncoder`.
 
-    backbone: a name for `tfllmrec.content.pretrained.pretrained`, or "small" for a BERT that learns from the items'
-        own texts before.
-    columns: of the item table, what is read of a candidate; of the items of a history it is the title.
-    text_length: tokens of a candidate that are read.
-    title_length: tokens of a title that are read.
-    history_tokens: tokens of a history that are read, the newest.
-    tuning: what is trained of BERT: all of it ("full"), low-rank additions ("lora"; Hu et al., 2022, ICLR), or nothing.
-    lora_rank: of the additions.
-    precision: what BERT computes in, in training and when it is asked; bfloat16 is faster on processors that have it.
+    Attributes:
+        network: the trained network and its layers.
+        bert: the backbone in the network, and its tokenizer.
+        text_ranker: scores raw texts.
     """
 
-    backbone: str = "small"
-    columns: Names = ("title", "year", "categories", "text")
-    text_length: Positive = 32
-    title_length: Positive = 12
-    history_tokens: Positive = 60
-    history_length: Positive = 10
-    tuning: Literal["full", "lora", "frozen"] = "full"
-    lora_rank: Positive = 4
-    precision: Literal["float32", "bfloat16"] = "float32"
-    list_size: Positive | None = 8
-    max_validation_lists: Positive | None = 1000
-    learning_rate: float = Field(default=5e-5, gt=0)
-    batch_size: Positive = 8
-    epochs: Positive = 3
-
-    @classmethod
-    def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
-        """What is trained beside BERT's own weights is little, and begins at nothing: it learns at a higher rate."""
-        tuning = str(options.get("tuning"))
-        rate = {"learning_rate": _RATES[tuning]} if tuning in _RATES else {}
-        return cls.from_options({**rate, **options})
+    network: CrossEncoderNetwork
+    bert: Bert
+    text_ranker: PairTextRanker
 
 
-_RATES = {"lora": 2e-3, "frozen": 1e-3}
-
-
-class CrossEncoder(Ranker):
+class CrossEncoder(Recommender):
     """A BERT that reads "history text [SEP] item text" (Nogueira and Cho, 2019), fine-tuned on lists.
 
-    A candidate costs a pass through BERT, so it is for short lists: `score_candidates`, and as the ranker of a
-    `Cascade`. `recommend` and `evaluate` ask it for every item of the catalogue, and more than ten million pairs
-    at once are refused.
+    Every candidate costs a pass through BERT, so it is for short lists: `rank`, and as the ranker of a `Cascade`.
+    `recommend` and `evaluate` score every item of the catalog, and refuse more than ten million pairs in one call.
+
+    Args:
+        #ARGS#
+        config: a complete configuration instead of single options.
 
     Example:
         >>> model = CrossEncoder(backbone="all-minilm-l6-v2", tuning="lora").fit(split.train, split.validation)
-        >>> cascade = Cascade.of([next_item], model, split.validation)
-
-    Attributes:
-        model: {"user", "history", "candidates"} -> scores, with the tokens of all items in it.
+        >>> model.rank([["1", "260"]], histories=[["2", "589"]])
     """
 
     family = "cross_encoder"
     config_class = CrossEncoderConfig
     main_signature = "rank"
+    ranks_candidates = True
+    built: CrossEncoderModels
 
-    def _prepare(self, train: Dataset, *_: Any) -> None:
+    def __init__(
+        self,
+        *,
+        # INIT#
+        config: CrossEncoderConfig | None = None,
+    ) -> None:
+        super().__init__(config, given_options(locals()))
+
+    def _fit(
+        self, train: Dataset, validation: Targets | None, context: FitContext
+    ) -> tuple[CrossEncoderModels, TrainingLog]:
+        config, rating = self.config, self.config.objective == "rating"
+        bert, lists = self._backbone(train), None
+        if not rating:
+            earlier, last = leave_last_out(train)
+            retrieve: Retrieve = context.retrieve or single_retriever(config)
+            parts = {"train": train, "earlier": earlier, "last": last, "validation": validation}
+            lists = TrainingLists.retrieve(retrieve, config, **parts)
+        network = self._network(train, bert)
+        built = self._serve(network, bert.tokenizer)
+        log = train_ranker(Predictor(self.family, self.fitted_data, built), config, train, lists, validation, context)
+        return built, log
+
+    def _backbone(self, train: Dataset) -> Bert:
+        """Load or train BERT.
+
+        Raises:
+            InputError: If it reads fewer tokens than a pair has.
+        """
         config = self.config
-        texts, places = item_texts(train.items, config.columns), config.history_tokens + config.text_length + FRAME
-        bert = backbone(config.backbone, texts, length=places, seed=config.seed)
-        if places > bert.backbone.max_sequence_length:
+        texts, length = item_texts(train.items, config.columns), config.history_tokens + config.text_length + FRAME
+        bert = backbone(config.backbone, texts, length=length, seed=config.seed)
+        if length > bert.backbone.max_sequence_length:
             raise InputError(
-                f"cross_encoder: this BERT reads {bert.backbone.max_sequence_length} tokens at most, and a pair has "
-                f"{places}, history_tokens + text_length + {FRAME}; give fewer of one of them"
+                f"cross_encoder: this BERT reads at most {bert.backbone.max_sequence_length} tokens, and a pair has "
+                f"{length}, history_tokens + text_length + {FRAME}; lower one of them"
             )
-        self.bert = bert.computing_in_bfloat16() if config.precision == "bfloat16" else bert
-        self._tokenizer = self.bert.tokenizer
+        return bert.computing_in_bfloat16() if config.precision == "bfloat16" else bert
 
-    def _build(self, train: Dataset) -> keras.Model:
-        config, tokenizer = self.config, self.bert.tokenizer
+    def _network(self, train: Dataset, bert: Bert) -> CrossEncoderNetwork:
+        config, tokenizer = self.config, bert.tokenizer
         match config.tuning:
             case "lora":
-                self.bert.backbone.enable_lora(config.lora_rank)
+                bert.backbone.enable_lora(config.lora_rank)
             case "frozen":
-                self.bert.backbone.trainable = False
+                bert.backbone.trainable = False
         scorer = pair_scorer(
-            self.bert.backbone,
+            bert.backbone,
             Special(tokenizer.cls_token_id, tokenizer.sep_token_id),
             history=(config.history_length, config.title_length),
             history_tokens=config.history_tokens,
             length=config.text_length,
             start=train.mean_rating if config.objective == "rating" else 0.0,
         )
-        return cross_encoder(scorer, *self._tables(train.items), config.history_length)
+        titles, texts = (TokenTable.of(ids, name=name) for name, ids in self._token_ids(train.items, bert).items())
+        return CrossEncoderNetwork.of(scorer, titles, texts, config.history_length)
 
-    def _tables(self, items: pd.DataFrame) -> tuple[TokenTable, TokenTable]:
-        """The tokens of titles, as a history has them, and of whole texts."""
+    def _token_ids(self, items: pd.DataFrame, bert: Bert) -> dict[str, np.ndarray]:
+        """Token ids of titles, as a history has them, and of texts; row 0 is the padding's."""
         config = self.config
         titles = [f"{title}{BETWEEN_ITEMS}" for title in items["title"]]
-        both = ((titles, config.title_length), (item_texts(items, config.columns), config.text_length))
-        titles_, texts_ = (self.bert.token_ids(tf.constant(["", *texts]), length).numpy() for texts, length in both)
-        return TokenTable.of(titles_, name="titles"), TokenTable.of(texts_, name="texts")
+        texts = {
+            "titles": (titles, config.title_length),
+            "texts": (item_texts(items, config.columns), config.text_length),
+        }
+        return {
+            name: bert.token_ids(tf.constant(["", *values]), length).numpy() for name, (values, length) in texts.items()
+        }
 
-    def _build_scorer(self) -> keras.Model:
-        self.bert = Bert(self.model.get_layer("pair_scorer").get_layer(BACKBONE), self._tokenizer)
-        asked = in_passes(self.model)
-        self._rank_with(asked)
-        every = scores_of_all(asked, len(self.fitted_data.items))
-        popular = popularity(self.fitted_data, every.input)
-        return keras.Model(every.input, popular_if_empty(every.output, popular, every.input))
+    def _serve(self, network: CrossEncoderNetwork, tokenizer: Any) -> CrossEncoderModels:
+        """Build the models that score candidates and all items in passes of few pairs."""
+        config, bert = self.config, Bert(network.backbone, tokenizer)
+        passes = candidate_scorer = in_passes(network.model)
+        if config.objective != "rating":  # popularity is not a rating
+            scores = popular_candidates_if_empty(passes.output, self.fitted_data, passes.input)
+            candidate_scorer = keras.Model(passes.input, scores)
+        every = scores_of_all(passes, len(self.fitted_data.items))
+        popular = popularity_scores(self.fitted_data, every.input)
+        text_ranker = PairTextRanker(bert, network.scorer)
+        return CrossEncoderModels(
+            model=network.model,
+            scorer=keras.Model(every.input, popular_if_empty(every.output, popular, every.input)),
+            history_length=config.history_length,
+            candidate_scorer=candidate_scorer,
+            subset_by_candidates=True,
+            max_pairs=_MAX_PAIRS,
+            served_models=tuple(text_ranker.models),
+            backbone=bert.backbone,
+            network=network,
+            bert=bert,
+            text_ranker=text_ranker,
+        )
 
-    def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
-        """As every family does.
-
-        Raises:
-            InputError: more than ten million pairs of targets and items.
-        """
-        self.require_fitted()
-        users, items = len(targets), len(self.fitted_data.items) if item_subset is None else len(item_subset)
-        if users * items > _PAIRS:
-            raise InputError(
-                f"cross_encoder: {users:,} targets among {items:,} items are {users * items:,} passes through BERT, of "
-                f"which it does {_PAIRS:,} at most; ask fewer targets at a time, or make it the ranker of a cascade"
-            )
-        return super().rank_targets(targets, k, item_subset=item_subset)
-
-    def text_ranker(self) -> PairTextRanker:
-        """See `Ranker.text_ranker`."""
-        return PairTextRanker(self.bert, self.model.get_layer("pair_scorer"))
-
-    def _with_items(self, new: pd.DataFrame) -> Self:
-        grown = copy.copy(self)
-        grown.fitted_data = self.fitted_data.with_items(new)
-        before = (self.model.get_layer(name) for name in ("titles", "texts"))
-        titles, texts = (table.with_more(more) for table, more in zip(before, self._tables(new), strict=True))
-        grown.model = cross_encoder(self.model.get_layer("pair_scorer"), titles, texts, self.history_length)
-        grown._assemble()
-        return grown
-
-    def _write(self, folder: Path) -> None:
-        """The tokenizer; the backbone is in the model."""
-        write_tokenizer(self.bert.tokenizer, folder / _TOKENIZER)
-
-    def _read(self, folder: Path) -> None:
+    def _restore(self, model: keras.Model, folder: Path) -> CrossEncoderModels:
         with reading(folder / _TOKENIZER) as path:
-            self._tokenizer = read_tokenizer(path)
+            tokenizer = read_tokenizer(path)
+        return self._serve(CrossEncoderNetwork.restore(model), tokenizer)
 
-    def _update_served(self) -> None:
-        """Nothing: what is trained is what is asked."""
+    def _save_parts(self, folder: Path) -> None:
+        write_tokenizer(self.built.bert.tokenizer, folder / _TOKENIZER)
+
+    def _grow(self, built: CrossEncoderModels, new: pd.DataFrame) -> CrossEncoderModels:
+        network, ids = built.network, self._token_ids(new, built.bert)
+        more = (TokenTable.of(ids[name], name=name) for name in ("titles", "texts"))
+        titles, texts = (table.with_more(extra) for table, extra in zip((network.titles, network.texts), more, strict=True))
+        return self._serve(
+            CrossEncoderNetwork.of(network.scorer, titles, texts, self.config.history_length), built.bert.tokenizer
+        )
+
+    def refit_config(self) -> CrossEncoderConfig:
+        """Return the configuration with the best number of epochs; see `Recommender.refit_config`."""
+        return replace(self.config, epochs=ranker_trainer(self.config).best_epochs(self.training_log))
+
+    def predict_ratings(self, targets: Targets) -> np.ndarray:
+        """Predict the ratings of the targets' items, float32 [n], for the objective "rating"."""
+        return predicted_ratings(self.predictor, targets)
+
+    def score_texts(self, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        """Score raw texts; see `tfllmrec.models.ranker.text_ranker.score_texts`."""
+        self.predictor  # noqa: B018  # raises where nothing is fitted
+        return score_texts(text_function(self.built.text_ranker), histories, candidates)
+
+    def signatures(self, top_k: int) -> list[Signature]:
+        """Declare what an export answers; see `Recommender.signatures`."""
+        return [*super().signatures(top_k), rank_texts_signature(self.built.text_ranker)]

@@ -1,5 +1,6 @@
 """A cross-encoder: one BERT reads a history and a candidate together and scores them."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import keras
@@ -13,7 +14,6 @@ FRAME = 3
 """[CLS], [SEP] and [SEP] of a pair."""
 BACKBONE = "backbone"
 """The name of BERT in a `pair_scorer`."""
-_PAIRS = 128  # in a pass; a transformer's states of 100 tokens each are 80 MB in the widest layer of a small BERT
 
 
 class Special(NamedTuple):
@@ -181,48 +181,35 @@ def cross_encoder(scorer: keras.Model, titles: TokenTable, texts: TokenTable, hi
     return keras.Model({**inputs, "candidates": candidates}, scores)
 
 
-def in_passes(ranker: keras.Model) -> keras.Model:
-    """The same, where it is asked by passes through BERT of few pairs each: one of all would take gigabytes.
+@dataclass(frozen=True)
+class CrossEncoderNetwork:
+    """The trained network.
 
-    Args:
-        ranker: a `cross_encoder`, or a `pair_scorer`; what it reads has users on its first axis.
+    Attributes:
+        model: a `cross_encoder`.
+        scorer: its `pair_scorer`.
+        backbone: the BERT in it.
+        titles: the tokens of titles.
+        texts: the tokens of candidates.
     """
-    return keras.Model(ranker.input, _InPasses(ranker)(ranker.input), name=ranker.name)
 
+    model: keras.Model
+    scorer: keras.Model
+    backbone: keras.Model
+    titles: TokenTable
+    texts: TokenTable
 
-class _InPasses(keras.layers.Layer):
-    """A ranker some candidates of one user at a time; in training as it is."""
+    @classmethod
+    def of(cls, scorer: keras.Model, titles: TokenTable, texts: TokenTable, history_length: int) -> Self:
+        """Build the network around a `pair_scorer`."""
+        model = cross_encoder(scorer, titles, texts, history_length)
+        return cls(model, scorer, scorer.get_layer(BACKBONE), titles, texts)
 
-    def __init__(self, ranker: keras.Model) -> None:
-        super().__init__()
-        self._ranker = ranker
-
-    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        if training:
-            return self._ranker(inputs, training=True)
-        shape = tf.shape(inputs["candidates"])
-        rows, count = shape[0], shape[1]
-        passes = tf.maximum(1, -(-count // _PAIRS))  # of every row
-        size = -(-count // passes)
-        users = tf.maximum(1, rows)  # `map_fn` needs somebody
-        somebody = {name: _padded(given, 0, users - rows) for name, given in inputs.items()}
-        asked = {name: tf.repeat(given, passes, axis=0) for name, given in somebody.items()}
-        candidates = _padded(somebody["candidates"], 1, passes * size - count)
-        asked["candidates"] = tf.reshape(candidates, tf.concat([[users * passes, size], shape[2:]], axis=0))
-
-        def score(one: dict[str, tf.Tensor]) -> tf.Tensor:
-            return self._ranker({name: given[None] for name, given in one.items()}, training=False)[0]
-
-        scores = tf.map_fn(score, asked, fn_output_signature=tf.float32, parallel_iterations=1)
-        return tf.reshape(scores, [users, passes * size])[:rows, :count]
-
-    def compute_output_spec(self, inputs: dict[str, keras.KerasTensor], training: bool = False) -> keras.KerasTensor:
-        return keras.KerasTensor(inputs["candidates"].shape[:2], "float32")
-
-
-def _padded(values: tf.Tensor, axis: int, missing: tf.Tensor) -> tf.Tensor:
-    """With so many zeros more at the end of an axis."""
-    return tf.pad(values, [[0, missing if place == axis else 0] for place in range(values.shape.rank)])
+    @classmethod
+    def restore(cls, model: keras.Model) -> Self:
+        """Take a loaded `CrossEncoderNetwork.model` apart."""
+        scorer, titles, texts = (model.get_layer(name) for name in ("pair_scorer", "titles", "texts"))
+        return cls(model, scorer, scorer.get_layer(BACKBONE), titles, texts)
 
 
 def scores_of_all(ranker: keras.Model, item_count: int) -> keras.Model:

@@ -6,10 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.layers.items import ItemEmbedding, gather_summing
+from tfllmrec.layers.items import ItemBias, ItemEmbedding, gather_summing
 from tfllmrec.layers.scoring import scoring_inputs
 from tfllmrec.models.multi_task.scenarios import HistoriesApart, RowsThere, ScenarioFusion, StatesAt
-from tfllmrec.models.next_item.network import ItemBias
 
 
 @keras.saving.register_keras_serializable("tfllmrec")

@@ -1,10 +1,10 @@
 """The two-tower retrieval family: a query vector of the user, a candidate vector of every item."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -51,7 +51,36 @@ class TwoTower(Recommender):
     the candidate tower reads an item's own vector and its title and categories.
 
     Args:
-        #ARGS#
+        dim: width of user, item and query vectors.
+        recent_items: most recent items that are inputs of their own.
+        pooling_heads: learnt weighted means of the history.
+        hidden_units: units of the query tower's perceptron.
+        user_vectors: whether every user has a learnt vector.
+        user_features: columns of the user table that the query tower reads.
+        segment: one of `user_features`; the popularity fallback counts interactions by its values. "" counts all.
+        feature_dropout: dropout of the query tower's inputs.
+        dropout: dropout of the query tower's hidden units.
+        candidate_dropout: dropout of candidate vectors.
+        loss: "softmax", "bpr", or a loss of `tf.keras.losses` by name, which `tfrs.tasks.Retrieval` takes.
+        negatives: items that a query is contrasted with; see `tfllmrec.tasks.negatives`.
+        num_negatives: sampled items a batch, where `negatives` samples.
+        temperature: divisor of the scores in training.
+        hard_negatives: number of highest-scored negatives that are kept; by default all.
+        learning_rate: learning rate of AdamW.
+        warmup: epochs in which the learning rate rises from 0.
+        schedule: learning rate after the warm-up; "cosine" falls to 0 at the last epoch.
+        weight_decay: weight decay of AdamW.
+        ema: momentum of the moving average of the weights that is evaluated and kept.
+        batch_size: examples a step.
+        epochs: maximum number of epochs.
+        patience: epochs without a better validation metric before training stops.
+        content: whether title and categories add to the vector of an item.
+        vectors: columns of the item table with content vectors that add to it.
+        token_std: standard deviation of the initial token vectors.
+        id_dropout: probability that an item is represented by its content alone in a training step.
+        modality_dropout: probability that the vector of a column is treated as missing.
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
         config: a complete configuration instead of single options.
 
     Example:
@@ -66,7 +95,36 @@ class TwoTower(Recommender):
     def __init__(
         self,
         *,
-        #INIT#
+        dim: int | None = None,
+        recent_items: int | None = None,
+        pooling_heads: int | None = None,
+        hidden_units: int | None = None,
+        user_vectors: bool | None = None,
+        user_features: str | Sequence[str] | None = None,
+        segment: str | None = None,
+        feature_dropout: float | None = None,
+        dropout: float | None = None,
+        candidate_dropout: float | None = None,
+        loss: str | None = None,
+        negatives: Literal["in_batch", "mixed", "sampled", "full"] | None = None,
+        num_negatives: int | None = None,
+        temperature: float | None = None,
+        hard_negatives: int | None = None,
+        learning_rate: float | None = None,
+        warmup: int | None = None,
+        schedule: Literal["constant", "cosine"] | None = None,
+        weight_decay: float | None = None,
+        ema: float | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        content: bool | None = None,
+        vectors: str | Sequence[str] | None = None,
+        token_std: float | None = None,
+        id_dropout: float | None = None,
+        modality_dropout: float | None = None,
+        history_length: int | None = None,
+        seed: int | None = None,
         config: TwoTowerConfig | None = None,
     ) -> None:
         super().__init__(config, given_options(locals()))
@@ -86,9 +144,7 @@ class TwoTower(Recommender):
         built = self._serve(self._network(items), content)
         return built, self._train(built, train, validation, context)
 
-    def fit_more(
-        self, train: Dataset, validation: Targets | None, context: FitContext, *, epochs: int
-    ) -> None:
+    def fit_more(self, train: Dataset, validation: Targets | None, context: FitContext, *, epochs: int) -> None:
         """Continue training on the same users and items with more interactions.
 
         Args:
