@@ -16,7 +16,7 @@ from tfllmrec.layers.top_items import top_items
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.cores import SimilarItems, candidate_scores_core, embed_items_core, embed_query_core
 from tfllmrec.models.base.fitted_data import FittedData
-from tfllmrec_client.requests import RankQuestions, RecommendRequest
+from tfllmrec_client.requests import RankRequest, RecommendRequest
 
 _BLOCK = 2**16  # pairs of a target and an item scored at a time: 32 MB at 128 numbers an item vector
 
@@ -127,7 +127,7 @@ class Predictor:
         best, best_scores = top_items(scores, hidden, min(k, len(data.items)))
         return self._table({"user_id": request.users}, best.numpy(), best_scores.numpy())
 
-    def rank(self, request: RankQuestions) -> list[np.ndarray]:
+    def rank(self, request: RankRequest) -> list[np.ndarray]:
         """Score the candidates of every row of a request; see `Recommender.rank`."""
         users, history, _ = self.histories(request.users, request.histories)
         scenarios = self.scenarios("rank", request.scenarios)

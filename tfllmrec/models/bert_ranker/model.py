@@ -1,10 +1,10 @@
 """The BERT ranking family: item texts encoded by a KerasNLP BERT, related to the history of a user."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -58,7 +58,31 @@ class BertRanker(Recommender):
     that were held out as targets of lists.
 
     Args:
-        #ARGS#
+        backbone: a name for `tfllmrec.content.pretrained.pretrained`, or "small" for a BERT trained on the item texts.
+        columns: text columns of the item table.
+        text_length: tokens of a text that are read.
+        towers: options of the two towers; others are chosen from the size of the data.
+        finetune_epochs: maximum number of epochs in which the towers train on the interactions that were targets of
+            lists.
+        pooling_heads: weighted means of the history that a candidate attends to.
+        hidden_units: units of the interaction head's perceptron.
+        dropout: dropout of the interaction head.
+        retriever: the family that finds the candidates to learn from, with its default options.
+        candidates: candidates that it finds for a user.
+        list_size: candidates of a list in training, the target and others sampled in every epoch; 0 for all.
+        max_train_lists: lists with their target that are trained on, a seeded sample; 0 for all.
+        max_validation_lists: validation lists that decide when to stop, a seeded sample; 0 for all.
+        objective: loss of the lists; "rating" learns ratings of interactions instead.
+        learning_rate: learning rate of AdamW.
+        warmup: epochs in which the learning rate rises from 0.
+        schedule: learning rate after the warm-up; "cosine" falls to 0 at the last epoch.
+        weight_decay: weight decay of AdamW.
+        ema: momentum of the moving average of the weights that is evaluated and kept.
+        batch_size: examples a step.
+        epochs: maximum number of epochs.
+        patience: epochs without a better validation metric before training stops.
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
         config: a complete configuration instead of single options.
 
     Example:
@@ -75,7 +99,30 @@ class BertRanker(Recommender):
     def __init__(
         self,
         *,
-        # INIT#
+        backbone: str | None = None,
+        columns: str | Sequence[str] | None = None,
+        text_length: int | None = None,
+        towers: Mapping[str, Any] | None = None,
+        finetune_epochs: int | None = None,
+        pooling_heads: int | None = None,
+        hidden_units: int | None = None,
+        dropout: float | None = None,
+        retriever: str | None = None,
+        candidates: int | None = None,
+        list_size: int | None = None,
+        max_train_lists: int | None = None,
+        max_validation_lists: int | None = None,
+        objective: Literal["listwise", "pointwise", "rating"] | None = None,
+        learning_rate: float | None = None,
+        warmup: int | None = None,
+        schedule: Literal["constant", "cosine"] | None = None,
+        weight_decay: float | None = None,
+        ema: float | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        history_length: int | None = None,
+        seed: int | None = None,
         config: BertRankerConfig | None = None,
     ) -> None:
         super().__init__(config, given_options(locals()))

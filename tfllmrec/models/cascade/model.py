@@ -1,7 +1,7 @@
 """The cascade: retrievers find candidates; a ranker orders them together with the retrievers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,13 @@ class Cascade(Recommender):
     Args:
         retrievers: families or fitted recommenders that find candidates. Fitted ones are kept, others are fitted.
         ranker: a family or a fitted recommender that orders the candidates; "" for none.
-        #ARGS#
+        candidates: items that every retriever finds.
+        ranked: best candidates by the retrievers' weighted sum that the ranker scores.
+        weights: weights of the scores of retrievers and ranker, in this order; by default they are learnt from the
+            validation targets, or equalise the scores' deviations without targets.
+        parts: options of unfitted parts by family; others are chosen from the size of the data.
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
         config: a complete configuration instead of single options.
 
     Example:
@@ -79,7 +85,12 @@ class Cascade(Recommender):
         *,
         retrievers: str | Sequence[Part] | None = None,
         ranker: Part | None = None,
-        # INIT#
+        candidates: int | None = None,
+        ranked: int | None = None,
+        weights: Sequence[float] | None = None,
+        parts: Mapping[str, Any] | None = None,
+        history_length: int | None = None,
+        seed: int | None = None,
         config: CascadeConfig | None = None,
     ) -> None:
         options = given_options(locals())

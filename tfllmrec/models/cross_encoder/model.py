@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -65,7 +65,30 @@ class CrossEncoder(Recommender):
     `recommend` and `evaluate` score every item of the catalog, and refuse more than ten million pairs in one call.
 
     Args:
-        #ARGS#
+        backbone: a name for `tfllmrec.content.pretrained.pretrained`, or "small" for a BERT trained on the item texts.
+        columns: text columns of a candidate; a history is read by its titles.
+        text_length: tokens of a candidate that are read.
+        title_length: tokens of a title that are read.
+        history_tokens: most recent tokens of a history that are read.
+        tuning: trained part of BERT: all, low-rank additions (Hu et al., 2022, ICLR), or none.
+        lora_rank: rank of the additions.
+        precision: precision that BERT computes in, in training and inference.
+        retriever: the family that finds the candidates to learn from, with its default options.
+        candidates: candidates that it finds for a user.
+        list_size: candidates of a list in training, the target and others sampled in every epoch; 0 for all.
+        max_train_lists: lists with their target that are trained on, a seeded sample; 0 for all.
+        max_validation_lists: validation lists that decide when to stop, a seeded sample; 0 for all.
+        objective: loss of the lists; "rating" learns ratings of interactions instead.
+        learning_rate: learning rate of AdamW.
+        warmup: epochs in which the learning rate rises from 0.
+        schedule: learning rate after the warm-up; "cosine" falls to 0 at the last epoch.
+        weight_decay: weight decay of AdamW.
+        ema: momentum of the moving average of the weights that is evaluated and kept.
+        batch_size: examples a step.
+        epochs: maximum number of epochs.
+        patience: epochs without a better validation metric before training stops.
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
         config: a complete configuration instead of single options.
 
     Example:
@@ -82,7 +105,30 @@ class CrossEncoder(Recommender):
     def __init__(
         self,
         *,
-        # INIT#
+        backbone: str | None = None,
+        columns: str | Sequence[str] | None = None,
+        text_length: int | None = None,
+        title_length: int | None = None,
+        history_tokens: int | None = None,
+        tuning: Literal["full", "lora", "frozen"] | None = None,
+        lora_rank: int | None = None,
+        precision: Literal["float32", "bfloat16"] | None = None,
+        retriever: str | None = None,
+        candidates: int | None = None,
+        list_size: int | None = None,
+        max_train_lists: int | None = None,
+        max_validation_lists: int | None = None,
+        objective: Literal["listwise", "pointwise", "rating"] | None = None,
+        learning_rate: float | None = None,
+        warmup: int | None = None,
+        schedule: Literal["constant", "cosine"] | None = None,
+        weight_decay: float | None = None,
+        ema: float | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        history_length: int | None = None,
+        seed: int | None = None,
         config: CrossEncoderConfig | None = None,
     ) -> None:
         super().__init__(config, given_options(locals()))
@@ -183,7 +229,9 @@ class CrossEncoder(Recommender):
     def _grow(self, built: CrossEncoderModels, new: pd.DataFrame) -> CrossEncoderModels:
         network, ids = built.network, self._token_ids(new, built.bert)
         more = (TokenTable.of(ids[name], name=name) for name in ("titles", "texts"))
-        titles, texts = (table.with_more(extra) for table, extra in zip((network.titles, network.texts), more, strict=True))
+        titles, texts = (
+            table.with_more(extra) for table, extra in zip((network.titles, network.texts), more, strict=True)
+        )
         return self._serve(
             CrossEncoderNetwork.of(network.scorer, titles, texts, self.config.history_length), built.bert.tokenizer
         )

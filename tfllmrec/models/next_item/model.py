@@ -49,19 +49,6 @@ class NextItem(Recommender):
     after the most recent item is the query vector.
 
     Args:
-        learning_rate: learning rate of AdamW.
-        warmup: epochs in which the learning rate rises from 0.
-        schedule: learning rate after the warm-up; "cosine" falls to 0 at the last epoch.
-        weight_decay: weight decay of AdamW.
-        ema: momentum of the moving average of the weights that is evaluated and kept.
-        batch_size: examples a step.
-        epochs: maximum number of epochs.
-        patience: epochs without a better validation metric before training stops.
-        content: whether title and categories add to the vector of an item.
-        vectors: columns of the item table with content vectors that add to it.
-        token_std: standard deviation of the initial token vectors.
-        id_dropout: probability that an item is represented by its content alone in a training step.
-        modality_dropout: probability that the vector of a column is treated as missing.
         dim: width of item and query vectors.
         units: units of every recurrent layer.
         cell: recurrent cell.
@@ -78,6 +65,19 @@ class NextItem(Recommender):
         hide_seen: whether items of the history are left out of the negatives ("full" only).
         precision: precision of recurrent layers and products in training.
         hidden_units: units of the perceptron between state and query; 0 for none.
+        learning_rate: learning rate of AdamW.
+        warmup: epochs in which the learning rate rises from 0.
+        schedule: learning rate after the warm-up; "cosine" falls to 0 at the last epoch.
+        weight_decay: weight decay of AdamW.
+        ema: momentum of the moving average of the weights that is evaluated and kept.
+        batch_size: examples a step.
+        epochs: maximum number of epochs.
+        patience: epochs without a better validation metric before training stops.
+        content: whether title and categories add to the vector of an item.
+        vectors: columns of the item table with content vectors that add to it.
+        token_std: standard deviation of the initial token vectors.
+        id_dropout: probability that an item is represented by its content alone in a training step.
+        modality_dropout: probability that the vector of a column is treated as missing.
         history_length: most recent items of a user that the model reads.
         seed: seed of every random choice.
         config: a complete configuration instead of single options.
@@ -95,19 +95,6 @@ class NextItem(Recommender):
     def __init__(
         self,
         *,
-        learning_rate: float | None = None,
-        warmup: int | None = None,
-        schedule: Literal["constant", "cosine"] | None = None,
-        weight_decay: float | None = None,
-        ema: float | None = None,
-        batch_size: int | None = None,
-        epochs: int | None = None,
-        patience: int | None = None,
-        content: bool | None = None,
-        vectors: str | Sequence[str] | None = None,
-        token_std: float | None = None,
-        id_dropout: float | None = None,
-        modality_dropout: float | None = None,
         dim: int | None = None,
         units: int | None = None,
         cell: Literal["lstm", "gru"] | None = None,
@@ -124,6 +111,19 @@ class NextItem(Recommender):
         hide_seen: bool | None = None,
         precision: Literal["float32", "bfloat16"] | None = None,
         hidden_units: int | None = None,
+        learning_rate: float | None = None,
+        warmup: int | None = None,
+        schedule: Literal["constant", "cosine"] | None = None,
+        weight_decay: float | None = None,
+        ema: float | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        content: bool | None = None,
+        vectors: str | Sequence[str] | None = None,
+        token_std: float | None = None,
+        id_dropout: float | None = None,
+        modality_dropout: float | None = None,
         history_length: int | None = None,
         seed: int | None = None,
         config: NextItemConfig | None = None,

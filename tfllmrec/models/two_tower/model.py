@@ -190,7 +190,6 @@ class TwoTower(Recommender):
     def _task(self) -> Retrieval:
         config = self.config
         return Retrieval(
-            loss=config.loss,
             temperature=config.temperature,
             remove_accidental_hits=config.negatives in ("in_batch", "mixed"),  # the others mask them
             num_hard_negatives=config.hard_negatives,
