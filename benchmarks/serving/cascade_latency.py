@@ -55,10 +55,10 @@ def made_cascade(folder: Path, items: int) -> Cascade:
         pd.DataFrame({"item_id": names, "title": titles}),
     )
     small_bert(titles[:1000], epochs=1).save(folder / "bert")
-    towers: dict[str, Any] = {"dim": 64, "epochs": 1, "loss": "sampled", "history_length": 50}
+    towers: dict[str, Any] = {"dim": 64, "epochs": 1, "negatives": "sampled", "history_length": 50}
     parts = {
         "two_tower": TwoTower(**towers),
-        "next_item": NextItem(dim=64, units=64, history_length=50, loss="sampled", epochs=1),
+        "next_item": NextItem(dim=64, units=64, history_length=50, negatives="sampled", epochs=1),
         "ranker": BertRanker(backbone=str(folder / "bert"), towers=towers, epochs=1, finetune_epochs=1),
     }
     for name, part in parts.items():
@@ -66,8 +66,8 @@ def made_cascade(folder: Path, items: int) -> Cascade:
         part.fit(data, verbose=0)
     retrievers = [parts["two_tower"], parts["next_item"]]
     ranker = parts["ranker"]
-    assert isinstance(ranker, BertRanker), "made above"
-    return Cascade.of(retrievers, ranker, candidates=CANDIDATES, ranked=RANKED, weights=(1, 1, 1))
+    cascade = Cascade(retrievers=retrievers, ranker=ranker, candidates=CANDIDATES, ranked=RANKED, weights=(1, 1, 1))
+    return cascade.fit(data, verbose=0)
 
 
 def bare_export(folder: Path, models: dict[str, keras.Model]) -> Path:
@@ -110,7 +110,9 @@ def bare_export(folder: Path, models: dict[str, keras.Model]) -> Path:
 def measure(folder: Path, items: int, turns: int, count: int) -> dict[str, Any]:
     cascade = made_cascade(folder, items)
     assert cascade.ranker is not None, "made with one"
-    models = {one.family: one.scorer for one in cascade.retrievers} | {"bert_ranker": cascade.ranker.ranker}
+    models = {one.family: one.scorer for one in cascade.retrievers} | {
+        "bert_ranker": cascade.ranker.built.candidate_scorer
+    }
     with suppress_stderr():
         whole = ServedModel(export(cascade, folder / "made", top_k=TOP_K))
         bare = ServedModel(bare_export(folder, models))

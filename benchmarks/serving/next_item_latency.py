@@ -40,7 +40,7 @@ def made_export(folder: Path, dim: int, history_length: int) -> Path:
         pd.DataFrame({"user_id": [f"user-{user}" for user in users], "item_id": names, "timestamp": np.arange(ITEMS)}),
         pd.DataFrame({"item_id": names, "title": [f"The title of item {number}" for number in range(ITEMS)]}),
     )
-    model = NextItem(dim=dim, units=dim, history_length=history_length, loss="sampled", epochs=1)
+    model = NextItem(dim=dim, units=dim, history_length=history_length, negatives="sampled", epochs=1)
     return export(model.fit(data, verbose=0), folder / "made", top_k=TOP_K)
 
 

@@ -8,40 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfllmrec.export.ops import of_scann, ops_of
-from tfllmrec.export.ranking import MOST_CANDIDATES
 from tfllmrec.export.saved_model import meta_graph
 from tfllmrec.export.target import Target
 from tfllmrec.models.base.recommender import Recommender
-
-_MEANINGS = {
-    "serving_default": "The main signature, see above.",
-    "next_items": "The best items to follow a history. Nothing is known of its user.",
-    "next_items_ids": "The int32 core of `next_items`, for indices instead of ids, 0 for nothing. The items excluded "
-    "are those given in `exclude` alone.",
-    "retrieve": "The best items for a user, a history, or both.",
-    "retrieve_ids": "The int32 core of `retrieve`, for indices instead of ids, 0 for nothing. It adds "
-    "nothing stored: the history read and the items excluded are those given.",
-    "retrieve_with_features": "`retrieve` for users of whom something is told, such as `gender=F`, in any order. It "
-    "goes before what is stored; unknown features are nothing.",
-    "retrieve_with_features_ids": "The int32 core of `retrieve_with_features`.",
-    "recommend": "The best items for a user, a history, or both; of a scenario, where one is asked for. An unknown one "
-    "(`scenario_known` is false) has no items.",
-    "recommend_ids": "The int32 core of `recommend`, as `retrieve_ids` is that of `retrieve`.",
-    "rank": "Scores of candidates for a user, a history, or both. Empty and unknown candidates have float32's lowest, "
-    f"and so have those after the {MOST_CANDIDATES:,}th of a row, and those that a scenario does not have.",
-    "rank_ids": "The int32 core of `rank`, for indices instead of ids, 0 for nothing. Nothing stored is read.",
-    "rank_texts": "The same of raw texts, which no catalogue has to know; a search query is one more text of the "
-    "history, the newest.",
-    "interests_with_texts": "`interests`, where what a user wrote or searches for counts instead of what is stored: "
-    "several texts a row, padded with empty ones.",
-    "interests": "What a user is interested in: all labels, the strongest first, and the chance that one of the next "
-    "items has each.",
-    "embed_query": "The vector that items are matched with: a user's interests.",
-    "embed_items": "The items' vectors; zeros for an unknown item. Where there are `biases`, a score is query . item + "
-    "bias.",
-    "similar_items": "The items whose vectors are nearest, by cosine; for an unknown item there are none.",
-}
-"""What every signature answers, in the order of the card."""
 
 _RULES = """\
 - An empty string is nothing, wherever it stands in a history, in exclusions or in features, so any padding works.
@@ -58,15 +27,16 @@ _RULES = """\
 
 
 def signatures_of(saved_model: Path) -> dict[str, Any]:
-    """The `SignatureDef`s of a SavedModel folder by name, the main one first."""
+    """Return the `SignatureDef`s of a SavedModel folder by name, `serving_default` first."""
     found = meta_graph(saved_model).signature_def
     names = [name for name in found if not name.startswith("__")]  # TensorFlow's own
-    return {name: found[name] for name in sorted(names, key=list(_MEANINGS).index)}
+    return {name: found[name] for name in sorted(names, key=lambda name: (name != "serving_default", name))}
 
 
 def model_card(
     saved_model: Path,
     recommender: Recommender,
+    meanings: Mapping[str, str],
     *,
     name: str,
     version: int,
@@ -79,7 +49,8 @@ def model_card(
 
     Args:
         saved_model: the folder with `saved_model.pb`.
-        recommender: what was exported.
+        recommender: the exported recommender.
+        meanings: a sentence for every signature, in the order of the card.
         name: what the model is called in TF Serving.
         version: its version.
         top_k: items in an answer.
@@ -113,7 +84,7 @@ def model_card(
                 _table(["what", "value"], [[fact, str(value)] for fact, value in known.items()]),
                 "## Signatures",
                 "B is the batch. All inputs of a signature are given; `?` is any width.",
-                *(_signature(name, signature) for name, signature in signatures_of(saved_model).items()),
+                *_signatures(saved_model, meanings),
                 "## Rules",
                 rules,
                 "## Example",
@@ -142,14 +113,19 @@ def _operations(saved_model: Path) -> list[str]:
     return [f"These are in a stock TF Serving: {stock}.", f"{built}: {', '.join(scann)}."]
 
 
-def _signature(name: str, signature: Any) -> str:
+def _signatures(saved_model: Path, meanings: Mapping[str, str]) -> list[str]:
+    signatures = signatures_of(saved_model)
+    return [_signature(name, signatures[name], meaning) for name, meaning in meanings.items()]
+
+
+def _signature(name: str, signature: Any, meaning: str) -> str:
     sides = (("in", signature.inputs), ("out", signature.outputs))
     rows = [
         [side, f"`{key}`", tf.as_dtype(tensors[key].dtype).name, _shape(tensors[key].tensor_shape)]
         for side, tensors in sides
         for key in sorted(tensors)
     ]
-    return f"### {name}\n\n{_MEANINGS[name]}\n\n" + _table(["", "name", "dtype", "shape"], rows)
+    return f"### {name}\n\n{meaning}\n\n" + _table(["", "name", "dtype", "shape"], rows)
 
 
 def _shape(shape: Any) -> str:

@@ -96,11 +96,12 @@ def export(
             tag(hidden, made_for.tags)
         check_ops(hidden)
         name = name or folder.name
-        found = {"index": str(servable.approximate)} if servable.approximate else {}
+        found = {"index": str(servable.approximate.index)} if servable.approximate else {}
         costs = cost_of_rounding(recommender, validation, precision) if validation else {}
         card = model_card(
             hidden,
             recommender,
+            servable.meanings(),
             name=name,
             version=version,
             top_k=servable.top_k,
@@ -111,7 +112,7 @@ def export(
         extra = hidden / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")
-        write_warmup(hidden, functions, recommender.fitted_data, made_for, name=name)
+        write_warmup(hidden, functions, servable.declared, recommender.fitted_data, made_for, name=name)
         write_checksums(hidden)
     return placed
 
@@ -122,7 +123,7 @@ def _write(servable: Servable, folder: Path, functions: dict[str, Any]) -> None:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        aliases = {name: core.function for name, core in servable.cores.items() if core.used}
+        aliases = {name: core.function for name, core in servable.cores.items() if core.has_alias}
         options = tf.saved_model.SaveOptions(
             function_aliases=aliases,
             experimental_custom_gradients=False,  # it is asked, not trained
@@ -135,7 +136,7 @@ def _write(servable: Servable, folder: Path, functions: dict[str, Any]) -> None:
 
 def _check_fitted(recommender: Recommender) -> None:
     """A recommender that answers, and with finite scores: TF Serving would write NaN as broken JSON."""
-    recommender.require_fitted()
+    recommender.predictor  # noqa: B018  # raises where nothing is fitted
     broken = [weight.path for weight in recommender.scorer.weights if not np.isfinite(weight.numpy()).all()]
     if broken:
         raise InputError(f"export: weights of this {recommender.family} are not finite ({broken[0]}): it diverged")

@@ -1,6 +1,6 @@
-"""The cores of an export: what XLA compiles, and what is left of a model where GPUs and TPUs begin."""
+"""The numeric cores of an export, which XLA compiles for GPUs and TPUs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -8,53 +8,56 @@ import tensorflow as tf
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.target import Target
+from tfllmrec.models.base.signature import Core, Outputs
 
 _WIDTH = 8
-"""Of inputs whose width is not fixed, where a core is tried."""
+"""The width of inputs without a fixed one when a core is compiled for a check."""
 
 
-class Core:
-    """A function of numbers alone, batch in dimension 0 everywhere: no strings, no look-ups, no shapes out of values.
+class NumericCore:
+    """A `Core` for a target: no strings, no look-ups, no shapes that depend on values.
 
     Args:
-        call: tensors, or dictionaries of them -> tensors.
+        core: the declaration.
         target: where it runs.
 
     Attributes:
-        function: the call as a `tf.function`.
+        function: the call as a `tf.function` of a dictionary of tensors.
     """
 
-    def __init__(self, call: Callable[..., Any], target: Target) -> None:
-        self.function = tf.function(call, jit_compile=target.jit_compile, autograph=False)
-        self._call, self._asked = call, list[tuple[Any, ...]]()
+    def __init__(self, core: Core, target: Target) -> None:
+        jit_compile = target.jit_compile if core.compiled else None
+        self.function = tf.function(core.call, jit_compile=jit_compile, autograph=False)
+        self._core, self._specs = core, list[dict[str, tf.TensorSpec]]()
 
-    def __call__(self, *inputs: Any) -> Any:
-        """What the call answers."""
-        self._asked.append(tf.nest.map_structure(tf.TensorSpec.from_tensor, inputs))
-        return self.function(*inputs)
+    def __call__(self, inputs: dict[str, tf.Tensor]) -> Outputs:
+        """Call the core."""
+        arguments = {given.argument: inputs[given.argument] for given in self._core.inputs}
+        self._specs.append(tf.nest.map_structure(tf.TensorSpec.from_tensor, arguments))
+        return self.function(arguments)
 
     @property
-    def used(self) -> bool:
-        """Whether any signature has called it."""
-        return bool(self._asked)
+    def has_alias(self) -> bool:
+        """Whether a compiler finds the function by its alias."""
+        return self._core.compiled and bool(self._specs)
 
     def compile(self, rows: int) -> None:
         """Have XLA compile the core for a batch of so many rows, in each way that signatures call it.
 
         Raises:
-            ValueError, tf.errors.OpError: it cannot be compiled.
+            ValueError, tf.errors.OpError: If it cannot be compiled.
         """
-        for asked in self._asked:
-            inputs = [_of_one_shape(rows, spec) for spec in tf.nest.flatten(asked)]
-            compiled = tf.function(partial(self._call_flat, asked), jit_compile=True, autograph=False)
+        for specs in self._specs if self._core.compiled else ():
+            inputs = [_fixed_shape(rows, spec) for spec in tf.nest.flatten(specs)]
+            compiled = tf.function(partial(self._call_flat, specs), jit_compile=True, autograph=False)
             compiled.experimental_get_compiler_ir(*inputs)("hlo")
 
-    def _call_flat(self, asked: tuple[Any, ...], *inputs: tf.Tensor) -> Any:
-        """The call where dictionaries come one tensor after the other, as the compiler wants them."""
-        return self._call(*tf.nest.pack_sequence_as(asked, inputs))
+    def _call_flat(self, specs: dict[str, tf.TensorSpec], *inputs: tf.Tensor) -> Any:
+        """The call with one tensor after the other, as the compiler wants them."""
+        return self._core.call(tf.nest.pack_sequence_as(specs, inputs))
 
 
-def check_compiles(cores: Mapping[str, Core], target: Target, family: str) -> None:
+def check_compiles(cores: Mapping[str, NumericCore], target: Target, family: str) -> None:
     """Raise an InputError where XLA cannot compile a core at one of the target's batch sizes."""
     for core in cores.values():
         for rows in target.batch_sizes:
@@ -67,5 +70,5 @@ def check_compiles(cores: Mapping[str, Core], target: Target, family: str) -> No
                 ) from error
 
 
-def _of_one_shape(rows: int, spec: tf.TensorSpec) -> tf.TensorSpec:
+def _fixed_shape(rows: int, spec: tf.TensorSpec) -> tf.TensorSpec:
     return tf.TensorSpec([rows, *(size or _WIDTH for size in spec.shape[1:])], spec.dtype)

@@ -15,7 +15,7 @@ from tfllmrec.export.target import target_of
 from tfllmrec.export.versions import version_folders
 from tfllmrec.models.base.recommender import Recommender
 
-_ITEM_IDS = "_names/items/ids/values/.ATTRIBUTES/VARIABLE_VALUE"  # of a `Servable`, in its checkpoint
+_ITEM_IDS = "ids/items/ids/values/.ATTRIBUTES/VARIABLE_VALUE"  # of a `Servable`, in its checkpoint
 
 
 def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *, name: str | None = None) -> Path:

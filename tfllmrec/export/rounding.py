@@ -2,9 +2,7 @@
 
 from tfllmrec.data.splits import Targets
 from tfllmrec.export.precision import StoredWeights
-from tfllmrec.export.ranking import ranker_of
 from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.models.cascade.model import Cascade
 
 
 def cost_of_rounding(recommender: Recommender, targets: Targets, precision: str) -> dict[str, str]:
@@ -19,11 +17,10 @@ def cost_of_rounding(recommender: Recommender, targets: Targets, precision: str)
         >>> cost_of_rounding(recommender, targets, "int8")
         {'validation ndcg@10 in int8': '0.0981, -0.0002 beside float32'}
     """
-    if precision == "float32" or isinstance(recommender, Cascade):
+    if precision == "float32":
         return {}
-    ranker = ranker_of(recommender)
-    weights = StoredWeights([recommender.scorer], precision, ranker.bert.backbone if ranker else None)
+    weights = StoredWeights([recommender.scorer], precision, recommender.built.backbone)
     with weights.in_use():
-        stored = recommender.with_own_trace()  # here, for the threads that rank do not see what is in use
-    found, trained = (one.evaluate(targets)["ndcg@10"] for one in (stored, recommender))
-    return {f"validation ndcg@10 in {precision}": f"{found:.4f}, {found - trained:+.4f} beside float32"}
+        stored = recommender.with_own_trace()  # traced here: the threads that rank do not see the weights in use
+    rounded, trained = (model.evaluate(targets)["ndcg@10"] for model in (stored, recommender))
+    return {f"validation ndcg@10 in {precision}": f"{rounded:.4f}, {rounded - trained:+.4f} beside float32"}

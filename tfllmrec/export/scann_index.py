@@ -1,6 +1,7 @@
 """Approximate retrieval: ScaNN looks where the best items are likely, and not at all of a catalogue's millions."""
 
 import hashlib
+from dataclasses import replace
 from importlib.util import find_spec
 from math import isqrt
 from typing import Any
@@ -9,15 +10,21 @@ import numpy as np
 import tensorflow as tf
 
 from tfllmrec.errors import InputError
+from tfllmrec.export.id_mapper import IdMapper
 from tfllmrec.export.target import Target
 from tfllmrec.layers.top_items import LOWEST, top_k
+from tfllmrec.models.base.built_models import BuiltModels
+from tfllmrec.models.base.cores import best_items_core, call_model
+from tfllmrec.models.base.fitted_data import FittedData
 from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.signature import Outputs, Signature
 from tfllmrec.quiet import suppress_stderr
 
 INDICES = ("exact", "scann")
 """Ways to find the best items: all are scored, or those that ScaNN looks at."""
 _FEWEST_ITEMS = 100  # ScaNN learns its codes from no fewer, and a matrix product is faster for far more
 _ENOUGH = 0.98  # of the exact answers
+_SAMPLE = 1000  # stored users whose queries choose how much is searched
 _BATCH = 32  # of queries that all items are scored for
 _RESCORED = 4  # candidates by their codes for an item of the answer, which then get their exact scores
 
@@ -30,7 +37,7 @@ def check_index(index: str, target: Target, recommender: Recommender) -> None:
         return
     if target.compiled:
         raise InputError(f"export: ScaNN searches on CPUs, and the target is {target.name!r}: take cpu, or exact")
-    if not recommender.scores_are_products:
+    if not recommender.built.scores_are_products:
         raise InputError(f"export: scores of {recommender.family} are no products, which ScaNN looks for: take exact")
     if find_spec("scann") is None:
         raise InputError("export: the index scann needs ScaNN: pip install 'tfllmrec[scann]'")
@@ -134,3 +141,53 @@ def _is_among(excluded: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
     ordered = tf.sort(tf.pad(excluded, [[0, 0], [0, 1]]), axis=1)
     places = tf.minimum(tf.searchsorted(ordered, items), tf.shape(ordered)[1] - 1)
     return tf.gather(ordered, places, batch_dims=1) == items
+
+
+class ApproximateItems(tf.Module):
+    """Retrieve the best items by a `ScannIndex` of their vectors; popular items where the history is empty.
+
+    Args:
+        built: models whose scores are products of query vectors and item vectors.
+        fitted_data: users whose stored histories are the queries that choose how much is searched.
+        ids: look-ups.
+        top_k: items in an answer, K.
+    """
+
+    def __init__(self, built: BuiltModels, fitted_data: FittedData, ids: IdMapper, top_k: int) -> None:
+        super().__init__(name="approximate_items")
+        self._query_model, self._top_k = built.query_model, top_k
+        self._exact = best_items_core(built, top_k).call
+        users = np.random.default_rng(0).permutation(len(fitted_data.users))[:_SAMPLE] + 1
+        user = tf.constant(users, tf.int32)
+        inputs = {"user": user, "history": ids.history(user, tf.zeros([len(users), 0], tf.int32), built.history_length)}
+        inputs["user_features"] = tf.zeros([len(users), ids.feature_columns], tf.int32)
+        index: Any = built.index
+        self._biased, vectors = index.biased, index.read_all(tf.float32)
+        if index.biased:
+            vectors = tf.concat([vectors, tf.convert_to_tensor(index.biases)[:, None]], axis=1)
+        self.index = ScannIndex(vectors.numpy(), self._queries(inputs).numpy(), top_k)
+
+    def __call__(self, inputs: dict[str, tf.Tensor]) -> Outputs:
+        """Map the inputs of a `best_items_core` to its outputs."""
+        found = self.index(self._queries(inputs), inputs["exclude"], self._top_k)
+        empty = tf.reduce_all(inputs["history"] == 0, axis=1, keepdims=True)
+
+        def with_popular() -> tuple[tf.Tensor, ...]:
+            exact = self._exact(inputs)
+            pairs = zip((exact["items"], exact["scores"]), found, strict=True)
+            return tuple(tf.where(empty, *pair) for pair in pairs)
+
+        items, scores = tf.cond(tf.reduce_any(empty), with_popular, lambda: found)
+        return {"items": items, "scores": scores}
+
+    def _queries(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Query vectors, with a 1 for the items' biases."""
+        vectors = call_model(self._query_model, inputs)
+        return tf.pad(vectors, [[0, 0], [0, 1]], constant_values=1.0) if self._biased else vectors
+
+
+def with_approximate_core(signature: Signature, approximate: ApproximateItems) -> Signature:
+    """Return a signature of the best items with approximate retrieval; others as they are."""
+    if signature.core.name != "best":
+        return signature
+    return replace(signature, core=replace(signature.core, call=approximate))

@@ -36,6 +36,7 @@ class Lookup(tf.Module):
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__()
+        self.size = len(vocabulary)
         self.ids = Strings(vocabulary.tokens)
         self._table = tf.lookup.StaticHashTable(_FromVariable(self.ids.values), default_value=0)
 

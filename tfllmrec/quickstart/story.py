@@ -19,7 +19,6 @@ from tfllmrec.export import export
 from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.cascade.model import Cascade
 from tfllmrec.models.multi_task.model import MultiTask
-from tfllmrec.models.ranker.model import Ranker
 from tfllmrec.models.registry import FAMILIES, model_class
 from tfllmrec.quickstart.what_if import ask_for_a_user, ask_what_if
 from tfllmrec.training.cold import cold_scores
@@ -81,9 +80,7 @@ def quickstart(out: Path, console: Console) -> None:
     write_report(out / "report.json", {"name": "demo"} | data.summary(), models, seconds, parts)
     # A ranker's curve is of lists, which the others' of all items are not to be compared with.
     curves = {
-        name: model.training_log
-        for name, model in fitted.items()
-        if model.training_log and not isinstance(model, Ranker)
+        name: model.training_log for name, model in fitted.items() if model.training_log and not model.ranks_candidates
     }
     plot_report(out / "report.png", curves, models)
     _tell_files(console, out, list(versions.values()), seconds["total"])
@@ -109,8 +106,8 @@ def _fit_all(split: Split, seconds: dict[str, float], console: Console) -> dict[
         _tell_fit(console, fitted[name], seconds[name])
     with _timed(seconds, "cascade"):
         ranker = fitted[_RANKER]
-        assert isinstance(ranker, Ranker), "what the cascade's last step is"
-        fitted["cascade"] = Cascade.of([fitted[name] for name in _PARTS], ranker, split.validation)
+        cascade = Cascade(retrievers=[fitted[name] for name in _PARTS], ranker=ranker)
+        fitted["cascade"] = cascade.fit(split.train, split.validation)
     _tell_fit(console, fitted["cascade"], seconds["cascade"])
     return fitted
 

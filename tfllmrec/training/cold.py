@@ -43,7 +43,7 @@ def cold_item_scores(family: type[Recommender], config: Config, data: Dataset, *
         seed: of the draw.
     """
     cold = cold_items(data, seed=seed)
-    return family(config).fit(cold.train, verbose=0).evaluate(cold.targets, item_subset=cold.items)
+    return family.with_config(config).fit(cold.train, verbose=0).evaluate(cold.targets, item_subset=cold.items)
 
 
 def cold_user_scores(
@@ -63,7 +63,7 @@ def cold_user_scores(
         Metrics by length of the history.
     """
     cold = cold_users(data, seed=seed)
-    fitted = family(config).fit(cold.train, verbose=0)
+    fitted = family.with_config(config).fit(cold.train, verbose=0)
     features = fitted.fitted_data.features
 
     def score(users: np.ndarray, histories: np.ndarray, scenarios: np.ndarray | None = None) -> tf.Tensor:
@@ -73,6 +73,6 @@ def cold_user_scores(
     counts, found = fitted.fitted_data.counts, {}
     for length, targets in cold.targets.items():
         asked = replace(targets, users=cold.who)
-        ranking = rank_targets(score, asked, fitted.history_length, by_scenario=fitted.reads_scenarios)
+        ranking = rank_targets(score, asked, fitted.history_length, by_scenario=fitted.built.reads_scenarios)
         found[length] = summarise(ranking, counts)
     return found

@@ -14,6 +14,8 @@ from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
 from tfllmrec.files import atomic_folder
 from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.trainer import FitContext
+from tfllmrec.models.ranker.candidates import Retrieve
 from tfllmrec.models.registry import load_model as load_recommender
 from tfllmrec.models.registry import model_class
 from tfllmrec.training.progress import EpochSeconds
@@ -166,29 +168,33 @@ def train(
         InputError: there is no such family, option or data, or a backup is of another fit.
     """
     chosen = model_class(name)
-    recommender = chosen(**options)
+    recommender = chosen.from_options(options)
     _, split = source.split()
     first, second = (backup and backup / name for name in ("fit.npz", "refit.npz"))
     seconds = timed_fit(recommender, split.train, split.validation, callbacks=callbacks, backup=first)
     training_log = recommender.training_log
     if refit:
-        recommender = chosen(recommender.refit_config())
+        recommender = chosen.with_config(recommender.refit_config())
         seconds += timed_fit(recommender, split.before_test, callbacks=callbacks, backup=second)
     return Run(recommender, source, refit, seconds, training_log)
 
 
 def timed_fit(
     recommender: Recommender,
-    *parts: Any,
+    train: Dataset,
+    validation: Targets | None = None,
+    *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     backup: Path | None = None,
+    retrieve: Retrieve | None = None,
 ) -> float:
     """Fit on the parts, in silence, and say how many seconds its epochs took: all of them, where a backup has some.
 
     A family without epochs is timed as a whole; the epochs of a family's parts count.
     """
     started, epochs = time.perf_counter(), EpochSeconds()
-    recommender.fit(*parts, callbacks=[epochs, *callbacks], backup=backup, verbose=0)
+    context = FitContext([epochs, *callbacks], 0, backup, retrieve)
+    recommender.fit_in_context(train, validation, context)
     told = recommender.training_log.get("seconds")
     return time.perf_counter() - started if told is None else max(epochs.total, sum(told))
 

@@ -17,7 +17,6 @@ from tfllmrec.content.vectors import vector_matrix
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.base.config import STRICT, Fraction, Names
 from tfllmrec.models.base.saving import reading
 from tfllmrec.models.base.trainer import NeuralConfig
@@ -129,7 +128,12 @@ def copy_weights(source: keras.Model, target: keras.Model, *, skip: Sequence[ker
             after.assign(np.pad(before.numpy(), rows))
 
 
-def keep_known_vectors(before: ItemIndex, grown: ItemIndex) -> None:
-    """Copy the vectors of known items exactly; products of a larger table can differ in the last bit."""
+def keep_known_vectors(before: Any, grown: Any) -> None:
+    """Copy the vectors of known items exactly; products of a larger table can differ in the last bit.
+
+    Args:
+        before: the `ItemIndex` of the known items.
+        grown: the larger one.
+    """
     rows = before.item_count + 1
     grown.vectors.assign(np.concatenate([before.vectors, grown.vectors[rows:]]))

@@ -168,14 +168,16 @@ def embed_items_core(index: ItemIndex) -> Core:
             outputs["biases"] = tf.gather(tf.convert_to_tensor(index.biases), inputs["item"])
         return outputs
 
-    return Core("embed_items", embed, (Input(InputKind.ITEM, "item_ids"),))
+    return Core("embed_items", embed, (Input(InputKind.ITEM, "item_ids"),), compiled=False)
 
 
 def embed_query_core(model: keras.Model, history_length: int) -> Core:
     """The core that computes query vectors, float32 [B, D]."""
-    return Core(
-        "embed_query", lambda inputs: {"embedding": call_model(model, inputs)}, model_inputs(model), history_length
-    )
+
+    def embed(inputs: dict[str, tf.Tensor]) -> Outputs:
+        return {"embedding": call_model(model, inputs)}
+
+    return Core("embed_query", embed, model_inputs(model), history_length, compiled=False)
 
 
 def vector_signatures(built: BuiltModels, top_k: int) -> list[Signature]:
@@ -193,7 +195,7 @@ def vector_signatures(built: BuiltModels, top_k: int) -> list[Signature]:
         ),
         Signature(
             "similar_items",
-            Core("similar_items", SimilarItems(index, top_k), (ITEM, EXCLUDED)),
+            Core("similar_items", SimilarItems(index, top_k), (ITEM, EXCLUDED), compiled=False),
             _ITEMS,
             "The items with the highest cosine to an item, which is not returned itself. An unknown item has none.",
         ),

@@ -81,6 +81,11 @@ class Recommender(ABC):
         cls.config_class.from_options(options)
         return cls(**options)
 
+    @classmethod
+    def with_config(cls, config: Config) -> Self:
+        """Create a recommender with a complete configuration."""
+        return cls(config=config)  # type: ignore[call-arg]
+
     def fit(
         self,
         train: Dataset,
@@ -338,7 +343,7 @@ class Recommender(ABC):
             InputError: If the family has no item vectors.
         """
         predictor = self.predictor
-        return predictor.embed_items(self.fitted_data.items.tokens[1:] if items is None else items)
+        return predictor.embed_items(self.fitted_data.items.tokens[1:].tolist() if items is None else items)
 
     def embed_queries(
         self, users: Sequence[str] | None = None, histories: Sequence[Sequence[str]] | None = None
@@ -411,7 +416,7 @@ class Recommender(ABC):
         family, config, sources = read_description(folder)
         if family != cls.family:
             raise InputError(f"{folder} holds a {family}, not a {cls.family}")
-        recommender = cls(config=cls.config_class.from_options(config))
+        recommender = cls.with_config(cls.config_class.from_options(config))
         recommender._sources = sources
         recommender.fitted_data = FittedData.load(folder)
         with reading(folder / "model.keras") as path:

@@ -78,19 +78,21 @@ FEATURES, SCENARIO = Input(InputKind.FEATURES), Input(InputKind.SCENARIO)
 
 @dataclass(frozen=True, eq=False)
 class Core:
-    """A function of tensors that one or several signatures call; XLA may compile it.
+    """A function of tensors that one or several signatures call.
 
     Attributes:
         name: the alias of the function in the SavedModel.
         call: maps the inputs by argument name to outputs by name, with the batch on the first axis of all tensors.
         inputs: all that `call` reads. A signature that leaves some out passes neutral values.
         history_length: items of a history that `call` reads, L.
+        compiled: whether XLA compiles it for GPUs and TPUs.
     """
 
     name: str
     call: Callable[[dict[str, tf.Tensor]], Outputs]
     inputs: tuple[Input, ...]
     history_length: int = 0
+    compiled: bool = True
 
 
 @dataclass(frozen=True, eq=False)

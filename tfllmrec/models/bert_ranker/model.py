@@ -132,7 +132,7 @@ class BertRanker(Recommender):
     ) -> tuple[BertRankerModels, TrainingLog]:
         config, rating = self.config, self.config.objective == "rating"
         earlier, last = (train, None) if rating else leave_last_out(train)
-        towers = model_class("two_tower").from_options(config.tower_options())
+        towers: Any = model_class("two_tower").from_options(config.tower_options())
         texts = item_texts(train.items, config.columns)
         bert = backbone(config.backbone, texts, length=config.text_length, seed=config.seed)
         towers.fit_in_context(
@@ -141,8 +141,9 @@ class BertRanker(Recommender):
         pretrain_log, lists = towers.training_log, None
         if last is not None:
             retrieve: Retrieve = context.retrieve or single_retriever(config)
-            parts = {"train": train, "earlier": earlier, "last": last, "validation": validation}
-            lists = TrainingLists.retrieve(retrieve, config, **parts)
+            lists = TrainingLists.retrieve(
+                retrieve, config, train=train, earlier=earlier, last=last, validation=validation
+            )
         head = interaction_head(
             dim=towers.config.dim,
             history_length=config.history_length,
@@ -204,7 +205,7 @@ class BertRanker(Recommender):
         shutil.rmtree(folder / _BERT, ignore_errors=True)  # of an earlier save
         self.built.bert.save(folder / _BERT)
 
-    def _grow(self, built: BertRankerModels, new: pd.DataFrame) -> BertRankerModels:
+    def _grow(self, built: Any, new: pd.DataFrame) -> BertRankerModels:
         towers = built.towers.with_items(self._with_texts(new, built.bert))
         return self._serve(built.model, towers, built.bert, built.pretrain_log)
 

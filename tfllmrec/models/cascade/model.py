@@ -146,7 +146,7 @@ class Cascade(Recommender):
         chosen = model_class(part)
         config = chosen.config_class.for_data(train, options)
         length = min(config.history_length, self.config.history_length)
-        return chosen(config=replace(config, history_length=length))  # type: ignore[call-arg]
+        return chosen.with_config(replace(config, history_length=length))
 
     def _check(self, retrievers: Sequence[Recommender], ranker: Recommender | None, train: Dataset) -> None:
         """Check the parts before any is fitted.
@@ -237,7 +237,7 @@ class Cascade(Recommender):
         for position, part in enumerate(self.built.parts):
             part.save(folder / f"part-{position}")
 
-    def _grow(self, built: CascadeModels, new: pd.DataFrame) -> CascadeModels:
+    def _grow(self, built: Any, new: pd.DataFrame) -> CascadeModels:
         retrievers = [retriever.with_items(new) for retriever in built.retrievers]
         return self._with_weights(built.model, retrievers, built.ranker.with_items(new) if built.ranker else None)
 
@@ -288,7 +288,7 @@ def _refitted(retrievers: Sequence[Recommender], known: Dataset, *, validated: b
     """Retrievers of the same configurations, fitted on some of the training part."""
     configs = [retriever.refit_config() if validated else retriever.config for retriever in retrievers]
     pairs = zip(retrievers, configs, strict=True)
-    return [type(retriever)(config=config).fit(known, verbose=0) for retriever, config in pairs]  # type: ignore[call-arg]
+    return [retriever.with_config(config).fit(known, verbose=0) for retriever, config in pairs]
 
 
 def _check_families(parts: Sequence[Recommender]) -> None:

@@ -141,8 +141,9 @@ class CrossEncoder(Recommender):
         if not rating:
             earlier, last = leave_last_out(train)
             retrieve: Retrieve = context.retrieve or single_retriever(config)
-            parts = {"train": train, "earlier": earlier, "last": last, "validation": validation}
-            lists = TrainingLists.retrieve(retrieve, config, **parts)
+            lists = TrainingLists.retrieve(
+                retrieve, config, train=train, earlier=earlier, last=last, validation=validation
+            )
         network = self._network(train, bert)
         built = self._serve(network, bert.tokenizer)
         log = train_ranker(Predictor(self.family, self.fitted_data, built), config, train, lists, validation, context)
@@ -226,7 +227,7 @@ class CrossEncoder(Recommender):
     def _save_parts(self, folder: Path) -> None:
         write_tokenizer(self.built.bert.tokenizer, folder / _TOKENIZER)
 
-    def _grow(self, built: CrossEncoderModels, new: pd.DataFrame) -> CrossEncoderModels:
+    def _grow(self, built: Any, new: pd.DataFrame) -> CrossEncoderModels:
         network, ids = built.network, self._token_ids(new, built.bert)
         more = (TokenTable.of(ids[name], name=name) for name in ("titles", "texts"))
         titles, texts = (

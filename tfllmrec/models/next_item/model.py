@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -221,7 +221,7 @@ class NextItem(Recommender):
     def _save_parts(self, folder: Path) -> None:
         self.built.content.save(folder)
 
-    def _grow(self, built: NextItemModels, new: pd.DataFrame) -> NextItemModels:
+    def _grow(self, built: Any, new: pd.DataFrame) -> NextItemModels:
         network = self._network(built.content.grow(built.network.items, new, self.family))
         copy_weights(built.model, network.model, skip=[network.items])
         grown = self._serve(network, built.content)

@@ -136,7 +136,9 @@ def rank_texts_signature(ranker: ScoreTexts) -> Signature:
 
     texts = (Input(InputKind.TEXTS, "history_texts"), Input(InputKind.TEXTS, "candidate_texts"))
     meaning = "Scores of raw texts as candidates, after a history of raw texts, oldest first."
-    return Signature("rank_texts", Core("rank_texts", score, texts), {"scores": OutputKind.SCORES}, meaning)
+    return Signature(
+        "rank_texts", Core("rank_texts", score, texts, compiled=False), {"scores": OutputKind.SCORES}, meaning
+    )
 
 
 def _newest_first(texts: tf.Tensor, count: int) -> tf.Tensor:

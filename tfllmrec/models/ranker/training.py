@@ -69,6 +69,6 @@ def _validation(
 ) -> keras.callbacks.Callback | None:
     if validation is None:
         return None
-    if lists is None:
+    if lists is None or lists.validation is None:
         return RatingCallback(lambda targets: predicted_ratings(predictor, targets), validation)
     return ListCallback(lambda part: ranker_scores(predictor, part), lists.validation)

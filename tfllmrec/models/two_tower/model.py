@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -266,7 +266,7 @@ class TwoTower(Recommender):
     def _save_parts(self, folder: Path) -> None:
         self.built.content.save(folder)
 
-    def _grow(self, built: TwoTowerModels, new: pd.DataFrame) -> TwoTowerModels:
+    def _grow(self, built: Any, new: pd.DataFrame) -> TwoTowerModels:
         network = self._network(built.content.grow(built.network.items, new, self.family))
         copy_weights(built.model, network.model, skip=[network.items])
         grown = self._serve(network, built.content)

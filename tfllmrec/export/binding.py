@@ -1,0 +1,206 @@
+"""Binds declared signatures to strings, look-ups and widths, as TensorFlow functions with named inputs."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import tensorflow as tf
+
+from tfllmrec.errors import InputError
+from tfllmrec.export.id_mapper import IdMapper
+from tfllmrec.export.numeric_core import NumericCore
+from tfllmrec.export.string_ops import Strings, known, widened
+from tfllmrec.export.target import Target
+from tfllmrec.layers.history import newest
+from tfllmrec.layers.top_items import LOWEST
+from tfllmrec.models.base.signature import Input, InputKind, OutputKind, Outputs, Signature
+from tfllmrec.models.ranker.text_ranker import MAX_CANDIDATES
+
+EXCLUDED_BASE = 8
+"""Exclusions of compiled cores have one of few widths: 1, 8, 64, 512, 4096, ..."""
+
+_NAMES = {
+    InputKind.USER: "user_id",
+    InputKind.HISTORY: "history",
+    InputKind.EXCLUDED: "exclude_item_ids",
+    InputKind.CANDIDATES: "candidate_item_ids",
+    InputKind.ITEM: "item_id",
+    InputKind.FEATURES: "user_features",
+    InputKind.SCENARIO: "scenario",
+    InputKind.TEXTS: "texts",
+}
+"""The standard name of a served input, by kind."""
+_ONE_A_ROW = {InputKind.USER, InputKind.ITEM, InputKind.SCENARIO}
+
+Values = dict[str, tf.Tensor]
+
+
+def served_name(given: Input) -> str:
+    """The name of an input in requests with ids."""
+    return given.name or _NAMES[given.kind]
+
+
+def check_kinds(signature: Signature) -> None:
+    """Check the kinds of a signature.
+
+    Raises:
+        InputError: If an input or an output is of an unknown kind.
+    """
+    for given in signature.core.inputs:
+        if given.kind not in _NAMES:
+            _refuse(signature, f"input {given.argument}", given.kind, ", ".join(_NAMES))
+    for name, kind in signature.outputs.items():
+        if kind not in {*OutputKind}:
+            _refuse(signature, f"output {name}", kind, ", ".join(OutputKind))
+
+
+def _refuse(signature: Signature, part: str, kind: str, available: str) -> NoReturn:
+    raise InputError(
+        f"export: {part} of signature {signature.name} has unknown kind {kind!r}: choose one of {available}"
+    )
+
+
+class BoundSignature(tf.Module):
+    """A signature of an export.
+
+    Args:
+        signature: the declaration.
+        core: the signature's core for the target.
+        ids: look-ups.
+        target: where the export runs; compiled cores see inputs of few widths.
+    """
+
+    def __init__(self, signature: Signature, core: NumericCore, ids: IdMapper, target: Target) -> None:
+        super().__init__(name=signature.name)
+        check_kinds(signature)
+        self._signature, self._core, self._ids, self._target = signature, core, ids, target
+        self._length = signature.core.history_length
+        self._labels: Any = None if signature.labels is None else Strings(signature.labels.tokens)
+        self._encoders = [given.encoder for given in signature.request if isinstance(given.encoder, tf.Module)]
+
+    def with_ids(self) -> Any:
+        """The signature for strings, as a `tf.function`."""
+        specs = [
+            tf.TensorSpec([None] if given.kind in _ONE_A_ROW else [None, None], tf.string, served_name(given))
+            for given in self._signature.request
+        ]
+
+        def call(*strings: tf.Tensor) -> Outputs:
+            request = dict(zip(self._signature.request, strings, strict=True))
+            inputs = self._indices(request)
+            return self._served(self._core(self._widened(inputs)), inputs)
+
+        return tf.function(call, input_signature=specs, autograph=False)
+
+    def with_indices(self) -> Any:
+        """The core alone, as a `tf.function` of indices; stored histories are not read."""
+        specs = [self._index_spec(given) for given in self._signature.request]
+
+        def call(*indices: tf.Tensor) -> Outputs:
+            names = [given.argument for given in self._signature.request]
+            inputs = self._known(dict(zip(names, indices, strict=True)))
+            inputs |= self._neutral(inputs)
+            return self._filled(self._core(self._widened(inputs)), inputs)
+
+        return tf.function(call, input_signature=specs, autograph=False)
+
+    def _index_spec(self, given: Input) -> tf.TensorSpec:
+        widths = {InputKind.HISTORY: self._length, InputKind.FEATURES: self._ids.feature_columns}
+        shape = [None] if given.kind in _ONE_A_ROW else [None, widths.get(given.kind)]
+        return tf.TensorSpec(shape, tf.int32, given.argument)
+
+    def _indices(self, request: Mapping[Input, tf.Tensor]) -> Values:
+        """Look up the strings of a request; add what is stored of its users."""
+        ids: Any = self._ids
+        by_kind = {given.kind: tensor for given, tensor in request.items() if given.kind != InputKind.TEXTS}
+        inputs: Values = {}
+        for kind, strings in by_kind.items():
+            match kind:
+                case InputKind.USER:
+                    inputs["user"] = ids.users(strings)
+                case InputKind.FEATURES:
+                    inputs["user_features"] = newest(ids.features(strings), ids.feature_columns)
+                case InputKind.SCENARIO:
+                    inputs["scenario"] = ids.scenarios(strings)
+                case _:
+                    inputs[str(kind)] = ids.items(strings)
+        if "history" in inputs:
+            inputs |= self._with_stored(inputs)
+        inputs |= self._neutral(inputs, next(iter(request.values())))
+        return inputs | self._texts(request, inputs.get("user"))
+
+    def _with_stored(self, inputs: Values) -> Values:
+        """The history to read and everything to exclude."""
+        given, user = inputs["history"], inputs.get("user")
+        excluded = [inputs["exclude"], given] if "exclude" in inputs else []
+        if user is None:
+            history = newest(given, self._length)
+        else:
+            history = self._ids.history(user, given, self._length)
+            excluded += [self._ids.stored(user)] if excluded else []
+        return {"history": history, **({"exclude": tf.concat(excluded, axis=1)} if excluded else {})}
+
+    def _texts(self, request: Mapping[Input, tf.Tensor], user: tf.Tensor | None) -> Values:
+        """Texts as the core reads them: encoded, or as they are."""
+        texts: Values = {}
+        for given in self._signature.core.inputs:
+            if given.kind == InputKind.TEXTS:
+                strings = request.get(given)
+                texts[given.argument] = strings if given.encoder is None else given.encoder(strings, user)
+        return texts
+
+    def _neutral(self, inputs: Values, batch: tf.Tensor | None = None) -> Values:
+        """Neutral values of the core's inputs that a request does not have."""
+        rows = tf.shape(next(iter(inputs.values())) if batch is None else batch)[0]
+        widths = {"history": self._length, "user_features": self._ids.feature_columns}
+        shapes = {
+            given.argument: [rows] if given.kind in _ONE_A_ROW else [rows, widths.get(given.argument, 0)]
+            for given in self._signature.core.inputs
+            if given.kind != InputKind.TEXTS
+        }
+        return {name: tf.zeros(shape, tf.int32) for name, shape in shapes.items() if name not in inputs}
+
+    def _known(self, inputs: Values) -> Values:
+        """Indices with unknown ones replaced by 0."""
+        ids: Any = self._ids
+        lookups = {"user": ids.users, "user_features": ids.features, "scenario": ids.scenarios}
+        checked = {name: known(tensor, lookups.get(name, ids.items).size) for name, tensor in inputs.items()}
+        if "history" in checked:
+            checked["history"] = newest(checked["history"], self._length)
+        return checked
+
+    def _widened(self, inputs: Values) -> Values:
+        """Inputs with at most so many candidates, and of few widths for a compiled core."""
+        inputs = dict(inputs)
+        if "candidates" in inputs:
+            inputs["candidates"] = inputs["candidates"][:, :MAX_CANDIDATES]
+        if self._target.compiled and self._signature.core.compiled:
+            for name, base in (("exclude", EXCLUDED_BASE), ("candidates", 2)):
+                if name in inputs:
+                    inputs[name] = widened(inputs[name], base)
+        return inputs
+
+    def _filled(self, outputs: Outputs, inputs: Values) -> Outputs:
+        """Scores of candidates as wide as the request; float32's lowest where none was computed."""
+        if "candidates" not in inputs:
+            return dict(outputs)
+        width = tf.shape(inputs["candidates"])[1]
+
+        def fill(scores: tf.Tensor) -> tf.Tensor:
+            scores = scores[:, :width]
+            return tf.pad(scores, [[0, 0], [0, width - tf.shape(scores)[1]]], constant_values=LOWEST)
+
+        kinds = self._signature.outputs
+        return {name: fill(value) if kinds[name] == OutputKind.SCORES else value for name, value in outputs.items()}
+
+    def _served(self, outputs: Outputs, inputs: Values) -> Outputs:
+        """Outputs with ids, titles and labels instead of indices."""
+        served: Outputs = {}
+        for name, value in self._filled(outputs, inputs).items():
+            match self._signature.outputs[name]:
+                case OutputKind.ITEMS:
+                    served |= self._ids.named(value)
+                case OutputKind.LABELS:
+                    served[name] = self._labels(value)
+                case _:
+                    served[name] = value
+        return served
