@@ -41,7 +41,7 @@ def main() -> None:
 
 def _gains(name: str, options: dict[str, Any], split: Split) -> np.ndarray:
     """Fit a model and return ndcg@10 of every test target."""
-    recommender = model_class(name)(**options).fit(split.train, split.validation, verbose=0)
+    recommender = model_class(name).from_options(options).fit(split.train, split.validation, verbose=0)
     return ndcg(recommender.rank_targets(split.test).ranks, 10)
 
 

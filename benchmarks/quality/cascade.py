@@ -23,7 +23,6 @@ from benchmarks.common import benchmark_parser, parse_options, report, rounded
 from tfllmrec import Cascade, Recommender
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg, recall
-from tfllmrec.models.ranker.model import Ranker
 from tfllmrec.training.runs import Run
 
 
@@ -31,16 +30,16 @@ def main() -> None:
     arguments = _arguments()
     runs = [Run.load(folder) for folder in arguments.retrievers]
     ranker = Run.load(arguments.ranker).recommender if arguments.ranker else None
-    assert ranker is None or isinstance(ranker, Ranker), f"{arguments.ranker} is not a ranker"
     data, split = runs[0].source.split()
     options = parse_options(arguments.set)
     fitted_on, evaluated_on = split.validation, split.test
     if arguments.part == "validation":
         half = np.random.default_rng(0).permutation(len(split.validation)) % 2 == 0
         fitted_on, evaluated_on = (split.validation.take(np.flatnonzero(rows)) for rows in (half, ~half))
-    cascade = Cascade.of([run.recommender for run in runs], ranker, fitted_on, **options)
+    cascade = Cascade(retrievers=[run.recommender for run in runs], ranker=ranker or "", **options)
+    cascade.fit(split.train, fitted_on)
 
-    retrievers = named(cascade.retrievers)
+    retrievers = named([*cascade.retrievers])
     best = max(retrievers, key=lambda name: retrievers[name].evaluate(fitted_on)["ndcg@10"])
     ranks = {name: model.rank_targets(evaluated_on).ranks for name, model in {**retrievers, "cascade": cascade}.items()}
     gain = difference(*(ndcg(ranks[name], 10) for name in ("cascade", best)))

@@ -41,7 +41,7 @@ def main() -> None:
 
 def _run(name: str, options: dict[str, Any], split: Split, backup: Path | None) -> dict[str, Any]:
     """Fit once and evaluate."""
-    recommender = model_class(name)(**options)
+    recommender = model_class(name).from_options(options)
     seconds = timed_fit(recommender, split.train, split.validation, callbacks=[_EpochLine()], backup=backup)
     validation = recommender.evaluate(split.validation)
     ranking = recommender.rank_targets(split.test)

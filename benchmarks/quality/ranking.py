@@ -33,9 +33,9 @@ from tfllmrec.data.splits import leave_last_out
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.lists import list_ranks
 from tfllmrec.evaluation.metrics import ndcg
+from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.cascade.blend import learn_weights
-from tfllmrec.models.ranker.candidates import scores_of
-from tfllmrec.models.ranker.model import Ranker
+from tfllmrec.models.ranker.candidates import ranker_scores, retriever_scores
 from tfllmrec.models.registry import model_class
 from tfllmrec.training.runs import Run, timed_fit
 
@@ -51,7 +51,6 @@ def main() -> None:
         Run.load(arguments.out) if arguments.out and arguments.out.exists() else _fit(arguments, run, split, candidates)
     )
     ranker = fitted.recommender
-    assert isinstance(ranker, Ranker), f"{ranker.family} is not a ranker"
 
     random = np.random.default_rng(arguments.draw)
     targets = {"validation": split.validation, "test": split.test}[arguments.part]
@@ -85,9 +84,7 @@ def main() -> None:
 
 
 def _fit(arguments: argparse.Namespace, run: Run, split: Split, candidates: dict[str, np.ndarray]) -> Run:
-    ranker = model_class(arguments.ranker)(**parse_options(arguments.set))
-    assert isinstance(ranker, Ranker), f"{arguments.ranker} is not a ranker"
-    ranker.retrieve = _from_file(split, candidates)
+    ranker = model_class(arguments.ranker).from_options(parse_options(arguments.set))
     unfinished = arguments.out and arguments.out.with_name(f"{arguments.out.name}.unfinished")
     seconds = timed_fit(
         ranker,
@@ -95,6 +92,7 @@ def _fit(arguments: argparse.Namespace, run: Run, split: Split, candidates: dict
         split.validation,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=_print_epoch)],
         backup=unfinished and unfinished / "fit.npz",
+        retrieve=_from_file(split, candidates),
     )
     progress(f"fitted in {seconds:.0f} s")
     fitted = Run(ranker, run.source, seconds=seconds, training_log=ranker.training_log)
@@ -115,7 +113,7 @@ def _candidates(run: Run, split: Split, path: Path) -> dict[str, np.ndarray]:
         retriever = run.recommender
         earlier, last = leave_last_out(split.train)
         progress("fitting the retriever without every user's last item")
-        earlier_retriever = type(retriever)(retriever.refit_config()).fit(earlier, verbose=0)
+        earlier_retriever = retriever.with_config(retriever.refit_config()).fit(earlier, verbose=0)
         parts = {
             "train": (earlier_retriever, last),
             "validation": (retriever, split.validation),
@@ -139,18 +137,18 @@ def _from_file(split: Split, candidates: dict[str, np.ndarray]) -> Callable[[Dat
     return retrieve
 
 
-def _scores(run: Run, ranker: Ranker, lists: Lists) -> np.ndarray:
+def _scores(run: Run, ranker: Recommender, lists: Lists) -> np.ndarray:
     """Return the scores of the retriever and the ranker, float32 [n, N, 2]."""
-    return np.stack([scores_of(run.recommender, lists), ranker.score_lists(lists)], axis=2)
+    return np.stack([retriever_scores(run.recommender, lists), ranker_scores(ranker.predictor, lists)], axis=2)
 
 
-def _milliseconds(ranker: Ranker, lists: Lists, count: int = 30) -> float:
+def _milliseconds(ranker: Recommender, lists: Lists, count: int = 30) -> float:
     """Return the median time of scoring one list."""
     histories, times = lists.targets.histories.newest(ranker.history_length), []
     for row in range(count):
         request = (lists.targets.users[[row]], histories[[row]], lists.candidates[[row]])
         started = time.perf_counter()
-        ranker.score_candidates(*request).numpy()
+        ranker.predictor.score_candidates(*request)["scores"].numpy()
         times.append(time.perf_counter() - started)
     return round(float(np.median(times[3:])) * 1000, 2)
 

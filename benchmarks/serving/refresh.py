@@ -29,8 +29,8 @@ from tfllmrec.training.runs import Run, Source, train
 ITEMS, NEW, VISITORS = 50_000, 1_000, 100
 OPTIONS: dict[str, dict[str, Any]] = {
     "word2vec": {"epochs": 1},
-    "two_tower": {"epochs": 1, "dim": 64, "loss": "in_batch"},
-    "next_item": {"epochs": 1, "dim": 64, "units": 64, "loss": "sampled", "batch_size": 512},
+    "two_tower": {"epochs": 1, "dim": 64, "negatives": "in_batch"},
+    "next_item": {"epochs": 1, "dim": 64, "units": 64, "negatives": "sampled", "batch_size": 512},
 }
 
 

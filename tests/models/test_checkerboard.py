@@ -31,13 +31,13 @@ def test_baselines_find_the_answer(board: Checkerboard, name: str) -> None:
     ("loss", "options"),
     [
         ("in_batch", {"user_vectors": True}),
-        ("mixed", {"user_vectors": False, "negatives": 20}),
-        ("sampled", {"content": False, "negatives": 20}),
+        ("mixed", {"user_vectors": False, "num_negatives": 20}),
+        ("sampled", {"content": False, "num_negatives": 20}),
         ("full", {"content": True, "hard_negatives": 5, "temperature": 0.5}),
     ],
 )
 def test_two_tower_finds_the_answer_with_every_loss(board: Checkerboard, loss: str, options: dict[str, Any]) -> None:
-    recommender = model_class("two_tower")(**QUICK_TWO_TOWER, **options, loss=loss).fit(board.data, verbose=0)
+    recommender = model_class("two_tower")(**QUICK_TWO_TOWER, **options, negatives=loss).fit(board.data, verbose=0)
     losses = recommender.training_log["loss"]
     assert losses[-1] < losses[0]
     assert share_of_answers(recommender, board) > 0.9
@@ -48,9 +48,16 @@ def test_two_tower_finds_the_answer_with_every_loss(board: Checkerboard, loss: s
 @pytest.mark.parametrize(
     "options",
     [
-        {"loss": "full", "cell": "lstm", "content": True},
-        {"loss": "sampled", "cell": "gru", "content": False, "negatives": 20, "pooling_heads": 2, "hidden_units": 16},
-        {"loss": "sampled", "cell": "lstm", "content": True, "negatives": 20, "layers": 2, "normalise": True},
+        {"negatives": "full", "cell": "lstm", "content": True},
+        {
+            "negatives": "sampled",
+            "cell": "gru",
+            "content": False,
+            "num_negatives": 20,
+            "pooling_heads": 2,
+            "hidden_units": 16,
+        },
+        {"negatives": "sampled", "cell": "lstm", "content": True, "num_negatives": 20, "layers": 2, "normalise": True},
     ],
     ids=lambda options: " ".join(map(str, options.values())),
 )

@@ -5,7 +5,7 @@ import pytest
 from tfllmrec.data import Split, leave_one_out, load_dataset
 from tfllmrec.models.registry import model_class
 
-QUICK_TWO_TOWER = {"epochs": 2, "dim": 32, "hidden_units": 64, "batch_size": 512, "loss": "in_batch", "ema": 0.9}
+QUICK_TWO_TOWER = {"epochs": 2, "dim": 32, "hidden_units": 64, "batch_size": 512, "negatives": "in_batch", "ema": 0.9}
 
 QUICK_NEXT_ITEM = {
     "history_length": 30,

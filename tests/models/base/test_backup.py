@@ -68,13 +68,16 @@ CASES = {
         "next_item", {**SMALL, **NEXT_ITEM, **STOPPING}, True, (2, "end")
     ),
     "next_item, sampled softmax, broken off in an epoch": Case(
-        "next_item", {**SMALL, **NEXT_ITEM, "content": False, "loss": "sampled", "negatives": 5}, False, (1, 1)
+        "next_item", {**SMALL, **NEXT_ITEM, "content": False, "negatives": "sampled", "num_negatives": 5}, False, (1, 1)
     ),
     "two_tower, full softmax, a schedule": Case(
         "two_tower", {**SMALL, **TWO_TOWER, "schedule": "cosine", "warmup": 1}, False, (1, "end")
     ),
     "two_tower, mixed negatives, stopped before the break": Case(
-        "two_tower", {**SMALL, **TWO_TOWER, **STOPPING, "loss": "mixed", "negatives": 5}, True, (3, "after the last")
+        "two_tower",
+        {**SMALL, **TWO_TOWER, **STOPPING, "negatives": "mixed", "num_negatives": 5},
+        True,
+        (3, "after the last"),
     ),
 }
 FIRST = next(iter(CASES))

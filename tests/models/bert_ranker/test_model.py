@@ -124,11 +124,11 @@ def test_options_reach_the_towers(trained: BertRanker) -> None:
     assert (config.dim, config.content, config.vectors) == (8, False, ("bert",))
     assert (config.history_length, config.user_vectors, config.id_dropout) == (4, False, 0.1)
     config = BertRanker.config_class(towers={"vectors": "image", "user_vectors": True, "seed": 9}, seed=2)
-    assert config.of_towers()["vectors"] == "image,bert"
+    assert config.tower_options()["vectors"] == "image,bert"
     in_json = BertRanker.config_class.from_options({"towers": '{"vectors": ["image", "sound"]}'})
-    assert in_json.of_towers()["vectors"] == "image,sound,bert"
-    assert (config.of_towers()["user_vectors"], config.of_towers()["seed"]) == (False, 2)
-    assert BertRanker.config_class.from_options({"towers": '{"dim": 4}'}).of_towers()["dim"] == 4
+    assert in_json.tower_options()["vectors"] == "image,sound,bert"
+    assert (config.tower_options()["user_vectors"], config.tower_options()["seed"]) == (False, 2)
+    assert BertRanker.config_class.from_options({"towers": '{"dim": 4}'}).tower_options()["dim"] == 4
 
 
 def test_options_reach_the_head(trained: BertRanker, configured: Make, split: Split) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tfllmrec.models.ranker.model import Ranker
 
 from tfllmrec import Cascade, Recommender, Word2Vec
 from tfllmrec.data import Checkerboard, Split, Targets, leave_one_out
@@ -13,7 +14,6 @@ from tfllmrec.data.lists import Lists, union
 from tfllmrec.errors import InputError
 from tfllmrec.models.cascade.blend import learn_weights
 from tfllmrec.models.ranker.candidates import scores_of
-from tfllmrec.models.ranker.model import Ranker
 from tfllmrec.models.registry import model_class
 
 Make = Callable[..., Any]
@@ -48,7 +48,7 @@ def ranker(make: Make, split: Split) -> Ranker:
 
 @pytest.fixture(scope="module")
 def whole(chain: Recommender, words: Recommender, ranker: Ranker, split: Split) -> Cascade:
-    return Cascade.of([chain, words], ranker, split.validation, **SIZES)
+    return Cascade(retrievers=[chain, words], ranker=ranker, **SIZES).fit(split.train, split.validation)
 
 
 def test_it_is_of_parts(whole: Cascade, chain: Recommender, words: Recommender, ranker: Ranker) -> None:
@@ -74,13 +74,15 @@ def test_weights_are_learnt_on_the_lists_of_the_validation_targets(
 
 
 def test_who_knows_nothing_counts_for_little(popular: Recommender, chain: Recommender, split: Split) -> None:
-    weights = Cascade.of([popular, chain], None, split.validation, **SIZES).weights
+    weights = Cascade(retrievers=[popular, chain], ranker="", **SIZES).fit(split.train, split.validation).weights
     assert weights[1] > 5 * weights[0]
 
 
 def test_given_weights_are_not_learnt(popular: Recommender, chain: Recommender, split: Split) -> None:
     for weights in ((3, 0.5), "3,0.5"):
-        made = Cascade.of([popular, chain], None, split.validation, weights=weights, **SIZES)
+        made = Cascade(retrievers=[popular, chain], ranker="", weights=weights, **SIZES).fit(
+            split.train, split.validation
+        )
         np.testing.assert_array_equal(made.weights, [3, 0.5])
 
 
@@ -248,14 +250,14 @@ def test_settled_for_more_data(fits: tuple[Cascade, list[tuple[Any, ...]]], spli
 def test_two_of_a_family(make: Make, split: Split) -> None:
     """They are joined once they are fitted, and cannot be fitted as one."""
     near, far = (make("markov_chain", history_length=length).fit(split.train) for length in (1, 4))
-    made = Cascade.of([near, far], None, split.validation)
+    made = Cascade(retrievers=[near, far], ranker="").fit(split.train, split.validation)
     assert [one.history_length for one in made.retrievers] == [1, 4]
     with pytest.raises(InputError, match=r"^cascade: 2 parts are of the family markov_chain, and .* Cascade\.of$"):
         made.refit_config()
 
 
 def test_new_items(words: Recommender, ranker: Ranker, split: Split) -> None:
-    made = Cascade.of([words], ranker, split.validation, **SIZES)
+    made = Cascade(retrievers=[words], ranker=ranker, **SIZES).fit(split.train, split.validation)
     new = pd.DataFrame({"item_id": ["new", "i00"], "title": ["even item 20", "known"], "categories": ["even", "even"]})
     grown = made.with_items(new)
     assert grown.fitted_data.items.tokens[21:].tolist() == ["new"]

@@ -141,7 +141,7 @@ def test_options_reach_the_model(build: Callable[..., tuple[keras.Model, dict[st
         history_length=9, dim=6, units=5, cell="gru", layers=2, pooling_heads=3, hidden_units=7,
         normalise=True, content=True,
         token_std=0.7, input_dropout=0.11, dropout=0.22, query_dropout=0.33, candidate_dropout=0.44,
-        label_smoothing=0.15, hide_seen=False, loss="full", precision="bfloat16",
+        label_smoothing=0.15, hide_seen=False, negatives="full", precision="bfloat16",
     )  # fmt: skip
     items, encoder, head = (model.get_layer(name) for name in ("items", "history_encoder", "query_head"))
     assert (items.dim, items.token_std) == (6, 0.7)
@@ -161,7 +161,7 @@ def test_other_options_reach_the_model(
     build: Callable[..., tuple[keras.Model, dict[str, Any]]], board: Checkerboard
 ) -> None:
     model, told = build(
-        history_length=11, dim=5, units=5, content=False, loss="sampled", negatives=13, label_smoothing=0.0
+        history_length=11, dim=5, units=5, content=False, negatives="sampled", num_negatives=13, label_smoothing=0.0
     )
     items, encoder, head = (model.get_layer(name) for name in ("items", "history_encoder", "query_head"))
     assert [weight.name for weight in items.weights] == ["own"]
@@ -208,8 +208,8 @@ ML_1M, BEAUTY, DEMO = (1_000_209, 3_706, 6_040), (198_502, 12_101, 22_363), (88_
 )
 def test_the_recipe_of_the_data_set_most_alike(size: tuple[int, int, int], recipe: NextItemConfig) -> None:
     assert NextItemConfig.for_data(sized(*size), {}) == recipe
-    changed = NextItemConfig.for_data(sized(*size), {"epochs": 3, "seed": 5, "loss": "sampled"})
-    assert changed == replace(recipe, epochs=3, seed=5, loss="sampled")
+    changed = NextItemConfig.for_data(sized(*size), {"epochs": 3, "seed": 5, "negatives": "sampled"})
+    assert changed == replace(recipe, epochs=3, seed=5, negatives="sampled")
 
 
 def test_many_items_take_a_narrow_model_and_drawn_negatives() -> None:
@@ -217,8 +217,8 @@ def test_many_items_take_a_narrow_model_and_drawn_negatives() -> None:
     assert full == amazon_beauty()
     assert (sampled.loss, sampled.dim, sampled.units) == ("sampled", 64, 64)
     assert sampled.dropout == full.dropout
-    asked = NextItemConfig.for_data(sized(900_000, 100_001, 90_000), {"loss": "full", "dim": 8})
-    assert asked == replace(sampled, loss="full", dim=8)
+    asked = NextItemConfig.for_data(sized(900_000, 100_001, 90_000), {"negatives": "full", "dim": 8})
+    assert asked == replace(sampled, negatives="full", dim=8)
 
 
 @pytest.mark.parametrize("recipe", [ml_1m(), amazon_beauty(), demo()], ids=["ml_1m", "amazon_beauty", "demo"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tfllmrec.models.ranker.model import Ranker
 
 from tfllmrec.data import Checkerboard, Dataset, Split, Targets, leave_one_out
 from tfllmrec.data.histories import Histories
@@ -14,7 +15,6 @@ from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.predictor import Predictor
-from tfllmrec.models.ranker.model import Ranker
 from tfllmrec.models.registry import load_model, model_class
 
 Make = Callable[..., Ranker]

@@ -61,7 +61,7 @@ def test_options_reach_the_task(
 
     monkeypatch.setattr(two_tower, "Retrieval", build)
     with pytest.raises(TaskBuilt) as built:
-        make("two_tower", loss=loss, temperature=0.5, hard_negatives=7).fit(board.data)
+        make("two_tower", negatives=loss, temperature=0.5, hard_negatives=7).fit(board.data)
     [options] = built.value.args
     assert (options["temperature"], options["num_hard_negatives"]) == (0.5, 7)
     assert options["remove_accidental_hits"] or loss in ("sampled", "full")  # which hide them themselves
