@@ -16,7 +16,7 @@ from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU, TPU, target_of
 from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.layers.scoring import DenseItemToItem
-from tfllmrec.models.multi_task.scenarios import RowsThere
+from tfllmrec.models.multi_task.scenarios import NonEmptyRows
 from tfllmrec.models.registry import FAMILIES
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replayed
@@ -148,7 +148,7 @@ def test_layers_with_static_shapes_say_the_same():
     product.matrix.assign(random.normal(size=(7, 7)))
     weights = tf.constant(random.normal(size=(3, 7)) * (random.random((3, 7)) < 0.3), tf.float32)
     histories = tf.constant([[[1, 2], [0, 0]], [[0, 0], [0, 0]], [[3, 0], [4, 5]]])
-    there = RowsThere()
+    there = NonEmptyRows()
 
     def said():
         rows, places = there(histories)

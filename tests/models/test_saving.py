@@ -11,7 +11,7 @@ from tfllmrec.layers import experts, fusion, history, items, scoring, users
 from tfllmrec.models.bert_ranker import network as bert_ranker
 from tfllmrec.models.cascade import network as cascade
 from tfllmrec.models.cross_encoder import network as cross_encoder
-from tfllmrec.models.multi_task import network as multi_task
+from tfllmrec.models.multi_task import heads as multi_task
 from tfllmrec.models.multi_task import scenarios
 from tfllmrec.models.next_item import network as next_item
 from tfllmrec.models.two_tower import network as two_tower
@@ -78,8 +78,8 @@ MODELS = {
     history.HistoryWeights: weights_of,
     history.LastState: lambda past: history.LastState()(vectors_of(past), past),
     multi_task.UserBias: lambda past: multi_task.UserBias(ITEMS)(past[:, 0]),
-    scenarios.HistoriesApart: lambda past: scenarios.HistoriesApart.of(MEMBERS)(past)[0],
-    scenarios.RowsThere: lambda past: scenarios.RowsThere()(past[:, None])[0],
+    scenarios.SplitByScenario: lambda past: scenarios.SplitByScenario.of(MEMBERS)(past)[0],
+    scenarios.NonEmptyRows: lambda past: scenarios.NonEmptyRows()(past[:, None])[0],
     scenarios.StatesAt: lambda past: scenarios.StatesAt()(vectors_of(past), past[:, :2] * 0, past[:, :2] * 0 + 3),
     scenarios.ScenarioFusion: fused,
     scoring.PopularityScores: scoring.PopularityScores(ITEMS).set_counts(np.arange(ITEMS + 1)),

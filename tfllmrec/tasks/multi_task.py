@@ -13,7 +13,7 @@ from tfllmrec.tasks.task import StepModel
 
 
 class MultiTaskModel(StepModel):
-    """Trains a `tfllmrec.models.multi_task.network.multi_task_model` on all its tasks at once.
+    """Trains a `tfllmrec.models.multi_task.network.MultiTaskNetwork` on all its tasks at once.
 
     Batches are `({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], ...})`, see
     `tfllmrec.data.batches.labelled_window_batches`; beside the items there may be "scenario": int32 [B, L], "rating"
@@ -25,6 +25,8 @@ class MultiTaskModel(StepModel):
 
     Args:
         model: the functional model.
+        states: its states after every item of a history; see `MultiTaskNetwork.state_model`.
+        vectors: the task vectors of such states; see `MultiTaskNetwork.vector_model`.
         parts: its tasks, in the order of its experts.
         weights: of the tasks by name; None for weights learnt by uncertainty (Kendall et al., 2018, CVPR).
         labels: interest labels of every item, [items + 1, labels], for "interests".
@@ -32,7 +34,8 @@ class MultiTaskModel(StepModel):
         written: vectors of what users wrote, float32 [rows, W], for "written".
 
     Example:
-        >>> trainer = MultiTaskModel(model, parts, {"next_item": 1.0, "rating": 0.5})
+        >>> states, vectors = network.state_model(), network.vector_model()
+        >>> trainer = MultiTaskModel(network.model, states, vectors, parts, {"next_item": 1.0, "rating": 0.5})
         >>> trainer.compile("adam")
         >>> trainer.fit(labelled_window_batches(data, {"rating": data.ratings}, 50, 64), shuffle=False)
     """
@@ -40,6 +43,8 @@ class MultiTaskModel(StepModel):
     def __init__(
         self,
         model: keras.Model,
+        states: keras.Model,
+        vectors: keras.Model,
         parts: Sequence[Part],
         weights: Mapping[str, float] | None = None,
         *,
@@ -50,9 +55,7 @@ class MultiTaskModel(StepModel):
         super().__init__()
         self.model, self._parts, self._given = model, parts, weights
         self._labels, self._ahead, self._written = labels, interest_window, written
-        states, rows, _ = model.get_layer("states_at").input
-        lengths = model.get_layer("histories_apart").output[1]
-        self.encoded = keras.Model(model.input["history"], {"states": states, "rows": rows, "lengths": lengths})
+        self.states, self.vectors = states, vectors
         self._part_losses = {part.name: keras.metrics.Mean(f"{part.name}_loss") for part in parts}
         self._part_weights: dict[str, keras.metrics.Metric] = {}
         if weights is None:
@@ -67,7 +70,7 @@ class MultiTaskModel(StepModel):
 
     def call(self, features: Any, training: bool = False) -> dict[str, tf.Tensor]:
         """States after every item of every scenario's history, and which of them are whose."""
-        return self.encoded(features["history"], training=training)
+        return self.states(features["history"], training=training)
 
     def compute_loss(
         self,
@@ -109,8 +112,10 @@ class MultiTaskModel(StepModel):
 
     def _vectors(self, encoded: Any, at: Positions, places: tf.Tensor, training: bool) -> tf.Tensor:
         """What the experts say of every task, float32 [n, tasks, D]."""
-        layer = self.model.get_layer
-        lengths = tf.gather_nd(encoded["lengths"], places)
-        states = layer("states_at")(encoded["states"], tf.gather(encoded["rows"], places[:, 0]), lengths)
-        state = layer("scenario_fusion")(states, lengths, at.scenarios)
-        return layer("experts")({"state": state, "scenario": at.scenarios}, training=training)["vectors"]
+        inputs = {
+            "states": encoded["states"],
+            "rows": tf.gather(encoded["rows"], places[:, 0]),
+            "lengths": tf.gather_nd(encoded["lengths"], places),
+            "scenario": at.scenarios,
+        }
+        return self.vectors(inputs, training=training)

@@ -42,7 +42,7 @@ class Part(ABC):
     Attributes:
         name: of the task; its loss is in the logs as `<name>_loss`.
         task: what the loss comes from.
-        head: what is said of the task; see `tfllmrec.models.multi_task.network`.
+        head: what is said of the task; see `tfllmrec.models.multi_task.heads`.
     """
 
     name: str
@@ -140,7 +140,7 @@ class PairPart(Part):
     Args:
         name: "rating" or "like", which the labels have.
         task: a `tfllmrec.tasks.ranking.RankingTask`.
-        head: a `tfllmrec.models.multi_task.network.pair_head`.
+        head: a `tfllmrec.models.multi_task.heads.pair_head`.
         candidates: as in `RetrievalPart`.
     """
 
@@ -170,7 +170,7 @@ class InterestsPart(Part):
 
     Args:
         task: a pointwise `tfllmrec.tasks.ranking.RankingTask`.
-        head: a `tfllmrec.models.multi_task.network.label_head`.
+        head: a `tfllmrec.models.multi_task.heads.label_head`.
     """
 
     name = "interests"

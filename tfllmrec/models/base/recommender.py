@@ -316,6 +316,32 @@ class Recommender(ABC):
         predictor = self.predictor
         return predictor.rank(rank_request(candidates, users, histories, scenarios))
 
+    def interests(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        *,
+        scenarios: Sequence[str] | None = None,
+        texts: Sequence[Sequence[str]] | None = None,
+    ) -> pd.DataFrame:
+        """Predict the labels (categories) of the next items for users, for histories, or for both row by row.
+
+        Args:
+            users: user ids.
+            histories: item ids, oldest first, one sequence a row; see `recommend`.
+            scenarios: one name a row; required by models that read scenarios.
+            texts: texts of the users, such as searches, which replace the stored ones, one sequence a row; for models
+                that read them.
+
+        Returns:
+            Columns row, user_id, label, score (the probability that one of the next items has the label); highest
+            first.
+
+        Raises:
+            InputError: If the model does not predict interests or does not read texts, or as `recommend`.
+        """
+        raise InputError(f"interests: this {self.family} does not predict interests; multi_task does")
+
     def similar_items(self, items: Sequence[str], k: int = 10) -> pd.DataFrame:
         """Return the items with the nearest vectors.
 

@@ -1,50 +1,32 @@
-"""The joint family's configuration: which tasks, how they share, and how much each counts."""
+"""The configuration of the multi-task family: which tasks it learns, how they share, and how much each counts."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.layers.experts import Sharing
-from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive
-from tfllmrec.models.next_item.config import SequenceConfig, sequence_recipe
+from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive, Rule
+from tfllmrec.models.base.sequence_config import SequenceConfig
 
 TASKS = ("next_item", "retrieval", "like", "rating", "interests")
-"""What can be learnt; the first of a model's tasks that orders items is what it recommends by."""
+"""All tasks, in the order in which a model has them; recommendations are ordered by the first of its tasks."""
 
 
 def _known(tasks: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [name for name in tasks if name not in TASKS]
     if unknown or not tasks or len(set(tasks)) < len(tasks):
-        raise ValueError(f"give some of {', '.join(TASKS)}, each once")
+        raise ValueError(f"give one or more of {', '.join(TASKS)}, each once")
     if tasks == ("interests",):
-        raise ValueError("interests order no items; give another task beside them")
+        raise ValueError("interests do not order items; add another task")
     return tuple(name for name in TASKS if name in tasks)
 
 
 @dataclass(frozen=True, config=STRICT)
 class MultiTaskConfig(SequenceConfig):
-    """Attributes beside those of every `SequenceConfig`; `for_data` chooses them from the data.
-
-    tasks: what is learnt, of "next_item" (softmax over the catalogue), "retrieval" (softmax over the batch), "rating"
-        (squared error), "like" (cross-entropy) and "interests" (the categories of what comes next).
-    weighting: of the tasks' losses: as given, or learnt by "uncertainty" (Kendall et al., 2018, CVPR).
-    weights: of tasks by name, where they are given; 1 for others.
-    sharing: how experts are shared; see `tfllmrec.layers.experts.expert_names`.
-    experts: shared ones, where there is more than one.
-    expert_units: hidden units of each.
-    transfer: whether a scenario reads what was done in others and has an expert of its own. Gates know it anyway.
-    like_threshold: a rating from which an interaction was a like.
-    interest_window: next items whose categories are the interests.
-    backbone: a BERT that reads what users write (column text of the interactions) for their interests, as in
-        `BertRankerConfig`; "" for none.
-    text_length: tokens of such a text that are read.
-    pair_units: hidden units of what is said of a user and an item, for "rating" and "like".
-    pair_dropout: of these units and of what they read.
-    in_batch: positions of a batch that "retrieval" asks.
-    """
+    """The options of `MultiTask`."""
 
     tasks: Annotated[Names, AfterValidator(_known)] = ("next_item",)
     weighting: Literal["given", "uncertainty"] = "given"
@@ -62,22 +44,30 @@ class MultiTaskConfig(SequenceConfig):
     in_batch: Positive = 1024
 
     @classmethod
-    def for_data(cls, data: Dataset, options: Mapping[str, Any]) -> Self:
-        """The next-item family's recipe for the data, and the tasks that the data has something for.
-
-        A batch is as many times as large as there are scenarios: each has the rows in a step that it would have alone.
-        """
-        recipe = sequence_recipe(data)
-        if data.scenarios is not None:
-            recipe["batch_size"] *= min(len(data.scenarios.names), _MOST_TIMES)
-        tasks = ["next_item"]
-        if "rating" in data.interactions:
-            tasks.append("rating")
-        if "event" in data.interactions:
-            tasks.append("like")
-        if "categories" in data.items and (data.items["categories"] != "").any():
-            tasks.append("interests")
-        return cls.from_options({**recipe, "tasks": tasks, **options})
+    def rules(cls, data: Dataset, options: Mapping[str, Any]) -> Sequence[Rule]:
+        """Return the rules of `SequenceConfig`, larger batches for several scenarios, and the tasks with labels."""
+        rules = list(super().rules(data, options))
+        scenarios = 1 if data.scenarios is None else len(data.scenarios.names)
+        if scenarios > 1:
+            sizes = [rule.options["batch_size"] for rule in rules if "batch_size" in rule.options]
+            batch_size = (sizes or [cls.batch_size])[-1] * min(scenarios, _MAX_BATCH_FACTOR)
+            rules.append(Rule(f"{scenarios} scenarios", {"batch_size": batch_size}))
+        labels = _label_columns(data)
+        if labels:
+            rules.append(Rule(f"labels in {', '.join(labels.values())}", {"tasks": ("next_item", *labels)}))
+        return rules
 
 
-_MOST_TIMES = 4  # of the batch that one scenario would have; a step of three shops takes 4 GiB
+_MAX_BATCH_FACTOR = 4  # every scenario has its usual rows in a step; a step of three shops takes 4 GiB
+
+
+def _label_columns(data: Dataset) -> dict[str, str]:
+    """Return the tasks that the data has labels for, with the column of the labels."""
+    columns = {}
+    if "rating" in data.interactions:
+        columns["rating"] = "rating"
+    if "event" in data.interactions:
+        columns["like"] = "event"
+    if "categories" in data.items and (data.items["categories"] != "").any():
+        columns["interests"] = "categories"
+    return columns

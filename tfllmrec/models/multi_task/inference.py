@@ -1,182 +1,110 @@
-"""What the joint family answers beside recommendations: ratings, and what users are interested in."""
+"""Predictions of single tasks: ratings, likes and interests, and the use of the experts."""
 
-import json
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import keras
 import numpy as np
 import pandas as pd
 
-from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
-from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.models.base.content import ContentRecommender
-from tfllmrec.models.base.saving import reading
-from tfllmrec.models.multi_task.user_texts import UserTexts
-from tfllmrec_client.requests import recommend_request
+from tfllmrec.models.base.predictor import Predictor
+from tfllmrec.models.multi_task.scoring import PAIR_OUTPUTS, MultiTaskModels
+from tfllmrec_client.requests import RecommendRequest
 
-_BLOCK = 1024
-_LABELS = "labels.json"
+_BLOCK = 1024  # targets in a call
 
 
-class MultiTaskAnswers(ContentRecommender):
-    """The half of a `MultiTask` that asks what its tasks have learnt.
+class TaskPredictor:
+    """Calls the models of single tasks.
 
-    Attributes:
-        labels: what interests are told in.
-        texts: what users wrote, where that is read.
-        others: see `MultiTask`.
+    Args:
+        predictor: calls the models of the recommender.
+        built: these models.
+        tasks: the tasks, in the order of the network.
     """
 
-    labels: Vocabulary
-    texts: UserTexts | None = None
-    others: dict[str, keras.Model]
-    _other: dict[str, Callable[..., Any]]
-    _gates: Callable[..., Any]
+    def __init__(self, predictor: Predictor, built: MultiTaskModels, tasks: Sequence[str]) -> None:
+        self._predictor, self._built, self._tasks = predictor, built, tasks
 
-    @property
-    @abstractmethod
-    def experts(self) -> list[str]:
-        """The experts by name."""
-
-    @property
-    def served_models(self) -> list[keras.Model]:
-        """What signatures ask beside the scoring model."""
-        return [*self.others.values(), *([] if self.texts is None else [self.texts.bert.backbone])]
-
-    @property
-    def _text_width(self) -> int:
-        return 0 if self.texts is None else self.texts.width
-
-    def predict_ratings(self, targets: Targets) -> np.ndarray:
-        """What users will rate the targets' items, float32 [n].
-
-        Raises:
-            InputError: ratings are none of the tasks.
-        """
-        self._require("rating")
-        return self._of_items(targets, "ratings")
-
-    def like_chances(self, targets: Targets) -> np.ndarray:
-        """The chance that users will like the targets' items, float32 [n].
-
-        Raises:
-            InputError: likes are none of the tasks.
-        """
-        self._require("like")
-        return self._of_items(targets, "likes")
+    def pairs(self, task: str, targets: Targets) -> np.ndarray:
+        """Return the outputs of "rating" or "like" for the targets' items, float32 [n]."""
+        self._require(task)
+        outputs = []
+        for block in _blocks(targets):
+            arguments = block.users, self._histories(block), block.items[:, None], self._scenarios(block)
+            outputs.append(self._predictor.score_candidates(*arguments)[PAIR_OUTPUTS[task]][:, 0])
+        return np.concatenate(outputs)
 
     def interest_scores(self, targets: Targets) -> np.ndarray:
-        """The chances of all labels among what comes after the targets' histories, float32 [n, labels].
-
-        Raises:
-            InputError: interests are none of the tasks.
-        """
+        """Return the probabilities of all labels after the targets' histories, float32 [n, labels]."""
         self._require("interests")
-        found = []
-        for asked, _ in self._blocks(targets):
-            written = {} if self.texts is None else {"written": self.texts.of(asked["user"])}
-            found.append(self._other["interests"]({**asked, **written}))
-        return np.concatenate(found)
+        return np.concatenate([self._interests(self._inputs(block)) for block in _blocks(targets)])
 
-    def interests(
-        self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
-        *,
-        scenarios: Sequence[str] | None = None,
-        texts: Sequence[Sequence[str]] | None = None,
-    ) -> pd.DataFrame:
-        """What users are interested in, by label; see `recommend` for who can be asked about, and how.
-
-        Args:
-            users: user ids.
-            histories: item ids, oldest first, one sequence a row.
-            scenarios: one name a row, for models that read it.
-            texts: what users wrote or search for, instead of what is stored, one sequence a row; for models with a
-                `backbone`.
-
-        Returns:
-            Columns row, user_id, label, score; the strongest first. A score is the chance that one of the next items
-            has the label.
-
-        Raises:
-            InputError: as `recommend`, or interests are none of the tasks, or texts are not read.
-        """
+    def interests(self, request: RecommendRequest, *, with_texts: bool) -> pd.DataFrame:
+        """Return the labels of every row of a request; see `Recommender.interests`."""
         self._require("interests")
-        if texts is not None and self.texts is None:
-            raise InputError("interests: this multi_task reads no texts; leave them out, or train it with a backbone")
-        asked = recommend_request(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
-        where = self._known_scenarios("interests", scenarios, asked.scenarios)
-        found, given, stored = self._histories(asked)
-        read = Histories.where(given.lengths > 0, given, stored).newest(self.history_length)
-        inputs = {"user": found, "history": read, **({} if where is None else {"scenario": where})}
-        if self.texts is not None:
-            inputs["written"] = self.texts.of(found, asked.texts)
-        scores = self._other["interests"](inputs).numpy()
+        if with_texts and self._built.texts is None:
+            raise InputError(
+                "interests: this multi_task does not read texts; leave them out, or fit it with a backbone"
+            )
+        scenarios = self._predictor.scenarios("interests", request.scenarios)
+        users, histories, _ = self._predictor.histories(request.users, request.histories)
+        inputs = {"user": users, "history": histories.read.newest(self._built.history_length)}
+        if scenarios is not None:
+            inputs["scenario"] = scenarios
+        scores, labels = self._interests(inputs, request.texts), self._built.labels
         best = np.argsort(-scores, axis=1, kind="stable")
-        table = {
-            "row": np.repeat(np.arange(len(scores)), len(self.labels)),
-            "user_id": np.repeat(np.asarray(asked.users, dtype=object), len(self.labels)),
-            "label": self.labels.ids(best.ravel() + 1),
+        columns = {
+            "row": np.repeat(np.arange(len(scores)), len(labels)),
+            "user_id": np.repeat(np.asarray(request.users, dtype=object), len(labels)),
+            "label": labels.ids(best.ravel() + 1),
             "score": np.take_along_axis(scores, best, axis=1).ravel(),
         }
-        return pd.DataFrame(table)
+        return pd.DataFrame(columns)
 
-    def expert_use(self, targets: Targets) -> pd.DataFrame:
-        """How much every task listens to every expert, on average over targets.
-
-        Returns:
-            Columns scenario ("" where the model reads none), task, expert, share; the shares of a scenario and task sum
-            to 1.
-        """
-        self.require_fitted()
-        gates = np.concatenate([self._gates(asked) for asked, _ in self._blocks(targets)])
-        where = np.zeros(len(targets), np.int32)
-        if self.reads_scenarios and targets.scenarios is not None:
-            where = targets.scenarios
-        names = [""] if self.fitted_data.scenarios is None else self.fitted_data.scenarios.tokens
+    def expert_use(self, targets: Targets, experts: Sequence[str]) -> pd.DataFrame:
+        """Return the mean weights of the experts; see `MultiTask.expert_use`."""
+        gates = np.concatenate([self._built.gate_function(self._inputs(block)) for block in _blocks(targets)])
+        scenarios, names = self._scenarios(targets), self._predictor.fitted_data.scenarios
+        if scenarios is None:
+            scenarios = np.zeros(len(targets), np.int32)
         rows = [
-            (names[scenario], task, expert, float(gates[where == scenario, place, column].mean()))
-            for scenario in np.unique(where)
-            for place, task in enumerate(self.config.tasks)
-            for column, expert in enumerate(self.experts)
+            ("" if names is None else names.tokens[scenario], task, expert, float(shares[:, position, column].mean()))
+            for scenario in np.unique(scenarios)
+            for shares in [gates[scenarios == scenario]]
+            for position, task in enumerate(self._tasks)
+            for column, expert in enumerate(experts)
         ]
         return pd.DataFrame(rows, columns=["scenario", "task", "expert", "share"])
 
-    def _of_items(self, targets: Targets, told: str) -> np.ndarray:
-        """What is told of the targets' own items."""
-        asked = ({**inputs, "candidates": items} for inputs, items in self._blocks(targets))
-        return np.concatenate([self._other["candidates"](inputs)[told][:, 0] for inputs in asked])
+    def _interests(self, inputs: dict[str, np.ndarray], texts: Sequence[Sequence[str]] = ()) -> np.ndarray:
+        """Return the probabilities of all labels, float32 [B, labels]."""
+        written = {} if self._built.texts is None else {"written": self._built.texts.encode(inputs["user"], texts)}
+        return self._built.interest_function({**inputs, **written}).numpy()
+
+    def _inputs(self, targets: Targets) -> dict[str, np.ndarray]:
+        """Return the inputs of the scoring model."""
+        scenarios = self._scenarios(targets)
+        inputs = {"user": targets.users, "history": self._histories(targets)}
+        return inputs if scenarios is None else {**inputs, "scenario": scenarios}
+
+    def _histories(self, targets: Targets) -> np.ndarray:
+        return targets.histories.newest(self._built.history_length)
+
+    def _scenarios(self, targets: Targets) -> np.ndarray | None:
+        """Return the scenarios of targets, int32 [n]; None for a model that does not read them."""
+        if not self._built.reads_scenarios:
+            return None
+        if targets.scenarios is None:
+            raise InputError("targets: they have no scenarios, which this multi_task reads; split data with scenarios")
+        return targets.scenarios
 
     def _require(self, task: str) -> None:
-        self.require_fitted()
-        if task not in self.config.tasks:
-            raise InputError(f"this multi_task learnt {', '.join(self.config.tasks)}; {task} is none of them")
+        if task not in self._tasks:
+            raise InputError(f"this multi_task has the tasks {', '.join(self._tasks)}; fit it with {task} as well")
 
-    def _write(self, folder: Path) -> None:
-        super()._write(folder)
-        text = json.dumps(self.labels.tokens[1:].tolist(), ensure_ascii=False)
-        (folder / _LABELS).write_text(text + "\n", encoding="utf-8")
-        if self.texts is not None:
-            self.texts.save(folder)
 
-    def _read(self, folder: Path) -> None:
-        super()._read(folder)
-        with reading(folder / _LABELS) as path:
-            self.labels = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
-        if self.config.backbone:
-            self.texts = UserTexts.load(folder, self.config.text_length)
-
-    def _blocks(self, targets: Targets) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """What the models are asked of targets, some at a time, and their items int32 [B, 1]."""
-        for start in range(0, len(targets), _BLOCK):
-            block = targets.take(np.arange(start, min(start + _BLOCK, len(targets))))
-            asked = {"user": block.users, "history": block.histories.newest(self.history_length)}
-            if self.reads_scenarios and block.scenarios is not None:
-                asked["scenario"] = block.scenarios
-            yield asked, block.items[:, None]
+def _blocks(targets: Targets) -> Iterator[Targets]:
+    """Return the targets in blocks."""
+    for start in range(0, len(targets), _BLOCK):
+        yield targets.take(np.arange(start, min(start + _BLOCK, len(targets))))

@@ -1,253 +1,299 @@
-"""The joint family: several tasks over shared histories and items, also across scenarios."""
+"""The multi-task family: several tasks over shared histories and items, also across scenarios."""
 
-import copy
-from collections.abc import Mapping
-from typing import Any, Self
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
-from tfllmrec.content.labels import label_matrix, label_vocabulary
+from tfllmrec.content.labels import label_vocabulary
 from tfllmrec.content.written import Written
-from tfllmrec.data.batches import labelled_window_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
+from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.ratings import RatingCallback
-from tfllmrec.layers.encoders.recurrent import Precision, history_encoder, query_head
-from tfllmrec.layers.experts import allowed_experts, expert_mixture, expert_names
-from tfllmrec.layers.items import ItemBias, ItemEmbedding
-from tfllmrec.layers.scoring import ItemIndex
-from tfllmrec.models.base.fitting import FitContext
-from tfllmrec.models.baselines.popularity import popular_candidates_if_empty, popular_if_empty, popularity
-from tfllmrec.models.multi_task.config import TASKS, MultiTaskConfig
-from tfllmrec.models.multi_task.inference import MultiTaskAnswers
-from tfllmrec.models.multi_task.network import (
-    candidates_of,
-    label_head,
-    multi_task_inputs,
-    multi_task_model,
-    pair_head,
-    what_experts_say,
-)
-from tfllmrec.models.multi_task.scenarios import HistoriesApart, OnlyScenario, ScenarioFusion
-from tfllmrec.models.multi_task.scoring import CandidateScores, OnlyMembers, Pairs, PairsOfAll
-from tfllmrec.models.multi_task.tasks import labels_of, members_of, members_of_new, part_of
+from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.models.base.config import given_options
+from tfllmrec.models.base.content import ItemContent, copy_weights, keep_known_vectors
+from tfllmrec.models.base.predictor import Predictor
+from tfllmrec.models.base.recommender import Recommender
+from tfllmrec.models.base.saving import reading
+from tfllmrec.models.base.signature import Signature
+from tfllmrec.models.base.trainer import FitContext, TrainingLog
+from tfllmrec.models.multi_task.architecture import build_network, network_experts
+from tfllmrec.models.multi_task.config import MultiTaskConfig
+from tfllmrec.models.multi_task.inference import TaskPredictor
+from tfllmrec.models.multi_task.members import new_item_members, scenario_members
+from tfllmrec.models.multi_task.network import MultiTaskNetwork
+from tfllmrec.models.multi_task.scoring import MultiTaskModels, build_models
+from tfllmrec.models.multi_task.signatures import interest_signatures
+from tfllmrec.models.multi_task.training import multi_task_trainer, train_network
 from tfllmrec.models.multi_task.user_texts import UserTexts
-from tfllmrec.tasks.multi_task import MultiTaskModel
+from tfllmrec_client.requests import recommend_request
 
-Vectors = Mapping[str, keras.KerasTensor]  # what the experts say of every task, float32 [B, D]
+_LABELS = "labels.json"
 
 
-class MultiTask(MultiTaskAnswers):
-    """One model for several tasks (`MultiTaskConfig.tasks`), and for several scenarios where the data has them.
+class MultiTask(Recommender):
+    """Learn several tasks in one network, and over several scenarios where the data has them.
 
-    Histories are read once for all tasks: those of every scenario apart, fused by attention for the scenario that is
-    asked for. Experts are mixed for every task by a gate of its own. With scenarios it recommends a scenario's items.
+    The history of every scenario is encoded once for all tasks. Attention fuses the scenarios for the requested one.
+    Experts are mixed for every task by its own gate. With scenarios, recommendations are items of the requested
+    scenario.
+
+    Args:
+        tasks: some of "next_item" (softmax over the catalog), "retrieval" (softmax over the batch), "like"
+            (cross-entropy), "rating" (squared error) and "interests" (categories of the following items); by default
+            those that the data has labels for.
+        weighting: weights of the task losses: given, or learnt (Kendall et al., 2018, CVPR).
+        weights: weights of task losses by task; 1 for others.
+        sharing: how experts are shared; see `tfllmrec.layers.experts.expert_names`.
+        experts: number of shared experts, where there are several.
+        expert_units: hidden units of an expert.
+        transfer: whether a scenario reads the interactions of others and has an expert of its own.
+        like_threshold: lowest rating of a like.
+        interest_window: following items whose categories are the interests.
+        backbone: a BERT that reads the texts of users (column `text` of the interactions), as in `BertRanker`; "" for
+            none.
+        text_length: tokens of a text that are read.
+        pair_units: hidden units of the heads of "rating" and "like".
+        pair_dropout: dropout of these units and of their inputs.
+        in_batch: positions of a batch that "retrieval" samples.
+        learning_rate: learning rate of AdamW.
+        warmup: epochs in which the learning rate rises from 0.
+        schedule: learning rate after the warm-up; "cosine" falls to 0 at the last epoch.
+        weight_decay: weight decay of AdamW.
+        ema: momentum of the moving average of the weights that is evaluated and kept.
+        batch_size: examples a step.
+        epochs: maximum number of epochs.
+        patience: epochs without a better validation metric before training stops.
+        content: whether title and categories add to the vector of an item.
+        vectors: columns of the item table with content vectors that add to it.
+        token_std: standard deviation of the initial token vectors.
+        id_dropout: probability that an item is represented by its content alone in a training step.
+        modality_dropout: probability that the vector of a column is treated as missing.
+        dim: width of item and query vectors.
+        units: units of every recurrent layer.
+        cell: recurrent cell.
+        layers: number of recurrent layers.
+        pooling_heads: learnt weighted means of the history beside the recurrent state; 0 for none.
+        normalise: whether input item vectors are layer-normalised.
+        input_dropout: dropout of input item vectors.
+        dropout: dropout of recurrent states and hidden units.
+        query_dropout: dropout of query vectors.
+        candidate_dropout: dropout of scored item vectors.
+        label_smoothing: share of the target distribution that is spread over all items.
+        negatives: "full" softmax over all items, or over "sampled" ones with the logQ correction.
+        num_negatives: sampled items a batch, where `negatives` samples.
+        hide_seen: whether items of the history are left out of the negatives ("full" only).
+        precision: precision of recurrent layers and products in training.
+        history_length: most recent items of a user that the model reads.
+        seed: seed of every random choice.
+        config: a complete configuration instead of single options.
 
     Example:
         >>> model = MultiTask(tasks="next_item,rating").fit(split.train, split.validation)
-        >>> model.expected_ratings(split.test)
-
-    Attributes:
-        model: all of it, row by row; see `tfllmrec.models.multi_task.network.multi_task_model`.
-        index: the item vectors and biases that are served.
-        others: what answers beside the scoring model, with the scoring model's inputs. "candidates": of candidates
-            int32 [B, N] -> {"scores", "ratings", "likes": float32 [B, N]}, the latter as chances and where these are
-            tasks. "interests", where that is a task: -> the chance of every label, float32 [B, labels].
+        >>> model.predict_ratings(split.test)
     """
 
     family = "multi_task"
     config_class = MultiTaskConfig
     main_signature = "recommend"
-    asks_for_scenario = True
+    uses_scenarios = True
+    built: MultiTaskModels
 
-    index: ItemIndex
-    _written: Written | None = None  # while it trains
-    _mean_rating: float = 0.0  # where what is loaded grows, its head brings its own
+    def __init__(
+        self,
+        *,
+        tasks: str | Sequence[str] | None = None,
+        weighting: Literal["given", "uncertainty"] | None = None,
+        weights: Mapping[str, Any] | None = None,
+        sharing: Literal["shared_bottom", "mmoe", "ple"] | None = None,
+        experts: int | None = None,
+        expert_units: int | None = None,
+        transfer: bool | None = None,
+        like_threshold: float | None = None,
+        interest_window: int | None = None,
+        backbone: str | None = None,
+        text_length: int | None = None,
+        pair_units: int | None = None,
+        pair_dropout: float | None = None,
+        in_batch: int | None = None,
+        learning_rate: float | None = None,
+        warmup: int | None = None,
+        schedule: Literal["constant", "cosine"] | None = None,
+        weight_decay: float | None = None,
+        ema: float | None = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        content: bool | None = None,
+        vectors: str | Sequence[str] | None = None,
+        token_std: float | None = None,
+        id_dropout: float | None = None,
+        modality_dropout: float | None = None,
+        dim: int | None = None,
+        units: int | None = None,
+        cell: Literal["lstm", "gru"] | None = None,
+        layers: int | None = None,
+        pooling_heads: int | None = None,
+        normalise: bool | None = None,
+        input_dropout: float | None = None,
+        dropout: float | None = None,
+        query_dropout: float | None = None,
+        candidate_dropout: float | None = None,
+        label_smoothing: float | None = None,
+        negatives: Literal["full", "sampled"] | None = None,
+        num_negatives: int | None = None,
+        hide_seen: bool | None = None,
+        precision: Literal["float32", "bfloat16"] | None = None,
+        history_length: int | None = None,
+        seed: int | None = None,
+        config: MultiTaskConfig | None = None,
+    ) -> None:
+        super().__init__(config, given_options(locals()))
 
-    def _fit(self, train: Dataset, validation: Targets | None, fitting: FitContext) -> None:
-        self._members = members_of(train)
-        self.labels = label_vocabulary(train.items)
-        self._item_labels = label_matrix(train.items, self.labels)
-        if self.config.backbone:
-            if "interests" not in self.config.tasks:
-                raise InputError("multi_task: backbone reads texts for interests; add that task, or leave backbone out")
-            options = {"length": self.config.text_length, "seed": self.config.seed}
-            self.texts, self._written = UserTexts.learnt(train, self.config.backbone, **options)
-        self._mean_rating = train.mean_rating if "rating" in self.config.tasks else 0.0
-        if self.config.tasks == ("rating",):
-            self._chosen_by, self._better = "val_rmse", "min"
-        super()._fit(train, validation, fitting)
-        self._written = None
+    def _fit(
+        self, train: Dataset, validation: Targets | None, context: FitContext
+    ) -> tuple[MultiTaskModels, TrainingLog]:
+        config, members, labels = self.config, scenario_members(train), label_vocabulary(train.items)
+        mean_rating = train.mean_rating if "rating" in config.tasks else 0.0
+        texts, written = self._learn_texts(train)
+        content = ItemContent.from_items(train.items, config)
+        items = content.embedding(train.items, self.fitted_data.counts, config)
+        network = self._network(items, members, labels, texts, mean_rating)
+        built = build_models(network, config, self.fitted_data, content, labels, texts)
+        predictor = Predictor(self.family, self.fitted_data, built)
+        return built, train_network(predictor, built, config, train, validation, context, written)
 
-    def _build_on(self, items: ItemEmbedding) -> keras.Model:
+    def _learn_texts(self, train: Dataset) -> tuple[UserTexts | None, Written | None]:
         config = self.config
-        encoder = self._encoder(config.precision)
-        allowed = allowed_experts(self.experts, config.tasks, self._scenario_names)
-        return multi_task_model(
+        if not config.backbone:
+            return None, None
+        if "interests" not in config.tasks:
+            raise InputError("multi_task: backbone reads texts for interests; add that task, or leave backbone out")
+        return UserTexts.learn(train, config.backbone, length=config.text_length, seed=config.seed)
+
+    def _network(
+        self,
+        items: ItemEmbedding,
+        members: np.ndarray,
+        labels: Vocabulary,
+        texts: UserTexts | None,
+        mean_rating: float = 0.0,
+    ) -> MultiTaskNetwork:
+        return build_network(
+            self.config,
+            self.fitted_data,
             items,
-            ItemBias(items.item_count, trainable="next_item" in config.tasks, name="item_bias"),
-            HistoriesApart.of(self._members, name="histories_apart"),
-            encoder,
-            ScenarioFusion(self._transfers, name="scenario_fusion"),
-            expert_mixture(
-                encoder.output.shape[2], config.dim, allowed, hidden_units=config.expert_units, dropout=config.dropout
-            ),
-            {name: self._head(name) for name in config.tasks},
-            config.candidate_dropout,
-            self._text_width,
+            members,
+            labels=len(labels),
+            text_width=0 if texts is None else texts.width,
+            mean_rating=mean_rating,
         )
 
-    @property
-    def _transfers(self) -> bool:
-        return self.config.transfer and len(self._members) > 2
+    def _restore(self, model: keras.Model, folder: Path) -> MultiTaskModels:
+        with reading(folder / _LABELS) as path:
+            labels = Vocabulary(json.loads(path.read_text(encoding="utf-8")))
+        config = self.config
+        texts = UserTexts.load(folder, config.text_length) if config.backbone else None
+        network, content = MultiTaskNetwork.restore(model, config.tasks), ItemContent.load(folder, config)
+        return build_models(network, config, self.fitted_data, content, labels, texts)
+
+    def _save_parts(self, folder: Path) -> None:
+        built = self.built
+        built.content.save(folder)
+        text = json.dumps(built.labels.tokens[1:].tolist(), ensure_ascii=False)
+        (folder / _LABELS).write_text(text + "\n", encoding="utf-8")
+        if built.texts is not None:
+            built.texts.save(folder)
+
+    def _grow(self, built: MultiTaskModels, new: pd.DataFrame) -> MultiTaskModels:
+        members = np.concatenate([built.members, new_item_members(new, self.fitted_data.scenarios)], axis=1)
+        items = built.content.grow(built.network.items, new, self.family)
+        network = self._network(items, members, built.labels, built.texts)
+        copy_weights(built.model, network.model, skip=[network.items, network.layers.split])
+        grown = build_models(network, self.config, self.fitted_data, built.content, built.labels, built.texts)
+        keep_known_vectors(built.index, grown.index)
+        return grown
+
+    def refit_config(self) -> MultiTaskConfig:
+        """Return the configuration with the best number of epochs; see `Recommender.refit_config`."""
+        return replace(self.config, epochs=self.best_epochs(self.training_log))
+
+    def best_epochs(self, log: TrainingLog) -> int:
+        """Return the number of epochs with the best validation metric of a log."""
+        return multi_task_trainer(self.config).best_epochs(log)
 
     @property
-    def _scenario_names(self) -> list[str]:
-        """What the scenarios' own experts are called; one name where there are no scenarios."""
-        names = self.fitted_data.scenarios
-        return ["everywhere"] if names is None else [f"scenario {name}" for name in names.tokens[1:]]
+    def labels(self) -> Vocabulary:
+        """The interest labels: categories of several items."""
+        self.predictor  # noqa: B018  # raises where nothing is fitted
+        return self.built.labels
 
     @property
     def experts(self) -> list[str]:
-        """The experts by name; see `tfllmrec.layers.experts.expert_names`."""
-        config = self.config
-        own = self._scenario_names if self._transfers else ()
-        return expert_names(config.sharing, config.tasks, experts=config.experts, scenarios=own)
-
-    def _head(self, task: str) -> keras.Model:
-        config, name = self.config, f"{task}_head"
-        if task in ("next_item", "retrieval"):
-            return query_head(config.dim, config.dim, query_dropout=config.query_dropout, name=name)
-        if task == "interests":
-            options = {"written": self._text_width, "dropout": config.dropout, "name": name}
-            return label_head(config.dim, len(self.labels), **options)
-        counts = len(self.fitted_data.users), len(self.fitted_data.items)
-        options = {"hidden_units": config.pair_units, "dropout": config.pair_dropout, "name": name}
-        return pair_head(config.dim, *counts, start=self._mean_rating if task == "rating" else 0.0, **options)
-
-    def _encoder(self, precision: Precision) -> keras.Model:
-        return history_encoder(**self.config.encoder_options(), precision=precision)
-
-    def _trainer(self) -> keras.Model:
-        config = self.config
-        weights = None
-        if config.weighting == "given":
-            weights = {name: float(config.weights.get(name, 1.0)) for name in config.tasks}
-        labels = self._item_labels if "interests" in config.tasks else None
-        own_counts = self.fitted_data.counts * self._members[1:]
-        parts = [part_of(name, self.model, config, own_counts, self._seed_generator) for name in config.tasks]
-        written = self._written and self._written.states
-        return MultiTaskModel(
-            self.model, parts, weights, labels=labels, interest_window=config.interest_window, written=written
-        )
-
-    def _batches(self, train: Dataset, first_epoch: int) -> tf.data.Dataset:
-        config = self.config
-        labels = labels_of(train, config.tasks, config.like_threshold)
-        if self._written is not None:
-            labels["written"] = self._written.before
-        return labelled_window_batches(
-            train,
-            labels,
-            config.history_length,
-            config.batch_size,
-            seed=config.seed,
-            first_epoch=first_epoch,
-        )
-
-    def _build_scorer(self) -> keras.Model:
-        """Histories are read in float32 from a fixed table of item vectors, and queries matched with it."""
-        item_count, layer = len(self.fitted_data.items), self.model.get_layer
-        self._members = layer("histories_apart").members.numpy()
-        self._candidates = candidates_of(self.model)
-        self.index = ItemIndex(item_count, self.config.dim, biased=True)
-        self._served_encoder = self._encoder("float32")
-        inputs = multi_task_inputs(self.history_length)
-        asked = inputs
-        if self.fitted_data.scenarios is None:
-            inputs = {name: inputs[name] for name in ("user", "history")}
-            asked = {**inputs, "scenario": keras.ops.ones_like(inputs["user"])}
-        parts = [layer(name) for name in ("scenario_fusion", "experts")]
-        said = what_experts_say(asked, self.index, layer("histories_apart"), self._served_encoder, *parts)
-        vector = {name: said["vectors"][:, place] for place, name in enumerate(self.config.tasks)}
-        self._gates = tf.function(keras.Model(inputs, said["gates"]), reduce_retracing=True)
-        self._update_served()
-        self._build_others({**inputs}, asked["scenario"], vector)
-        popular = popularity(self.fitted_data, inputs)
-        scores = popular_if_empty(self._scores(vector, inputs["user"]), popular, inputs)
-        if self.fitted_data.scenarios is not None:
-            scores = OnlyScenario(layer("histories_apart"))(scores, inputs["scenario"])
-        return keras.Model(inputs, scores)
-
-    def _scores(self, vector: Vectors, user: keras.KerasTensor) -> keras.KerasTensor:
-        """Of all items, by the first task that orders them; by interests, none does."""
-        main, head = self._main
-        if main in ("next_item", "retrieval"):
-            return self.index.scores(head(vector[main]))
-        return PairsOfAll(self.index, head)(vector[main], user)
+        """The names of the experts; see `tfllmrec.layers.experts.expert_names`."""
+        self.predictor  # noqa: B018  # raises where nothing is fitted
+        return network_experts(self.config, self.fitted_data.scenarios)
 
     @property
-    def _main(self) -> tuple[str, keras.Model]:
-        """The task that orders items, and its head."""
-        main = next(name for name in TASKS if name in self.config.tasks)
-        return main, self.model.get_layer(f"{main}_head")
+    def _tasks(self) -> TaskPredictor:
+        return TaskPredictor(self.predictor, self.built, self.config.tasks)
 
-    def _build_others(self, inputs: dict[str, Any], scenario: keras.KerasTensor, vector: Vectors) -> None:
-        """What is said of given candidates, and of interests."""
-        candidates = keras.Input((None,), dtype="int32", name="candidates")
-        given, main, head = {**inputs, "candidates": candidates}, *self._main
-        told = {
-            _TOLD[name]: Pairs(self.index, self.model.get_layer(f"{name}_head"))(
-                vector[name], inputs["user"], candidates
-            )
-            for name in _TOLD
-            if name in vector
-        }
-        scores = told.get(_TOLD.get(main, ""))
-        if scores is None:
-            scores = CandidateScores(self.index)(head(vector[main]), candidates)
-        if "likes" in told:
-            told["likes"] = keras.ops.sigmoid(told["likes"])
-        told["scores"] = popular_candidates_if_empty(scores, self.fitted_data, given)
-        only = OnlyMembers(self.model.get_layer("histories_apart"))
-        self.others = {
-            "candidates": keras.Model(given, {name: only(said, candidates, scenario) for name, said in told.items()})
-        }
-        if "interests" in vector:
-            said = {"query": vector["interests"]}
-            if self.texts is not None:
-                said["written"] = inputs["written"] = keras.Input((self._text_width,), name="written")
-            chances = keras.ops.sigmoid(self.model.get_layer("interests_head")(said))
-            self.others["interests"] = keras.Model(inputs, chances)
-        self._other = {name: tf.function(model, reduce_retracing=True) for name, model in self.others.items()}
+    def predict_ratings(self, targets: Targets) -> np.ndarray:
+        """Predict the ratings of the targets' items, float32 [n].
 
-    def _ranking(self, validation: Targets) -> keras.callbacks.Callback:
-        if self._chosen_by != "val_rmse":
-            return super()._ranking(validation)
+        Raises:
+            InputError: If "rating" is not one of the tasks.
+        """
+        return self._tasks.pairs("rating", targets)
 
-        def expected(targets: Targets) -> np.ndarray:
-            self._update_served()
-            return self.predict_ratings(targets)
+    def like_chances(self, targets: Targets) -> np.ndarray:
+        """Predict the probabilities that users like the targets' items, float32 [n].
 
-        return RatingCallback(expected, validation)
+        Raises:
+            InputError: If "like" is not one of the tasks.
+        """
+        return self._tasks.pairs("like", targets)
 
-    def _update_served(self) -> None:
-        self._served_encoder.set_weights(self.model.get_layer("history_encoder").get_weights())
-        everything = self._candidates(np.arange(len(self.fitted_data.items) + 1, dtype=np.int32))
-        self.index.vectors.assign(everything["candidate"])
-        self.index.biases.assign(everything["bias"])
+    def interest_scores(self, targets: Targets) -> np.ndarray:
+        """Predict the probabilities of all labels after the targets' histories, float32 [n, labels].
 
-    def _with_items(self, new: pd.DataFrame) -> Self:
-        grown = copy.copy(self)
-        grown._members = np.concatenate([self._members, members_of_new(new, self.fitted_data.scenarios)], axis=1)
-        return super(MultiTask, grown)._with_items(new)
+        Raises:
+            InputError: If "interests" is not one of the tasks.
+        """
+        return self._tasks.interest_scores(targets)
 
-    def _grown_layers(self) -> list[keras.layers.Layer]:
-        return [*super()._grown_layers(), self.model.get_layer("histories_apart")]
+    def interests(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        *,
+        scenarios: Sequence[str] | None = None,
+        texts: Sequence[Sequence[str]] | None = None,
+    ) -> pd.DataFrame:
+        """Predict the labels of the next items; see `Recommender.interests`.
 
+        Texts are read by models with a `backbone`.
+        """
+        tasks = self._tasks
+        request = recommend_request(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
+        return tasks.interests(request, with_texts=texts is not None)
 
-_TOLD = {"rating": "ratings", "like": "likes"}
+    def expert_use(self, targets: Targets) -> pd.DataFrame:
+        """Return the weight of every expert in every task, averaged over targets.
+
+        Returns:
+            Columns scenario ("" for a model without scenarios), task, expert, share; the shares of a scenario and task
+            sum to 1.
+        """
+        return self._tasks.expert_use(targets, self.experts)
+
+    def signatures(self, top_k: int) -> list[Signature]:
+        """Declare what an export answers; see `Recommender.signatures`."""
+        return [*super().signatures(top_k), *interest_signatures(self.built)]

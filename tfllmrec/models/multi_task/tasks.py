@@ -1,17 +1,13 @@
-"""What the joint family trains with: its tasks as parts, and what is told of interactions."""
-
-from collections.abc import Sequence
+"""The tasks of a multi-task network with their losses."""
 
 import keras
 import numpy as np
-import pandas as pd
 
-from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.vocabulary import Vocabulary
-from tfllmrec.errors import InputError
+from tfllmrec.content.written import Written
 from tfllmrec.models.multi_task.config import MultiTaskConfig
-from tfllmrec.models.multi_task.network import candidates_of
+from tfllmrec.models.multi_task.network import MultiTaskNetwork
 from tfllmrec.tasks import negatives
+from tfllmrec.tasks.multi_task import MultiTaskModel
 from tfllmrec.tasks.negatives import Seed
 from tfllmrec.tasks.next_item import NextItemSoftmax, NextItemTask
 from tfllmrec.tasks.parts import InterestsPart, NextItemPart, PairPart, Part, RetrievalPart
@@ -19,85 +15,62 @@ from tfllmrec.tasks.ranking import RankingTask
 from tfllmrec.tasks.retrieval import Retrieval
 
 
-def part_of(name: str, model: keras.Model, config: MultiTaskConfig, counts: np.ndarray, draws: Seed) -> Part:
-    """A task by its name, around its head in a `multi_task_model`.
+def training_model(
+    network: MultiTaskNetwork,
+    config: MultiTaskConfig,
+    counts: np.ndarray,
+    labels: np.ndarray | None,
+    written: Written | None,
+    seed_generator: keras.random.SeedGenerator,
+) -> MultiTaskModel:
+    """Build the model that trains a network on all its tasks.
 
     Args:
-        name: one of `config.tasks`.
-        model: with the head.
-        config: of the family.
+        network: the network.
+        config: the configuration.
         counts: interactions by scenario and item, [scenarios, items + 1].
-        draws: where random draws come from.
+        labels: the interest labels of every item, bool [items + 1, labels], or None.
+        written: the vectors of user texts, or None.
+        seed_generator: the source of random draws.
     """
-    head = model.get_layer(f"{name}_head")
-    candidates = candidates_of(model)
-    match name:
+    weights = None
+    if config.weighting == "given":
+        weights = {task: float(config.weights.get(task, 1.0)) for task in config.tasks}
+    return MultiTaskModel(
+        network.model,
+        network.state_model(),
+        network.vector_model(),
+        [_part(task, network, config, counts, seed_generator) for task in config.tasks],
+        weights,
+        labels=labels,
+        interest_window=config.interest_window,
+        written=None if written is None else written.states,
+    )
+
+
+def _part(task: str, network: MultiTaskNetwork, config: MultiTaskConfig, counts: np.ndarray, seed: Seed) -> Part:
+    """Build a task around its head."""
+    head, candidates = network.layers.heads[task], network.candidates
+    match task:
         case "next_item":
-            task = NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision)
-            options = {"hide_seen": config.hide_seen}
-            drawn = [
-                negatives.mixed(own, config.negatives, draws) if config.loss == "sampled" else None for own in counts
-            ]
-            softmaxes = [
-                NextItemSoftmax(task, candidates, item_counts=own, negatives=others, **options) if own.any() else None
-                for own, others in zip(counts, drawn, strict=True)
-            ]
-            return NextItemPart(softmaxes, head)
+            return NextItemPart(_softmaxes(candidates, config, counts, seed), head)
         case "retrieval":
             in_batch = negatives.in_batch(counts.max(axis=0))
-            return RetrievalPart(Retrieval(), head, candidates, in_batch, most=config.in_batch, seed=draws)
+            return RetrievalPart(Retrieval(), head, candidates, in_batch, most=config.in_batch, seed=seed)
         case "interests":
             return InterestsPart(RankingTask("pointwise"), head)
         case _:
-            return PairPart(name, RankingTask("rating" if name == "rating" else "pointwise"), head, candidates)
+            return PairPart(task, RankingTask("rating" if task == "rating" else "pointwise"), head, candidates)
 
 
-def members_of(data: Dataset) -> np.ndarray:
-    """Which items every scenario has, bool [scenarios + 1, items + 1]; without scenarios there is one that has all.
+def _softmaxes(
+    candidates: keras.Model, config: MultiTaskConfig, counts: np.ndarray, seed: Seed
+) -> list[NextItemSoftmax | None]:
+    """Build the softmax over the items of every scenario; None for a scenario without interactions."""
+    task = NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision)
 
-    Raises:
-        InputError: some interactions have a scenario and some have none.
-    """
-    if data.scenarios is not None:
-        nowhere = int(np.sum(data.scenario_indices == 0))
-        if nowhere:
-            raise InputError(
-                f"interactions: {nowhere} values of column scenario are empty; name one everywhere, or leave it out"
-            )
-        return data.scenarios.members
-    members = np.zeros((2, len(data.item_vocabulary) + 1), bool)
-    members[1, 1:] = True
-    return members
+    def softmax(own: np.ndarray) -> NextItemSoftmax:
+        sampled = negatives.mixed(own, config.num_negatives, seed) if config.negatives == "sampled" else None
+        return NextItemSoftmax(task, candidates, item_counts=own, negatives=sampled, hide_seen=config.hide_seen)
 
-
-def members_of_new(items: pd.DataFrame, names: Vocabulary | None) -> np.ndarray:
-    """The scenarios of further items, bool [scenarios + 1, items]: those that column scenario names, `|` between.
-
-    Raises:
-        InputError: an item is in no known one.
-    """
-    if names is None:
-        return np.repeat([[False], [True]], len(items), axis=1)
-    members = np.zeros((len(names) + 1, len(items)), bool)
-    for place, told in enumerate(items["scenario"] if "scenario" in items else [""] * len(items)):
-        members[names.lookup([name.strip() for name in told.split("|")]), place] = True
-    members[0] = False
-    nowhere = ~members.any(axis=0)
-    if nowhere.any():
-        raise InputError(
-            f"items: {items['item_id'].iloc[int(np.argmax(nowhere))]!r} is in no known scenario; let column scenario "
-            f"name some of {', '.join(names.tokens[1:])}, with | between"
-        )
-    return members
-
-
-def labels_of(data: Dataset, tasks: Sequence[str], like_threshold: float) -> dict[str, np.ndarray]:
-    """What is told of every interaction, as `MultiTaskModel` reads it."""
-    labels: dict[str, np.ndarray] = {}
-    if data.scenarios is not None:
-        labels["scenario"] = data.scenario_indices
-    if "rating" in tasks:
-        labels["rating"] = data.ratings
-    if "like" in tasks:
-        labels["like"] = data.likes(like_threshold)
-    return labels
+    return [softmax(own) if own.any() else None for own in counts]

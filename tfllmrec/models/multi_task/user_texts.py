@@ -1,7 +1,9 @@
-"""Users' own texts (reviews, searches) as vectors of a BERT: those that are stored, and those given with a question."""
+"""Vectors of user texts (reviews, searches) by a BERT: stored ones of known users, and those of a request."""
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,73 +22,102 @@ from tfllmrec.models.base.saving import reading
 _BERT, _VECTORS = "bert", "user_texts.npz"
 
 
-class UserTexts:
-    """What known users wrote, one vector each, and what makes such vectors.
+class TextEncoder(tf.Module):
+    """Map the texts of a request to vectors; rows without texts have the stored vector of the user.
 
     Args:
-        bert: makes vectors of texts.
+        bert: the BERT.
         length: tokens of a text that are read.
-        vectors: float32 [rows, D]; row 0 is zeros.
+        vectors: the stored vectors, float32 [rows, W]; row 0 is zeros.
         rows: the row of every user, int32 [users + 1].
 
     Attributes:
-        encode: texts string [B, any] -> the mean of their vectors float32 [B, D], and whether there is any, bool [B].
+        vectors: the stored vectors.
+        rows: the row of every user, int64 [users + 1].
     """
 
     def __init__(self, bert: Bert, length: int, vectors: np.ndarray, rows: np.ndarray) -> None:
-        self.bert, self.vectors, self.rows = bert, vectors, rows
-        self.encode = mean_encoder(bert, length)
-        self._encode: Callable[..., Any] = tf.function(
-            self.encode, input_signature=[tf.TensorSpec([None, None], tf.string)]
-        )
+        super().__init__(name="text_encoder")
+        self._encode = mean_encoder(bert, length)
+        self.vectors = tf.Variable(vectors, trainable=False)
+        self.rows = tf.Variable(rows.astype(np.int64), trainable=False)  # a GPU has no int32 variables
+
+    def __call__(self, texts: tf.Tensor | None, users: tf.Tensor) -> tf.Tensor:
+        """Map texts string [B, any], or None, and users int32 [B] to the means of vectors, float32 [B, W]."""
+        rows = tf.gather(tf.convert_to_tensor(self.rows), users)
+        stored = tf.gather(tf.convert_to_tensor(self.vectors), rows)
+        if texts is None:
+            return stored
+        vectors, present = self._encode(texts)
+        return tf.where(present[:, None], vectors, stored)
+
+
+@dataclass(frozen=True)
+class UserTexts:
+    """The texts of users.
+
+    Attributes:
+        bert: the BERT that reads them.
+        encoder: maps users and texts to vectors.
+    """
+
+    bert: Bert
+    encoder: TextEncoder
 
     @classmethod
-    def learnt(cls, data: Dataset, name: str, *, length: int, seed: int) -> tuple[Self, Written]:
-        """Of a data set, and what was known at every interaction.
+    def learn(cls, data: Dataset, name: str, *, length: int, seed: int) -> tuple[Self, Written]:
+        """Encode the texts of a data set.
 
         Args:
-            data: its interactions have texts.
-            name: of a BERT; see `tfllmrec.content.backbone.backbone`.
+            data: a data set with texts in its interactions.
+            name: the name of a BERT; see `tfllmrec.content.backbone.backbone`.
             length: tokens of a text that are read.
-            seed: of a small BERT.
+            seed: seed of a small BERT.
+
+        Returns:
+            The texts of users, and their vectors before every interaction.
 
         Raises:
-            InputError: no interaction has a text, or there is no such BERT.
+            InputError: If no interaction has a text, or the BERT does not exist.
         """
         texts = data.interactions["text"].to_numpy() if "text" in data.interactions else np.array([])
-        there = np.array([bool(text.strip()) for text in texts], bool)
-        if not there.any():
-            raise InputError("interactions: column text has nothing that users wrote; leave backbone out")
-        texts = texts[there]
+        present = np.array([bool(text.strip()) for text in texts], bool)
+        if not present.any():
+            raise InputError("interactions: column text is missing or empty; leave backbone out")
+        texts = texts[present]
         bert = backbone(name, [*item_texts(data.items), *texts], length=length, seed=seed)
         vectors = text_vectors([*texts], bert, length=length, keep=name != SMALL)
-        written = running_means(vectors, there, data.histories.offsets)
+        written = running_means(vectors, present, data.histories.offsets)
         kept, rows = np.unique(written.newest, return_inverse=True)
-        return cls(bert, length, written.states[kept], rows.astype(np.int32)), written
+        return cls(bert, TextEncoder(bert, length, written.states[kept], rows)), written
 
     @property
     def width(self) -> int:
-        """D."""
-        return int(self.vectors.shape[1])
+        """The width of the vectors, W."""
+        return int(self.encoder.vectors.shape[1])
 
-    def of(self, users: np.ndarray, texts: Sequence[Sequence[str]] = ()) -> np.ndarray:
-        """Vectors of users int32 [B]: of the texts that are given in a row, else of what is stored; float32 [B, D]."""
-        stored = self.vectors[self.rows[users]]
+    def encode(self, users: np.ndarray, texts: Sequence[Sequence[str]] = ()) -> tf.Tensor:
+        """Return the vectors of users int32 [B], float32 [B, W]; texts of a row replace the stored ones."""
         if not any(map(len, texts)):
-            return stored
+            return self.encoder(None, users)
         rows = tf.ragged.constant([[*row] for row in texts], tf.string, ragged_rank=1)
-        given, there = self._encode(rows.to_tensor(""))
-        return np.where(there.numpy()[:, None], given, stored)
+        return self._function(rows.to_tensor(""), users)
+
+    @cached_property
+    def _function(self) -> Callable[..., Any]:
+        signature = [tf.TensorSpec([None, None], tf.string), tf.TensorSpec([None], tf.int32)]
+        return tf.function(self.encoder, input_signature=signature)
 
     def save(self, folder: Path) -> None:
-        """Write to the folder of a model."""
-        shutil.rmtree(folder / _BERT, ignore_errors=True)  # that of a save before
+        """Write the BERT and the stored vectors to the folder of a model."""
+        shutil.rmtree(folder / _BERT, ignore_errors=True)  # of an earlier save
         self.bert.save(folder / _BERT)
-        np.savez(folder / _VECTORS, vectors=self.vectors, rows=self.rows)
+        np.savez(folder / _VECTORS, vectors=self.encoder.vectors.numpy(), rows=self.encoder.rows.numpy())
 
     @classmethod
     def load(cls, folder: Path, length: int) -> Self:
         """Read what `save` wrote."""
         with reading(folder / _VECTORS) as path, np.load(path) as file:
             vectors, rows = file["vectors"], file["rows"]
-        return cls(pretrained(folder / _BERT), length, vectors, rows)
+        bert = pretrained(folder / _BERT)
+        return cls(bert, TextEncoder(bert, length, vectors, rows))
