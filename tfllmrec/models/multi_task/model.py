@@ -212,7 +212,7 @@ class MultiTask(Recommender):
         if built.texts is not None:
             built.texts.save(folder)
 
-    def _grow(self, built: MultiTaskModels, new: pd.DataFrame) -> MultiTaskModels:
+    def _grow(self, built: Any, new: pd.DataFrame) -> MultiTaskModels:
         members = np.concatenate([built.members, new_item_members(new, self.fitted_data.scenarios)], axis=1)
         items = built.content.grow(built.network.items, new, self.family)
         network = self._network(items, members, built.labels, built.texts)
