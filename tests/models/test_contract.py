@@ -209,7 +209,7 @@ def test_configs_survive_json(fitted: Recommender) -> None:
 
 
 def test_a_seed_decides(fitted: Recommender, data: Dataset, questions: tuple[np.ndarray, np.ndarray]) -> None:
-    again = model_class(fitted.family)(fitted.config)
+    again = model_class(fitted.family).with_config(fitted.config)
     assert again.fit(data, verbose=0) is again
     np.testing.assert_allclose(again.score(*questions), fitted.score(*questions), rtol=1e-4, atol=1e-5)
 
