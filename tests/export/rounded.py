@@ -4,19 +4,17 @@ import numpy as np
 import tensorflow as tf
 from made_data import GREEDY
 
-from tfllmrec.export.ranking import ranker_of
-
 QUESTION = {"user_id": [GREEDY, "用户3", ""], "history": [[""], ["item1"], ["a b|c"]], "exclude_item_ids": [[""]] * 3}
 
 
 def state_of(recommender):
     """All that an export could change: weights, what layers compute in, answers."""
-    ranker = ranker_of(recommender)
-    models = [recommender.scorer, *(ranker.served_models if ranker else [])]
+    models = recommender.built.all_served
     layers = [layer for model in models for layer in model._flatten_layers()]
     weights = [weight.numpy() for model in models for weight in model.weights]
     table = recommender.recommend(["用户3"], [["item1"]], k=5)
-    texts = ranker.score_texts([["a film"]], [["Title of item2", "film 3"]]) if ranker else []
+    ranks_texts = hasattr(recommender, "score_texts")
+    texts = recommender.score_texts([["a film"]], [["Title of item2", "film 3"]]) if ranks_texts else []
     return {
         "policies": [layer.dtype_policy.name for layer in layers],
         "answers": [table["item_id"].tolist(), table["score"].to_numpy(), *texts],

@@ -13,7 +13,6 @@ from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.precision import StoredWeights
-from tfllmrec.export.ranking import ranker_of
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
@@ -46,16 +45,11 @@ def test_small_matrices_are_not_worth_their_rounding():
 
 def test_nothing_is_stored_twice(exported):
     recommender, fitted_data = exported.recommender, exported.recommender.fitted_data
-    ranker = ranker_of(recommender)
-    models = [
-        recommender.scorer,
-        *(ranker.served_models if ranker else []),
-        *getattr(recommender, "others", {}).values(),
-    ]
+    models = recommender.built.all_served
     weights = {id(variable): np.prod(variable.shape) for model in models for variable in model.variables}
     stored = len(fitted_data.histories.values) + 1 + len(fitted_data.histories.offsets)
     strings = 2 * (len(fitted_data.items) + 1) + len(fitted_data.users) + 1
-    norms = len(ITEMS) + 1 if hasattr(recommender, "index") else 0
+    norms = len(ITEMS) + 1 if recommender.index is not None and recommender.family != "cascade" else 0
     written = tf.train.list_variables(str(exported.path / "variables" / "variables"))
     sizes = [np.prod(shape) for name, shape in written if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
     assert sum(sizes) == sum(weights.values()) + stored + strings + norms

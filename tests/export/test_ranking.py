@@ -7,11 +7,19 @@ from answers import LOWEST, padded
 from made_data import GREEDY, ITEMS
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from tfllmrec.export import Servable
-from tfllmrec.export import ranking as module
-from tfllmrec.export.ranking import ranker_of
+from tfllmrec.export import Servable, binding
 from tfllmrec.export.target import CPU
 from tfllmrec.export.warmup import WARMUP_FILE
+
+
+def ranker_of(recommender):
+    """The ranker of a cascade, or the recommender itself."""
+    return getattr(recommender, "ranker", recommender)
+
+
+def score_candidates(recommender, *arrays):
+    return ranker_of(recommender).predictor.score_candidates(*arrays)["scores"]
+
 
 QUESTIONS = {
     "known user": ("用户3", [], ITEMS[:5]),
@@ -78,14 +86,14 @@ def rank_texts(runtime, ranking):
 
 def expected_scores(recommender, user, history, candidates):
     """What the ranker says in Python of one question."""
-    ranker, fitted_data = ranker_of(recommender), recommender.fitted_data
+    fitted_data = recommender.fitted_data
     known = fitted_data.users.lookup([user])
     given = [item for item in fitted_data.items.lookup(history) if item]
     stored = fitted_data.histories.take(known).row(0).tolist()
     read = (given or stored)[-4:]
     asked = np.array([[*read, *[0] * (4 - len(read))]], np.int32)
     items = fitted_data.items.lookup(candidates)
-    return np.where(items > 0, ranker.score_candidates(known, asked, items[None])[0], LOWEST)
+    return np.where(items > 0, score_candidates(recommender, known, asked, items[None])[0], LOWEST)
 
 
 def test_scores_are_the_rankers(ranking, rank):
@@ -133,7 +141,7 @@ def test_the_core_alone(runtime, ranking):
     fitted_data = ranking.recommender.fitted_data
     read = np.array([[3, 5, 0, 0]] * 2, np.int32)
     items = np.array([[0, 4, 0], [6, 0, 4]], np.int32)
-    expected = ranker_of(ranking.recommender).score_candidates(np.zeros(2, np.int32), read, items)
+    expected = score_candidates(ranking.recommender, np.zeros(2, np.int32), read, items)
     np.testing.assert_allclose(answer["scores"][0], np.log1p(fitted_data.counts[1:4]), rtol=1e-5)
     np.testing.assert_allclose(answer["scores"][1:], np.where(items > 0, expected, LOWEST), rtol=1e-5, atol=1e-6)
 
@@ -196,7 +204,7 @@ def test_no_candidates(runtime, ranking):
 
 
 def test_only_so_many_candidates_are_scored(bert_ranker, runtime, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "MOST_CANDIDATES", 3)
+    monkeypatch.setattr(binding, "MAX_CANDIDATES", 3)
     servable = Servable(bert_ranker.recommender, 5)
     found = {name: one for name, one in servable.signatures().items() if name.startswith("rank")}
     tf.saved_model.save(servable, str(tmp_path), signatures=found)
@@ -244,7 +252,7 @@ def test_the_card_and_the_warm_up_know_what_is_ranked(ranking):
     section = card.split("### rank\n")[1].split("##")[0]
     assert "| in | `candidate_item_ids` | string | [B, ?] |" in section
     assert "| out | `scores` | float32 | [B, ?] |" in section
-    assert f"those after the {module.MOST_CANDIDATES:,}th of a row" in section
+    assert f"those after the {binding.MAX_CANDIDATES:,}th of a row" in section
     assert "| in | `candidate_texts` | string | [B, ?] |" in card.split("### rank_texts\n")[1].split("##")[0]
     logs = [PredictionLog.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(ranking.path / WARMUP_FILE))]
     requests = [log.predict_log.request for log in logs]

@@ -70,7 +70,7 @@ def test_a_ranker_ranks_new_items_by_their_texts_and_the_others_as_before(runtim
     grown, users = ranker.with_items(NEW), ranker.fitted_data.users.lookup(QUESTION["user_id"])
     histories = ranker.fitted_data.histories.take(users).newest(4)
     histories[1, 0] = ranker.fitted_data.items.lookup(["item1"])[0]
-    expected = grown.score_candidates(
+    expected = grown.predictor.score_candidates(
         users, histories, grown.fitted_data.items.lookup(candidates[0])[None].repeat(3, 0)
     )
     np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-6)

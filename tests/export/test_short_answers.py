@@ -16,10 +16,10 @@ QUESTION = {
 
 
 @pytest.mark.parametrize("ranked", [TOP_K, 2], ids=["all ranked", "some below them"])
-def test_as_in_python(runtime, cascade, tmp_path, ranked):
+def test_as_in_python(runtime, cascade, data, tmp_path, ranked):
     parts = cascade.recommender
     options = {"candidates": TOP_K, "ranked": ranked, "history_length": 4, "weights": parts.weights.tolist()}
-    made = Cascade.of(parts.retrievers, parts.ranker, **options)
+    made = Cascade(retrievers=parts.retrievers, ranker=parts.ranker or "", **options).fit(data)
     found = runtime.run(export(made, tmp_path / "films", top_k=TOP_K), "recommend", **QUESTION)
     users, histories, exclude = QUESTION.values()
     table = made.recommend(users, histories, k=TOP_K, exclude=exclude)

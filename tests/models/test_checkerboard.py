@@ -88,7 +88,7 @@ def test_a_ranker_finds_the_answer(board: Checkerboard, tiny_bert: Path, monkeyp
     losses = recommender.training_log["loss"]
     assert losses[-1] < losses[0]
     assert share_of_answers(recommender, board) > 0.9
-    assert share_of_answers(recommender.towers, board) < 0.9
+    assert share_of_answers(recommender.built.towers, board) < 0.9
 
 
 def test_a_cascade_finds_the_answer(board: Checkerboard) -> None:
@@ -96,5 +96,5 @@ def test_a_cascade_finds_the_answer(board: Checkerboard) -> None:
     split = leave_one_out(board.data)
     recommender = model_class("cascade")(**options).fit(split.train, split.validation)
     assert recommender.weights[1] > recommender.weights[0]
-    settled = model_class("cascade")(recommender.refit_config()).fit(board.data)
+    settled = model_class("cascade").with_config(recommender.refit_config()).fit(board.data)
     assert share_of_answers(settled, board) > 0.9

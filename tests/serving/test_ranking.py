@@ -45,7 +45,7 @@ def test_candidates_are_scored_as_in_this_process(client, cascade):
     assert found[0][2:] == [LOWEST, LOWEST]
     nobody = np.zeros(3, np.int32)
     asked = (nobody, indices(cascade, HISTORIES, 4), indices(cascade, CANDIDATES, 4))
-    expected = cascade.ranker.score_candidates(*asked).numpy()
+    expected = cascade.ranker.predictor.score_candidates(*asked)["scores"].numpy()
     for row, scores, count in zip(found, expected, [2, 1, 2], strict=True):
         np.testing.assert_allclose(row[:count], scores[:count], rtol=1e-4, atol=1e-5)
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.next_item.network import ItemBias, candidate_model, history_encoder, query_head, query_model
+from tfllmrec.layers.encoders.recurrent import history_encoder, query_head
+from tfllmrec.layers.items import ItemBias, ItemEmbedding
+from tfllmrec.models.next_item.network import candidate_model, query_model
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 from tfllmrec.tasks.negatives import Candidates, Negatives, mixed
 from tfllmrec.tasks.next_item import NextItemModel, NextItemTask

@@ -46,7 +46,7 @@ def unwatched(make: Make, split: Split) -> BertRanker:
 
 
 def scores_of(ranker: BertRanker) -> np.ndarray:
-    return ranker.score_candidates(np.array([0, 3], np.int32), HISTORIES, CANDIDATES).numpy()
+    return ranker.predictor.score_candidates(np.array([0, 3], np.int32), HISTORIES, CANDIDATES)["scores"].numpy()
 
 
 def test_an_item_is_what_its_text_is(trained: BertRanker) -> None:
@@ -58,7 +58,7 @@ def test_an_item_is_what_its_text_is(trained: BertRanker) -> None:
     lookup = grown.fitted_data.items.lookup
     read = np.array([[*lookup(row), *[0] * (4 - len(row))] for row in histories], np.int32)
     asked = np.array([lookup(row) for row in candidates], np.int32)
-    expected = grown.score_candidates(np.zeros(2, np.int32), read, asked)
+    expected = grown.predictor.score_candidates(np.zeros(2, np.int32), read, asked)["scores"]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
     assert np.ptp(expected, axis=1).min() > 1e-3
     assert np.abs(expected[0] - expected[1]).min() > 1e-4
@@ -69,10 +69,10 @@ def test_a_text_is_cut_alike_as_an_item_and_alone(trained: BertRanker) -> None:
     cut.config = replace(trained.config, text_length=5)  # three letters between [CLS] and [SEP]
     grown, asked = cut.with_items(NEW), np.array([[21, 22, 23]], np.int32)
     user, history, texts = np.zeros(1, np.int32), np.array([[22, 21, 0, 0]], np.int32), NEW["title"].tolist()
-    found = grown.score_candidates(user, history, asked).numpy()
+    found = grown.predictor.score_candidates(user, history, asked)["scores"].numpy()
     alone = grown.score_texts([[texts[1], texts[0]]], [texts])
     np.testing.assert_allclose(alone, found, rtol=1e-3, atol=1e-4)
-    whole = trained.with_items(NEW).score_candidates(user, history, asked).numpy()
+    whole = trained.with_items(NEW).predictor.score_candidates(user, history, asked)["scores"].numpy()
     assert np.abs(found - whole).max() > 1e-3
 
 
@@ -85,7 +85,7 @@ def test_new_items_leave_the_others_as_they_were(trained: BertRanker) -> None:
 
 
 def test_the_vectors_of_the_texts_reach_the_towers(trained: BertRanker, split: Split, tiny_bert: Path) -> None:
-    found = trained.towers.model.get_layer("items").vectors["bert"]
+    found = trained.built.towers.model.get_layer("items").vectors["bert"]
     texts = item_texts(split.train.items, trained.config.columns)
     assert texts[0].startswith("even item 0. even")
     expected = text_vectors(texts, pretrained(tiny_bert), length=64, keep=False)
@@ -96,7 +96,7 @@ def test_the_vectors_of_the_texts_reach_the_towers(trained: BertRanker, split: S
 def test_the_towers_are_not_trained_on_lists(unwatched: BertRanker, make: Make, split: Split) -> None:
     """More epochs of the head change the head alone."""
     one, other = unwatched, make("bert_ranker", epochs=3).fit(split.train, verbose=0)
-    for first, second in zip(one.towers.model.weights, other.towers.model.weights, strict=True):
+    for first, second in zip(one.built.towers.model.weights, other.built.towers.model.weights, strict=True):
         np.testing.assert_array_equal(first, second, err_msg=first.path)
     np.testing.assert_array_equal(one.index.vectors, other.index.vectors)
     assert any((a.numpy() != b.numpy()).any() for a, b in zip(one.model.weights, other.model.weights, strict=True))
@@ -111,16 +111,16 @@ def test_the_towers_go_on_with_what_the_lists_asked_for(
     stayed = make("bert_ranker").fit(split.train, verbose=0)
     for one, other in zip(went_on.model.weights, stayed.model.weights, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
-    assert stayed.towers.fitted_data.histories.row(5).tolist() == split.train.histories.row(5).tolist()[:-1]
-    assert went_on.towers.fitted_data.histories.row(5).tolist() == split.train.histories.row(5).tolist()
+    assert stayed.built.towers.fitted_data.histories.row(5).tolist() == split.train.histories.row(5).tolist()[:-1]
+    assert went_on.built.towers.fitted_data.histories.row(5).tolist() == split.train.histories.row(5).tolist()
     moved = np.abs(went_on.index.vectors - stayed.index.vectors)[1:].max(axis=1)
     assert (moved > 0).all()
-    assert went_on.index is went_on.towers.index
+    assert went_on.index is went_on.built.towers.index
     assert (scores_of(went_on) != scores_of(stayed)).all()
 
 
 def test_options_reach_the_towers(trained: BertRanker) -> None:
-    config = trained.towers.config
+    config = trained.built.towers.config
     assert (config.dim, config.content, config.vectors) == (8, False, ("bert",))
     assert (config.history_length, config.user_vectors, config.id_dropout) == (4, False, 0.1)
     config = BertRanker.config_class(towers={"vectors": "image", "user_vectors": True, "seed": 9}, seed=2)
@@ -133,7 +133,7 @@ def test_options_reach_the_towers(trained: BertRanker) -> None:
 
 def test_options_reach_the_head(trained: BertRanker, configured: Make, split: Split) -> None:
     made = configured("bert_ranker", pooling_heads=3, hidden_units=5, dropout=0.4)
-    made.towers = trained.towers
+    made.built.towers = trained.built.towers
     head = made._build(split.train)
     assert head.get_layer("target_attention").pooling_heads == 3
     assert head.get_layer("hidden_units").units == 5
@@ -150,11 +150,11 @@ def test_wrong_options_of_the_towers(make: Make, split: Split) -> None:
 def test_settled_for_more_data(trained: BertRanker) -> None:
     """The epochs that were best, of the head and of the towers, before the lists and after."""
     settled = trained.refit_config()
-    logs = (trained.training_log, trained.pretrain_log, trained.towers.training_log)
+    logs = (trained.training_log, trained.built.pretrain_log, trained.built.towers.training_log)
     assert [len(log["val_ndcg@10"]) for log in logs] == [2, 2, 3]
     best = [1 + int(np.argmax(log["val_ndcg@10"])) for log in logs]
     assert [settled.epochs, settled.towers["epochs"], settled.finetune_epochs] == best
-    assert trained.towers.config.epochs == trained.config.towers["epochs"]
+    assert trained.built.towers.config.epochs == trained.config.towers["epochs"]
     assert settled.towers == {**trained.config.towers, "epochs": best[1]}
 
 

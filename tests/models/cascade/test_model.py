@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tfllmrec.models.ranker.model import Ranker
 
 from tfllmrec import Cascade, Recommender, Word2Vec
 from tfllmrec.data import Checkerboard, Split, Targets, leave_one_out
 from tfllmrec.data.lists import Lists, union
 from tfllmrec.errors import InputError
 from tfllmrec.models.cascade.blend import learn_weights
-from tfllmrec.models.ranker.candidates import scores_of
+from tfllmrec.models.ranker.candidates import TrainingLists, ranker_scores, retriever_scores
 from tfllmrec.models.registry import model_class
 
 Make = Callable[..., Any]
@@ -42,17 +41,17 @@ def words(split: Split) -> Recommender:
 
 
 @pytest.fixture(scope="module")
-def ranker(make: Make, split: Split) -> Ranker:
+def ranker(make: Make, split: Split) -> Recommender:
     return make("bert_ranker").fit(split.train, split.validation, verbose=0)
 
 
 @pytest.fixture(scope="module")
-def whole(chain: Recommender, words: Recommender, ranker: Ranker, split: Split) -> Cascade:
+def whole(chain: Recommender, words: Recommender, ranker: Recommender, split: Split) -> Cascade:
     return Cascade(retrievers=[chain, words], ranker=ranker, **SIZES).fit(split.train, split.validation)
 
 
-def test_it_is_of_parts(whole: Cascade, chain: Recommender, words: Recommender, ranker: Ranker) -> None:
-    assert (whole.retrievers, whole.ranker) == ([chain, words], ranker)
+def test_it_is_of_parts(whole: Cascade, chain: Recommender, words: Recommender, ranker: Recommender) -> None:
+    assert (whole.retrievers, whole.ranker) == ((chain, words), ranker)
     assert (whole.config.retrievers, whole.config.ranker) == (("markov_chain", "word2vec"), "bert_ranker")
     assert whole.history_length == 6
     assert whole.weights.shape == (3,)
@@ -60,7 +59,7 @@ def test_it_is_of_parts(whole: Cascade, chain: Recommender, words: Recommender, 
 
 
 def test_weights_are_learnt_on_the_lists_of_the_validation_targets(
-    whole: Cascade, chain: Recommender, words: Recommender, ranker: Ranker, split: Split
+    whole: Cascade, chain: Recommender, words: Recommender, ranker: Recommender, split: Split
 ) -> None:
     asked = split.validation
     lists = union([Lists(asked, one.rank_targets(asked, 6).top) for one in (chain, words)])
@@ -68,7 +67,9 @@ def test_weights_are_learnt_on_the_lists_of_the_validation_targets(
     for one in (chain, words):
         scores = one.score(asked.users, asked.histories.newest(one.history_length)).numpy()
         columns.append(np.take_along_axis(scores, lists.candidates, axis=1))
-    columns.append(ranker.score_candidates(asked.users, asked.histories.newest(4), lists.candidates).numpy())
+    columns.append(
+        ranker.predictor.score_candidates(asked.users, asked.histories.newest(4), lists.candidates)["scores"].numpy()
+    )
     expected = learn_weights(np.stack(columns, axis=2), lists.candidates, asked.items)
     np.testing.assert_allclose(whole.weights, expected, rtol=1e-2, atol=1e-3)
 
@@ -87,21 +88,26 @@ def test_given_weights_are_not_learnt(popular: Recommender, chain: Recommender, 
 
 
 def test_without_anything_to_learn_from_the_parts_count_alike(
-    popular: Recommender, chain: Recommender, ranker: Ranker, split: Split
+    popular: Recommender, chain: Recommender, ranker: Recommender, split: Split
 ) -> None:
     """Their weighted scores of what is found for known users spread alike; empty places do not count."""
-    made, users = Cascade.of([popular, chain], ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
+    made, users = Cascade(retrievers=[popular, chain], ranker=ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
+    made.fit(split.train)
     asked = Targets(users, split.train.histories.take(users), np.ones_like(users))
     lists = union([Lists(asked, one.rank_targets(asked, 6).top) for one in (popular, chain)])
     there = lists.candidates > 0
     assert not there.all()
-    scores = [scores_of(popular, lists), scores_of(chain, lists), ranker.score_lists(lists)]
+    scores = [
+        retriever_scores(popular, lists),
+        retriever_scores(chain, lists),
+        ranker_scores(ranker.predictor, lists),
+    ]
     for weight, said in zip(made.weights, scores, strict=True):
         assert weight * said[there].std() == pytest.approx(1, rel=1e-3)
 
 
 def test_scores_are_the_weighted_sum_of_the_parts(
-    whole: Cascade, chain: Recommender, words: Recommender, ranker: Ranker, split: Split
+    whole: Cascade, chain: Recommender, words: Recommender, ranker: Recommender, split: Split
 ) -> None:
     users, histories = np.array([0, 3], np.int32), split.validation.histories.take(np.array([0, 5]))
     found = whole.score(users, histories.newest(6), exclude=histories.padded()).numpy()
@@ -109,7 +115,10 @@ def test_scores_are_the_weighted_sum_of_the_parts(
     of_words = words.score(users, histories.newest(4)).numpy()
     blended = whole.weights[0] * of_chain + whole.weights[1] * of_words
     every = np.tile(np.arange(21, dtype=np.int32), (2, 1))
-    added = blended + whole.weights[2] * ranker.score_candidates(users, histories.newest(4), every).numpy()
+    added = (
+        blended
+        + whole.weights[2] * ranker.predictor.score_candidates(users, histories.newest(4), every)["scores"].numpy()
+    )
     for row in range(2):
         had = histories.row(row).tolist()
         left = [item for item in range(1, 21) if item not in had]
@@ -145,41 +154,46 @@ def test_among_some_items(whole: Cascade, split: Split) -> None:
 
 def test_parts_of_other_items(chain: Recommender, make: Make, board: Checkerboard, split: Split) -> None:
     other = make("popularity").fit(board.data.keep(board.data.item_indices > 0))
-    assert Cascade.of([chain, other], **SIZES)  # the same items of other interactions
+    made = Cascade(retrievers=[chain, other], ranker="", **SIZES)
+    assert made.fit(split.train).is_fitted  # the same items of other interactions
     smaller = split.train.interactions.query("item_id != 'i00'")
     other = make("popularity").fit(type(board.data).from_frames(smaller))
     for parts in ([chain, other], [other, chain]):
-        with pytest.raises(InputError, match=r"^cascade: the parts do not know the same items; fit them on the same"):
-            Cascade.of(parts, **SIZES)
+        with pytest.raises(InputError, match=r"^cascade: popularity was fitted on other items; fit all parts on the "):
+            Cascade(retrievers=parts, ranker="", **SIZES).fit(split.train)
 
 
-def test_parts_that_are_none(chain: Recommender, make: Make) -> None:
-    with pytest.raises(InputError, match=r"^cascade: give at least one retriever$"):
-        Cascade.of([])
-    with pytest.raises(InputError, match=r"^this popularity is not fitted; call fit first$"):
-        Cascade.of([chain, make("popularity")])
-    with pytest.raises(InputError, match=r"^cascade: give a weight for each of the 1 parts, not 2$"):
-        Cascade.of([chain], weights=[1, 2])
+def test_fitted_parts_are_kept_and_others_are_fitted(chain: Recommender, make: Make, split: Split) -> None:
+    popular, fitted = make("popularity"), chain.model
+    made = Cascade(retrievers=[chain, popular, "ease"], ranker="", **SIZES).fit(split.train)
+    assert made.retrievers[:2] == (chain, popular)
+    assert chain.model is fitted
+    assert [part.is_fitted for part in made.retrievers] == [True] * 3
+
+
+def test_one_weight_a_part(chain: Recommender, split: Split) -> None:
+    with pytest.raises(InputError, match=r"^cascade: give one weight for each of the 1 parts, not 2$"):
+        Cascade(retrievers=[chain], ranker="", weights=[1, 2]).fit(split.train)
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"ranker": "ease"}, r"^cascade: ease is no ranker; there are bert_ranker, cross_encoder$"),
-        ({"ranker": "nobody"}, r"^there is no family 'nobody'"),
-        ({"retrievers": "markov_chain,nobody"}, r"^there is no family 'nobody'"),
+        ({"ranker": "ease"}, r"^cascade: ease is not a ranker; choose one of bert_ranker, cross_encoder$"),
+        ({"ranker": "nobody"}, r"^unknown family 'nobody'"),
+        ({"retrievers": "markov_chain,nobody"}, r"^unknown family 'nobody'"),
         ({"retrievers": ""}, r"^cascade: give at least one retriever$"),
         ({"retrievers": "ease,ease"}, r"^cascade: 2 parts are of the family ease, and options are given by family; "),
         ({"retrievers": "ease,bert_ranker"}, r"^cascade: 2 parts are of the family bert_ranker, and options are giv"),
-        ({"weights": "1,2"}, r"^cascade: give a weight for each of the 3 parts, not 2$"),
-        ({"parts": {"ease": {"l3": 1}}}, r"^option l3 is unknown"),
+        ({"weights": "1,2"}, r"^cascade: give one weight for each of the 3 parts, not 2$"),
+        ({"parts": {"ease": {"l3": 1}}}, r"^unknown option l3"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_fitted(
     make: Make, split: Split, options: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for family in ("markov_chain", "ease", "bert_ranker"):
-        monkeypatch.setattr(model_class(family), "fit", lambda *_, **__: pytest.fail("nothing is to be fitted"))
+        monkeypatch.setattr(model_class(family), "_fit", lambda *_, **__: pytest.fail("nothing is to be fitted"))
     with pytest.raises(InputError, match=sentence) as error:
         make("cascade", **options).fit(split.train)
     assert "\n" not in str(error.value)
@@ -198,24 +212,31 @@ def test_options_of_the_parts(make: Make, split: Split) -> None:
 
 
 @pytest.fixture(scope="module")
-def fits(make: Make, split: Split) -> tuple[Cascade, list[tuple[Any, ...]]]:
+def fits(make: Make, split: Split) -> tuple[Cascade, list[tuple[Any, ...]], TrainingLists]:
     """A cascade that was fitted with validation targets, and what its retrievers were fitted on: (family, rows)."""
-    told, fit = [], Recommender.fit
+    told, fit = [], Recommender.fit_in_context
 
     def spied(self: Recommender, train: Any, *arguments: Any, **options: Any) -> Recommender:
         told.append((self.family, len(train.interactions)))
         return fit(self, train, *arguments, **options)
 
+    lists, retrieve = [], TrainingLists.retrieve
+
+    def recorded(*arguments: Any, **options: Any) -> TrainingLists:
+        lists.append(retrieve(*arguments, **options))
+        return lists[-1]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recommender, "fit", spied)
+        patch.setattr(Recommender, "fit_in_context", spied)
+        patch.setattr(TrainingLists, "retrieve", recorded)
         made = make("cascade").fit(split.train, split.validation, verbose=0)
-    return made, told
+    return made, told, lists[0]
 
 
 def test_the_ranker_learns_from_retrievers_that_did_not_know_the_answers(
-    fits: tuple[Cascade, list[tuple[Any, ...]]], split: Split
+    fits: tuple[Cascade, list[tuple[Any, ...]], TrainingLists], split: Split
 ) -> None:
-    made, told = fits
+    made, told, lists = fits
     rows, users = len(split.train.interactions), len(split.train.user_vocabulary)
     assert told == [
         ("cascade", rows),
@@ -227,18 +248,19 @@ def test_the_ranker_learns_from_retrievers_that_did_not_know_the_answers(
         ("ease", rows - users),
     ]
     assert made.ranker is not None
-    chosen = made.ranker._to_choose_by
+    chosen = lists.validation
+    assert chosen is not None
     expected = union([Lists(split.validation, one.rank_targets(split.validation, 4).top) for one in made.retrievers])
     assert chosen.candidates.shape == expected.candidates.shape
     for user, candidates in zip(chosen.targets.users, chosen.candidates, strict=True):
         np.testing.assert_array_equal(candidates, expected.candidates[split.validation.users == user][0])
 
 
-def test_settled_for_more_data(fits: tuple[Cascade, list[tuple[Any, ...]]], split: Split) -> None:
+def test_settled_for_more_data(fits: tuple[Cascade, list[tuple[Any, ...]], TrainingLists], split: Split) -> None:
     """The weights as they were, and the epochs that were best."""
-    made, _ = fits
+    made, _, _ = fits
     settled = made.refit_config()
-    again = Cascade(settled).fit(split.train, verbose=0)
+    again = Cascade(config=settled).fit(split.train, verbose=0)
     np.testing.assert_allclose(again.weights, made.weights, rtol=1e-6)
     assert made.ranker is not None
     assert again.ranker is not None
@@ -252,11 +274,11 @@ def test_two_of_a_family(make: Make, split: Split) -> None:
     near, far = (make("markov_chain", history_length=length).fit(split.train) for length in (1, 4))
     made = Cascade(retrievers=[near, far], ranker="").fit(split.train, split.validation)
     assert [one.history_length for one in made.retrievers] == [1, 4]
-    with pytest.raises(InputError, match=r"^cascade: 2 parts are of the family markov_chain, and .* Cascade\.of$"):
+    with pytest.raises(InputError, match=r"^cascade: 2 parts are of the family markov_chain, and .*recommenders$"):
         made.refit_config()
 
 
-def test_new_items(words: Recommender, ranker: Ranker, split: Split) -> None:
+def test_new_items(words: Recommender, ranker: Recommender, split: Split) -> None:
     made = Cascade(retrievers=[words], ranker=ranker, **SIZES).fit(split.train, split.validation)
     new = pd.DataFrame({"item_id": ["new", "i00"], "title": ["even item 20", "known"], "categories": ["even", "even"]})
     grown = made.with_items(new)
@@ -272,5 +294,5 @@ def test_new_items(words: Recommender, ranker: Ranker, split: Split) -> None:
 
 def test_new_items_that_a_part_cannot_know(whole: Cascade) -> None:
     new = pd.DataFrame({"item_id": ["new"], "title": ["even item 20"]})
-    with pytest.raises(InputError, match=r"^a markov_chain knows items by their interactions alone"):
+    with pytest.raises(InputError, match=r"^a markov_chain scores items by their interactions alone"):
         whole.with_items(new)

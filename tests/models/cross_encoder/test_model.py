@@ -37,11 +37,11 @@ def trained(make: Make, split: Split) -> CrossEncoder:
 
 
 def scores_of(ranker: CrossEncoder) -> np.ndarray:
-    return ranker.score_candidates(np.array([0, 3], np.int32), HISTORIES, CANDIDATES).numpy()
+    return ranker.predictor.score_candidates(np.array([0, 3], np.int32), HISTORIES, CANDIDATES)["scores"].numpy()
 
 
 def policies_of(ranker: CrossEncoder) -> set[str]:
-    return {layer.dtype_policy.name for layer in ranker.bert.backbone.layers if layer.weights}
+    return {layer.dtype_policy.name for layer in ranker.built.bert.backbone.layers if layer.weights}
 
 
 def test_an_item_is_its_title_in_a_history_and_its_columns_as_a_candidate(trained: CrossEncoder, split: Split) -> None:
@@ -52,7 +52,7 @@ def test_an_item_is_its_title_in_a_history_and_its_columns_as_a_candidate(traine
     assert texts[20:] == ["even. 花样年华", "odd, even. odd film 7"]
     histories = np.array([[1, 21, 3, 0], [22, 2, 5, 9], [21, 0, 0, 0]], np.int32)
     candidates = np.array([[2, 21, 22], [22, 1, 20], [21, 22, 4]], np.int32)
-    found = grown.score_candidates(np.zeros(3, np.int32), histories, candidates).numpy()
+    found = grown.predictor.score_candidates(np.zeros(3, np.int32), histories, candidates)["scores"].numpy()
     read = [[titles[item - 1] for item in row if item] for row in histories]
     expected = grown.score_texts(read, [[texts[item - 1] for item in row] for row in candidates])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
@@ -62,7 +62,7 @@ def test_an_item_is_its_title_in_a_history_and_its_columns_as_a_candidate(traine
 
 
 def test_the_frame_is_that_of_the_tokenizer(trained: CrossEncoder) -> None:
-    pairs, tokenizer = trained.model.get_layer("pair_scorer").get_layer("pairs"), trained.bert.tokenizer
+    pairs, tokenizer = trained.model.get_layer("pair_scorer").get_layer("pairs"), trained.built.bert.tokenizer
     assert [tokenizer.id_to_token(token) for token in (pairs.start, pairs.separator)] == ["[CLS]", "[SEP]"]
     assert pairs.history_tokens == 17
 
@@ -71,7 +71,7 @@ def test_the_frame_is_that_of_the_tokenizer(trained: CrossEncoder) -> None:
 def test_what_is_tuned_of_bert(tuning: str, make: Make, split: Split, tiny_bert: Path) -> None:
     made = make("cross_encoder", tuning=tuning, lora_rank=3, learning_rate=1e-2).fit(split.train, verbose=0)
     before = {weight.path: weight.numpy() for weight in pretrained(tiny_bert).backbone.weights}
-    after = {weight.path: weight.numpy() for weight in made.bert.backbone.weights}
+    after = {weight.path: weight.numpy() for weight in made.built.bert.backbone.weights}
     moved = {path.split("/")[-1] for path, values in before.items() if (values != after[path]).any()}
     added = {path: values for path, values in after.items() if path not in before}
     score = made.model.get_layer("pair_scorer").get_layer("score")
@@ -105,7 +105,7 @@ def test_bfloat16_lasts(make: Make, board: Checkerboard, tmp_path: Path) -> None
     trained = make("cross_encoder", precision="bfloat16").fit(board.data, verbose=0)
     assert np.isfinite(trained.training_log["loss"]).all()
     assert policies_of(trained) == {"mixed_bfloat16"}
-    assert {weight.dtype for weight in trained.bert.backbone.weights} == {"float32"}
+    assert {weight.dtype for weight in trained.built.bert.backbone.weights} == {"float32"}
     scores = scores_of(trained)
     assert scores.dtype == np.float32
     assert np.ptp(scores, axis=1).min() > 1e-3
@@ -134,10 +134,10 @@ def test_it_is_asked_in_passes_of_few_pairs(trained: CrossEncoder, monkeypatch: 
         return together(self, history, candidates)
 
     monkeypatch.setattr(Pairs, "call", call)
-    monkeypatch.setattr("tfllmrec.models.cross_encoder.network._PAIRS", 2)
+    monkeypatch.setattr("tfllmrec.models.ranker.passes._PAIRS", 2)
     asked = {"user": np.array([0, 3], np.int32), "history": HISTORIES}
     trained.ranker({**asked, "candidates": CANDIDATES})
-    trained.text_ranker()(tf.constant([["even film"]] * 2), tf.constant([["a", "b", "c"]] * 2))
+    trained.built.text_ranker(tf.constant([["even film"]] * 2), tf.constant([["a", "b", "c"]] * 2))
     assert passes == [(1, 2)] * 8
     trained.scorer(asked)
     assert passes[8:] == [(1, 2)] * 2 * 11  # of 20 items and the padding

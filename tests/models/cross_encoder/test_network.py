@@ -17,10 +17,10 @@ from tfllmrec.models.cross_encoder.network import (
     TokenTable,
     _packed,
     cross_encoder,
-    in_passes,
     pair_scorer,
     scores_of_all,
 )
+from tfllmrec.models.ranker.passes import in_passes
 
 CLS, SEP = 2, 3
 HISTORY = np.array([[[5, 6], [7, 0], [8, 9]], [[0, 0], [0, 0], [0, 0]]], np.int32)

@@ -16,9 +16,10 @@ import tensorflow as tf
 from tfllmrec import NextItem, Recommender
 from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.errors import InputError
+from tfllmrec.layers.encoders.recurrent import history_encoder
 from tfllmrec.models.next_item import model as next_item
-from tfllmrec.models.next_item.config import NextItemConfig, amazon_beauty, demo, ml_1m
-from tfllmrec.models.next_item.network import history_encoder, query_model, sides_of
+from tfllmrec.models.next_item.config import NextItemConfig
+from tfllmrec.models.next_item.network import query_model
 from tfllmrec.models.registry import load_model
 
 
@@ -44,7 +45,7 @@ def test_it_stops_early_and_keeps_the_best_epoch(trained: Recommender, split: Sp
 
 
 def test_what_is_served_is_what_was_trained(trained: Recommender, split: Split) -> None:
-    queries, candidates = sides_of(trained.model)
+    queries, candidates = trained.built.network.queries, trained.built.network.candidates
     items = candidates(np.arange(len(split.train.item_vocabulary) + 1, dtype=np.int32))
     vectors, biases = items["candidate"].numpy(), items["bias"].numpy()
     assert np.abs(biases).max() > 0.01
@@ -71,7 +72,7 @@ def test_bfloat16_is_for_training_only(split: Split, make: Callable[..., Recomme
     query = query_model(recommender.index, exact, recommender.model.get_layer("query_head"))({"history": histories})
     asked = {"user": np.array([1, 0], np.int32), "history": histories}
     np.testing.assert_array_equal(recommender.query_model(asked), query)
-    assert np.abs(query - sides_of(recommender.model)[0]({"history": histories})).max() > 1e-4  # bfloat16 differs
+    assert np.abs(query - recommender.built.network.queries({"history": histories})).max() > 1e-4  # bfloat16 differs
     recommender.save(tmp_path / "run")
     np.testing.assert_array_equal(load_model(tmp_path / "run").query_model(asked), query)
 
@@ -122,12 +123,18 @@ def build(monkeypatch: pytest.MonkeyPatch, board: Checkerboard) -> Callable[...,
         def trainer(queries: keras.Model, candidates: keras.Model, task: dict[str, Any], **told: Any) -> None:
             raise Given({**told, **task})
 
+        def served(self: NextItem, network: Any, content: Any) -> Any:
+            networks.append(network)
+            return serve(self, network, content)
+
+        networks, serve = [], NextItem._serve
+        monkeypatch.setattr(NextItem, "_serve", served)
         monkeypatch.setattr(next_item, "NextItemTask", task)
         monkeypatch.setattr(next_item, "NextItemModel", trainer)
         recommender = NextItem(**options)
         with pytest.raises(Given) as built:
             recommender.fit(data)
-        return recommender.model, built.value.args[0]
+        return networks[0].model, built.value.args[0]
 
     return build
 
@@ -192,18 +199,25 @@ def sized(interactions: int, items: int, users: int) -> Any:
     return SimpleNamespace(interactions=range(interactions), item_vocabulary=range(items), user_vocabulary=range(users))
 
 
+ML_1M_RECIPE = NextItemConfig(
+    history_length=100, pooling_heads=4, hidden_units=256, normalise=True, token_std=0.05, input_dropout=0.4,
+    dropout=0.3, query_dropout=0.1, candidate_dropout=0.2, label_smoothing=0.0, learning_rate=1.5e-3, weight_decay=0.2,
+    epochs=20, patience=6,
+)  # fmt: skip
+BEAUTY_RECIPE = NextItemConfig(history_length=20, batch_size=256, token_std=0.2, learning_rate=2e-3)
+DEMO_RECIPE = NextItemConfig(patience=8)
 ML_1M, BEAUTY, DEMO = (1_000_209, 3_706, 6_040), (198_502, 12_101, 22_363), (88_730, 3_496, 671)
 
 
 @pytest.mark.parametrize(
     ("size", "recipe"),
     [
-        (ML_1M, ml_1m()),
-        (BEAUTY, amazon_beauty()),
-        (DEMO, demo()),
-        ((100_000, 1_000, 50_000), ml_1m()),  # many interactions an item, though short histories
-        ((20_000, 1_000, 1_000), demo()),
-        ((19_999, 1_000, 1_000), amazon_beauty()),
+        (ML_1M, ML_1M_RECIPE),
+        (BEAUTY, BEAUTY_RECIPE),
+        (DEMO, DEMO_RECIPE),
+        ((100_000, 1_000, 50_000), ML_1M_RECIPE),  # many interactions an item, though short histories
+        ((20_000, 1_000, 1_000), DEMO_RECIPE),
+        ((19_999, 1_000, 1_000), BEAUTY_RECIPE),
     ],
 )
 def test_the_recipe_of_the_data_set_most_alike(size: tuple[int, int, int], recipe: NextItemConfig) -> None:
@@ -214,27 +228,28 @@ def test_the_recipe_of_the_data_set_most_alike(size: tuple[int, int, int], recip
 
 def test_many_items_take_a_narrow_model_and_drawn_negatives() -> None:
     full, sampled = (NextItemConfig.for_data(sized(900_000, items, 90_000), {}) for items in (100_000, 100_001))
-    assert full == amazon_beauty()
-    assert (sampled.loss, sampled.dim, sampled.units) == ("sampled", 64, 64)
+    assert full == BEAUTY_RECIPE
+    assert (sampled.negatives, sampled.dim, sampled.units) == ("sampled", 64, 64)
     assert sampled.dropout == full.dropout
     asked = NextItemConfig.for_data(sized(900_000, 100_001, 90_000), {"negatives": "full", "dim": 8})
     assert asked == replace(sampled, negatives="full", dim=8)
 
 
-@pytest.mark.parametrize("recipe", [ml_1m(), amazon_beauty(), demo()], ids=["ml_1m", "amazon_beauty", "demo"])
+@pytest.mark.parametrize("recipe", [ML_1M_RECIPE, BEAUTY_RECIPE, DEMO_RECIPE], ids=["ml_1m", "amazon_beauty", "demo"])
 def test_recipes_survive_json(recipe: NextItemConfig) -> None:
     assert NextItemConfig.from_options(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
 def test_recipes_differ() -> None:
-    assert len({ml_1m(), amazon_beauty(), demo()}) == 3
+    assert len({ML_1M_RECIPE, BEAUTY_RECIPE, DEMO_RECIPE}) == 3
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("cell", "rnn"), ("loss", "in_batch"), ("layers", 0), ("pooling_heads", -1), ("hidden_units", -1), ("units", 0),
-        ("token_std", 0), ("label_smoothing", 1.0), ("query_dropout", -0.1), ("negatives", 0), ("warmup", -1),
+        ("cell", "rnn"), ("negatives", "in_batch"), ("layers", 0), ("pooling_heads", -1), ("hidden_units", -1),
+        ("units", 0),
+        ("token_std", 0), ("label_smoothing", 1.0), ("query_dropout", -0.1), ("num_negatives", 0), ("warmup", -1),
         ("schedule", "linear"), ("learning_rate", 0), ("vectors", 3), ("id_dropout", 1.0), ("modality_dropout", -1),
         ("precision", "float64"),
     ],

@@ -9,17 +9,9 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.next_item.network import (
-    HistoryMeans,
-    ItemBias,
-    candidate_model,
-    history_encoder,
-    next_item_model,
-    query_head,
-    query_model,
-    sides_of,
-)
+from tfllmrec.layers.encoders.recurrent import HistoryMeans, history_encoder, query_head
+from tfllmrec.layers.items import ItemBias, ItemEmbedding
+from tfllmrec.models.next_item.network import NextItemNetwork, query_model
 
 ITEMS, DIM, LENGTH, UNITS = 9, 4, 5, 6
 RANDOM = np.random.default_rng(0)
@@ -159,16 +151,21 @@ def test_the_head(width: int, hidden_units: int) -> None:
 
 
 @pytest.fixture
-def sides() -> tuple[keras.Model, keras.Model]:
+def network() -> NextItemNetwork:
     keras.utils.set_random_seed(0)
     tokens = scipy.sparse.csr_array(RANDOM.random((ITEMS + 1, 6)) < 0.5)
     images = RANDOM.normal(size=(ITEMS + 1, 2))
     items = ItemEmbedding.with_content(DIM, tokens=tokens, vectors={"image": images}, name="items")
     encoder = encoder_of(layers=2, pooling_heads=2, normalise=True)
-    queries = query_model(items, encoder, query_head(encoder.output.shape[2], DIM, hidden_units=3))
-    candidates = candidate_model(items, ItemBias(ITEMS, name="item_bias"), 0.4)
-    randomise(queries, candidates)
-    return queries, candidates
+    head = query_head(encoder.output.shape[2], DIM, hidden_units=3)
+    network = NextItemNetwork.of(items, encoder, head, ItemBias(ITEMS, name="item_bias"), 0.4)
+    randomise(network.queries, network.candidates)
+    return network
+
+
+@pytest.fixture
+def sides(network: NextItemNetwork) -> tuple[keras.Model, keras.Model]:
+    return network.queries, network.candidates
 
 
 def test_a_query_is_the_head_of_the_state_after_the_newest_item(sides: tuple[keras.Model, keras.Model]) -> None:
@@ -219,21 +216,20 @@ def test_candidates_drop_out_in_training_alone(sides: tuple[keras.Model, keras.M
     np.testing.assert_allclose(trained["candidate"][~dropped], vectors[~dropped] / 0.6, rtol=1e-5)
 
 
-def test_the_same_sides_after_saving_and_loading(sides: tuple[keras.Model, keras.Model], tmp_path: Path) -> None:
-    items = np.array([0, 3, 9, 3], np.int32)
-    both = next_item_model(*sides)
-    both.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+def test_a_loaded_network_has_the_same_sides(network: NextItemNetwork, tmp_path: Path) -> None:
+    items, sides = np.array([0, 3, 9, 3], np.int32), (network.queries, network.candidates)
+    network.model.save(tmp_path / "model.keras")
+    loaded = NextItemNetwork.restore(keras.saving.load_model(tmp_path / "model.keras", safe_mode=True))
     expected = sides[0]({"history": HISTORIES}), sides[1](items)
-    for model in (both, loaded):
-        queries, candidates = sides_of(model)
+    for part in (network, loaded):
+        model, queries, candidates = part.model, part.queries, part.candidates
         np.testing.assert_array_equal(queries({"history": HISTORIES}), expected[0])
         found = model({"history": HISTORIES, "item": items})
         np.testing.assert_array_equal(found["query"], expected[0])
         for name in ("candidate", "bias"):
             np.testing.assert_array_equal(candidates(items)[name], expected[1][name])
             np.testing.assert_array_equal(found[name], expected[1][name])
-    assert {id(weight) for weight in both.weights} == {id(weight) for side in sides for weight in side.weights}
+    assert {id(weight) for weight in network.model.weights} == {id(weight) for side in sides for weight in side.weights}
     before = queries({"history": HISTORIES}).numpy()
     own = candidates.get_layer("items").own  # of the loaded one: a history is read in the space it is matched in
     own.assign(own + RANDOM.normal(size=own.shape))

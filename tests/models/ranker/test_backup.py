@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+from tfllmrec import Recommender
 from tfllmrec.data import Checkerboard, leave_one_out
-from tfllmrec.models.ranker.model import Ranker
 from tfllmrec.tasks.ranking import RankingModel
 
 RANKERS = ["bert_ranker", "cross_encoder"]
@@ -40,10 +40,12 @@ class Break(keras.callbacks.Callback):
 
 
 @pytest.fixture(scope="module", params=RANKERS)
-def fit(request: pytest.FixtureRequest, make: Callable[..., Ranker], board: Checkerboard) -> Callable[..., Ranker]:
+def fit(
+    request: pytest.FixtureRequest, make: Callable[..., Recommender], board: Checkerboard
+) -> Callable[..., Recommender]:
     train = leave_one_out(board.data).train
 
-    def fit(*callbacks: keras.callbacks.Callback, **options: Any) -> Ranker:
+    def fit(*callbacks: keras.callbacks.Callback, **options: Any) -> Recommender:
         made = make(request.param, epochs=3, learning_rate=1e-2)
         return made.fit(train, callbacks=callbacks, verbose=0, **options)
 
@@ -51,7 +53,7 @@ def fit(request: pytest.FixtureRequest, make: Callable[..., Ranker], board: Chec
 
 
 @pytest.fixture(scope="module")
-def unbroken(fit: Callable[..., Ranker]) -> Ranker:
+def unbroken(fit: Callable[..., Recommender]) -> Recommender:
     return fit()
 
 
@@ -59,7 +61,7 @@ def unbroken(fit: Callable[..., Ranker]) -> Ranker:
     ("fit", "after_lists"), [*((name, False) for name in RANKERS), ("bert_ranker", True)], indirect=["fit"]
 )
 def test_a_fit_that_was_broken_off_ends_as_an_unbroken_one(
-    fit: Callable[..., Ranker], unbroken: Ranker, after_lists: bool, tmp_path: Path
+    fit: Callable[..., Recommender], unbroken: Recommender, after_lists: bool, tmp_path: Path
 ) -> None:
     with pytest.raises(Broken):
         fit(Break(after_lists), backup=tmp_path / "fit")
@@ -68,5 +70,5 @@ def test_a_fit_that_was_broken_off_ends_as_an_unbroken_one(
     np.testing.assert_allclose(resumed.training_log["loss"], unbroken.training_log["loss"], rtol=1e-4)
     for one, other in zip(resumed.model.weights, unbroken.model.weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=other.path)
-    scores, expected = (made.score_candidates(*ASKED) for made in (resumed, unbroken))
+    scores, expected = (made.predictor.score_candidates(*ASKED)["scores"] for made in (resumed, unbroken))
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-4)

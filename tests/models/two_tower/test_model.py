@@ -69,9 +69,12 @@ def test_options_reach_the_task(
 
 def test_what_is_served_is_what_was_trained(trained: Recommender, split: Split) -> None:
     items = np.arange(len(split.train.item_vocabulary) + 1, dtype=np.int32)
-    np.testing.assert_allclose(trained.index.vectors, trained.candidate_tower(items), rtol=1e-6)
+    np.testing.assert_allclose(trained.index.vectors, trained.built.network.candidate_tower(items), rtol=1e-6)
     users, histories = np.array([1, 0], np.int32), np.array([[1, 2, 0, 0], [3, 4, 5, 6]], np.int32)
     asked = {"user": users, "history": histories}
-    queries, candidates = trained.query_tower(asked).numpy(), trained.candidate_tower(items).numpy()
+    queries, candidates = (
+        trained.built.network.query_tower(asked).numpy(),
+        trained.built.network.candidate_tower(items).numpy(),
+    )
     np.testing.assert_allclose(trained.query_model(asked), queries, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(trained.score(users, histories), queries @ candidates.T, rtol=1e-4, atol=1e-5)

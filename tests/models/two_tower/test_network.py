@@ -9,11 +9,9 @@ from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.users import StoredFeatures
 from tfllmrec.models.two_tower.network import (
     HistoryPooling,
-    candidate_tower,
+    TwoTowerNetwork,
     query_encoder,
     query_tower,
-    towers_of,
-    two_towers,
 )
 
 ITEMS, DIM, LENGTH = 6, 4, 5
@@ -22,13 +20,18 @@ RANDOM = np.random.default_rng(0)
 
 
 @pytest.fixture
-def towers() -> tuple[keras.Model, keras.Model]:
+def network() -> TwoTowerNetwork:
     keras.utils.set_random_seed(0)
-    items = ItemEmbedding.with_content(DIM, tokens=TOKENS)
+    items = ItemEmbedding.with_content(DIM, tokens=TOKENS, name="items")
     encoder = query_encoder(
         dim=DIM, history_length=LENGTH, user_count=3, recent_items=2, pooling_heads=2, hidden_units=8
     )
-    return query_tower(encoder, items), candidate_tower(items)
+    return TwoTowerNetwork.of(encoder, items)
+
+
+@pytest.fixture
+def towers(network: TwoTowerNetwork) -> tuple[keras.Model, keras.Model]:
+    return network.query_tower, network.candidate_tower
 
 
 def question(users: list[int], histories: list[list[int]]) -> dict[str, np.ndarray]:
@@ -96,10 +99,11 @@ def test_rows_do_not_see_each_other(towers: tuple[keras.Model, keras.Model]) -> 
         np.testing.assert_allclose(alone[0], together[row], rtol=1e-4, atol=1e-6)
 
 
-def test_two_towers_come_apart_again_and_share_their_weights(towers: tuple[keras.Model, keras.Model]) -> None:
-    both = two_towers(*towers)
+def test_a_restored_network_shares_its_weights(network: TwoTowerNetwork) -> None:
+    both, towers = network.model, (network.query_tower, network.candidate_tower)
     asked, items = question([1, 0], [[1, 2], [3]]), np.array([5, 1, 0], np.int32)
-    queries, candidates = towers_of(both)
+    restored = TwoTowerNetwork.restore(both)
+    queries, candidates = restored.query_tower, restored.candidate_tower
     found = both({**asked, "item": np.array([5, 1], np.int32)})
     np.testing.assert_array_equal(queries(asked), towers[0](asked))
     np.testing.assert_array_equal(queries(asked), found["query"])
@@ -125,9 +129,9 @@ def test_a_query_depends_on_features_stored_or_given() -> None:
     for rows in same:
         np.testing.assert_allclose(queries[rows], queries[rows[:1]].repeat(len(rows), axis=0), rtol=1e-4, atol=1e-6)
     assert len(np.unique(queries.round(4), axis=0)) == len(same)
-    both = two_towers(tower, candidate_tower(items))
-    assert set(both.input) == {"user", "history", "user_features", "item"}
-    np.testing.assert_array_equal(towers_of(both)[0](asked), queries)
+    network = TwoTowerNetwork.of(encoder, items, stored)
+    assert set(network.model.input) == {"user", "history", "user_features", "item"}
+    np.testing.assert_array_equal(network.query_tower(asked), queries)
 
 
 def test_more_newest_items_than_the_history_has() -> None:
