@@ -9,7 +9,7 @@ from made_data import made_data
 
 from tfllmrec import Recommender
 from tfllmrec.export import export, precision
-from tfllmrec.models.registry import FAMILIES
+from tfllmrec.models.registry import FAMILIES, model_class
 
 OPTIONS = {
     "ease": {"l2": 1.0},
@@ -41,7 +41,7 @@ def data(runtime):  # the runtime starts in the background meanwhile
 def exports(data, quick_ranking, tmp_path_factory):
     folder, quick = tmp_path_factory.mktemp("models"), OPTIONS | quick_ranking
     options = {name: {"history_length": 4} | quick.get(name, {}) for name in FAMILIES}
-    fitted = {name: family(**options[name]).fit(data, verbose=0) for name, family in FAMILIES.items()}
+    fitted = {name: model_class(name)(**options[name]).fit(data, verbose=0) for name in FAMILIES}
     return {name: Exported(one, export(one, folder / name)) for name, one in fitted.items()}
 
 

@@ -87,7 +87,9 @@ def test_the_cards_example_works(runtime, exported):
 def test_the_core_has_no_strings(exported):
     servable = Servable(exported.recommender, 3)
     index, rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 4], tf.int32)
-    core = servable.cores["best"].function.get_concrete_function(index, rows, rows).graph.as_graph_def()
+    names = servable.declared[0].core.inputs
+    specs = {given.argument: index if given.argument in ("user", "scenario") else rows for given in names}
+    core = servable.cores["best"].function.get_concrete_function(specs).graph.as_graph_def()
     nodes = [*nodes_of(core)]
     assert not [node.op for node in nodes if "Lookup" in node.op or "String" in node.op]
     dtypes = {attr.type for node in nodes for attr in node.attr.values()}
@@ -109,12 +111,13 @@ def test_the_core_compiles_at_every_allowed_batch_size(exports, family, sizes):
         kept = np.arange(4) < random.integers(0, 5, (rows, 1))
         histories = (random.integers(1, len(ITEMS) + 1, (rows, 4)) * kept).astype(np.int32)
         users, exclude = (random.integers(0, 3, shape).astype(np.int32) for shape in ((rows,), (rows, 2)))
-        items, scores = plain(users, histories, exclude)
+        inputs = {"user": users, "history": histories, "exclude": exclude}
+        items, scores = plain(inputs).values()
         assert len(np.unique(scores)) > rows  # so that a mix-up would be seen
         for core in (compiled, inside):
-            found = core(users, histories, exclude)
-            np.testing.assert_array_equal(found[0], items)
-            np.testing.assert_allclose(found[1], scores, rtol=1e-5, atol=1e-6)
+            found = core(inputs)
+            np.testing.assert_array_equal(found["items"], items)
+            np.testing.assert_allclose(found["scores"], scores, rtol=1e-5, atol=1e-6)
 
 
 def test_k_is_what_was_asked_for(runtime, popularity, tmp_path):

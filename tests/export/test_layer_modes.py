@@ -50,7 +50,8 @@ def cudnn_in(graph):
 def test_an_export_from_a_machine_with_a_gpu(next_item, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["keras.src.backend.tensorflow.rnn"], "_is_gpu_available", lambda: True)
     index, rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 4], tf.int32)
-    core = Servable(next_item.recommender, 3).cores["best"].function.get_concrete_function(index, rows, rows)
+    specs = {"user": index, "history": rows, "exclude": rows}
+    core = Servable(next_item.recommender, 3).cores["best"].function.get_concrete_function(specs)
     assert cudnn_in(core.graph.as_graph_def())  # what Keras does there
 
     assert not cudnn_in(meta_graph(export(next_item.recommender, tmp_path)).graph_def)

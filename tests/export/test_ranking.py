@@ -10,6 +10,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 from tfllmrec.export import Servable, binding
 from tfllmrec.export.target import CPU
 from tfllmrec.export.warmup import WARMUP_FILE
+from tfllmrec.models.ranker import text_ranker
 
 
 def ranker_of(recommender):
@@ -204,7 +205,8 @@ def test_no_candidates(runtime, ranking):
 
 
 def test_only_so_many_candidates_are_scored(bert_ranker, runtime, monkeypatch, tmp_path):
-    monkeypatch.setattr(binding, "MAX_CANDIDATES", 3)
+    for module in (binding, text_ranker):
+        monkeypatch.setattr(module, "MAX_CANDIDATES", 3)
     servable = Servable(bert_ranker.recommender, 5)
     found = {name: one for name, one in servable.signatures().items() if name.startswith("rank")}
     tf.saved_model.save(servable, str(tmp_path), signatures=found)

@@ -103,7 +103,7 @@ def test_every_signature_runs(runtime, exported, family, told):
     assert set(found.values()) == {"ok"}, found
     assert set(found) == SIGNATURES | (VECTORS if family == "two_tower" else set())
     plain = model_class("popularity")().fit(told)
-    assert set(Servable(plain).signatures()) == {"serving_default", "retrieve", "retrieve_ids"}
+    assert set(Servable(plain).signatures()) == {*("serving_default", "retrieve", "retrieve_ids", "rank", "rank_ids")}
 
 
 def test_answers_are_the_recommenders(exported, family, ask):
@@ -187,12 +187,12 @@ def test_the_core_compiles(exported, family):
         histories = (random.integers(1, len(ITEMS) + 1, (rows, 4)) * kept).astype(np.int32)
         users, exclude = (random.integers(0, 9, shape).astype(np.int32) for shape in ((rows,), (rows, 2)))
         given = random.integers(0, count + 1, (rows, columns)).astype(np.int32)
-        for asked in ((users, histories, exclude, given), (users, histories, exclude))[:rows]:
-            items, scores = plain(*asked)
-            for core in (compiled, inside):
-                found = core(*asked)
-                np.testing.assert_array_equal(found[0], items)
-                np.testing.assert_allclose(found[1], scores, rtol=1e-5, atol=1e-6)
+        inputs = {"user": users, "history": histories, "exclude": exclude, "user_features": given}
+        items, scores = plain(inputs).values()
+        for core in (compiled, inside):
+            found = core(inputs)
+            np.testing.assert_array_equal(found["items"], items)
+            np.testing.assert_allclose(found["scores"], scores, rtol=1e-5, atol=1e-6)
 
 
 def test_the_graph_keeps_clear_of_traps(exported, family):
