@@ -1,0 +1,284 @@
+"""The contract of all families, as tests of the fixtures `fitted`, `folder`, `loaded` and `data`."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tfllmrec import Recommender
+from tfllmrec.data import Dataset, Histories, Targets
+from tfllmrec.errors import InputError
+from tfllmrec.models.registry import model_class
+
+EVERYTHING = 99
+USERS = ["小明", "👩‍🚀", "u3", "newcomer", "unknown"]
+FILES = {"recommender.json", "items.parquet", "users.parquet", "model.keras"}
+BERT = {"config.json", "metadata.json", "model.weights.h5", "tokenizer.json", "vocabulary.txt"}
+MORE_FILES = {
+    "two_tower": {"tokens.json"},
+    "next_item": {"tokens.json"},
+    "multi_task": {"tokens.json", "labels.json"},
+    "bert_ranker": {"tokens.json"} | BERT,
+    "cascade": {"tokens.json"} | BERT,
+    "cross_encoder": {"tokenizer.json"},
+    "word2vec": {"word2vec.npz", "word2vec.json"},
+}
+
+
+def rows(table: pd.DataFrame, count: int) -> list[list[str]]:
+    """The items of every row, best first."""
+    return [table.loc[table["row"] == row, "item_id"].tolist() for row in range(count)]
+
+
+def one_row(
+    recommender: Recommender, user: str | None, history: Sequence[str] | None = None, **options: Any
+) -> list[str]:
+    users, histories = None if user is None else [user], None if history is None else [history]
+    return rows(recommender.recommend(users, histories, **{"k": EVERYTHING, **options}), 1)[0]
+
+
+def had(data: Dataset, user: str) -> list[str]:
+    table = data.interactions
+    return table.loc[table["user_id"] == user, "item_id"].tolist()
+
+
+@pytest.fixture(scope="module")
+def all_items(data: Dataset) -> set[str]:
+    return set(data.item_vocabulary.tokens[1:])
+
+
+@pytest.fixture(scope="module")
+def by_popularity(data: Dataset) -> list[str]:
+    """All items; of equally popular ones the first of the vocabulary comes first."""
+    return data.item_vocabulary.ids(1 + np.argsort(-data.item_counts[1:], kind="stable")).tolist()
+
+
+@pytest.fixture(scope="module")
+def questions(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Every user, known or not, with a stored, a full and an empty history."""
+    users = np.arange(len(data.user_vocabulary) + 1, dtype=np.int32)
+    histories = [data.histories.newest(4), np.tile([3, 1, 2, 5], (len(users), 1)), np.zeros((len(users), 4))]
+    return np.tile(users, 3), np.concatenate(histories).astype(np.int32)
+
+
+def test_recommendations_are_a_table(fitted: Recommender) -> None:
+    table = fitted.recommend(USERS, k=3)
+    assert list(table.columns) == ["row", "user_id", "rank", "item_id", "title", "score"]
+    assert table["row"].tolist() == [row for row in range(5) for _ in range(3)]
+    assert table["user_id"].tolist() == [user for user in USERS for _ in range(3)]
+    assert table["rank"].tolist() == [1, 2, 3] * 5
+    assert (table["title"] == "Title of " + table["item_id"]).all()
+    assert table.groupby("row")["score"].agg(lambda scores: scores.is_monotonic_decreasing).all()
+    assert table.groupby("row")["item_id"].nunique().eq(3).all()
+
+
+def test_seen_items_are_excluded(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
+    """The whole history is excluded, older items than the model reads included."""
+    for user, found in zip(USERS, rows(fitted.recommend(USERS, k=EVERYTHING), 5), strict=True):
+        assert set(found) == all_items - set(had(data, user))
+        assert len(found) == len(set(found))
+    assert max(len(had(data, user)) for user in USERS) > fitted.history_length
+
+
+def test_seen_items_are_included_on_request(fitted: Recommender, all_items: set[str]) -> None:
+    for histories in (None, [["🎬", "0"]] * 5):
+        for found in rows(fitted.recommend(USERS, histories, k=EVERYTHING, exclude_seen=False), 5):
+            assert set(found) == all_items
+
+
+def test_excluded_items_are_not_returned(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
+    users, exclude = ["小明", "unknown"], [["🎬", "unheard of", ""], ["花样年华", "cold"]]
+    found = rows(fitted.recommend(users, k=EVERYTHING, exclude=exclude), 2)
+    assert set(found[0]) == all_items - set(had(data, "小明")) - {"🎬"}
+    assert set(found[1]) == all_items - {"花样年华", "cold"}
+    seen_too = rows(fitted.recommend(users, k=EVERYTHING, exclude=exclude, exclude_seen=False), 2)
+    assert set(seen_too[0]) == all_items - {"🎬"}
+
+
+def test_fewer_items_than_k_may_be_left(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
+    left = all_items - set(had(data, "小明"))
+    assert len(one_row(fitted, "小明", k=len(left) + 1)) == len(left)
+    nothing = fitted.recommend(["小明", "u3"], exclude=[list(all_items), []], k=2)
+    assert nothing["row"].tolist() == [1, 1]
+
+
+def test_items_of_given_and_stored_histories_are_excluded(
+    fitted: Recommender, data: Dataset, all_items: set[str]
+) -> None:
+    given = sorted(all_items - set(had(data, "小明")))[:2]
+    assert set(one_row(fitted, "小明", given)) == all_items - set(had(data, "小明")) - set(given)
+
+
+def test_a_given_history_replaces_the_stored_one(fitted: Recommender, data: Dataset) -> None:
+    given = ["🎬", "0", "x|y", "7", "1"]
+    newest = data.item_vocabulary.lookup(given[1:])[None]
+    for user in ("小明", "unknown"):
+        table = fitted.recommend([user], [given], k=5)
+        hidden = data.item_vocabulary.lookup(given + had(data, user))[None]  # a cascade does not retrieve these
+        scores = fitted.score(data.user_vocabulary.lookup([user]), newest, exclude=hidden).numpy()[0]
+        np.testing.assert_allclose(table["score"], scores[data.item_vocabulary.lookup(table["item_id"])], rtol=1e-5)
+
+
+def test_histories_change_the_scores(fitted: Recommender) -> None:
+    first, second = (fitted.score([0], [history]).numpy() for history in ([1, 2, 3, 0], [4, 5, 6, 7]))
+    assert np.allclose(first, second) == (fitted.family in ("popularity", "toy"))
+
+
+def test_an_empty_history_reads_the_stored_one(fitted: Recommender) -> None:
+    expected = fitted.recommend(USERS, k=EVERYTHING)
+    for histories in ([[]] * 5, [[""], ["unheard of"], ["", ""], [], [""]]):
+        pd.testing.assert_frame_equal(fitted.recommend(USERS, histories, k=EVERYTHING), expected)
+
+
+def test_popularity_is_the_fallback(fitted: Recommender, by_popularity: list[str]) -> None:
+    assert one_row(fitted, "unknown") == by_popularity
+    assert one_row(fitted, "newcomer") == by_popularity
+    assert one_row(fitted, "") == by_popularity
+    assert one_row(fitted, None, []) == by_popularity
+    assert one_row(fitted, None, ["unheard of"]) == by_popularity
+
+
+def test_unknown_users_are_served_from_their_history(fitted: Recommender) -> None:
+    histories = [["花样年华", "🎬", "3"], ["0"]]
+    named = fitted.recommend(["unknown", "unknown too"], histories)
+    nameless = fitted.recommend(histories=histories)
+    pd.testing.assert_frame_equal(named.drop(columns="user_id"), nameless.drop(columns="user_id"))
+    assert set(nameless["user_id"]) == {""}
+
+
+def test_unknown_items_are_ignored(fitted: Recommender) -> None:
+    known = fitted.recommend(histories=[["花样年华", "3"]])
+    padded = fitted.recommend(histories=[["", "花样年华", "unheard of", "3", ""]])
+    pd.testing.assert_frame_equal(padded, known)
+
+
+def test_scores_are_finite(fitted: Recommender, questions: tuple[np.ndarray, np.ndarray], all_items: set[str]) -> None:
+    scores = fitted.score(*questions)
+    assert scores.shape == (len(questions[0]), len(all_items) + 1)
+    assert scores.dtype == "float32"
+    assert np.isfinite(scores).all()
+
+
+def test_rows_are_independent(fitted: Recommender) -> None:
+    together = rows(fitted.recommend(USERS, k=4), 5)
+    assert together == [one_row(fitted, user, k=4) for user in USERS]
+    assert rows(fitted.recommend(USERS[::-1], k=4), 5) == together[::-1]
+
+
+def test_evaluation_and_recommendations_agree(fitted: Recommender, data: Dataset) -> None:
+    """The rank of a target is its position among all unseen items, the last one of equal scores."""
+    table = fitted.recommend(["小明"], k=EVERYTHING)
+    items = data.item_vocabulary.lookup(table["item_id"])
+    users = np.repeat(data.user_vocabulary.lookup(["小明"]), len(items))
+    targets = Targets(users, data.histories.take(users), items)
+    ranks = [(table["score"] >= score).sum() for score in table["score"]]
+    np.testing.assert_array_equal(fitted.rank_targets(targets).ranks, ranks)
+    hits = np.mean([rank <= 3 for rank in ranks])
+    assert fitted.evaluate(targets, k=3)["recall@3"] == pytest.approx(hits)
+
+
+def test_an_empty_request_has_an_empty_answer(fitted: Recommender) -> None:
+    table = fitted.recommend([])
+    assert len(table) == 0
+    assert "item_id" in table
+
+
+def test_a_loaded_recommender_predicts_the_same(
+    fitted: Recommender, loaded: Recommender, questions: tuple[np.ndarray, np.ndarray]
+) -> None:
+    assert type(loaded) is type(fitted)
+    assert loaded.config == fitted.config
+    np.testing.assert_array_equal(loaded.score(*questions), fitted.score(*questions))
+    question = {"users": USERS, "histories": [["🎬"], [], [], [], []], "exclude": [[], ["0"], [], [], []]}
+    pd.testing.assert_frame_equal(loaded.recommend(**question), fitted.recommend(**question))
+
+
+def test_a_saved_folder_is_plain_files(folder: Path, fitted: Recommender) -> None:
+    assert {path.name for path in folder.rglob("*") if path.is_file()} == FILES | MORE_FILES.get(fitted.family, set())
+
+
+def test_saving_again_overwrites(loaded: Recommender, tmp_path: Path) -> None:
+    loaded.save(tmp_path)
+    loaded.save(tmp_path)
+    again = type(loaded).load(tmp_path)
+    pd.testing.assert_frame_equal(again.recommend(USERS), loaded.recommend(USERS))
+
+
+def test_configurations_survive_json(fitted: Recommender) -> None:
+    told = json.loads(json.dumps(fitted.config.to_dict()))
+    assert fitted.config_class.from_options(told) == fitted.config
+
+
+def test_a_fit_is_determined_by_its_seed(
+    fitted: Recommender, data: Dataset, questions: tuple[np.ndarray, np.ndarray]
+) -> None:
+    again = model_class(fitted.family).with_config(fitted.config)
+    assert again.fit(data, verbose=0) is again
+    np.testing.assert_allclose(again.score(*questions), fitted.score(*questions), rtol=1e-4, atol=1e-5)
+
+
+def test_histories_of_the_training_part_are_stored(loaded: Recommender, data: Dataset) -> None:
+    stored: Histories = loaded.fitted_data.histories
+    np.testing.assert_array_equal(stored.values, data.histories.values)
+    np.testing.assert_array_equal(stored.offsets, data.histories.offsets)
+    np.testing.assert_array_equal(loaded.fitted_data.counts, data.item_counts)
+    assert loaded.fitted_data.items == data.item_vocabulary
+    assert loaded.fitted_data.users == data.user_vocabulary
+
+
+def test_candidates_are_ranked_by_ids(fitted: Recommender) -> None:
+    candidates = ["0", "unheard of", "🎬", "3"]
+    first, second = fitted.rank([candidates, candidates[::-1]], histories=[["花样年华"], ["花样年华"]])
+    np.testing.assert_allclose(first, second[::-1], rtol=1e-4, atol=1e-5)
+    assert first.dtype == np.float32
+    assert first[1] == np.finfo(np.float32).min
+    assert np.isfinite(first).all()
+    known = fitted.rank([["0", "🎬"]], users=["小明"])[0]
+    np.testing.assert_allclose(known, fitted.rank([["0", "🎬"]], ["小明"], [[]])[0], rtol=1e-5)
+
+
+def test_vectors_have_ids(fitted: Recommender, data: Dataset) -> None:
+    if fitted.index is None:
+        for call in (fitted.embed_items, lambda: fitted.similar_items(["0"])):
+            with pytest.raises(InputError, match=f"a {fitted.family} has no item vectors"):
+                call()
+        return
+    items = fitted.embed_items()
+    assert items.ids.tolist() == data.item_vocabulary.tokens[1:].tolist()
+    assert items.vectors.shape == (len(items.ids), fitted.index.dim)
+    np.testing.assert_array_equal(fitted.embed_items(["unheard of", "0"]).vectors[0], 0)
+    similar = fitted.similar_items(["0", "unheard of"], k=3)
+    assert similar["query_item_id"].tolist() == ["0"] * 3
+    vectors = items.vectors / np.linalg.norm(items.vectors, axis=1, keepdims=True).clip(1e-9)
+    query = items.ids.tolist().index("0")
+    cosines = vectors @ vectors[query]
+    cosines[query] = -2
+    np.testing.assert_allclose(similar["score"], np.sort(cosines)[::-1][:3], rtol=1e-4, atol=1e-5)
+
+
+def test_scores_are_products_of_vectors(fitted: Recommender) -> None:
+    if not fitted.built.scores_are_products:
+        return
+    queries, items = fitted.embed_queries(["小明"], [["0", "3"]]), fitted.embed_items()
+    scores = queries.vectors @ items.vectors.T + (0 if items.biases is None else items.biases)
+    table = fitted.recommend(["小明"], [["0", "3"]], k=3)
+    expected = [scores[0, items.ids.tolist().index(item)] for item in table["item_id"]]
+    np.testing.assert_allclose(table["score"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_options_have_a_source(fitted: Recommender, loaded: Recommender) -> None:
+    table = fitted.explain_config()
+    assert dict(zip(table["option"], table["value"], strict=True)) == fitted.config.to_dict()
+    assert (table["source"] == "default").any() or (table["source"] == "caller").any()
+    pd.testing.assert_frame_equal(loaded.explain_config(), table)
+
+
+def test_repr_names_the_options_and_the_data(fitted: Recommender, loaded: Recommender) -> None:
+    for recommender in (fitted, loaded):
+        assert re.fullmatch(r"<\w+\(.*\) fitted on 13 users and 15 items>", repr(recommender), re.DOTALL)
+    assert repr(type(fitted)()) == f"{type(fitted).__name__}()"
