@@ -124,7 +124,7 @@ def test_an_input_of_an_unknown_kind_is_refused(
     mood: Any = "mood"
     wrong = Signature("moody", Core("moody", count, (Input(mood),), 4), {"counts": OutputKind.SCORES}, "Refused.")
     monkeypatch.setattr(Toy, "signatures", lambda self, top_k: [*Recommender.signatures(self, top_k), wrong])
-    sentence = "^export: input mood of signature moody has the unknown kind 'mood': choose one of user, history, "
+    sentence = "^export: input mood of signature moody has unknown kind 'mood': choose one of user, history, "
     with pytest.raises(InputError, match=sentence):
         export(fitted, tmp_path / "toys")
     assert not list((tmp_path / "toys").glob("*"))

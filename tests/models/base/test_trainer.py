@@ -58,7 +58,7 @@ class Watch(keras.callbacks.Callback):
                 "names": [weight.path.split("/")[-1] for weight in self.model.trainable_weights],
                 "weights": [weight.numpy() for weight in self.model.trainable_weights],
                 "average": self.average,
-                "index": self.recommender.index.vectors.numpy(),
+                "index": self.built.index.vectors.numpy(),
                 "rate": float(self.model.optimizer.learning_rate),
                 "steps": int(self.model.optimizer.iterations),
                 "decay": self.model.optimizer.weight_decay,
@@ -78,7 +78,16 @@ def watched(request: pytest.FixtureRequest, split: Split, make: Callable[..., Re
     options = {"learning_rate": 0.4, "ema": 0.5, "weight_decay": 0.3, "patience": 9, "content": False}
     watch = Watch(0.5)
     watch.recommender = make(request.param, **options, **FAMILIES[request.param])
-    watch.recommender.fit(split.train, split.validation, callbacks=[watch], verbose=0)
+    family = type(watch.recommender)
+    serve = family._serve
+
+    def served(*arguments: Any) -> Any:
+        watch.built = serve(*arguments)
+        return watch.built
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(family, "_serve", served)
+        watch.recommender.fit(split.train, split.validation, callbacks=[watch], verbose=0)
     return watch
 
 

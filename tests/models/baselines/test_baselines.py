@@ -80,8 +80,8 @@ def test_ease_counts_a_repeat_once() -> None:
 
 
 def test_too_many_items_for_ease(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ease_module, "_MOST_ITEMS", len(data.item_vocabulary) - 1)
+    monkeypatch.setattr(ease_module, "_MAX_ITEMS", len(data.item_vocabulary) - 1)
     with pytest.raises(InputError, match=r"ease: 15 items are too many .* at most 14\b"):
         Ease().fit(data)
-    monkeypatch.setattr(ease_module, "_MOST_ITEMS", len(data.item_vocabulary))
+    monkeypatch.setattr(ease_module, "_MAX_ITEMS", len(data.item_vocabulary))
     Ease().fit(data)
