@@ -34,7 +34,7 @@ _PATIENCE_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class ServedList(BaseModel):
+class Impression(BaseModel):
     """A list that was served, a line of the file.
 
     Attributes:
@@ -84,8 +84,8 @@ class RecommendationLog:
         InputError: the rate is not above 0 and at most 1, or the file cannot be written to.
 
     Example:
-        >>> served = ServedLists(Path("served.jsonl"), read_key("films.key"), sampling_rate=0.01)
-        >>> ModelServer(configs, served=served)
+        >>> log = RecommendationLog(Path("served.jsonl"), read_key("films.key"), sampling_rate=0.01)
+        >>> ModelServer(configs, recommendation_log=log)
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class RecommendationLog:
         self._file.close()
 
     def _write(self, answers: "list[_Answer]") -> None:
-        lists, failed = list[ServedList](), 0
+        lists, failed = list[Impression](), 0
         for answer in answers:
             try:
                 lists += self._sampled(answer)
@@ -175,14 +175,14 @@ class RecommendationLog:
             _log.warning("served lists are not written to %s: %s", self._path, error)
         self._told = error
 
-    def _sampled(self, answer: "_Answer") -> list[ServedList]:
+    def _sampled(self, answer: "_Answer") -> list[Impression]:
         spec, lists = answer.spec, []
         for row, user in enumerate(self._users(answer)):
             if not self._is_sampled(user):
                 continue
             there = answer.items[row] != b""
             lists.append(
-                ServedList(
+                Impression(
                     time=round(answer.time, 3),
                     model=spec.name,
                     version=spec.version.value,
