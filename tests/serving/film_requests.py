@@ -15,7 +15,7 @@ PREDICT = "/v1/models/films:predict"
 ROWS = [
     {"user_id": "用户3", "history": ["item1", "电影一"], "exclude_item_ids": ["item2"]},
     {"user_id": "", "history": ['say "hi"', ""], "exclude_item_ids": ["🎬🍿"]},
-    {"user_id": "nobody", "history": ["", ""], "exclude_item_ids": [""]},
+    {"user_id": "unknown", "history": ["", ""], "exclude_item_ids": [""]},
     {"user_id": GREEDY, "history": ["", ""], "exclude_item_ids": ["item7"]},
 ]
 COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}
