@@ -60,7 +60,7 @@ def refresh(
 ) -> None:
     """Add new items to what is served, as the next version and with no training: they are known by their content."""
     from tfllmrec.cli.versions import published
-    from tfllmrec.data.reading import read_items
+    from tfllmrec.data.table_files import read_items
     from tfllmrec.export import refresh as write
     from tfllmrec.training.runs import Run
 
@@ -153,7 +153,7 @@ def serve(
     if recommendation_log_key_file and not recommendation_log_file:
         raise InputError("serve: --recommendation_log_key_file needs --recommendation_log_file")
 
-    from tfllmrec.data.privacy import read_key
+    from tfllmrec.data.pseudonymisation import read_key
     from tfllmrec.serving.batching_parameters import BatchingParameters
     from tfllmrec.serving.configuration import one_model, read_config
     from tfllmrec.serving.limits import channel_arguments

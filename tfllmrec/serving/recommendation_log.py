@@ -21,7 +21,7 @@ import numpy as np
 from prometheus_client.metrics_core import Metric
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from tfllmrec.data.privacy import pseudonyms
+from tfllmrec.data.pseudonymisation import pseudonyms
 from tfllmrec.errors import InputError
 
 ITEMS, SCORES = "item_ids", "scores"
@@ -43,7 +43,7 @@ class Impression(BaseModel):
         version: which one answered.
         label: the one that was asked for; "" where none was.
         signature: which one answered.
-        user: a pseudonym, see `tfllmrec.data.privacy.pseudonyms`; "" where the request named no user.
+        user: a pseudonym, see `tfllmrec.data.pseudonymisation.pseudonyms`; "" where the request named no user.
         item_ids: best first.
         scores: one an item; none where the request asked for none.
     """
@@ -75,7 +75,7 @@ class RecommendationLog:
 
     Args:
         path: the file, in a folder that is there.
-        key: of the pseudonyms, see `tfllmrec.data.privacy.read_key`.
+        key: of the pseudonyms, see `tfllmrec.data.pseudonymisation.read_key`.
         sampling_rate: share of the users, and of the rows without one.
         most_waiting: lists that may wait to be written.
         seed: of the draws among rows without a user.

@@ -104,7 +104,11 @@ def test_ratings_and_likes(fitted: MultiTask, data: Dataset) -> None:
     split = leave_one_out_by_scenario(data)
     expected = fitted.predict_ratings(split.test)
     assert np.sqrt(np.mean((expected - split.test.ratings) ** 2)) < 0.5
-    asked = {"user": split.test.users, "history": split.test.histories.newest(10), "scenario": split.test.scenarios}
+    asked = {
+        "user": split.test.users,
+        "history": split.test.histories.most_recent(10),
+        "scenario": split.test.scenarios,
+    }
     told = fitted.others["candidates"]({**asked, "candidates": split.test.items[:, None]})
     np.testing.assert_allclose(fitted.like_chances(split.test), told["likes"][:, 0], rtol=1e-5, atol=1e-6)
     assert (told["likes"][:, 0].numpy() > 0.5).tolist() == (split.test.ratings > 4).tolist()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tfllmrec.data import Checkerboard, Dataset, Split, Targets, leave_one_out
+from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.histories import Histories
-from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.predictor import Predictor
@@ -34,14 +34,14 @@ class Spy:
     """Finds lists of the first items for every question, and never the answer of the second user."""
 
     calls: list[tuple[Dataset, list[Targets]]] = field(default_factory=list)
-    found: list[Lists] = field(default_factory=list)
+    found: list[CandidateLists] = field(default_factory=list)
 
-    def __call__(self, known: Dataset, questions: Sequence[Targets]) -> list[Lists]:
+    def __call__(self, known: Dataset, questions: Sequence[Targets]) -> list[CandidateLists]:
         self.calls.append((known, [*questions]))
         for asked in questions:
             candidates = np.tile(np.arange(1, 11, dtype=np.int32), (len(asked), 1))
             candidates[(candidates == asked.items[:, None]) & (asked.users[:, None] == 2)] = 0
-            self.found.append(Lists(asked, candidates))
+            self.found.append(CandidateLists(asked, candidates))
         return self.found[-len(questions) :]
 
 
@@ -121,7 +121,9 @@ def test_lists_are_cut_to_their_size_in_training(spied: tuple[Ranker, Spy], conf
 
 def test_nothing_to_learn_from(make: Make, split: Split) -> None:
     made = make("bert_ranker", candidates=3)
-    made.retrieve = lambda _, questions: [Lists(asked, np.zeros((len(asked), 3), np.int32)) for asked in questions]
+    made.retrieve = lambda _, questions: [
+        CandidateLists(asked, np.zeros((len(asked), 3), np.int32)) for asked in questions
+    ]
     with pytest.raises(InputError, match="bert_ranker: its retriever finds none of the items to learn from; give it"):
         made.fit(split.train, split.validation, verbose=0)
 
@@ -180,7 +182,7 @@ def test_lists_are_scored_some_at_a_time(
 ) -> None:
     made, spy = spied
     lists = spy.found[1]
-    histories = lists.targets.histories.newest(4)
+    histories = lists.targets.histories.most_recent(4)
     expected = made.score_candidates(lists.targets.users, histories, lists.candidates)
     monkeypatch.setattr("tfllmrec.models.ranker.candidates.AT_ONCE", 7)
     assert len(lists.targets) % 7

@@ -141,10 +141,12 @@ class Predictor:
             raise InputError(f"recommend: this {self.family} reads no user_features; leave them out")
         user_indices, given, stored = self._histories(asked)
         read, excluded = Histories.where(given.lengths > 0, given, stored), self._known_items(asked.excluded)
-        hidden = Histories.side_by_side([excluded, given, stored] if exclude_seen else [excluded]).padded()
+        hidden = Histories.concatenate([excluded, given, stored] if exclude_seen else [excluded]).padded()
         features = None if told is None else told.lookup(asked.features)
         where = self._known_scenarios("recommend", scenarios, asked.scenarios)
-        scores = self.score(user_indices, read.newest(self.history_length), where, features=features, exclude=hidden)
+        scores = self.score(
+            user_indices, read.most_recent(self.history_length), where, features=features, exclude=hidden
+        )
         best, best_scores = top_items(scores, hidden, min(k, len(self.fitted_data.items)))
         return self._as_table(asked.users, best.numpy(), best_scores.numpy())
 

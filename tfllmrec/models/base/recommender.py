@@ -10,7 +10,7 @@ import pandas as pd
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
-from tfllmrec.data.tables import check_items
+from tfllmrec.data.table_checks import check_items
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.config import Config
 from tfllmrec.models.base.fitted_data import FittedData

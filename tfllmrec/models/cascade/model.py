@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pandas as pd
 
+from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
-from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ranking import RankedTargets, rank_targets
@@ -143,7 +143,7 @@ class Cascade(Recommender):
 
     def _retrieve(
         self, train: Dataset, validation: Targets | None, known: Dataset, questions: Sequence[Targets]
-    ) -> list[Lists]:
+    ) -> list[CandidateLists]:
         """What the retrievers find, fitted on what is known: all of the training part, or some of it."""
         retrievers = self.retrievers
         if known is not train:
@@ -160,14 +160,14 @@ class Cascade(Recommender):
             if validation is None:
                 weights = 1 / np.maximum(self._scores_of(lists)[lists.candidates > 0].std(axis=0), 1e-12)
             else:
-                answered = lists.only_answered()  # the others say nothing
+                answered = lists.with_target()  # the others say nothing
                 weights = learn_weights(self._scores_of(answered), answered.candidates, answered.targets.items)
         summed = keras.layers.Dense(1, use_bias=False, name="weights")
         self.model = keras.Sequential([keras.Input((len(weights),)), summed])
         summed.kernel.assign(weights[:, None])
         self._assemble()
 
-    def _scores_of(self, lists: Lists) -> np.ndarray:
+    def _scores_of(self, lists: CandidateLists) -> np.ndarray:
         """Every part's scores of lists, float32 [n, N, parts]."""
         columns = [scores_of(one, lists) for one in self.retrievers]
         return np.stack([*columns, *([self.ranker.score_lists(lists)] if self.ranker else [])], axis=2)
@@ -196,7 +196,7 @@ class Cascade(Recommender):
         self.require_fitted()
 
         def score(users: np.ndarray, histories: np.ndarray) -> Any:
-            newest = Histories.from_padded(histories).newest(self.history_length)
+            newest = Histories.from_padded(histories).most_recent(self.history_length)
             return self.score(users, newest, exclude=histories)
 
         longest = max(1, int(targets.histories.lengths.max(initial=1)))

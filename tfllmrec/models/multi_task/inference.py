@@ -113,7 +113,7 @@ class MultiTaskAnswers(ContentRecommender):
         asked = recommend_request(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
         where = self._known_scenarios("interests", scenarios, asked.scenarios)
         found, given, stored = self._histories(asked)
-        read = Histories.where(given.lengths > 0, given, stored).newest(self.history_length)
+        read = Histories.where(given.lengths > 0, given, stored).most_recent(self.history_length)
         inputs = {"user": found, "history": read, **({} if where is None else {"scenario": where})}
         if self.texts is not None:
             inputs["written"] = self.texts.of(found, asked.texts)
@@ -176,7 +176,7 @@ class MultiTaskAnswers(ContentRecommender):
         """What the models are asked of targets, some at a time, and their items int32 [B, 1]."""
         for start in range(0, len(targets), _BLOCK):
             block = targets.take(np.arange(start, min(start + _BLOCK, len(targets))))
-            asked = {"user": block.users, "history": block.histories.newest(self.history_length)}
+            asked = {"user": block.users, "history": block.histories.most_recent(self.history_length)}
             if self.reads_scenarios and block.scenarios is not None:
                 asked["scenario"] = block.scenarios
             yield asked, block.items[:, None]

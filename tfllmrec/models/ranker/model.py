@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from tfllmrec.content.pretrained import Bert
 from tfllmrec.data.batches import rating_batches
+from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.lists import ListCallback
@@ -28,7 +28,7 @@ from tfllmrec.models.ranker.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.tasks.ranking import Objective, RankingModel, RankingTask
 from tfllmrec_client.requests import rank_request
 
-Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
+Retrieve = Callable[[Dataset, Sequence[Targets]], list[CandidateLists]]
 """Fitted on a data set, what it finds for questions."""
 _PAIRS_AT_ONCE = 2**16  # 32 MB, where an item vector has 128 numbers
 
@@ -76,14 +76,14 @@ class Ranker(NeuralRecommender):
     bert: Bert
     ranker: keras.Model
     retrieve: Retrieve
-    _lists: Lists
-    _to_choose_by: Lists
+    _lists: CandidateLists
+    _to_choose_by: CandidateLists
 
     def __init__(self, config: Any = None, **options: Any) -> None:
         super().__init__(config, **options)
         self.retrieve = self._retrieve
 
-    def _retrieve(self, train: Dataset, questions: Sequence[Targets]) -> list[Lists]:
+    def _retrieve(self, train: Dataset, questions: Sequence[Targets]) -> list[CandidateLists]:
         from tfllmrec.models.registry import model_class  # which knows the rankers
 
         retriever = model_class(self.config.retriever)(seed=self.config.seed).fit(train, verbose=0)
@@ -110,7 +110,7 @@ class Ranker(NeuralRecommender):
     def _make_lists(self, train: Dataset, earlier: Dataset, last: Targets, validation: Targets | None) -> None:
         """Lists to train on, and to choose by."""
         config = self.config
-        answered = self.retrieve(earlier, [last])[0].only_answered()
+        answered = self.retrieve(earlier, [last])[0].with_target()
         if not len(answered.targets):
             raise InputError(
                 f"{self.family}: its retriever finds none of the items to learn from; give it more than "
@@ -120,7 +120,7 @@ class Ranker(NeuralRecommender):
         if validation is not None:
             self._to_choose_by = self._sample(self.retrieve(train, [validation])[0], config.max_validation_lists)
 
-    def _sample(self, lists: Lists, most: int | None) -> Lists:
+    def _sample(self, lists: CandidateLists, most: int | None) -> CandidateLists:
         drawn = np.random.default_rng(self.config.seed).permutation(len(lists.targets))[:most]
         return lists.take(np.sort(drawn))
 
@@ -141,7 +141,7 @@ class Ranker(NeuralRecommender):
 
     def predict_ratings(self, targets: Targets) -> np.ndarray:
         """What users will rate the targets' items, float32 [n], of a ranker whose objective was "rating"."""
-        return self.score_lists(Lists(targets, targets.items[:, None]))[:, 0]
+        return self.score_lists(CandidateLists(targets, targets.items[:, None]))[:, 0]
 
     def score_candidates(self, users: np.ndarray, histories: np.ndarray, candidates: np.ndarray) -> tf.Tensor:
         """Scores of given candidates: int32 [B], [B, L], [B, N] -> float32 [B, N]."""
@@ -195,7 +195,7 @@ class Ranker(NeuralRecommender):
         """What answers beside the scoring model."""
         return [self.ranker, *self.text_ranker().models]
 
-    def score_lists(self, lists: Lists) -> np.ndarray:
+    def score_lists(self, lists: CandidateLists) -> np.ndarray:
         """Scores of lists, float32 [n, N]."""
         return scored_by(self.score_candidates, lists, self.history_length)
 
