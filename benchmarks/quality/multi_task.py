@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.common import Seconds, benchmark_parser, parse_options, progress, report, rounded_interval
 from tfllmrec import MultiTask
 from tfllmrec.data import Split, leave_one_out, load_dataset
-from tfllmrec.data.rating_splits import HiddenRatings, hidden_ratings
+from tfllmrec.data.rating_splits import HeldOutRatings, held_out_ratings
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg
 from tfllmrec.training.progress import EpochSeconds
@@ -62,7 +62,7 @@ def main() -> None:
     arguments = _arguments()
     data = load_dataset(arguments.data, min_item_interactions=arguments.min_item_interactions)
     split = leave_one_out(data)
-    hidden = hidden_ratings(split.train, seed=arguments.draw)
+    hidden = held_out_ratings(split.train, seed=arguments.draw)
     options = parse_options(arguments.set)
     fits = {task: _fit(task, options, split, hidden) for task in (arguments.task, "rating")}
     for weight in arguments.weight:
@@ -75,7 +75,7 @@ def main() -> None:
     report(result | {"options": options}, record if arguments.record else None)
 
 
-def _fit(tasks: str, options: dict[str, Any], split: Split, hidden: HiddenRatings) -> Fit:
+def _fit(tasks: str, options: dict[str, Any], split: Split, hidden: HeldOutRatings) -> Fit:
     model = MultiTask(tasks=tasks, **options)
     model.fit(hidden.data, split.validation, callbacks=[EpochCost()], verbose=0)
     ranked, rated = model.config.tasks != ("rating",), "rating" in model.config.tasks
@@ -89,7 +89,7 @@ def _fit(tasks: str, options: dict[str, Any], split: Split, hidden: HiddenRating
     return fit
 
 
-def _figures(fit: Fit, hidden: HiddenRatings) -> dict[str, float]:
+def _figures(fit: Fit, hidden: HeldOutRatings) -> dict[str, float]:
     figures = {"seconds": round(fit.seconds.wall, 2), "cpu_seconds": round(fit.seconds.cpu, 2)}
     if fit.validation is not None:
         figures["val_ndcg@10"] = round(fit.validation, 5)
@@ -100,14 +100,14 @@ def _figures(fit: Fit, hidden: HiddenRatings) -> dict[str, float]:
     return figures
 
 
-def _squared_errors(fit: Fit, hidden: HiddenRatings) -> np.ndarray:
+def _squared_errors(fit: Fit, hidden: HeldOutRatings) -> np.ndarray:
     truth = hidden.targets.ratings
     assert fit.ratings is not None, "the fit has no ratings"
     assert truth is not None, "no rating is hidden"
     return (fit.ratings.astype(np.float64) - truth) ** 2
 
 
-def _fit_result(fit: Fit, fits: dict[str, Fit], task: str, hidden: HiddenRatings) -> dict[str, Any]:
+def _fit_result(fit: Fit, fits: dict[str, Fit], task: str, hidden: HeldOutRatings) -> dict[str, Any]:
     """Return the figures of a fit and, for a joint fit, its differences to each task alone."""
     figures: dict[str, Any] = _figures(fit, hidden)
     alone = fits[task].gains

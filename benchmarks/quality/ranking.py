@@ -28,7 +28,7 @@ import numpy as np
 
 from benchmarks.common import benchmark_parser, parse_options, progress, report
 from tfllmrec.data import Dataset, Split, Targets
-from tfllmrec.data.lists import Lists
+from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.lists import list_ranks
@@ -55,11 +55,11 @@ def main() -> None:
     random = np.random.default_rng(arguments.draw)
     targets = {"validation": split.validation, "test": split.test}[arguments.part]
     tested, others = np.split(random.permutation(len(targets))[: arguments.users + BLEND_USERS], [arguments.users])
-    test = Lists(targets, candidates[arguments.part]).take(tested)
+    test = CandidateLists(targets, candidates[arguments.part]).take(tested)
     of_others = np.flatnonzero(np.isin(split.validation.users, targets.users[others]))
-    blending = Lists(split.validation, candidates["validation"]).take(of_others).only_answered()
+    blending = CandidateLists(split.validation, candidates["validation"]).take(of_others).with_target()
     weights = learn_weights(_scores(run, ranker, blending), blending.candidates, blending.targets.items)
-    answered = np.flatnonzero(test.answered)  # the other lists count 0 in any order
+    answered = np.flatnonzero(test.has_target)  # the other lists count 0 in any order
     scores = _scores(run, ranker, test.take(answered))
     orders = {"retriever": scores[:, :, 0], "ranker": scores[:, :, 1], "blend": scores @ weights}
     gains = {name: np.zeros(len(tested)) for name in orders}
@@ -127,24 +127,26 @@ def _candidates(run: Run, split: Split, path: Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def _from_file(split: Split, candidates: dict[str, np.ndarray]) -> Callable[[Dataset, Sequence[Targets]], list[Lists]]:
+def _from_file(
+    split: Split, candidates: dict[str, np.ndarray]
+) -> Callable[[Dataset, Sequence[Targets]], list[CandidateLists]]:
     """Return a function for a ranker's `retrieve` that looks candidates up."""
 
-    def retrieve(train: Dataset, queries: Sequence[Targets]) -> list[Lists]:
+    def retrieve(train: Dataset, queries: Sequence[Targets]) -> list[CandidateLists]:
         part = "validation" if train is split.train else "train"
-        return [Lists(targets, candidates[part]) for targets in queries]
+        return [CandidateLists(targets, candidates[part]) for targets in queries]
 
     return retrieve
 
 
-def _scores(run: Run, ranker: Recommender, lists: Lists) -> np.ndarray:
+def _scores(run: Run, ranker: Recommender, lists: CandidateLists) -> np.ndarray:
     """Return the scores of the retriever and the ranker, float32 [n, N, 2]."""
     return np.stack([retriever_scores(run.recommender, lists), ranker_scores(ranker.predictor, lists)], axis=2)
 
 
-def _milliseconds(ranker: Recommender, lists: Lists, count: int = 30) -> float:
+def _milliseconds(ranker: Recommender, lists: CandidateLists, count: int = 30) -> float:
     """Return the median time of scoring one list."""
-    histories, times = lists.targets.histories.newest(ranker.history_length), []
+    histories, times = lists.targets.histories.most_recent(ranker.history_length), []
     for row in range(count):
         request = (lists.targets.users[[row]], histories[[row]], lists.candidates[[row]])
         started = time.perf_counter()

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.common import benchmark_parser, report
 from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.content.small_bert import small_bert
-from tfllmrec.data.reading import read_items
+from tfllmrec.data.table_files import read_items
 
 
 def main() -> None:

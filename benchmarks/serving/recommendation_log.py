@@ -3,8 +3,7 @@
     python -m benchmarks.serving.recommendation_log [--record]
 
 Three servers with dynamic batching take turns, each asked one by one, and with 32 in flight: one writes nothing down,
-one the lists (of 100 items) of a hundredth of the users, as `--served_lists_sampling_rate` has it by default, one those
-of all.
+one the lists (of 100 items) of a hundredth of the users, which is the default sampling rate, one those of all.
 """
 
 import argparse
@@ -31,11 +30,16 @@ def measure(folder: Path, turns: int, count: int) -> dict[str, Any]:
     (folder / "key").write_text("a key for a benchmark", encoding="utf-8")
     (folder / "key").chmod(0o600)
     batching: list[str | Path] = ["--enable_batching", "--batching_parameters_file", folder / "batching.config"]
-    log: list[str | Path] = [*batching, "--served_lists_key_file", folder / "key", "--served_lists_sampling_rate"]
+    log: list[str | Path] = [
+        *batching,
+        "--recommendation_log_key_file",
+        folder / "key",
+        "--recommendation_log_sampling_rate",
+    ]
     flags = {
         "plain": batching,
-        "sampled": [*log, "0.01", "--served_lists_file", folder / "sampled.jsonl"],
-        "all": [*log, "1", "--served_lists_file", folder / "all.jsonl"],
+        "sampled": [*log, "0.01", "--recommendation_log_file", folder / "sampled.jsonl"],
+        "all": [*log, "1", "--recommendation_log_file", folder / "all.jsonl"],
     }
     with ExitStack() as stack:
         tasks: dict[str, Callable[[], Load]] = {}

@@ -120,7 +120,7 @@ def _factorized_top_k(
     tfrs = import_tfrs()
     rows = tf.data.Dataset.from_tensor_slices({"item": np.arange(1, item_count + 1, dtype=np.int32)})
     items = rows.map(lambda row: row["item"]).batch(128)
-    features = {"user": targets.users, "history": targets.histories.newest(HISTORY_LENGTH)}
+    features = {"user": targets.users, "history": targets.histories.most_recent(HISTORY_LENGTH)}
     queries = tf.data.Dataset.from_tensor_slices((features, targets.items)).batch(query_batch).cache()
     with legacy_keras():
         metric = tfrs.metrics.FactorizedTopK(items.map(lambda ids: (ids, candidate(ids)) if by_id else candidate(ids)))
@@ -142,7 +142,7 @@ def _equal_hits(towers: Towers, targets: Targets, item_count: int) -> list[int]:
     """Return the hits at `KS` without exclusions, and check that both sides count the same."""
     query, candidate = towers
     vectors = candidate(np.arange(item_count + 1, dtype=np.int32))
-    histories = targets.histories.newest(HISTORY_LENGTH)
+    histories = targets.histories.most_recent(HISTORY_LENGTH)
 
     def score(rows: np.ndarray, _: np.ndarray) -> tf.Tensor:
         return tf.matmul(query({"user": targets.users[rows], "history": histories[rows]}), vectors, transpose_b=True)

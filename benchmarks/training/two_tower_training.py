@@ -95,7 +95,7 @@ def _string_table(data: Dataset) -> dict[str, np.ndarray]:
     positions = np.flatnonzero(data.interactions.duplicated("user_id"))  # all but the first of each user
     positions = np.random.default_rng(0).permutation(positions)
     starts = np.maximum(data.histories.offsets[data.user_indices[positions]], positions - HISTORY_LENGTH)
-    histories = Histories(data.item_indices, np.arange(1)).between(starts, positions).newest(HISTORY_LENGTH)
+    histories = Histories(data.item_indices, np.arange(1)).slices(starts, positions).most_recent(HISTORY_LENGTH)
     return {
         "user_id": data.user_vocabulary.ids(data.user_indices[positions]).astype(str),
         "history": data.item_vocabulary.ids(histories).astype(str),
@@ -131,7 +131,7 @@ def _tfrs(
     table: dict[str, np.ndarray],
     feature: str,
     dim: int,
-    batches_of: Callable[[tf.data.Dataset], tf.data.Dataset],
+    to_batches: Callable[[tf.data.Dataset], tf.data.Dataset],
     *,
     metrics: bool,
 ) -> Epoch:
@@ -158,7 +158,7 @@ def _tfrs(
 
         model = Model()
         model.compile(optimizer=tf.keras.optimizers.Adagrad(LEARNING_RATE))
-    batches = batches_of(ratings)
+    batches = to_batches(ratings)
 
     def epoch() -> None:
         with legacy_keras():

@@ -32,7 +32,7 @@ def test_rows_come_back(rows):
 @modest
 @given(rows=ROWS, length=st.integers(0, 8))
 def test_the_newest_items_of_every_row(rows, length):
-    newest = Histories.from_rows(rows).newest(length)
+    newest = Histories.from_rows(rows).most_recent(length)
     assert newest.tolist() == right_padded([row[max(len(row) - length, 0) :] for row in rows], length)
     assert newest.shape == (len(rows), length)
     assert newest.dtype == np.int32
@@ -71,7 +71,7 @@ def test_rows_cut_from_the_values(values, data):
     bounds = st.tuples(*[st.integers(0, len(values))] * 2).map(sorted)
     cuts = data.draw(st.lists(bounds, max_size=6))
     starts, ends = np.array(cuts, dtype=np.int64).reshape(-1, 2).T
-    cut = Histories.from_rows([values]).between(starts, ends)
+    cut = Histories.from_rows([values]).slices(starts, ends)
     assert rows_of(cut) == [values[start:end] for start, end in cuts]
 
 
@@ -79,4 +79,4 @@ def test_rows_cut_from_the_values(values, data):
 def test_nothing_is_fine(rows):
     histories = Histories.from_rows(rows)
     assert histories.padded().shape == (len(rows), 0)
-    assert histories.newest(3).tolist() == [[0, 0, 0]] * len(rows)
+    assert histories.most_recent(3).tolist() == [[0, 0, 0]] * len(rows)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tfllmrec.data import Dataset
-from tfllmrec.data.rating_splits import hidden_ratings
+from tfllmrec.data.rating_splits import held_out_ratings
 from tfllmrec.errors import InputError
 
 TABLE = pd.DataFrame(
@@ -20,7 +20,7 @@ def data() -> Dataset:
 
 
 def test_what_is_kept_back_is_asked_for(data):
-    hidden = hidden_ratings(data, 0.25)
+    hidden = held_out_ratings(data, 0.25)
     assert hidden.data.item_indices.tolist() == data.item_indices.tolist()
     gone = np.flatnonzero(np.isnan(hidden.data.ratings))
     assert len(gone) == 5
@@ -35,18 +35,18 @@ def test_what_is_kept_back_is_asked_for(data):
 
 def test_only_what_is_rated_is_kept_back():
     data = Dataset.from_frames(TABLE.assign(rating=TABLE["rating"].where(TABLE["item_id"] == "i1")))
-    hidden = hidden_ratings(data, 0.5)
+    hidden = held_out_ratings(data, 0.5)
     assert data.item_vocabulary.ids(hidden.targets.items).tolist() == ["i1", "i1"]
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.99, 1.0])
 def test_a_fraction_that_leaves_nothing(data, fraction):
     with pytest.raises(InputError, match="leaves none on one side"):
-        hidden_ratings(data, fraction)
+        held_out_ratings(data, fraction)
 
 
 def test_the_seed_decides_which(data):
-    first, again, other = (hidden_ratings(data, 0.3, seed=seed).targets.items for seed in (0, 0, 1))
+    first, again, other = (held_out_ratings(data, 0.3, seed=seed).targets.items for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 

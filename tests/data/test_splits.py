@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.data import Dataset, cold_items, cold_users, leave_one_out, load_dataset, temporal
+from tfllmrec.data import Dataset, cold_items, cold_users, leave_one_out, load_dataset, temporal_split
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 
@@ -142,7 +142,7 @@ def test_leave_last_out_never_sees_the_future(data):
 
 def test_temporal():
     data = data_of({"u": "abcd", "v": "ba", "w": "dcab"})
-    split = temporal(data, 2, 3)
+    split = temporal_split(data, 2, 3)
     assert kept(split.train) == {"u": "ab", "v": "ba", "w": "dc"}
     assert asked(data, split.validation) == {"u": ("ab", "c"), "w": ("dc", "a")}
     assert asked(data, split.test) == {"u": ("abc", "d"), "w": ("dca", "b")}
@@ -151,7 +151,7 @@ def test_temporal():
 
 def test_temporal_repeats_are_no_targets():
     data = data_of({"u": "abac", "v": "abca"})
-    split = temporal(data, 2, 3)
+    split = temporal_split(data, 2, 3)
     assert asked(data, split.validation) == {"v": ("ab", "c")}
     assert asked(data, split.test) == {"u": ("aba", "c")}
     assert split.train.notes == ("2 held-out interactions repeat an earlier item and are no targets",)
@@ -159,7 +159,7 @@ def test_temporal_repeats_are_no_targets():
 
 def test_temporal_refuses_positions():
     with pytest.raises(InputError, match="positions in each user's history and do not compare between users"):
-        temporal(data_of({"u": "abcd"}, positions=True), 2, 3)
+        temporal_split(data_of({"u": "abcd"}, positions=True), 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ def test_temporal_refuses_positions():
 )
 def test_temporal_refuses_an_empty_part(validation, test, part):
     with pytest.raises(InputError, match=f"the {part} part is empty; the times run from 0 to 3"):
-        temporal(data_of({"u": "abcd"}), validation, test)
+        temporal_split(data_of({"u": "abcd"}), validation, test)
 
 
 @modest
 @given(data=data_sets(), moments=st.tuples(st.integers(1, 9), st.integers(1, 9)).map(sorted))
 def test_temporal_never_sees_the_future(data, moments):
     try:
-        split = temporal(data, *moments)
+        split = temporal_split(data, *moments)
     except InputError:
         assume(False)
     check_partition(data, split)
@@ -225,7 +225,7 @@ def test_cold_users_are_not_trained_on(data, seed):
     whole = [list(data.histories.row(user)) for user in cold.users]
     asked_for = [items[-1] not in items[:-1] for items in whole]
     expected = [items for items, asked in zip(whole, asked_for, strict=True) if asked]
-    assert list(cold.who) == list(cold.users[asked_for])
+    assert list(cold.target_users) == list(cold.users[asked_for])
     for length, targets in cold.targets.items():
         assert list(targets.users) == [0] * len(expected)
         assert list(targets.items) == [items[-1] for items in expected]

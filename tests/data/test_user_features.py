@@ -39,13 +39,13 @@ GENDERS, AGES = list("FMFMFMFF"), [25, 25, 18, 18, 25, 25, 18, 25]
 
 
 def test_values_become_features_column_by_column() -> None:
-    features = UserFeatures.of(data_of(table(gender=GENDERS, age=AGES, city="北京")), ["gender", "age"])
+    features = UserFeatures.from_dataset(data_of(table(gender=GENDERS, age=AGES, city="北京")), ["gender", "age"])
     assert features.columns == ("gender", "age")
     assert known(features) == ["gender=F", "gender=M", "age=18", "age=25"]
     expected = [[f"gender={gender}", f"age={age}"] for gender, age in zip(GENDERS, AGES, strict=True)]
     assert told(features) == [["", ""], *expected]
     assert features.stored.dtype == np.int32
-    again = UserFeatures.of(data_of(table(gender=GENDERS, age=AGES)), ["age", "gender", "age"])
+    again = UserFeatures.from_dataset(data_of(table(gender=GENDERS, age=AGES)), ["age", "gender", "age"])
     assert again.columns == ("age", "gender")
     assert told(again) == [row[::-1] for row in told(features)]
 
@@ -80,39 +80,41 @@ MANY = 4
     ],
 )  # fmt: skip
 def test_one_value_one_name_whatever_it_is_stored_as(values: Any, name: str) -> None:
-    features = UserFeatures.of(data_of(table(x=values)), ["x"])
+    features = UserFeatures.from_dataset(data_of(table(x=values)), ["x"])
     assert known(features) == [name]
     assert told(features)[1 : MANY + 1] == [[name]] * MANY
-    without_the_last = UserFeatures.of(data_of(table(x=values)[:-1]), ["x"])  # a missing user makes no floats either
+    without_the_last = UserFeatures.from_dataset(
+        data_of(table(x=values)[:-1]), ["x"]
+    )  # a missing user makes no floats either
     assert known(without_the_last) == [name]
 
 
 def test_what_few_users_share_is_unknown() -> None:
     data = data_of(table(city=["A", "A", "A", "B", "B", "C", "", None]))
-    assert known(UserFeatures.of(data, ["city"])) == ["city=A"]
-    assert told(UserFeatures.of(data, ["city"]))[4:] == [[""]] * 5
-    assert known(UserFeatures.of(data, ["city"], min_users=2)) == ["city=A", "city=B"]
-    assert known(UserFeatures.of(data, ["city"], min_users=1)) == ["city=A", "city=B", "city=C"]
+    assert known(UserFeatures.from_dataset(data, ["city"])) == ["city=A"]
+    assert told(UserFeatures.from_dataset(data, ["city"]))[4:] == [[""]] * 5
+    assert known(UserFeatures.from_dataset(data, ["city"], min_users=2)) == ["city=A", "city=B"]
+    assert known(UserFeatures.from_dataset(data, ["city"], min_users=1)) == ["city=A", "city=B", "city=C"]
     with pytest.raises(InputError, match=r"^users: no value of city is shared by 4 users: leave it out$"):
-        UserFeatures.of(data, ["city"], min_users=4)
+        UserFeatures.from_dataset(data, ["city"], min_users=4)
 
 
 def test_only_users_with_an_interaction_count() -> None:
     """Of others nothing is learnt: not of those taken out of training, and not of those who never came."""
     users = pd.concat([table(city=list("AAAABBBB")), pd.DataFrame({"user_id": ["x", "y", "z"], "city": "B"})])
     data = data_of(users)
-    assert known(UserFeatures.of(data, ["city"])) == ["city=A", "city=B"]
+    assert known(UserFeatures.from_dataset(data, ["city"])) == ["city=A", "city=B"]
     train = data.keep(~data.interactions["user_id"].isin(["u6", "u7"]).to_numpy())
-    features = UserFeatures.of(train, ["city"])
+    features = UserFeatures.from_dataset(train, ["city"])
     assert known(features) == ["city=A"]
     assert told(features) == [[""], *[["city=A"]] * 4, *[[""]] * 4]
     train = data.keep(~data.interactions["user_id"].isin(["u0", "u7"]).to_numpy())
-    assert told(UserFeatures.of(train, ["city"]))[1] == ["city=A"]  # which can be said of who comes later
+    assert told(UserFeatures.from_dataset(train, ["city"]))[1] == ["city=A"]  # which can be said of who comes later
 
 
 def test_users_in_another_order_and_users_that_the_table_lacks() -> None:
     users = table(age=[1, 2] * 4)[::-1]
-    features = UserFeatures.of(data_of(users[users["user_id"] != "u3"], [*USERS, "w"]), ["age"])
+    features = UserFeatures.from_dataset(data_of(users[users["user_id"] != "u3"], [*USERS, "w"]), ["age"])
     assert told(features) == [[""], ["age=1"], ["age=2"], ["age=1"], [""], *[["age=1"], ["age=2"]] * 2, [""]]
 
 
@@ -124,16 +126,16 @@ def test_what_is_no_feature() -> None:
         (["gender", "empty"], "users: no value of empty is shared by 3 users: leave it out"),
     ):
         with pytest.raises(InputError) as error:
-            UserFeatures.of(data, columns)
+            UserFeatures.from_dataset(data, columns)
         assert str(error.value) == sentence
     with pytest.raises(InputError, match=r"shoe is no feature; the table has none$"):
-        UserFeatures.of(data_of(table()), ["shoe"])
+        UserFeatures.from_dataset(data_of(table()), ["shoe"])
     with pytest.raises(InputError, match=r"^users: features gender, age are asked for, and the data set has no user"):
-        UserFeatures.of(replace(data, users=None), ["gender", "age"])
+        UserFeatures.from_dataset(replace(data, users=None), ["gender", "age"])
 
 
 def test_features_of_who_is_not_known() -> None:
-    features = UserFeatures.of(data_of(table(gender=GENDERS, age=AGES)), ["gender", "age"])
+    features = UserFeatures.from_dataset(data_of(table(gender=GENDERS, age=AGES)), ["gender", "age"])
     female, male, eighteen, grown = 1, 2, 3, 4
     rows = {
         ("gender=F", "age=25"): [female, grown],
@@ -161,9 +163,9 @@ def test_the_same_from_a_folder(tmp_path: Any) -> None:
     (tmp_path / "csv").mkdir()
     for name in ("interactions", "users"):
         getattr(data, name).to_csv(tmp_path / "csv" / f"{name}.csv", index=False)
-    expected = UserFeatures.of(data, columns)
+    expected = UserFeatures.from_dataset(data, columns)
     assert known(expected) == ["城市=北京", "gender=F", "gender=M", "age=18", "age=25"]
     for kind in ("parquet", "csv"):
-        found = UserFeatures.of(Dataset.from_folder(tmp_path / kind), columns)
+        found = UserFeatures.from_dataset(Dataset.from_folder(tmp_path / kind), columns)
         assert found.vocabulary == expected.vocabulary
         np.testing.assert_array_equal(found.stored, expected.stored)

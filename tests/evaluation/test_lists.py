@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.histories import Histories
-from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation import metrics
 from tfllmrec.evaluation.lists import NOT_FOUND, ListCallback, list_ranks
 
 
-def lists_of(candidates: list[list[int]], answers: list[int]) -> Lists:
+def lists_of(candidates: list[list[int]], answers: list[int]) -> CandidateLists:
     count = len(answers)
     users, histories = np.arange(count, dtype=np.int32), Histories.from_rows([[]] * count)
-    return Lists(Targets(users, histories, np.array(answers, np.int32)), np.array(candidates, np.int32))
+    return CandidateLists(Targets(users, histories, np.array(answers, np.int32)), np.array(candidates, np.int32))
 
 
 LISTS = lists_of([[7, 8, 9], [7, 8, 9], [7, 8, 9], [7, 8, 0], [9, 0, 0], [0, 7, 8]], [8, 8, 5, 8, 9, 7])
@@ -77,9 +77,9 @@ def test_the_callback_tells_every_epoch() -> None:
     model.compile("sgd", "mse")
     told = iter([[[1, 2, 0]], [[2, 1, 0]], [[0, 0, 1]]])
     lists = lists_of([[1, 2, 3], [7, 8, 9]], [5, 8])  # the first has not its answer
-    asked: list[Lists] = []
+    asked: list[CandidateLists] = []
 
-    def score(given: Lists) -> np.ndarray:
+    def score(given: CandidateLists) -> np.ndarray:
         asked.append(given)
         return np.array(next(told), np.float32)
 

@@ -76,9 +76,9 @@ def test_what_is_said_of_candidates(runtime, joint):
     answers = runtime.run(path, "rank", **asked, scenario=WHERE)
     fitted_data, members = recommender.fitted_data, recommender._members
     users = fitted_data.users.lookup(USERS)
-    stored = fitted_data.histories.take(users).newest(4)
+    stored = fitted_data.histories.take(users).most_recent(4)
     given = Histories.from_rows([fitted_data.items.lookup(row) for row in HISTORIES])
-    read = np.where(given.lengths[:, None] > 0, given.newest(4), stored)
+    read = np.where(given.lengths[:, None] > 0, given.most_recent(4), stored)
     where = fitted_data.scenarios.lookup(WHERE)
     items = np.stack([fitted_data.items.lookup(row) for row in candidates])
     told = recommender.others["candidates"]({"user": users, "history": read, "candidates": items, "scenario": where})

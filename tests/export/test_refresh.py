@@ -68,7 +68,7 @@ def test_a_ranker_ranks_new_items_by_their_texts_and_the_others_as_before(runtim
     np.testing.assert_array_equal(after[:, [1, 3]], before[:, [1, 3]])
     assert (before[:, [0, 2]] == np.finfo(np.float32).min).all()
     grown, users = ranker.with_items(NEW), ranker.fitted_data.users.lookup(QUESTION["user_id"])
-    histories = ranker.fitted_data.histories.take(users).newest(4)
+    histories = ranker.fitted_data.histories.take(users).most_recent(4)
     histories[1, 0] = ranker.fitted_data.items.lookup(["item1"])[0]
     expected = grown.predictor.score_candidates(
         users, histories, grown.fitted_data.items.lookup(candidates[0])[None].repeat(3, 0)

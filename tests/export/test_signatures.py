@@ -210,7 +210,7 @@ def test_embeddings(runtime, with_vectors):
     given = [["", "item1", "unheard of", "电影一"], ["", "", "", ""], ["", "", "", ""]]
     asked = ["用户3", "用户5", "nobody"]
     answer = runtime.run(with_vectors.path, "embed_query", user_id=asked, history=given)
-    stored = recommender.fitted_data.histories.newest(4)[users.lookup(["用户5"])[0]]
+    stored = recommender.fitted_data.histories.most_recent(4)[users.lookup(["用户5"])[0]]
     history = np.array([[*items.lookup(["item1", "电影一"]), 0, 0], stored, [0, 0, 0, 0]], np.int32)
     expected = recommender.query_model({"user": users.lookup(asked), "history": history})
     np.testing.assert_allclose(answer["embedding"], expected, rtol=1e-5, atol=1e-6)

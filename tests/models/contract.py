@@ -62,7 +62,7 @@ def by_popularity(data: Dataset) -> list[str]:
 def questions(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Every user, known or not, with a stored, a full and an empty history."""
     users = np.arange(len(data.user_vocabulary) + 1, dtype=np.int32)
-    histories = [data.histories.newest(4), np.tile([3, 1, 2, 5], (len(users), 1)), np.zeros((len(users), 4))]
+    histories = [data.histories.most_recent(4), np.tile([3, 1, 2, 5], (len(users), 1)), np.zeros((len(users), 4))]
     return np.tile(users, 3), np.concatenate(histories).astype(np.int32)
 
 

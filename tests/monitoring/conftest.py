@@ -5,7 +5,7 @@ import pytest
 
 from tfllmrec.data import pseudonyms
 from tfllmrec.monitoring import Impressions
-from tfllmrec.serving.recommendation_log import ServedList
+from tfllmrec.serving.recommendation_log import Impression
 
 KEY = b"correct horse battery"
 DAY = 86_400.0
@@ -16,7 +16,7 @@ def impression():
     """Makes an impression: (user, day, items, label="stable", scores=None, version=None, **others)."""
 
     def make(user, day, items, label="stable", scores=None, version=None, **others):
-        return ServedList(
+        return Impression(
             **{"time": day * DAY, "model": "films", "signature": "retrieve"} | others,
             version=version or {"stable": 1, "canary": 2, "": 3}[label],
             label=label,
@@ -33,7 +33,7 @@ def log_of():
     """Makes `Impressions` of single impressions, ordered by time."""
 
     def make(impressions):
-        table = pd.DataFrame([dict(impression) for impression in impressions], columns=list(ServedList.model_fields))
+        table = pd.DataFrame([dict(impression) for impression in impressions], columns=list(Impression.model_fields))
         return Impressions(table.sort_values("time", kind="stable", ignore_index=True), 0)
 
     return make

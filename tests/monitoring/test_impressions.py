@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from tfllmrec.errors import InputError
 from tfllmrec.monitoring import read_recommendation_log
-from tfllmrec.serving.recommendation_log import ServedList
+from tfllmrec.serving.recommendation_log import Impression
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 IMPRESSIONS = st.lists(TEXTS, max_size=4).flatmap(
     lambda items: st.builds(
-        ServedList,
+        Impression,
         time=NUMBERS,
         model=TEXTS,
         version=st.integers(0, 2**63 - 1),
@@ -38,7 +38,7 @@ def line_of(impression):
 
 
 def rows(log):
-    return [ServedList(**row) for row in log.table.to_dict("records")]
+    return [Impression(**row) for row in log.table.to_dict("records")]
 
 
 @FILES

@@ -1,4 +1,4 @@
-"""Both clients behind one face, so that one test asks either, and how answers are compared."""
+"""Run a test with either client, and compare its items."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from tfllmrec_client import AsyncClient, Client, ScoredItem
 
 
 class BlockingAsyncClient:
-    """An `AsyncClient` that is asked as a `Client` is: each call runs the loop until its answer is there."""
+    """An `AsyncClient` with the interface of a `Client`: each call runs the event loop until it returns."""
 
     _loop = asyncio.Runner()
 
@@ -19,8 +19,10 @@ class BlockingAsyncClient:
         self._client = self._loop.run(make())
 
     def __getattr__(self, name):
-        found = getattr(self._client, name)
-        return (lambda *asked, **options: self._loop.run(found(*asked, **options))) if callable(found) else found
+        value = getattr(self._client, name)
+        if not callable(value):
+            return value
+        return lambda *arguments, **options: self._loop.run(value(*arguments, **options))
 
     def __enter__(self):
         return self
@@ -32,10 +34,10 @@ class BlockingAsyncClient:
 CLIENTS = {"Client": Client, "AsyncClient": BlockingAsyncClient}
 
 
-def assert_same_items(found, expected):
-    """Rows of places, the scores as near as float32 sums are."""
-    assert len(found) == len(expected)
-    for places, wanted in zip(found, expected, strict=True):
-        assert all(isinstance(place, ScoredItem) for place in places)
-        assert [place[:2] for place in places] == [place[:2] for place in wanted]
-        np.testing.assert_allclose([place[2] for place in places], [place[2] for place in wanted], 1e-4, 1e-5)
+def assert_same_items(results, expected):
+    """Check that rows have the same ids and titles, and scores within the error of float32 sums."""
+    assert len(results) == len(expected)
+    for items, expected_items in zip(results, expected, strict=True):
+        assert all(isinstance(item, ScoredItem) for item in items)
+        assert [item[:2] for item in items] == [item[:2] for item in expected_items]
+        np.testing.assert_allclose([item[2] for item in items], [item[2] for item in expected_items], 1e-4, 1e-5)

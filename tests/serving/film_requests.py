@@ -1,4 +1,4 @@
-"""What the films are asked in several files of tests, over both interfaces."""
+"""Requests for the model `films`, used by several test modules over gRPC and REST."""
 
 from made_data import GREEDY, ITEMS
 
@@ -15,7 +15,7 @@ PREDICT = "/v1/models/films:predict"
 ROWS = [
     {"user_id": "用户3", "history": ["item1", "电影一"], "exclude_item_ids": ["item2"]},
     {"user_id": "", "history": ['say "hi"', ""], "exclude_item_ids": ["🎬🍿"]},
-    {"user_id": "nobody", "history": ["", ""], "exclude_item_ids": [""]},
+    {"user_id": "unknown", "history": ["", ""], "exclude_item_ids": [""]},
     {"user_id": GREEDY, "history": ["", ""], "exclude_item_ids": ["item7"]},
 ]
 COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}
@@ -28,10 +28,11 @@ CASES = {
 }
 
 
-def assert_error(answer, code, *words):
-    status, said = answer
-    assert status == code, said
-    assert said.keys() == {"error"}
-    assert said["error"].strip()
-    assert len(said["error"].splitlines()) == 1, said
-    assert not [word for word in words if word not in said["error"]], said
+def assert_error(response, code, *words):
+    """Check the status of a REST response, and that its error is one line with all words."""
+    status, body = response
+    assert status == code, body
+    assert body.keys() == {"error"}
+    assert body["error"].strip()
+    assert len(body["error"].splitlines()) == 1, body
+    assert not [word for word in words if word not in body["error"]], body

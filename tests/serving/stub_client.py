@@ -1,4 +1,4 @@
-"""A server asked as others ask it: with TF Serving's official stubs, and over REST with urllib."""
+"""Client of a model server that does not use tfllmrec: TF Serving's official stubs, and urllib for REST."""
 
 import json
 import urllib.error
@@ -15,12 +15,12 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 from tfllmrec.serving import ServerProcess
 
 TIMEOUT = 60.0
-"""Seconds after which a request would hang; nothing here measures time."""
+"""Seconds until a request counts as hanging. The tests do not measure time."""
 
 
 @dataclass
 class StubClient:
-    """One server, asked with the official stubs and with urllib."""
+    """Send requests to one server with the official stubs and with urllib."""
 
     process: ServerProcess
     predictions: PredictionServiceStub
@@ -31,9 +31,9 @@ class StubClient:
         return self.process.rest_url
 
     def send(self, request):
-        """A PredictRequest's answer: its ModelSpec and its arrays; strings are bytes."""
-        answer = self.predictions.Predict(request, timeout=TIMEOUT)
-        return answer.model_spec, {name: tf.make_ndarray(tensor) for name, tensor in answer.outputs.items()}
+        """Send a PredictRequest; return the ModelSpec and the arrays of the response. Strings are bytes."""
+        response = self.predictions.Predict(request, timeout=TIMEOUT)
+        return response.model_spec, {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
 
     def predict(self, signature="retrieve", /, output_filter=(), spec=None, **inputs):
         return self.send(predict_request(signature, output_filter, spec, **inputs))[1]
@@ -47,24 +47,24 @@ class StubClient:
         return self.models.GetModelStatus(request, timeout=TIMEOUT)
 
     def http(self, path, body=None, method=None):
-        """(status, what the JSON says); a body that is not bytes is written as JSON."""
+        """Return the status and the JSON of the response. A body that is not bytes is written as JSON."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        asked = urllib.request.Request(f"{self.url}{path}", data, method=method)
+        request = urllib.request.Request(f"{self.url}{path}", data, method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
-                return read_response(answer)
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                return read_response(response)
         except urllib.error.HTTPError as error:
             with error:
                 return read_response(error)
 
 
-def read_response(answer):
-    assert answer.headers["Content-Type"] == "application/json"
-    return answer.status, json.loads(answer.read())
+def read_response(response):
+    assert response.headers["Content-Type"] == "application/json"
+    return response.status, json.loads(response.read())
 
 
 def predict_request(signature="retrieve", output_filter=(), spec=None, **inputs):
-    """A PredictRequest; inputs are TensorProtos, or arrays and lists, whose strings may be empty lists as well."""
+    """Return a PredictRequest. Inputs are TensorProtos, arrays or lists; an empty list has the dtype string."""
     spec = {"name": "films"} if spec is None else spec
     request = predict_pb2.PredictRequest(model_spec=spec | {"signature_name": signature}, output_filter=output_filter)
     for name, value in inputs.items():

@@ -1,4 +1,4 @@
-"""How a client reaches servers: what is sent again and what is not, several addresses, encryption, a Unix socket."""
+"""Channels of the clients: retries, several addresses, encryption, Unix sockets."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,24 +15,24 @@ from tfllmrec_client import InputError, RequestError
 UNAVAILABLE, ABORTED = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED
 
 
-class Refusing(model_service_pb2_grpc.ModelServiceServicer):
-    """Refuses so many requests, then answers; counts all of them."""
+class FailingService(model_service_pb2_grpc.ModelServiceServicer):
+    """A service that fails a number of times before it responds, and counts its requests."""
 
-    def __init__(self, times=0, code=UNAVAILABLE):
-        self.times, self.code, self.asked = times, code, 0
+    def __init__(self, failures=0, code=UNAVAILABLE):
+        self.failures, self.code, self.requests = failures, code, 0
 
     def GetModelStatus(self, request, context):  # noqa: N802
-        self.asked += 1
-        if self.asked <= self.times:
-            context.abort(self.code, "no")
-        answer = get_model_status_pb2.GetModelStatusResponse()
-        answer.model_version_status.add(version=7, state=30)
-        return answer
+        self.requests += 1
+        if self.requests <= self.failures:
+            context.abort(self.code, "failure")
+        response = get_model_status_pb2.GetModelStatusResponse()
+        response.model_version_status.add(version=7, state=30)
+        return response
 
 
 @pytest.fixture
 def start():
-    """Starts a server with a service: its address."""
+    """Return a function that starts a server with a service and returns its address."""
     started = []
 
     def start(service):
@@ -48,37 +48,37 @@ def start():
         server.stop(None)
 
 
-def test_what_no_server_took_is_sent_again(client_class, start):
-    service = Refusing(times=3)
+def test_an_unavailable_server_is_retried(client_class, start):
+    service = FailingService(failures=3)
     with client_class(start(service), "films") as client:
         assert client.status() == {7: "AVAILABLE"}
-    assert service.asked == 4
+    assert service.requests == 4
 
 
-@pytest.mark.parametrize(("code", "asked"), [(ABORTED, 1), (grpc.StatusCode.INTERNAL, 1), (UNAVAILABLE, 4)])
-def test_nothing_else_is_and_not_for_ever(client_class, start, code, asked):
-    service = Refusing(times=9, code=code)
-    with client_class(start(service), "films") as client, pytest.raises(RequestError) as refused:
+@pytest.mark.parametrize(("code", "requests"), [(ABORTED, 1), (grpc.StatusCode.INTERNAL, 1), (UNAVAILABLE, 4)])
+def test_only_unavailable_is_retried_and_at_most_three_times(client_class, start, code, requests):
+    service = FailingService(failures=9, code=code)
+    with client_class(start(service), "films") as client, pytest.raises(RequestError) as error:
         client.status()
-    assert (refused.value.code, service.asked) == (code, asked)
+    assert (error.value.code, service.requests) == (code, requests)
 
 
-def test_the_deadline_ends_it(client_class, start):
-    service = Refusing(times=9)
-    with client_class(start(service), "films") as client, pytest.raises(RequestError) as refused:
+def test_the_timeout_ends_the_retries(client_class, start):
+    service = FailingService(failures=9)
+    with client_class(start(service), "films") as client, pytest.raises(RequestError) as error:
         client.status(timeout=0.01)
-    assert refused.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert service.asked < 4, "it was sent until nothing was left to try"
+    assert error.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert service.requests < 4
 
 
-def test_several_servers_share_the_requests_and_one_that_is_away_is_passed_over(client_class, start):
-    services = Refusing(), Refusing()
-    away = GrpcServer("127.0.0.1", 0, 1)
+def test_several_servers_share_the_requests_and_an_unreachable_one_is_passed_over(client_class, start):
+    services = FailingService(), FailingService()
+    stopped = GrpcServer("127.0.0.1", 0, 1)
     addresses = [start(service) for service in services]
-    port = away.port
-    away.stop(0)
+    port = stopped.port
+    stopped.stop(0)
     with client_class([*addresses, f"localhost:{port}"], "films") as client:
-        while not all(service.asked for service in services):
+        while not all(service.requests for service in services):
             assert client.status() == {7: "AVAILABLE"}
     assert client.server == f"{addresses[0]} or {addresses[1]} or localhost:{port}"
 
@@ -87,7 +87,7 @@ def test_several_servers_share_the_requests_and_one_that_is_away_is_passed_over(
     ("servers", "message"),
     [([], "give at least one server"), (["localhost:1", "no.such.host.invalid:1"], "cannot be resolved")],
 )
-def test_addresses_that_are_none(client_class, servers, message):
+def test_addresses_that_cannot_be_resolved_are_refused(client_class, servers, message):
     with pytest.raises(InputError, match=message):
         client_class(servers, "films")
 
@@ -99,13 +99,13 @@ def authority():
 
 @pytest.fixture
 def config(authority, tmp_path):
-    """Writes an SSL configuration, with changes."""
+    """Return a function that writes an SSL configuration with changes."""
 
     def write(**changes):
-        shown = authority.issue_cert("localhost")
+        certificate = authority.issue_cert("localhost")
         fields = {
-            "server_key": shown.private_key_pem.bytes().decode(),
-            "server_cert": shown.cert_chain_pems[0].bytes().decode(),
+            "server_key": certificate.private_key_pem.bytes().decode(),
+            "server_cert": certificate.cert_chain_pems[0].bytes().decode(),
         }
         path = tmp_path / "ssl.config"
         path.write_text(text_format.MessageToString(_MESSAGE(**fields | changes)))
@@ -115,23 +115,23 @@ def config(authority, tmp_path):
 
 
 class Core:
-    """A server's core that has no models; any answer proves the connection."""
+    """The core of a server without models; any response proves the connection."""
 
     def status(self, spec):
         return get_model_status_pb2.GetModelStatusResponse()
 
 
 @pytest.fixture
-def listening():
-    """Starts a `GrpcServer`."""
+def start_grpc_server():
+    """Return a function that starts a `GrpcServer` and returns its address."""
     started = []
 
-    def listen(*arguments):
+    def start(*arguments):
         started.append(GrpcServer("127.0.0.1", 0, 2, *arguments))
         started[-1].start(Core())
         return f"localhost:{started[-1].port}"
 
-    yield listen
+    yield start
     for server in started:
         server.stop(0)
 
@@ -140,31 +140,30 @@ def pem(blob):
     return blob.bytes()
 
 
-def test_encryption(client_class, listening, config, authority):
-    address = listening(server_credentials(config()))
-    trusting = grpc.ssl_channel_credentials(pem(authority.cert_pem))
-    with client_class(address, "films", credentials=trusting) as client:
+def test_an_encrypted_server_is_reached_with_its_authority_only(client_class, start_grpc_server, config, authority):
+    address = start_grpc_server(server_credentials(config()))
+    trusted = grpc.ssl_channel_credentials(pem(authority.cert_pem))
+    with client_class(address, "films", credentials=trusted) as client:
         assert client.status() == {}
-    others = grpc.ssl_channel_credentials(pem(trustme.CA().cert_pem))
-    for credentials in (None, others):
-        with client_class(address, "films", credentials=credentials) as client, pytest.raises(RequestError) as refused:
+    other = grpc.ssl_channel_credentials(pem(trustme.CA().cert_pem))
+    for credentials in (None, other):
+        with client_class(address, "films", credentials=credentials) as client, pytest.raises(RequestError) as error:
             client.status()
-        assert refused.value.code is UNAVAILABLE
+        assert error.value.code is UNAVAILABLE
 
 
-def test_clients_that_have_to_show_who_they_are(client_class, listening, config, authority):
-    signed = config(client_verify=True, custom_ca=pem(authority.cert_pem).decode())
-    address = listening(server_credentials(signed))
-    known = authority.issue_cert("client")
-    shown = (pem(known.private_key_pem), pem(known.cert_chain_pems[0]))
-    with client_class(
-        address, "films", credentials=grpc.ssl_channel_credentials(pem(authority.cert_pem), *shown)
-    ) as client:
+def test_a_server_can_require_a_client_certificate(client_class, start_grpc_server, config, authority):
+    verifying = config(client_verify=True, custom_ca=pem(authority.cert_pem).decode())
+    address = start_grpc_server(server_credentials(verifying))
+    certificate = authority.issue_cert("client")
+    pair = pem(certificate.private_key_pem), pem(certificate.cert_chain_pems[0])
+    known = grpc.ssl_channel_credentials(pem(authority.cert_pem), *pair)
+    with client_class(address, "films", credentials=known) as client:
         assert client.status() == {}
     unknown = grpc.ssl_channel_credentials(pem(authority.cert_pem))
-    with client_class(address, "films", credentials=unknown) as client, pytest.raises(RequestError) as refused:
+    with client_class(address, "films", credentials=unknown) as client, pytest.raises(RequestError) as error:
         client.status()
-    assert refused.value.code is UNAVAILABLE
+    assert error.value.code is UNAVAILABLE
 
 
 @pytest.mark.parametrize(
@@ -175,12 +174,12 @@ def test_clients_that_have_to_show_who_they_are(client_class, listening, config,
         ({"client_verify": True}, "client_verify needs custom_ca"),
     ],
 )
-def test_configurations_that_say_too_little(config, changes, message):
+def test_incomplete_ssl_configurations_are_refused(config, changes, message):
     with pytest.raises(InputError, match=message):
         server_credentials(config(**changes))
 
 
-def test_files_that_are_no_configuration(tmp_path):
+def test_files_without_an_ssl_configuration_are_refused(tmp_path):
     path = tmp_path / "ssl.config"
     for _ in range(2):
         with pytest.raises(InputError, match="holds no SSL configuration"):
@@ -188,8 +187,8 @@ def test_files_that_are_no_configuration(tmp_path):
         path.write_text("nonsense")
 
 
-def test_a_unix_socket(client_class, listening, tmp_path):
-    listening(None, str(tmp_path / "films"))
+def test_a_unix_socket_serves(client_class, start_grpc_server, tmp_path):
+    start_grpc_server(None, str(tmp_path / "films"))
     with client_class(f"unix:{tmp_path / 'films'}", "films") as client:
         assert client.status() == {}
     with pytest.raises(InputError, match="choose another --grpc_socket_path"):

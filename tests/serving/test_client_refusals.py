@@ -1,9 +1,9 @@
-"""What the clients refuse, what a server refuses them, and what they say where no answer comes."""
+"""Errors of the clients: invalid arguments, requests that a server refuses, and servers that do not respond."""
 
 import socket
+from functools import partial
 
 import grpc
-import numpy as np
 import pytest
 
 from tfllmrec_client import InputError, RequestError
@@ -14,18 +14,18 @@ def client(connect):
     return connect()
 
 
-def test_k_beyond_the_export_says_both_numbers(client):
-    for ask in (lambda: client.recommend(["用户3"], k=11), lambda: client.similar_items(["item1"], k=11)):
+def test_k_beyond_the_export_is_refused_with_both_numbers(client):
+    for call in (lambda: client.recommend(["用户3"], k=11), lambda: client.similar_items(["item1"], k=11)):
         with pytest.raises(RequestError, match=r"\b11\b.*\b10\b") as refusal:
-            ask()
+            call()
         assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("k", [0, -1])
-def test_k_below_one(client, k):
-    for ask in (lambda: client.recommend(["用户3"], k=k), lambda: client.similar_items(["item1"], k=k)):
+def test_k_below_one_is_refused(client, k):
+    for call in (lambda: client.recommend(["用户3"], k=k), lambda: client.similar_items(["item1"], k=k)):
         with pytest.raises(InputError, match=f"k is {k}"):
-            ask()
+            call()
 
 
 @pytest.mark.parametrize(
@@ -42,16 +42,32 @@ def test_k_below_one(client, k):
         {"exclude": [["item1"]]},
     ],
 )
-def test_questions_that_are_none(client, models, assert_same_error, arguments):
+def test_invalid_arguments_have_the_error_of_the_recommender(client, models, assert_same_error, arguments):
     assert_same_error(client.recommend, models.recommenders["films", 2].recommend, arguments)
 
 
-@pytest.mark.parametrize("arguments", [("item1",), (["item1"],), (["item1", "item2"],)])
-def test_similar_items_that_are_no_question(client, arguments):
-    with pytest.raises(InputError):
-        client.similar_items(*arguments, exclude="item2")
-    with pytest.raises(InputError):
-        client.similar_items(*arguments, exclude=[["item2"]] * 3)
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"items": "item1"}, "items must be a list with one entry per row, not 'item1'"),
+        ({"items": None}, "items must be a list with one entry per row, not None"),
+        ({"items": ["item1", 2]}, "items has 2, which is not a string; ids and texts must be strings"),
+        ({"items": ["item1"], "exclude": "item2"}, "exclude must be a list with one entry per row, not 'item2'"),
+        ({"items": ["item1"], "exclude": ["item2"]}, "exclude must have a list of strings per row, not 'item2'"),
+        ({"items": ["a", "b"], "exclude": [["c"]] * 3}, "the rows do not match (2 items, 3 exclude)"),
+    ],
+)
+def test_invalid_arguments_of_similar_items_are_refused(client, arguments, sentence):
+    with pytest.raises(InputError) as error:
+        client.similar_items(**arguments)
+    assert str(error.value) == f"similar_items: {sentence}"
+
+
+def test_a_generator_is_refused(client):
+    with pytest.raises(InputError, match="users must be a list with one entry per row"):
+        client.recommend(user for user in ["用户3"])
+    with pytest.raises(InputError, match="histories must have a list of strings per row"):
+        client.recommend(histories=[(item for item in ["item1"])])
 
 
 @pytest.mark.parametrize(
@@ -63,39 +79,23 @@ def test_similar_items_that_are_no_question(client, arguments):
         ({"model": ""}, grpc.StatusCode.INVALID_ARGUMENT, "model"),
     ],
 )
-def test_models_that_are_not_there(connect, options, code, word):
-    asked = connect(**options)
-    for ask in (lambda: asked.recommend([""]), asked.status, lambda: asked.predict("embed_items", {"item_ids": ["a"]})):
+def test_an_unknown_model_version_or_label_is_refused(connect, options, code, word):
+    client = connect(**options)
+    predict = partial(client.predict, "embed_items", {"item_ids": ["a"]})
+    for call in (lambda: client.recommend([""]), client.status, predict):
         with pytest.raises(RequestError, match=word) as refusal:
-            ask()
+            call()
         assert refusal.value.code is code
         assert len(str(refusal.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    "inputs",
-    [
-        {"item_ids": [["a"], ["b", "c"]]},
-        {"item_ids": [1]},
-        {"item_ids": [1.5]},
-        {"item_ids": np.array([1j])},
-        {"items": ["a"]},
-        {},
-    ],
-)
-def test_inputs_that_do_not_fit(client, inputs):
-    with pytest.raises(InputError) as refusal:
-        client.predict("embed_items", inputs)
-    assert len(str(refusal.value).splitlines()) == 1
-
-
-def test_a_version_or_a_label_not_both(connect):
+def test_a_version_and_a_label_together_are_refused(connect):
     with pytest.raises(InputError, match="not both"):
         connect(version=1, label="stable")
 
 
-def test_an_answer_that_takes_too_long(connect):
-    many = ["item1"] * 20_000  # gRPC rounds such a time-out up, and one row might arrive in time
+def test_a_request_that_exceeds_the_timeout_fails(connect):
+    many = ["item1"] * 20_000  # gRPC rounds a timeout this short up, and one row might arrive in time
     for client, options in ((connect(timeout=1e-6), {}), (connect(), {"timeout": 1e-6})):
         with pytest.raises(RequestError, match="1e-06 s") as refusal:
             client.recommend(many, **options)
@@ -104,7 +104,7 @@ def test_an_answer_that_takes_too_long(connect):
         assert len(client.recommend(many, timeout=60)) == len(many)
 
 
-def test_a_server_that_says_nothing(client_class):
+def test_a_silent_server_exceeds_the_timeout(client_class):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with (
@@ -115,16 +115,16 @@ def test_a_server_that_says_nothing(client_class):
     assert refusal.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_no_server(client_class, unserved_address):
+def test_an_address_without_a_server_is_unavailable(client_class, unserved_address):
     with client_class(unserved_address, "films", timeout=60) as client:
-        for ask in (lambda: client.recommend([""]), client.status):
+        for call in (lambda: client.recommend([""]), client.status):
             with pytest.raises(RequestError, match=unserved_address) as refusal:
-                ask()
+                call()
             assert refusal.value.code is grpc.StatusCode.UNAVAILABLE
             assert len(str(refusal.value).splitlines()) == 1
 
 
-def test_the_port_of_rest(client_class, server):
+def test_the_rest_port_is_refused(client_class, server):
     address = server.url.removeprefix("http://")
     with client_class(address, "films", timeout=60) as client, pytest.raises(RequestError, match=address) as refusal:
         client.recommend([""])

@@ -1,4 +1,4 @@
-"""Many requests of one client at a time: threads that share a `Client`, coroutines that share an `AsyncClient`."""
+"""Concurrent requests: threads that share a `Client`, coroutines that share an `AsyncClient`."""
 
 import asyncio
 import inspect
@@ -13,79 +13,79 @@ from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 from tfllmrec_client import AsyncClient, Client, RequestError
 
 HISTORIES = [["item1", "电影一"], [], ["🎬🍿", "a b|c", 'say "hi"'], ["unheard of"]]
-USERS = ["用户3", "nobody", "", "用户5"] * 16
+USERS = ["用户3", "unknown", "", "用户5"] * 16
 
 
 @pytest.fixture
-def questions(models):
-    """Users with histories, and what the recommender says to each."""
-    asked = [(user, HISTORIES[place % 3]) for place, user in enumerate(USERS)]
-    users, histories = map(list, zip(*asked, strict=True))
-    return asked, models.recommended(users, histories)
+def requests(models):
+    """Users with histories, and the items that the recommender returns for each."""
+    requests = [(user, HISTORIES[position % 3]) for position, user in enumerate(USERS)]
+    users, histories = map(list, zip(*requests, strict=True))
+    return requests, models.recommended(users, histories)
 
 
-class Meeting(model_service_pb2_grpc.ModelServiceServicer):
-    """Answers nobody until so many have asked; says when a request was given up."""
+class WaitingService(model_service_pb2_grpc.ModelServiceServicer):
+    """A service that responds when a number of requests run; it records that a request was cancelled."""
 
     def __init__(self, count):
-        self.everybody = threading.Barrier(count)
-        self.asked, self.given_up = threading.Event(), threading.Event()
+        self.barrier = threading.Barrier(count)
+        self.received, self.cancelled = threading.Event(), threading.Event()
 
     def GetModelStatus(self, request, context):  # noqa: N802
-        context.add_callback(lambda: None if context.is_active() else self.given_up.set())
-        self.asked.set()
-        self.everybody.wait(60)
+        context.add_callback(lambda: None if context.is_active() else self.cancelled.set())
+        self.received.set()
+        self.barrier.wait(60)
         return get_model_status_pb2.GetModelStatusResponse()
 
 
 @pytest.fixture
-def meet():
-    """Starts a server where so many meet: the service and its address."""
+def start_waiting():
+    """Return a function that starts a server and returns its `WaitingService` and its address."""
     started = []
 
-    def meet(count):
-        service, server = Meeting(count), grpc.server(ThreadPoolExecutor(count))
+    def start(count):
+        service, server = WaitingService(count), grpc.server(ThreadPoolExecutor(count))
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(service, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         started.append((service, server))
         return service, f"127.0.0.1:{port}"
 
-    yield meet
+    yield start
     for service, server in started:
-        service.everybody.abort()
+        service.barrier.abort()
         server.stop(None)
 
 
-def test_threads_share_a_client(server, questions):
-    asked, expected = questions
+def test_threads_share_a_client(server, requests):
+    requests, expected = requests
     with Client(server.process.grpc_address, "films", timeout=60) as client, ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda one: client.recommend([one[0]], [one[1]])[0], asked))
-    assert_same_items(found, expected)
+        results = list(pool.map(lambda request: client.recommend([request[0]], [request[1]])[0], requests))
+    assert_same_items(results, expected)
 
 
-def test_coroutines_share_a_client(server, questions):
-    asked, expected = questions
+def test_coroutines_share_a_client(server, requests):
+    requests, expected = requests
 
-    async def ask():
+    async def run():
         async with AsyncClient(server.process.grpc_address, "films", timeout=60) as client:
-            return await asyncio.gather(*(client.recommend([user], [history]) for user, history in asked))
+            return await asyncio.gather(*(client.recommend([user], [history]) for user, history in requests))
 
-    assert_same_items([rows[0] for rows in asyncio.run(ask())], expected)
+    assert_same_items([rows[0] for rows in asyncio.run(run())], expected)
 
 
-def test_coroutines_are_in_flight_together(meet):
-    _, address = meet(5)
+def test_requests_of_coroutines_run_concurrently(start_waiting):
+    _, address = start_waiting(5)
 
-    async def ask():
+    async def run():
         async with AsyncClient(address, "films", timeout=60) as client:
             return await asyncio.gather(*(client.status() for _ in range(5)))
 
-    assert asyncio.run(ask()) == [{}] * 5
+    assert asyncio.run(run()) == [{}] * 5
 
 
-def test_one_that_fails_leaves_the_others(server, models):
-    async def ask():
+def test_failed_requests_do_not_affect_others(server, models):
+    async def run():
         async with AsyncClient(server.process.grpc_address, "films", timeout=60) as client:
             calls = (
                 client.recommend(["用户3"]),
@@ -94,32 +94,33 @@ def test_one_that_fails_leaves_the_others(server, models):
             )
             return await asyncio.gather(*calls, return_exceptions=True)
 
-    found, *refused = asyncio.run(ask())
-    assert_same_items(found, models.recommended(["用户3"]))
-    assert [type(error) for error in refused] == [RequestError] * 2
-    assert [error.code for error in refused] == [
+    results, *errors = asyncio.run(run())
+    assert_same_items(results, models.recommended(["用户3"]))
+    assert [type(error) for error in errors] == [RequestError] * 2
+    assert [error.code for error in errors] == [
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.FAILED_PRECONDITION,
     ]
 
 
-def test_a_task_that_is_cancelled_gives_its_request_up(meet):
-    service, address = meet(2)
+def test_cancelling_a_task_cancels_its_request(start_waiting):
+    service, address = start_waiting(2)
 
-    async def ask():
+    async def run():
         async with AsyncClient(address, "films", timeout=60) as client:
             task = asyncio.create_task(client.status())
-            await asyncio.to_thread(service.asked.wait, 60)
+            await asyncio.to_thread(service.received.wait, 60)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            return await asyncio.to_thread(service.given_up.wait, 60)
+            return await asyncio.to_thread(service.cancelled.wait, 60)
 
-    assert asyncio.run(ask())
+    assert asyncio.run(run())
 
 
 @pytest.mark.parametrize("name", [name for name in vars(Client) if not name.startswith("_")])
-def test_both_clients_take_the_same(name):
-    plain, awaited = getattr(Client, name), getattr(AsyncClient, name)
-    assert inspect.iscoroutinefunction(awaited)
-    assert inspect.signature(plain) == inspect.signature(awaited)
+def test_methods_of_both_clients_have_the_same_signature_and_documentation(name):
+    blocking, awaitable = getattr(Client, name), getattr(AsyncClient, name)
+    assert inspect.iscoroutinefunction(awaitable)
+    assert inspect.signature(blocking) == inspect.signature(awaitable)
+    assert blocking.__doc__ == awaitable.__doc__

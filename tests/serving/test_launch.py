@@ -20,8 +20,8 @@ from tfllmrec.serving.server import ModelServer
 FULL = grpc.StatusCode.UNAVAILABLE
 TOLD_ELSEWHERE = """
 import signal, threading
-from tfllmrec.serving.signals import told_to_end
-until_told = told_to_end()
+from tfllmrec.serving.signals import wait_for_signal
+until_told = wait_for_signal()
 threading.Timer(0.1, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
 until_told()
 """

@@ -1,4 +1,4 @@
-"""The client's own messages against the stubs of tensorflow-serving-api."""
+"""Messages of the client against the stubs of tensorflow-serving-api."""
 
 import subprocess
 import sys
@@ -43,13 +43,13 @@ STATUSES = [
     {"version": 2**40, "state": 30, "status": {}},
     {"version": 1, "state": 50, "status": {"error_code": 2, "error_message": "损坏"}},
 ]
-MADE = [
+MESSAGES = [
     *((0, {"model_spec": spec, "inputs": TENSORS}) for spec in SPECS),
     *((1, {"model_spec": spec, "outputs": TENSORS}) for spec in SPECS),
     *((2, {"model_spec": spec}) for spec in SPECS),
     (3, {"model_version_status": STATUSES}),
 ]
-IMPORT_NO_TENSORFLOW = """
+IMPORT_WITHOUT_TENSORFLOW = """
 import sys
 import tfllmrec_client, tfllmrec.serving
 assert tfllmrec.serving.Client is tfllmrec_client.Client and tfllmrec_client.AsyncClient
@@ -58,7 +58,7 @@ assert not heavy, heavy
 """
 STUBS = """
 import importlib.util, sys, types
-tensorflow = types.ModuleType("tensorflow")  # its generated stubs only: the rest takes many seconds
+tensorflow = types.ModuleType("tensorflow")  # only its generated stubs: importing the rest takes many seconds
 tensorflow.__path__ = list(importlib.util.find_spec("tensorflow").submodule_search_locations)
 sys.modules["tensorflow"] = tensorflow
 from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
@@ -71,15 +71,15 @@ assert messages.PredictRequest.FromString(stub.SerializeToString()) == light
 """
 
 
-@pytest.mark.parametrize(("pair", "fields"), MADE)
-def test_both_write_the_same_bytes_and_read_what_the_other_wrote(pair, fields):
-    light, stub = (made(**fields) for made in PAIRS[pair])
+@pytest.mark.parametrize(("pair", "fields"), MESSAGES)
+def test_both_classes_write_the_same_bytes_and_read_each_other(pair, fields):
+    light, stub = (message(**fields) for message in PAIRS[pair])
     assert light.SerializeToString(deterministic=True) == stub.SerializeToString(deterministic=True)
     assert type(stub).FromString(light.SerializeToString()) == stub
     assert type(light).FromString(stub.SerializeToString()) == light
 
 
-def test_what_is_read_is_what_was_written():
+def test_a_message_of_the_stub_is_read():
     stub = predict_pb2.PredictRequest(model_spec=SPECS[0], inputs={"history": TENSORS["string_val"]})
     read = messages.PredictRequest.FromString(stub.SerializeToString())
     assert (read.model_spec.name, read.model_spec.signature_name) == ("films", "retrieve")
@@ -91,31 +91,31 @@ def test_what_is_read_is_what_was_written():
 
 @pytest.mark.parametrize("pair", range(len(PAIRS)))
 def test_every_field_has_the_number_and_the_type_of_the_stub(pair):
-    light, stub = (made.DESCRIPTOR for made in PAIRS[pair])
-    seen, waiting = set(), [(light, stub)]
-    while waiting:
-        light, stub = waiting.pop()
+    light, stub = (message.DESCRIPTOR for message in PAIRS[pair])
+    seen, pending = set(), [(light, stub)]
+    while pending:
+        light, stub = pending.pop()
         for name, field in light.fields_by_name.items():
             official = stub.fields_by_name[name]
             kind = FieldDescriptor.TYPE_INT32 if official.type == FieldDescriptor.TYPE_ENUM else official.type
             assert (field.number, field.type, field.is_repeated) == (official.number, kind, official.is_repeated), name
             if field.message_type and field.message_type.full_name not in seen:
                 seen.add(field.message_type.full_name)
-                waiting.append((field.message_type, official.message_type))
+                pending.append((field.message_type, official.message_type))
 
 
 @pytest.mark.parametrize(
     "array", [np.float32([[1, 2]]), np.array([b"\xff", b""], object), np.int64([]), np.bool_(True)]
 )
 def test_tensors_of_tensorflow_are_read(array):
-    stub = predict_pb2.PredictResponse(outputs={"it": tf.make_tensor_proto(array)})
-    found = messages.PredictResponse.FromString(stub.SerializeToString()).outputs["it"]
-    back = tf.make_ndarray(tensor_pb2.TensorProto.FromString(found.SerializeToString()))
+    stub = predict_pb2.PredictResponse(outputs={"y": tf.make_tensor_proto(array)})
+    tensor = messages.PredictResponse.FromString(stub.SerializeToString()).outputs["y"]
+    back = tf.make_ndarray(tensor_pb2.TensorProto.FromString(tensor.SerializeToString()))
     np.testing.assert_array_equal(back, array)
     assert back.shape == array.shape
 
 
-def test_fields_the_client_does_not_know_are_skipped():
+def test_unknown_fields_are_skipped():
     request = predict_pb2.PredictRequest(
         inputs={"x": {"dtype": 19, "half_val": [1], "int_val": [4]}}, output_filter=["y"]
     )
@@ -134,21 +134,20 @@ def test_declared_messages_have_scalars_lists_maps_and_wrappers():
         },
     }
     line = declare("lines", table)["Line"]
-    made = line(
+    message = line(
         points=[{"x": 1}, {"x": 2}], by_name={"a": {"x": 3}}, counts={"b": 4}, tags=["c", "d"], limit={"value": 0}
     )
-    made.by_name["e"].name.value = "five"
-    read = line.FromString(made.SerializeToString())
+    message.by_name["e"].name.value = "five"
+    read = line.FromString(message.SerializeToString())
     assert [point.x for point in read.points] == [1, 2]
     assert (read.by_name["a"].x, read.by_name["e"].name.value, dict(read.counts)) == (3, "five", {"b": 4})
     assert not read.by_name["a"].HasField("name")
     assert (list(read.tags), read.HasField("limit"), line().HasField("limit")) == (["c", "d"], True, False)
-    assert (
-        declare("lines", {"Line": {"other": (1, "bytes")}})["Line"](other=b"\xff").other == b"\xff"
-    )  # no clash of names
+    same_name = declare("lines", {"Line": {"other": (1, "bytes")}})["Line"]
+    assert same_name(other=b"\xff").other == b"\xff"
 
 
-def test_a_type_that_is_none_cannot_be_declared():
+def test_an_unknown_type_cannot_be_declared():
     with pytest.raises(ValueError, match="TYPE_FLOTE"):
         declare("typo", {"Point": {"x": (1, "flote")}})
 
@@ -156,11 +155,11 @@ def test_a_type_that_is_none_cannot_be_declared():
 @pytest.mark.parametrize(
     "program",
     [
-        pytest.param(IMPORT_NO_TENSORFLOW, id="no TensorFlow"),
+        pytest.param(IMPORT_WITHOUT_TENSORFLOW, id="no TensorFlow"),
         pytest.param(f"from tfllmrec_client import messages\n{STUBS}{EXCHANGE}", id="before the stubs"),
         pytest.param(f"{STUBS}from tfllmrec_client import messages\n{EXCHANGE}", id="after the stubs"),
     ],
 )
-def test_importing_is_light_and_goes_with_the_stubs_in_any_order(program):
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
+def test_importing_needs_no_tensorflow_and_works_with_the_stubs_in_any_order(program):
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr

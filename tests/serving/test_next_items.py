@@ -1,4 +1,4 @@
-"""`Client.next_items` and the same over REST: what follows a history, without its user."""
+"""`next_items` of both clients and over REST: the items that follow a history, without a user."""
 
 import grpc
 import numpy as np
@@ -8,21 +8,21 @@ from made_data import ITEMS
 
 from tfllmrec_client import InputError, RequestError, ScoredItem
 
-QUESTIONS = {
+REQUESTS = {
     "a history": (["🎬🍿", "a b|c", 'say "hi"'], []),
-    "the other way round": (['say "hi"', "a b|c", "🎬🍿"], []),
-    "longer than the model reads": (ITEMS[:7], []),
-    "nothing": ([], []),
-    "nothing but nothing": (["", ""], [""]),
-    "nothing but unknown items": (["unheard of"], ["item2"]),
-    "unknown items among others": (["", "item1", "未知", "item2", ""], ["never", "item5", ""]),
+    "the history reversed": (['say "hi"', "a b|c", "🎬🍿"], []),
+    "history longer than the model reads": (ITEMS[:7], []),
+    "empty history": ([], []),
+    "empty ids": (["", ""], [""]),
+    "unknown items": (["unheard of"], ["item2"]),
+    "unknown among known items": (["", "item1", "未知", "item2", ""], ["never", "item5", ""]),
     "exclusions": (["item1"], ["电影一", "🎬🍿", "item7"]),
-    "two left": (ITEMS[:-2], []),
-    "one left": (ITEMS[:-2], ["item7"]),
-    "none left": (ITEMS, []),
-    "all excluded": (["item1"], ITEMS),
+    "two items left": (ITEMS[:-2], []),
+    "one item left": (ITEMS[:-2], ["item7"]),
+    "no item left": (ITEMS, []),
+    "all items excluded": (["item1"], ITEMS),
 }
-HISTORIES, EXCLUDE = map(list, zip(*QUESTIONS.values(), strict=True))
+HISTORIES, EXCLUDE = map(list, zip(*REQUESTS.values(), strict=True))
 
 
 @pytest.fixture
@@ -32,24 +32,24 @@ def client(connect):
 
 @pytest.fixture(scope="module")
 def recommended(models):
-    """What the recommender says: (histories, exclude=..., k=...)."""
-    return lambda *asked, **options: models.recommended(None, *asked, model="next", version=1, **options)
+    """Return a function that returns the items of the recommender: (histories, exclude=..., k=...)."""
+    return lambda *arguments, **options: models.recommended(None, *arguments, model="next", version=1, **options)
 
 
-def test_answers_are_the_recommenders(client, recommended):
-    together = client.next_items(HISTORIES, exclude=EXCLUDE)
-    assert_same_items(together, recommended(HISTORIES, exclude=EXCLUDE))
-    alone = [client.next_items([history], exclude=[hidden])[0] for history, hidden in QUESTIONS.values()]
-    assert_same_items(together, alone)
+def test_results_equal_the_recommenders(client, recommended):
+    rows = client.next_items(HISTORIES, exclude=EXCLUDE)
+    assert_same_items(rows, recommended(HISTORIES, exclude=EXCLUDE))
+    single = [client.next_items([history], exclude=[excluded])[0] for history, excluded in REQUESTS.values()]
+    assert_same_items(rows, single)
     by_popularity = client.recommend([""])[0]
-    answers = dict(zip(QUESTIONS, together, strict=True))
-    assert answers["nothing"] == answers["nothing but nothing"] == by_popularity
-    assert answers["none left"] == answers["all excluded"] == []
-    assert [place.item_id for place in answers["one left"]] == ["item6"]
-    assert answers["a history"] != answers["the other way round"]
+    results = dict(zip(REQUESTS, rows, strict=True))
+    assert results["empty history"] == results["empty ids"] == by_popularity
+    assert results["no item left"] == results["all items excluded"] == []
+    assert [item.item_id for item in results["one item left"]] == ["item6"]
+    assert results["a history"] != results["the history reversed"]
 
 
-def test_what_is_not_given(client, recommended):
+def test_exclusions_can_be_omitted(client, recommended):
     histories = [["item1", "item2"], ["电影一"]]
     assert_same_items(client.next_items(histories), recommended(histories))
     assert_same_items(client.next_items(histories=np.array(histories[:1], object)), recommended(histories[:1]))
@@ -57,43 +57,40 @@ def test_what_is_not_given(client, recommended):
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
-def test_k_places_or_what_is_left(client, recommended, k):
+def test_a_row_has_k_items_or_those_that_are_left(client, recommended, k):
     histories = [["item1"], ITEMS[:-2]]
-    found = client.next_items(histories, k)
-    assert list(map(len, found)) == [k, min(k, 2)]
-    assert_same_items(found, recommended(histories, k=k))
+    results = client.next_items(histories, k)
+    assert list(map(len, results)) == [k, min(k, 2)]
+    assert_same_items(results, recommended(histories, k=k))
 
 
-def test_the_model_recommends_to_users_as_well(client, models):
-    users = ["用户3", "nobody"]
+def test_the_model_also_recommends_to_users(client, models):
+    users = ["用户3", "unknown"]
     expected = models.recommended(users, [[], ["item1"]], model="next", version=1)
     assert_same_items(client.recommend(users, [[], ["item1"]]), expected)
 
 
 @pytest.mark.parametrize("signature", [{}, {"signature_name": "next_items"}, {"signature_name": "serving_default"}])
-def test_over_rest_it_is_the_default(server, recommended, signature):
+def test_it_is_the_default_signature_over_rest(server, recommended, signature):
     row = {"history": ["item1", "电影一"], "exclude_item_ids": ["item2"]}
-    status, answer = server.http("/v1/models/next:predict", {**signature, "instances": [row]})
+    status, response = server.http("/v1/models/next:predict", {**signature, "instances": [row]})
     assert status == 200
-    (found,) = answer["predictions"]
+    (prediction,) = response["predictions"]
     expected = recommended([["item1", "电影一"]], exclude=[["item2"]])
-    places = zip(found["item_ids"], found["titles"], found["scores"], strict=True)
-    assert_same_items([[ScoredItem(*place) for place in places if place[0]]], expected)
-
-
-# ---- what is refused
+    items = zip(prediction["item_ids"], prediction["titles"], prediction["scores"], strict=True)
+    assert_same_items([[ScoredItem(*item) for item in items if item[0]]], expected)
 
 
 @pytest.mark.parametrize("k", [0, -1])
-def test_k_below_one(client, k):
+def test_k_below_one_is_refused(client, k):
     with pytest.raises(InputError, match=f"next_items: k is {k}, and must be at least 1"):
         client.next_items([["item1"]], k)
 
 
-def test_k_beyond_the_export_says_both_numbers(client):
-    with pytest.raises(RequestError, match=r"next_items: k is 11\b.*\btop_k=10;") as refusal:
+def test_k_beyond_the_export_is_refused_with_both_numbers(client):
+    with pytest.raises(RequestError, match=r"next_items: k is 11\b.*\btop_k=10;") as error:
         client.next_items([["item1"]], k=11)
-    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize(
@@ -107,24 +104,24 @@ def test_k_beyond_the_export_says_both_numbers(client):
         {"histories": [[1]]},
     ],
 )
-def test_questions_that_are_none(client, models, arguments):
-    with pytest.raises(InputError) as refusal:
+def test_invalid_arguments_have_the_error_of_the_recommender(client, models, arguments):
+    with pytest.raises(InputError) as error:
         client.next_items(**arguments)
     with pytest.raises(InputError) as expected:
         models.recommenders["next", 1].recommend(**arguments)
-    assert str(refusal.value) == str(expected.value).replace("recommend:", "next_items:")
+    assert str(error.value) == str(expected.value).replace("recommend:", "next_items:")
 
 
 @pytest.mark.parametrize("model", ["films", "popular"])
-def test_a_model_that_knows_no_next_items(connect, model):
-    with pytest.raises(RequestError, match="next_items") as refusal:
+def test_a_model_without_the_signature_refuses(connect, model):
+    with pytest.raises(RequestError, match="next_items") as error:
         connect(model).next_items([["item1"]])
-    assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION
-    assert len(str(refusal.value).splitlines()) == 1
+    assert error.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert len(str(error.value).splitlines()) == 1
 
 
-def test_an_answer_that_takes_too_long(client):
+def test_a_request_that_exceeds_the_timeout_fails(client):
     many = [["item1"]] * 20_000
-    with pytest.raises(RequestError, match="1e-06 s") as refusal:
+    with pytest.raises(RequestError, match="1e-06 s") as error:
         client.next_items(many, timeout=1e-6)
-    assert refusal.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error.value.code is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -1,4 +1,4 @@
-"""The .proto files for clients in other languages against the stubs of tensorflow-serving-api."""
+"""Published .proto files, for clients in other languages, against the stubs of tensorflow-serving-api."""
 
 import re
 from pathlib import Path
@@ -22,22 +22,22 @@ LINES = {
 
 
 def declared(path):
-    """Every line that declares something: what it is, the full name of what it stands in, its oneof, its parts."""
+    """Yield every declaration of a file: its kind, the full name of its scope, its oneof, and its parts."""
     scope, oneof = [], None
     for line in map(str.strip, path.read_text(encoding="utf-8").splitlines()):
-        if found := PACKAGE.fullmatch(line):
-            scope.append(found[1])
-        elif found := BLOCK.fullmatch(line):
-            if found[1] == "oneof":
-                oneof = found[2]
+        if package := PACKAGE.fullmatch(line):
+            scope.append(package[1])
+        elif block := BLOCK.fullmatch(line):
+            if block[1] == "oneof":
+                oneof = block[2]
             else:
-                scope.append(found[2])
+                scope.append(block[2])
         elif line == "}":
             if oneof is None:
                 scope.pop()
             oneof = None
         elif not SKIPPED.fullmatch(line):
-            kind, parts = next((kind, found) for kind, form in LINES.items() if (found := form.fullmatch(line)))
+            kind, parts = next((kind, match) for kind, line_of in LINES.items() if (match := line_of.fullmatch(line)))
             yield kind, ".".join(scope), oneof, parts.groupdict()
 
 
@@ -46,20 +46,20 @@ POOL = descriptor_pool.Default()
 
 
 def every(*kinds):
-    """Parametrises a test by the lines of some kinds."""
+    """Parametrise a test by the declarations of some kinds."""
     chosen = [line for line in DECLARED if line[0] in kinds]
     names = [f"{scope}.{parts['name']}" for _, scope, _, parts in chosen]
     return pytest.mark.parametrize(("kind", "scope", "oneof", "parts"), chosen, ids=names)
 
 
 def type_of(field):
-    """A scalar's name, or the last part of a message's or an enum's."""
+    """Return the name of a scalar type, or the last part of the name of a message or an enum."""
     named = field.message_type or field.enum_type
     return named.name if named else FieldDescriptorProto.Type.Name(field.type).removeprefix("TYPE_").lower()
 
 
 @every("field", "repeated", "map")
-def test_fields(kind, scope, oneof, parts):
+def test_fields_equal_the_stubs(kind, scope, oneof, parts):
     field = POOL.FindMessageTypeByName(scope).fields_by_name[parts["name"]]
     assert field.number == int(parts["number"])
     assert field.is_repeated == (kind != "field")
@@ -72,26 +72,26 @@ def test_fields(kind, scope, oneof, parts):
 
 
 @every("value")
-def test_values_of_enums(kind, scope, oneof, parts):
+def test_enum_values_equal_the_stubs(kind, scope, oneof, parts):
     assert POOL.FindEnumTypeByName(scope).values_by_name[parts["name"]].number == int(parts["number"])
 
 
 class Methods(dict):
-    """A channel that notes what a stub wants of it: paths, and how messages are written and read."""
+    """A channel that records the methods of a stub: serializer and deserializer by path."""
 
     def unary_unary(self, path, request_serializer, response_deserializer, **_):
         self[path] = request_serializer, response_deserializer
 
 
 @every("method")
-def test_methods(kind, scope, oneof, parts):
+def test_methods_equal_the_stubs(kind, scope, oneof, parts):
     official = Methods()
     prediction_service_pb2_grpc.PredictionServiceStub(official)
     request, response = (getattr(predict_pb2, parts[name]) for name in ("request", "response"))
     assert official[f"/{scope}/{parts['name']}"] == (request.SerializeToString, response.FromString)
 
 
-def test_what_a_request_needs_is_there():
+def test_a_prediction_can_be_requested():
     names = {(scope, parts["name"]) for _, scope, _, parts in DECLARED}
     assert {
         ("tensorflow.serving.PredictionService", "Predict"),

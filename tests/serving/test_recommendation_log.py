@@ -25,7 +25,7 @@ OF_42 = "tqhybpldhke3urnjxrqxfaumswtqnfzo"
 
 @pytest.fixture
 def writing(tmp_path):
-    """Makes `ServedLists` of a file, and closes them."""
+    """Returns a function that makes a `RecommendationLog`, which is closed at the end."""
     made = []
 
     def write(path=tmp_path / "served.jsonl", rate=1.0, key=KEY, **options):
@@ -218,7 +218,9 @@ def logged(config_file, asking, tmp_path_factory):
     films = [config for config in read_config(config_file) if config.name == "films"]
     ports = {"port": 0, "rest_api_port": 0, "metrics_path": "/metrics"}
     batching = BatchingParameters(pad_variable_length_inputs=True)
-    server = ModelServer(films, batching=batching, served=RecommendationLog(path, KEY, 1.0), **ports).start()
+    server = ModelServer(
+        films, batching=batching, recommendation_log=RecommendationLog(path, KEY, 1.0), **ports
+    ).start()
     try:
         asked = asking(server_process(server))
         inputs = {"history": [[""]] * 3, "exclude_item_ids": [["item1"]] * 3}
@@ -276,9 +278,18 @@ def test_prometheus_is_told(logged):
 
 def test_the_flags(run, models, key_file, tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr("tfllmrec.serving.serve.serve", lambda configs, **options: given.append(options["served"]))
+    monkeypatch.setattr(
+        "tfllmrec.serving.serve.serve", lambda configs, **options: given.append(options["recommendation_log"])
+    )
     path = tmp_path / "served.jsonl"
-    flags = ["--served_lists_file", path, "--served_lists_key_file", key_file, "--served_lists_sampling_rate", 1]
+    flags = [
+        "--recommendation_log_file",
+        path,
+        "--recommendation_log_key_file",
+        key_file,
+        "--recommendation_log_sampling_rate",
+        1,
+    ]
     assert run("serve", models.folder / "films", *flags) == (0, "", "")
     assert run("serve", models.folder / "films") == (0, "", "")
     served, nothing = given
@@ -286,10 +297,10 @@ def test_the_flags(run, models, key_file, tmp_path, monkeypatch):
     served.close()
     assert (nothing, lines(path)[0]["user"]) == (None, OF_42)
     status, _, told = run("serve", models.folder / "films", *flags[2:])
-    assert (status, "needs --served_lists_file" in told) == (2, True)
+    assert (status, "needs --recommendation_log_file" in told) == (2, True)
 
 
 @pytest.mark.usefixtures("no_key_around")
 def test_there_is_no_log_without_a_key(run, models, tmp_path):
-    status, _, told = run("serve", models.folder / "films", "--served_lists_file", tmp_path / "served.jsonl")
+    status, _, told = run("serve", models.folder / "films", "--recommendation_log_file", tmp_path / "served.jsonl")
     assert (status, "pseudonyms need a key" in told) == (2, True)

@@ -26,7 +26,7 @@ def retrieve():
     return retrieve
 
 
-@pytest.mark.parametrize(("user", "history"), [("用户3", []), ("nobody", ["item1", "电影一"]), ("everything", [])])
+@pytest.mark.parametrize(("user", "history"), [("用户3", []), ("unknown", ["item1", "电影一"]), ("everything", [])])
 def test_it_returns_the_results_of_the_recommender(retrieve, server, models, user, history):
     result = retrieve(server.process.grpc_address, "films", user, *history)
     assert (result.returncode, result.stderr) == (0, "")

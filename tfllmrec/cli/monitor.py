@@ -26,12 +26,14 @@ def monitor(
     """
     from rich.console import Console
 
-    from tfllmrec.data.privacy import read_key
-    from tfllmrec.data.reading import read_file
+    from tfllmrec.data.pseudonymisation import read_key
+    from tfllmrec.data.table_files import read_table_file
     from tfllmrec.monitoring import monitoring_report, read_recommendation_log, report_tables, write_report
 
     impressions = read_recommendation_log(log)
-    report = monitoring_report(impressions, read_file(interactions), read_key(key_file), k=k, window_days=window_days)
+    report = monitoring_report(
+        impressions, read_table_file(interactions), read_key(key_file), k=k, window_days=window_days
+    )
     write_report(out, report)
     console = Console()
     for table in report_tables(report):

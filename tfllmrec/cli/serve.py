@@ -7,6 +7,7 @@ import typer
 
 from tfllmrec.cli.app import RunFolder, app
 from tfllmrec.errors import InputError
+from tfllmrec.serving.limits import Limits
 
 
 @app.command()
@@ -59,7 +60,7 @@ def refresh(
 ) -> None:
     """Add new items to what is served, as the next version and with no training: they are known by their content."""
     from tfllmrec.cli.versions import published
-    from tfllmrec.data.reading import read_items
+    from tfllmrec.data.table_files import read_items
     from tfllmrec.export import refresh as write
     from tfllmrec.training.runs import Run
 
@@ -88,15 +89,16 @@ def serve(
         Path | None,
         typer.Option("--monitoring_config_file", help="Text of a MonitoringConfig, for Prometheus."),
     ] = None,
-    served_lists_file: Annotated[
-        Path | None, typer.Option("--served_lists_file", help="Where to write down what is served, for `monitor`.")
-    ] = None,
-    served_lists_key_file: Annotated[
+    recommendation_log_file: Annotated[
         Path | None,
-        typer.Option("--served_lists_key_file", help="Of its pseudonyms; by default it is TFLLMREC_PSEUDONYM_KEY."),
+        typer.Option("--recommendation_log_file", help="Log of served recommendations, which `monitor` reads."),
     ] = None,
-    served_lists_sampling_rate: Annotated[
-        float, typer.Option("--served_lists_sampling_rate", help="For which share of the users.")
+    recommendation_log_key_file: Annotated[
+        Path | None,
+        typer.Option("--recommendation_log_key_file", help="Its pseudonym key; default: TFLLMREC_PSEUDONYM_KEY."),
+    ] = None,
+    recommendation_log_sampling_rate: Annotated[
+        float, typer.Option("--recommendation_log_sampling_rate", help="Share of users in the log.")
     ] = 0.01,
     file_system_poll_wait_seconds: Annotated[
         int, typer.Option("--file_system_poll_wait_seconds", min=0, help="How often to look for versions; 0 for once.")
@@ -120,11 +122,13 @@ def serve(
     ] = None,
     grpc_max_threads: Annotated[
         int, typer.Option("--grpc_max_threads", min=0, help="Requests at once; 0 is 4 a core, 64 with batching.")
-    ] = 0,
-    rest_api_num_threads: Annotated[int, typer.Option("--rest_api_num_threads", min=0, help="The same for REST.")] = 0,
+    ] = Limits.grpc_max_threads,
+    rest_api_num_threads: Annotated[
+        int, typer.Option("--rest_api_num_threads", min=0, help="The same for REST.")
+    ] = Limits.rest_api_num_threads,
     max_waiting_requests: Annotated[
         int, typer.Option("--max_waiting_requests", min=1, help="More that may wait, on either; the next is refused.")
-    ] = 1000,
+    ] = Limits.max_waiting_requests,
     grpc_channel_arguments: Annotated[
         str,
         typer.Option(
@@ -136,23 +140,23 @@ def serve(
     ] = "",
     rest_api_max_body_bytes: Annotated[
         int, typer.Option("--rest_api_max_body_bytes", min=1, help="The largest body.")
-    ] = 64 * 2**20,
+    ] = Limits.rest_api_max_body_bytes,
     rest_api_timeout_in_ms: Annotated[
         int, typer.Option("--rest_api_timeout_in_ms", min=1, help="For sending a request, and for taking an answer.")
-    ] = 30_000,
+    ] = Limits.rest_api_timeout_in_ms,
 ) -> None:
     """Serve exports over gRPC and REST, as tensorflow_model_server does; for one machine."""
     if sum(place is not None for place in (folder, model_base_path, model_config_file)) != 1:
         raise InputError("serve: give either the folder of an export, or --model_base_path, or --model_config_file")
     if batching_parameters_file and not enable_batching:
         raise InputError("serve: --batching_parameters_file needs --enable_batching")
-    if served_lists_key_file and not served_lists_file:
-        raise InputError("serve: --served_lists_key_file needs --served_lists_file")
+    if recommendation_log_key_file and not recommendation_log_file:
+        raise InputError("serve: --recommendation_log_key_file needs --recommendation_log_file")
 
-    from tfllmrec.data.privacy import read_key
+    from tfllmrec.data.pseudonymisation import read_key
     from tfllmrec.serving.batching_parameters import BatchingParameters
     from tfllmrec.serving.configuration import one_model, read_config
-    from tfllmrec.serving.limits import Limits, channel_arguments
+    from tfllmrec.serving.limits import channel_arguments
     from tfllmrec.serving.prometheus_config import metrics_path
     from tfllmrec.serving.recommendation_log import RecommendationLog
     from tfllmrec.serving.serve import serve as answer
@@ -167,9 +171,10 @@ def serve(
         batching = (
             BatchingParameters.from_file(batching_parameters_file) if batching_parameters_file else BatchingParameters()
         )
-    served = None
-    if served_lists_file:
-        served = RecommendationLog(served_lists_file, read_key(served_lists_key_file), served_lists_sampling_rate)
+    recommendation_log = None
+    if recommendation_log_file:
+        key = read_key(recommendation_log_key_file)
+        recommendation_log = RecommendationLog(recommendation_log_file, key, recommendation_log_sampling_rate)
     limits = Limits(
         grpc_max_threads=grpc_max_threads,
         rest_api_num_threads=rest_api_num_threads,
@@ -190,7 +195,7 @@ def serve(
         credentials=server_credentials(ssl_config_file) if ssl_config_file else None,
         grpc_socket_path=grpc_socket_path,
         metrics_path=metrics_path(monitoring_config_file) if monitoring_config_file else "",
-        served=served,
+        recommendation_log=recommendation_log,
         file_system_poll_wait_seconds=file_system_poll_wait_seconds,
         model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
     )

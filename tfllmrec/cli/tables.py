@@ -21,7 +21,7 @@ def pseudonymise(
     drop_text: Annotated[bool, typer.Option("--drop-text", help="Leave out what users wrote.")] = False,
 ) -> None:
     """Write a data set with pseudonyms in place of user ids. That is not anonymity: see docs/privacy.md."""
-    from tfllmrec.data.privacy import pseudonymise_folder, read_key
+    from tfllmrec.data.pseudonymisation import pseudonymise_folder, read_key
 
     for note in pseudonymise_folder(data, out, read_key(key_file), k=k, drop_text=drop_text):
         print(note)

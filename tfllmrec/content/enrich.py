@@ -9,8 +9,8 @@ import pandas as pd
 from tfllmrec.content.templates import item_texts
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
-from tfllmrec.data.reading import read_items
-from tfllmrec.data.tables import check_items
+from tfllmrec.data.table_checks import check_items
+from tfllmrec.data.table_files import read_items
 from tfllmrec.errors import InputError
 from tfllmrec.files import atomic_folder
 

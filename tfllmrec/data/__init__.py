@@ -6,7 +6,7 @@ from tfllmrec.data.demo import load_demo
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.movielens import load_movielens
 from tfllmrec.data.named_datasets import load_dataset
-from tfllmrec.data.privacy import k_anonymous, pseudonymise, pseudonymise_folder, pseudonyms, read_key
+from tfllmrec.data.pseudonymisation import k_anonymous, pseudonymise, pseudonymise_folder, pseudonyms, read_key
 from tfllmrec.data.splits import (
     ColdItems,
     ColdUsers,
@@ -15,7 +15,7 @@ from tfllmrec.data.splits import (
     cold_items,
     cold_users,
     leave_one_out,
-    temporal,
+    temporal_split,
 )
 from tfllmrec.data.vocabulary import Vocabulary
 
@@ -40,5 +40,5 @@ __all__ = [
     "pseudonymise_folder",
     "pseudonyms",
     "read_key",
-    "temporal",
+    "temporal_split",
 ]

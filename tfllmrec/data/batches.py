@@ -89,7 +89,7 @@ def _interaction_batches(
         while True:
             yield generator.permutation(places)
 
-    return batches_of(epochs(), (len(places),), batch_size, gather)
+    return epoch_batches(epochs(), (len(places),), batch_size, gather)
 
 
 def window_batches(
@@ -162,7 +162,7 @@ def labelled_window_batches(
             yield generator.permutation(np.stack(bounds, axis=1))
             epoch += 1
 
-    return batches_of(epochs(), (len(rows), 3), batch_size, gather)
+    return epoch_batches(epochs(), (len(rows), 3), batch_size, gather)
 
 
 def _cells(values: "tf.Tensor", first: "tf.Tensor", end: "tf.Tensor", width: int) -> "tf.Tensor":
@@ -173,7 +173,7 @@ def _cells(values: "tf.Tensor", first: "tf.Tensor", end: "tf.Tensor", width: int
     return tf.where(places < end[:, None], tf.gather(values, tf.minimum(places, len(values) - 1)), 0)
 
 
-def batches_of(
+def epoch_batches(
     epochs: Iterator[np.ndarray], shape: tuple[int, ...], batch_size: int, gather: Callable[..., Any]
 ) -> "tf.data.Dataset":
     """What `gather` makes of an epoch's examples, a batch at a time; then of the next epoch's.

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from tfllmrec.data.histories import Histories
-from tfllmrec.data.reading import read_table
 from tfllmrec.data.scenarios import Scenarios
-from tfllmrec.data.tables import check_interactions, check_items, check_known_items, check_users
+from tfllmrec.data.table_checks import check_interactions, check_items, check_known_items, check_users
+from tfllmrec.data.table_files import read_table
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.files import atomic_folder
@@ -60,7 +60,7 @@ class Dataset:
         """Check the tables and put them in order.
 
         Args:
-            interactions: see `tfllmrec.data.tables.check_interactions`.
+            interactions: see `tfllmrec.data.table_checks.check_interactions`.
             items: see `check_items`; without it titles are the item ids.
             users: see `check_users`.
             positions: timestamps are positions in a history, not times.
@@ -87,7 +87,7 @@ class Dataset:
         item_vocabulary = Vocabulary(sorted(interactions["item_id"].unique()))
         items = items.set_index("item_id").loc[item_vocabulary.tokens[1:]].reset_index()
         user_vocabulary = Vocabulary(interactions["user_id"].unique())
-        scenarios = Scenarios.of(interactions, item_vocabulary)
+        scenarios = Scenarios.from_interactions(interactions, item_vocabulary)
         return cls(interactions, items, users, item_vocabulary, user_vocabulary, positions, notes, scenarios)
 
     @classmethod
@@ -164,7 +164,7 @@ class Dataset:
         """The mean of what was given; as `ratings` where nothing was."""
         return float(np.nanmean(self.ratings))
 
-    def likes(self, from_rating: float = 4.0) -> np.ndarray:
+    def likes(self, like_threshold: float = 4.0) -> np.ndarray:
         """What was liked, float32 [n]: 1 for a rating from that on, or an event, 0 for others, NaN where none is told.
 
         Where there are events they tell: "" is nothing, and every other is a like.
@@ -174,7 +174,7 @@ class Dataset:
         """
         if "event" in self.interactions:
             return (self.interactions["event"] != "").to_numpy(np.float32)
-        return np.where(np.isnan(self.ratings), np.nan, self.ratings >= from_rating).astype(np.float32)
+        return np.where(np.isnan(self.ratings), np.nan, self.ratings >= like_threshold).astype(np.float32)
 
     @cached_property
     def histories(self) -> Histories:

@@ -16,7 +16,7 @@ class Histories:
 
     Example:
         >>> histories = Histories.from_rows([[3, 1, 2], [], [4]])
-        >>> histories.newest(2)
+        >>> histories.most_recent(2)
         array([[1, 2],
                [0, 0],
                [4, 0]], dtype=int32)
@@ -54,7 +54,7 @@ class Histories:
         return both.take(np.where(chosen, 0, len(first)) + np.arange(len(first)))
 
     @classmethod
-    def side_by_side(cls, parts: "Sequence[Histories]") -> "Histories":
+    def concatenate(cls, parts: "Sequence[Histories]") -> "Histories":
         """Row r of the result is row r of every part, one after the other."""
         lengths = np.stack([part.lengths for part in parts])
         values = np.concatenate([part.values for part in parts])
@@ -75,21 +75,21 @@ class Histories:
 
     def take(self, rows: np.ndarray) -> "Histories":
         """The given rows, in the given order, repeats allowed."""
-        return self.between(self.offsets[rows], self.offsets[np.asarray(rows) + 1])
+        return self.slices(self.offsets[rows], self.offsets[np.asarray(rows) + 1])
 
-    def newest(self, length: int) -> np.ndarray:
+    def most_recent(self, length: int) -> np.ndarray:
         """The newest `length` items of every row, oldest first, zeros on the right: int32 [rows, length]."""
-        return self.cut(length)._padded(length)
+        return self.truncate(length)._padded(length)
 
-    def cut(self, length: int) -> "Histories":
+    def truncate(self, length: int) -> "Histories":
         """Every row cut to its newest `length` items."""
-        return self.between(np.maximum(self.offsets[:-1], self.offsets[1:] - length), self.offsets[1:])
+        return self.slices(np.maximum(self.offsets[:-1], self.offsets[1:] - length), self.offsets[1:])
 
     def padded(self) -> np.ndarray:
         """Whole rows with zeros on the right: int32 [rows, longest row]."""
         return self._padded(int(self.lengths.max(initial=0)))
 
-    def between(self, starts: np.ndarray, ends: np.ndarray) -> "Histories":
+    def slices(self, starts: np.ndarray, ends: np.ndarray) -> "Histories":
         """Rows cut from the flat values: row r is `values[starts[r]:ends[r]]`."""
         lengths = np.asarray(ends) - np.asarray(starts)
         rows = Histories.from_lengths(np.empty(0, np.int32), lengths)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tfllmrec.data.tables import check_users
+from tfllmrec.data.table_checks import check_users
 from tfllmrec.errors import InputError
 
 
@@ -23,7 +23,7 @@ def k_anonymous(users: pd.DataFrame, k: int, columns: Sequence[str] | None = Non
     A blank is "" in a column of text and null in others, and what was missing before becomes the same.
 
     Args:
-        users: see `tfllmrec.data.tables.check_users`.
+        users: see `tfllmrec.data.table_checks.check_users`.
         k: 2 or more.
         columns: whose combinations count, by default all features; the others stay, and are not covered.
 

@@ -10,7 +10,7 @@ from tfllmrec.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class HiddenRatings:
+class HeldOutRatings:
     """A data set without some of its ratings, and those as targets.
 
     Attributes:
@@ -22,7 +22,7 @@ class HiddenRatings:
     targets: Targets
 
 
-def hidden_ratings(data: Dataset, fraction: float = 0.1, *, seed: int = 0) -> HiddenRatings:
+def held_out_ratings(data: Dataset, fraction: float = 0.1, *, seed: int = 0) -> HeldOutRatings:
     """Take the ratings of a seeded fraction of the rated interactions away; that they happened stays known.
 
     Raises:
@@ -37,4 +37,4 @@ def hidden_ratings(data: Dataset, fraction: float = 0.1, *, seed: int = 0) -> Hi
     ratings = data.interactions["rating"].where(~rows)
     notes = (*data.notes, f"{count:,} ratings kept back")
     hidden = replace(data, interactions=data.interactions.assign(rating=ratings), notes=notes)
-    return HiddenRatings(hidden, targets_at(data, rows))
+    return HeldOutRatings(hidden, targets_at(data, rows))

@@ -6,7 +6,7 @@ import numpy as np
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
-from tfllmrec.data.splits import Split, Targets, is_first_time, repeats_note, targets_at
+from tfllmrec.data.splits import Split, Targets, is_first_interaction, repeats_note, targets_at
 from tfllmrec.errors import InputError
 
 
@@ -25,7 +25,7 @@ def leave_one_out_by_scenario(data: Dataset) -> Split:
     held_out = (to_come < 2) & (lengths >= 3)
     if not held_out.any():
         raise InputError("leave-one-out by scenario: nobody has the three interactions in one that it takes")
-    first_time = is_first_time(data)
+    first_time = is_first_interaction(data)
     validation, test = (held_out & first_time & (to_come == place) for place in (1, 0))
     return Split(
         data.keep(~held_out, *repeats_note(held_out & ~first_time)),
@@ -69,7 +69,7 @@ def missing_scenario(data: Dataset, fraction: float = 0.5, *, seed: int = 0) -> 
     taken = [random.choice(groups[(users == user) & (scenarios > 0)]) for user in np.sort(chosen)]
     rows = np.isin(_groups(data), taken)
     note = f"{len(chosen):,} users without one of their scenarios ({int(rows.sum()):,} interactions)"
-    return MissingScenario(data.keep(~rows, note), _targets(data, rows & is_first_time(data), ~rows, own=False))
+    return MissingScenario(data.keep(~rows, note), _targets(data, rows & is_first_interaction(data), ~rows, own=False))
 
 
 def _targets(data: Dataset, rows: np.ndarray, train: np.ndarray, *, own: bool = True) -> Targets:

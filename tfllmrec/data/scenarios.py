@@ -25,7 +25,7 @@ class Scenarios:
     members: np.ndarray
 
     @classmethod
-    def of(cls, interactions: pd.DataFrame, items: Vocabulary) -> "Scenarios | None":
+    def from_interactions(cls, interactions: pd.DataFrame, items: Vocabulary) -> "Scenarios | None":
         """The scenarios of a checked table; None where it has no column of that name, or nothing in it."""
         if "scenario" not in interactions:
             return None

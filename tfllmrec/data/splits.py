@@ -75,7 +75,7 @@ def leave_one_out(data: Dataset) -> Split:
     held_out = (age < 2) & (lengths >= 3)
     if not held_out.any():
         raise InputError("leave-one-out: no user has the three interactions it takes (train, validation, test)")
-    first_time = is_first_time(data)
+    first_time = is_first_interaction(data)
     short = int(np.sum((data.histories.lengths > 0) & (data.histories.lengths < 3)))
     notes = [f"{short:,} users with fewer than 3 interactions are only trained on"] if short else []
     return Split(
@@ -98,11 +98,11 @@ def leave_last_out(data: Dataset) -> tuple[Dataset, Targets]:
     last = (_interactions_to_come(data) == 0) & (data.histories.lengths[data.user_indices] >= 2)
     if not last.any():
         raise InputError("leave-last-out: no user has the two interactions it takes")
-    first_time = is_first_time(data)
+    first_time = is_first_interaction(data)
     return data.keep(~last, *repeats_note(last & ~first_time)), targets_at(data, last & first_time)
 
 
-def temporal(data: Dataset, validation_from: float, test_from: float) -> Split:
+def temporal_split(data: Dataset, validation_from: float, test_from: float) -> Split:
     """Cut the table at two moments: train before `validation_from`, test from `test_from` on.
 
     Every interaction of a later part is a target, its history all that the user did strictly before it in the
@@ -122,7 +122,7 @@ def temporal(data: Dataset, validation_from: float, test_from: float) -> Split:
             "users; use leave_one_out"
         )
     times = data.interactions["timestamp"].to_numpy()
-    first_time = is_first_time(data)
+    first_time = is_first_interaction(data)
     train = times < validation_from
     validation = first_time & ~train & (times < test_from)
     test = first_time & (times >= test_from)
@@ -162,7 +162,7 @@ def cold_items(data: Dataset, fraction: float = 0.1, *, seed: int = 0) -> ColdIt
     """
     chosen = _draw(len(data.item_vocabulary), fraction, seed, "items")
     is_cold = np.isin(data.item_indices, chosen)
-    first_time = is_first_time(data)
+    first_time = is_first_interaction(data)
     targets = targets_at(data, is_cold & first_time)
     warm = ~np.isin(targets.histories.values, chosen)
     kept_before = np.concatenate([[0], np.cumsum(warm)])
@@ -180,13 +180,13 @@ class ColdUsers:
         train: the data set without the cold users.
         targets: for every history length asked for, the targets with histories cut to that many newest items;
             user index 0, since the model has never met them.
-        who: the user of every target, int32, for what is told of users beside their history.
+        target_users: the user of every target, int32, for what is told of users beside their history.
         users: the cold users, int32, sorted.
     """
 
     train: Dataset
     targets: dict[int, Targets]
-    who: np.ndarray
+    target_users: np.ndarray
     users: np.ndarray
 
 
@@ -201,13 +201,13 @@ def cold_users(
     chosen = _draw(len(data.user_vocabulary), fraction, seed, "users")
     is_cold = np.isin(data.user_indices, chosen)
     is_last = is_cold & (_interactions_to_come(data) == 0)
-    first_time = is_first_time(data)
+    first_time = is_first_interaction(data)
     last = targets_at(data, is_last & first_time)
     nobody = np.zeros_like(last.users)
     note = f"{len(chosen):,} cold users ({int(is_cold.sum()):,} interactions) taken out"
     return ColdUsers(
         data.keep(~is_cold, note, *repeats_note(is_last & ~first_time)),
-        {length: replace(last, users=nobody, histories=last.histories.cut(length)) for length in history_lengths},
+        {length: replace(last, users=nobody, histories=last.histories.truncate(length)) for length in history_lengths},
         last.users,
         chosen,
     )
@@ -217,7 +217,7 @@ def targets_at(data: Dataset, rows: np.ndarray) -> Targets:
     """The interactions where `rows` is true as targets, with all that their users did before."""
     places = np.flatnonzero(rows)
     users = data.user_indices[places]
-    before = data.histories.between(data.histories.offsets[users], places)
+    before = data.histories.slices(data.histories.offsets[users], places)
     ratings = data.interactions["rating"].to_numpy(np.float32)[places] if "rating" in data.interactions else None
     scenarios = None if data.scenarios is None else data.scenario_indices[places]
     return Targets(users, before, data.item_indices[places], ratings, scenarios)
@@ -228,7 +228,7 @@ def _interactions_to_come(data: Dataset) -> np.ndarray:
     return data.histories.offsets[data.user_indices + 1] - 1 - np.arange(len(data.interactions))
 
 
-def is_first_time(data: Dataset) -> np.ndarray:
+def is_first_interaction(data: Dataset) -> np.ndarray:
     """Whether an interaction is its user's first with the item, bool [n]."""
     return ~data.interactions.duplicated(["user_id", "item_id"]).to_numpy()
 

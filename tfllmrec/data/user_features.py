@@ -27,7 +27,7 @@ class UserFeatures:
     stored: np.ndarray
 
     @classmethod
-    def of(cls, data: Dataset, columns: Sequence[str], *, min_users: int = 3) -> "UserFeatures":
+    def from_dataset(cls, data: Dataset, columns: Sequence[str], *, min_users: int = 3) -> "UserFeatures":
         """The features of a data set's users.
 
         Args:
@@ -40,7 +40,7 @@ class UserFeatures:
             InputError: there is no user table, it lacks a column, or all of a column is unknown.
 
         Example:
-            >>> UserFeatures.of(data, ["gender", "age"]).vocabulary.tokens[1:3]
+            >>> UserFeatures.from_dataset(data, ["gender", "age"]).vocabulary.tokens[1:3]
             array(['gender=F', 'gender=M'], dtype=object)
         """
         if data.users is None:

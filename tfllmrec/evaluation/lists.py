@@ -5,18 +5,18 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from tfllmrec.data.lists import Lists
+from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation import metrics
 
-ListScorer = Callable[[Lists], np.ndarray]
+ListScorer = Callable[[CandidateLists], np.ndarray]
 """Lists of n questions with N candidates -> scores float32 [n, N]."""
 
 NOT_FOUND = np.iinfo(np.int32).max
 """The rank of an answer that is not in its list."""
 
 
-def list_ranks(scores: np.ndarray, lists: Lists) -> np.ndarray:
+def list_ranks(scores: np.ndarray, lists: CandidateLists) -> np.ndarray:
     """The rank of every answer in its list by these scores, int64 [n]; ties count against it.
 
     Args:
@@ -54,10 +54,10 @@ class ListCallback(keras.callbacks.Callback):
         k: places that count.
     """
 
-    def __init__(self, score: ListScorer, lists: Lists, k: int = 10) -> None:
+    def __init__(self, score: ListScorer, lists: CandidateLists, k: int = 10) -> None:
         super().__init__()
         self.score, self.k = score, k
-        self._answered, self._count = lists.only_answered(), max(len(lists.targets), 1)
+        self._answered, self._count = lists.with_target(), max(len(lists.targets), 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Put the lists in order with the weights of this epoch."""

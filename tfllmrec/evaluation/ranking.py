@@ -80,7 +80,7 @@ def rank_targets(
         # The last block is filled up with the last target; its one result is written several times.
         rows = np.minimum(np.arange(start, start + block), count - 1)
         histories = targets.histories.take(rows)
-        asked = [targets.users[rows], histories.newest(history_length)]
+        asked = [targets.users[rows], histories.most_recent(history_length)]
         if scenarios is not None:
             asked.append(scenarios[rows])
         scores = tf.cast(score(*asked), tf.float32)

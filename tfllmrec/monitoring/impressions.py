@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.recommendation_log import ServedList
+from tfllmrec.serving.recommendation_log import Impression
 
 
 class Impressions(NamedTuple):
@@ -16,7 +16,7 @@ class Impressions(NamedTuple):
 
     Attributes:
         table: one row per impression, ordered by time, with the columns of
-            `tfllmrec.serving.recommendation_log.ServedList`.
+            `tfllmrec.serving.recommendation_log.Impression`.
         truncated_lines: number of lines that the server did not finish because it was killed or the disk was full.
             They are left out.
     """
@@ -40,7 +40,7 @@ def read_recommendation_log(paths: Iterable[str | Path]) -> Impressions:
     Example:
         >>> read_recommendation_log(["served.jsonl.1", "served.jsonl"]).table["item_ids"]
     """
-    impressions: list[ServedList] = []
+    impressions: list[Impression] = []
     truncated_lines = 0
     files = [Path(path) for path in paths]
     for path in files:
@@ -52,12 +52,12 @@ def read_recommendation_log(paths: Iterable[str | Path]) -> Impressions:
         truncated_lines += file_truncated_lines
     if not impressions:
         raise InputError(f"the recommendation log has no impressions: {', '.join(map(str, files))}")
-    table = pd.DataFrame([dict(impression) for impression in impressions], columns=list(ServedList.model_fields))
+    table = pd.DataFrame([dict(impression) for impression in impressions], columns=list(Impression.model_fields))
     return Impressions(table.sort_values("time", kind="stable", ignore_index=True), truncated_lines)
 
 
-def _read_file(path: Path) -> tuple[list[ServedList], int]:
-    impressions: list[ServedList] = []
+def _read_file(path: Path) -> tuple[list[Impression], int]:
+    impressions: list[Impression] = []
     truncated_lines, pending_error, line = 0, None, b"\n"
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
@@ -65,7 +65,7 @@ def _read_file(path: Path) -> tuple[list[ServedList], int]:
                 if pending_error:
                     break
                 try:
-                    impressions.append(ServedList.model_validate_json(line))
+                    impressions.append(Impression.model_validate_json(line))
                 except ValidationError as error:
                     pending_error = _line_error(path, number, error)
             elif pending_error:

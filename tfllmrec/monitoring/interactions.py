@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tfllmrec.data.privacy import pseudonyms
+from tfllmrec.data.pseudonymisation import pseudonyms
 from tfllmrec.errors import InputError
 
 DAY = 86_400.0

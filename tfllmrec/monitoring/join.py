@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tfllmrec.data.tables import check_interactions
+from tfllmrec.data.table_checks import check_interactions
 from tfllmrec.errors import InputError
 from tfllmrec.monitoring.distributions import (
     concentration,

@@ -28,18 +28,20 @@ class ServerCore:
     Args:
         models: what is served.
         batcher: joins requests; None runs each on its own.
-        served: writes down what is served; None for nothing.
+        recommendation_log: logs served recommendations; None logs nothing.
 
     Attributes:
         models: what is served.
         metrics: what is counted.
     """
 
-    def __init__(self, models: Models, batcher: Batcher | None = None, served: RecommendationLog | None = None) -> None:
+    def __init__(
+        self, models: Models, batcher: Batcher | None = None, recommendation_log: RecommendationLog | None = None
+    ) -> None:
         self.models, self.metrics = models, Metrics()
-        self._batcher, self._served = batcher, served
-        if served:
-            self.metrics.add(served)
+        self._batcher, self._recommendation_log = batcher, recommendation_log
+        if recommendation_log:
+            self.metrics.add(recommendation_log)
 
     def predict(
         self, spec: Any, inputs: Mapping[str, np.ndarray], outputs: Collection[str] = ()
@@ -64,8 +66,8 @@ class ServerCore:
                 found = self._batched(self._batcher, model, signature, inputs)
             else:
                 found = model.run(signature.name, inputs, outputs)
-        if self._served:
-            self._served.add(answered, spec.version_label, inputs, found)
+        if self._recommendation_log:
+            self._recommendation_log.add(answered, spec.version_label, inputs, found)
         return answered, found
 
     def _batched(
@@ -134,6 +136,6 @@ class ServerCore:
         """Answer what is queued, write down what was served, free the models; no request may come after it."""
         if self._batcher:
             self._batcher.close()
-        if self._served:
-            self._served.close()
+        if self._recommendation_log:
+            self._recommendation_log.close()
         self.models.close()

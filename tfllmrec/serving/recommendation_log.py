@@ -21,7 +21,7 @@ import numpy as np
 from prometheus_client.metrics_core import Metric
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from tfllmrec.data.privacy import pseudonyms
+from tfllmrec.data.pseudonymisation import pseudonyms
 from tfllmrec.errors import InputError
 
 ITEMS, SCORES = "item_ids", "scores"
@@ -34,7 +34,7 @@ _PATIENCE_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class ServedList(BaseModel):
+class Impression(BaseModel):
     """A list that was served, a line of the file.
 
     Attributes:
@@ -43,7 +43,7 @@ class ServedList(BaseModel):
         version: which one answered.
         label: the one that was asked for; "" where none was.
         signature: which one answered.
-        user: a pseudonym, see `tfllmrec.data.privacy.pseudonyms`; "" where the request named no user.
+        user: a pseudonym, see `tfllmrec.data.pseudonymisation.pseudonyms`; "" where the request named no user.
         item_ids: best first.
         scores: one an item; none where the request asked for none.
     """
@@ -75,7 +75,7 @@ class RecommendationLog:
 
     Args:
         path: the file, in a folder that is there.
-        key: of the pseudonyms, see `tfllmrec.data.privacy.read_key`.
+        key: of the pseudonyms, see `tfllmrec.data.pseudonymisation.read_key`.
         sampling_rate: share of the users, and of the rows without one.
         most_waiting: lists that may wait to be written.
         seed: of the draws among rows without a user.
@@ -84,8 +84,8 @@ class RecommendationLog:
         InputError: the rate is not above 0 and at most 1, or the file cannot be written to.
 
     Example:
-        >>> served = ServedLists(Path("served.jsonl"), read_key("films.key"), sampling_rate=0.01)
-        >>> ModelServer(configs, served=served)
+        >>> log = RecommendationLog(Path("served.jsonl"), read_key("films.key"), sampling_rate=0.01)
+        >>> ModelServer(configs, recommendation_log=log)
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class RecommendationLog:
         self._file.close()
 
     def _write(self, answers: "list[_Answer]") -> None:
-        lists, failed = list[ServedList](), 0
+        lists, failed = list[Impression](), 0
         for answer in answers:
             try:
                 lists += self._sampled(answer)
@@ -175,14 +175,14 @@ class RecommendationLog:
             _log.warning("served lists are not written to %s: %s", self._path, error)
         self._told = error
 
-    def _sampled(self, answer: "_Answer") -> list[ServedList]:
+    def _sampled(self, answer: "_Answer") -> list[Impression]:
         spec, lists = answer.spec, []
         for row, user in enumerate(self._users(answer)):
             if not self._is_sampled(user):
                 continue
             there = answer.items[row] != b""
             lists.append(
-                ServedList(
+                Impression(
                     time=round(answer.time, 3),
                     model=spec.name,
                     version=spec.version.value,

@@ -43,7 +43,7 @@ class ModelServer:
         credentials: for TLS of gRPC; None for no encryption.
         grpc_socket_path: a Unix socket for gRPC as well; "" for none.
         metrics_path: where Prometheus finds metrics over REST; "" for nowhere.
-        served: writes down what is served, and is closed with the server; None for nothing.
+        recommendation_log: logs served recommendations and is closed with the server; None logs nothing.
         file_system_poll_wait_seconds: between two looks for new versions; 0 never looks again.
         model_config_file_poll_wait_seconds: between two readings of that file; 0 never reads it again.
 
@@ -69,7 +69,7 @@ class ModelServer:
         credentials: grpc.ServerCredentials | None = None,
         grpc_socket_path: str = "",
         metrics_path: str = "",
-        served: RecommendationLog | None = None,
+        recommendation_log: RecommendationLog | None = None,
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
     ) -> None:
@@ -85,7 +85,7 @@ class ModelServer:
         except BaseException:
             self._stop_listening(0)
             raise
-        self._core = ServerCore(self.models, Batcher(batching) if batching else None, served)
+        self._core = ServerCore(self.models, Batcher(batching) if batching else None, recommendation_log)
         self._metrics_path = metrics_path
         self._polls = []
         if file_system_poll_wait_seconds:

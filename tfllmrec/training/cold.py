@@ -72,7 +72,7 @@ def cold_user_scores(
 
     counts, found = fitted.fitted_data.counts, {}
     for length, targets in cold.targets.items():
-        asked = replace(targets, users=cold.who)
+        asked = replace(targets, users=cold.target_users)
         ranking = rank_targets(score, asked, fitted.history_length, by_scenario=fitted.built.reads_scenarios)
         found[length] = summarise(ranking, counts)
     return found

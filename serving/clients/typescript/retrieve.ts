@@ -1,4 +1,4 @@
-// Asks `retrieve` for one user: npm run --silent retrieve -- localhost:8500 films 42
+// Call `retrieve` for one user: npm run --silent retrieve -- localhost:8500 films 42
 
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
@@ -29,18 +29,18 @@ interface Item {
 type Predict = (
   request: PredictRequest,
   options: grpc.CallOptions,
-  done: (error: grpc.ServiceError | null, response: PredictResponse) => void,
+  callback: (error: grpc.ServiceError | null, response: PredictResponse) => void,
 ) => void;
 
 const PROTOS = join(__dirname, "..", "..", "protos");
 
-function clientOf(address: string): grpc.Client & { Predict: Predict } {
-  const loaded = loadSync("prediction_service.proto", { includeDirs: [PROTOS], keepCase: true, enums: String });
-  const packages = grpc.loadPackageDefinition(loaded) as any;
+function createClient(address: string): grpc.Client & { Predict: Predict } {
+  const definition = loadSync("prediction_service.proto", { includeDirs: [PROTOS], keepCase: true, enums: String });
+  const packages = grpc.loadPackageDefinition(definition) as any;
   return new packages.tensorflow.serving.PredictionService(address, grpc.credentials.createInsecure());
 }
 
-function strings(shape: number[], values: string[]): Tensor {
+function stringTensor(shape: number[], values: string[]): Tensor {
   return {
     dtype: "DT_STRING",
     tensor_shape: { dim: shape.map((size) => ({ size })) },
@@ -48,36 +48,36 @@ function strings(shape: number[], values: string[]): Tensor {
   };
 }
 
-// A row of ids. "" is nothing; it stands first, for a server that batches pads with the first element.
-function row(ids: string[]): Tensor {
-  return strings([1, ids.length + 1], ["", ...ids]);
+// A row of ids after a leading "", which the model ignores: a server that batches pads with the first element.
+function idRow(ids: string[]): Tensor {
+  return stringTensor([1, ids.length + 1], ["", ...ids]);
 }
 
-function itemsOf(outputs: Record<string, Tensor>): Item[] {
+function parseItems(outputs: Record<string, Tensor>): Item[] {
   const text = (name: string) => outputs[name].string_val!.map(String);
   const [ids, titles, scores] = [text("item_ids"), text("titles"), outputs.scores.float_val!];
   return ids
-    .map((itemId, place) => ({ itemId, title: titles[place], score: scores[place] }))
-    .filter((item) => item.itemId !== ""); // fewer are left than the export has places
+    .map((itemId, position) => ({ itemId, title: titles[position], score: scores[position] }))
+    .filter((item) => item.itemId !== ""); // positions are empty if fewer items are left
 }
 
 function retrieve(client: { Predict: Predict }, model: string, user: string, history: string[] = []): Promise<Item[]> {
   const request = {
     model_spec: { name: model, signature_name: "retrieve" },
-    inputs: { user_id: strings([1], [user]), history: row(history), exclude_item_ids: row([]) },
+    inputs: { user_id: stringTensor([1], [user]), history: idRow(history), exclude_item_ids: idRow([]) },
   };
   return new Promise((resolve, reject) => {
     client.Predict(request, { deadline: Date.now() + 10_000 }, (error, response) =>
-      error ? reject(error) : resolve(itemsOf(response.outputs)),
+      error ? reject(error) : resolve(parseItems(response.outputs)),
     );
   });
 }
 
 async function main([address, model, user, ...history]: string[]): Promise<void> {
   if (!address || !model || user === undefined) {
-    throw new Error("give HOST:PORT MODEL USER, and the items of a history if there is one");
+    throw new Error("usage: retrieve HOST:PORT MODEL USER [ITEM ...]");
   }
-  const client = clientOf(address);
+  const client = createClient(address);
   try {
     for (const item of await retrieve(client, model, user, history)) {
       console.log([item.itemId, item.title, item.score].join("\t"));

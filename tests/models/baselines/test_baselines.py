@@ -44,7 +44,7 @@ def test_markov_chain(data: Dataset) -> None:
     recommender = MarkovChain().fit(data)
     histories = [row.tolist() for row in map(data.histories.row, all_users(data)) if len(row)]
     histories += [[3], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
-    asked = Histories.from_rows(histories).newest(50)
+    asked = Histories.from_rows(histories).most_recent(50)
     found = recommender.score(np.zeros(len(histories), np.int32), asked).numpy()
     for history, scores in zip(histories, found, strict=True):
         np.testing.assert_allclose(scores, markov_chain(data, history), rtol=1e-5, atol=1e-9)
@@ -66,7 +66,9 @@ def test_ease_is_the_closed_form(data: Dataset) -> None:
     recommender = Ease(l2=20).fit(data)
     assert recommender.history_length == data.histories.lengths.max()
     known = np.flatnonzero(data.histories.lengths)
-    found = recommender.score(known.astype(np.int32), data.histories.take(known).newest(recommender.history_length))
+    found = recommender.score(
+        known.astype(np.int32), data.histories.take(known).most_recent(recommender.history_length)
+    )
     np.testing.assert_allclose(found, seen[known] @ weights, rtol=1e-4, atol=1e-6)
     assert np.abs(seen @ weights).max() > 0.1
 

@@ -9,7 +9,7 @@ import pytest
 
 from tfllmrec import Cascade, Recommender, Word2Vec
 from tfllmrec.data import Checkerboard, Split, Targets, leave_one_out
-from tfllmrec.data.lists import Lists, union
+from tfllmrec.data.candidate_lists import CandidateLists, union
 from tfllmrec.errors import InputError
 from tfllmrec.models.cascade.blend import learn_weights
 from tfllmrec.models.ranker.candidates import TrainingLists, ranker_scores, retriever_scores
@@ -62,13 +62,15 @@ def test_weights_are_learnt_on_the_lists_of_the_validation_targets(
     whole: Cascade, chain: Recommender, words: Recommender, ranker: Recommender, split: Split
 ) -> None:
     asked = split.validation
-    lists = union([Lists(asked, one.rank_targets(asked, 6).top) for one in (chain, words)])
+    lists = union([CandidateLists(asked, one.rank_targets(asked, 6).top) for one in (chain, words)])
     columns = []
     for one in (chain, words):
-        scores = one.score(asked.users, asked.histories.newest(one.history_length)).numpy()
+        scores = one.score(asked.users, asked.histories.most_recent(one.history_length)).numpy()
         columns.append(np.take_along_axis(scores, lists.candidates, axis=1))
     columns.append(
-        ranker.predictor.score_candidates(asked.users, asked.histories.newest(4), lists.candidates)["scores"].numpy()
+        ranker.predictor.score_candidates(asked.users, asked.histories.most_recent(4), lists.candidates)[
+            "scores"
+        ].numpy()
     )
     expected = learn_weights(np.stack(columns, axis=2), lists.candidates, asked.items)
     np.testing.assert_allclose(whole.weights, expected, rtol=1e-2, atol=1e-3)
@@ -94,7 +96,7 @@ def test_without_anything_to_learn_from_the_parts_count_alike(
     made, users = Cascade(retrievers=[popular, chain], ranker=ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
     made.fit(split.train)
     asked = Targets(users, split.train.histories.take(users), np.ones_like(users))
-    lists = union([Lists(asked, one.rank_targets(asked, 6).top) for one in (popular, chain)])
+    lists = union([CandidateLists(asked, one.rank_targets(asked, 6).top) for one in (popular, chain)])
     there = lists.candidates > 0
     assert not there.all()
     scores = [
@@ -110,14 +112,14 @@ def test_scores_are_the_weighted_sum_of_the_parts(
     whole: Cascade, chain: Recommender, words: Recommender, ranker: Recommender, split: Split
 ) -> None:
     users, histories = np.array([0, 3], np.int32), split.validation.histories.take(np.array([0, 5]))
-    found = whole.score(users, histories.newest(6), exclude=histories.padded()).numpy()
-    of_chain = chain.score(users, histories.newest(6)).numpy()
-    of_words = words.score(users, histories.newest(4)).numpy()
+    found = whole.score(users, histories.most_recent(6), exclude=histories.padded()).numpy()
+    of_chain = chain.score(users, histories.most_recent(6)).numpy()
+    of_words = words.score(users, histories.most_recent(4)).numpy()
     blended = whole.weights[0] * of_chain + whole.weights[1] * of_words
     every = np.tile(np.arange(21, dtype=np.int32), (2, 1))
     added = (
         blended
-        + whole.weights[2] * ranker.predictor.score_candidates(users, histories.newest(4), every)["scores"].numpy()
+        + whole.weights[2] * ranker.predictor.score_candidates(users, histories.most_recent(4), every)["scores"].numpy()
     )
     for row in range(2):
         had = histories.row(row).tolist()
@@ -136,7 +138,7 @@ def test_evaluation_looks_for_candidates_among_what_was_not_seen(whole: Cascade,
     found = whole.rank_targets(asked)
     for place in range(0, len(asked), 7):
         user, had = asked.users[place : place + 1], asked.histories.row(place)
-        scores = whole.score(user, asked.histories.take([place]).newest(6), exclude=had[None]).numpy()[0]
+        scores = whole.score(user, asked.histories.take([place]).most_recent(6), exclude=had[None]).numpy()[0]
         scores[[0, *had]] = -np.inf
         assert found.ranks[place] == np.sum(scores >= scores[asked.items[place]])
         order = np.argsort(-scores, kind="stable")[:10]
@@ -250,7 +252,9 @@ def test_the_ranker_learns_from_retrievers_that_did_not_know_the_answers(
     assert made.ranker is not None
     chosen = lists.validation
     assert chosen is not None
-    expected = union([Lists(split.validation, one.rank_targets(split.validation, 4).top) for one in made.retrievers])
+    expected = union(
+        [CandidateLists(split.validation, one.rank_targets(split.validation, 4).top) for one in made.retrievers]
+    )
     assert chosen.candidates.shape == expected.candidates.shape
     for user, candidates in zip(chosen.targets.users, chosen.candidates, strict=True):
         np.testing.assert_array_equal(candidates, expected.candidates[split.validation.users == user][0])

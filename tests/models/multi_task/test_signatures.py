@@ -25,7 +25,7 @@ def kinds(signature: Signature) -> list[InputKind]:
 def inputs_of(model: MultiTask, scenario: int | None = None) -> dict[str, Any]:
     """Return the users with their stored histories."""
     users = model.fitted_data.users.lookup(USERS)
-    inputs = {"user": users, "history": model.fitted_data.histories.take(users).newest(model.history_length)}
+    inputs = {"user": users, "history": model.fitted_data.histories.take(users).most_recent(model.history_length)}
     if scenario is not None:
         inputs["scenario"] = np.full(len(users), scenario, np.int32)
     return {name: tf.constant(value) for name, value in inputs.items()}

@@ -10,8 +10,8 @@ import pytest
 
 from tfllmrec import Recommender
 from tfllmrec.data import Checkerboard, Dataset, Split, Targets, leave_one_out
+from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.histories import Histories
-from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ranking import rank_targets
@@ -37,7 +37,7 @@ class Spy:
     """Finds lists of the first items for every question, and never the answer of the second user."""
 
     calls: list[tuple[Dataset, list[Targets]]] = field(default_factory=list)
-    found: list[Lists] = field(default_factory=list)
+    found: list[CandidateLists] = field(default_factory=list)
     lists: list[TrainingLists] = field(default_factory=list)
 
     def record_lists(self, patch: pytest.MonkeyPatch) -> None:
@@ -50,12 +50,12 @@ class Spy:
 
         patch.setattr(TrainingLists, "retrieve", recorded)
 
-    def __call__(self, known: Dataset, questions: Sequence[Targets]) -> list[Lists]:
+    def __call__(self, known: Dataset, questions: Sequence[Targets]) -> list[CandidateLists]:
         self.calls.append((known, [*questions]))
         for asked in questions:
             candidates = np.tile(np.arange(1, 11, dtype=np.int32), (len(asked), 1))
             candidates[(candidates == asked.items[:, None]) & (asked.users[:, None] == 2)] = 0
-            self.found.append(Lists(asked, candidates))
+            self.found.append(CandidateLists(asked, candidates))
         return self.found[-len(questions) :]
 
 
@@ -144,8 +144,8 @@ def test_lists_are_cut_to_their_size_in_training(
 def test_nothing_to_learn_from(make: Make, split: Split) -> None:
     made = make("bert_ranker", candidates=3)
 
-    def nothing(_: Dataset, targets: Sequence[Targets]) -> list[Lists]:
-        return [Lists(part, np.zeros((len(part), 3), np.int32)) for part in targets]
+    def nothing(_: Dataset, targets: Sequence[Targets]) -> list[CandidateLists]:
+        return [CandidateLists(part, np.zeros((len(part), 3), np.int32)) for part in targets]
 
     with pytest.raises(InputError, match="ranker: the retriever finds none of the items to learn from; raise candida"):
         made.fit_in_context(split.train, split.validation, FitContext(verbose=0, retrieve=nothing))
@@ -207,7 +207,7 @@ def test_lists_are_scored_some_at_a_time(
 ) -> None:
     made, spy = spied
     lists = spy.found[1]
-    histories = lists.targets.histories.newest(4)
+    histories = lists.targets.histories.most_recent(4)
     expected = made.predictor.score_candidates(lists.targets.users, histories, lists.candidates)["scores"]
     monkeypatch.setattr("tfllmrec.models.ranker.candidates.BLOCK", 7)
     assert len(lists.targets) % 7

@@ -55,7 +55,7 @@ class FittedData:
         Raises:
             InputError: there is no such column.
         """
-        features = UserFeatures.of(data, user_columns) if user_columns else None
+        features = UserFeatures.from_dataset(data, user_columns) if user_columns else None
         titles = np.concatenate([[""], data.items["title"].to_numpy(dtype=object)])
         scenarios = data.scenarios.names if with_scenarios and data.scenarios is not None else None
         known = data.item_vocabulary, titles, data.item_counts, data.user_vocabulary, data.histories

@@ -98,7 +98,7 @@ class Predictor:
         if "exclude" in built.scorer.input:
             # The whole history is excluded from retrieval, not the part alone that the model reads.
             def score_excluding(users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
-                recent = Histories.from_padded(histories).newest(built.history_length)
+                recent = Histories.from_padded(histories).most_recent(built.history_length)
                 return self.score(users, recent, exclude=histories)
 
             longest = max(1, int(targets.histories.lengths.max(initial=1)))
@@ -119,10 +119,10 @@ class Predictor:
             raise InputError(f"recommend: this {self.family} does not read user_features; leave them out")
         users, history, stored = self.histories(request.users, request.histories)
         excluded = self._known_items(request.excluded)
-        hidden = Histories.side_by_side([excluded, *([history.given, stored] if exclude_seen else [])]).padded()
+        hidden = Histories.concatenate([excluded, *([history.given, stored] if exclude_seen else [])]).padded()
         features = None if data.features is None else data.features.lookup(request.features)
         scenarios = self.scenarios("recommend", request.scenarios)
-        recent = history.read.newest(self.built.history_length)
+        recent = history.read.most_recent(self.built.history_length)
         scores = self.score(users, recent, scenarios, features=features, exclude=hidden)
         best, best_scores = top_items(scores, hidden, min(k, len(data.items)))
         return self._table({"user_id": request.users}, best.numpy(), best_scores.numpy())
@@ -134,7 +134,7 @@ class Predictor:
         found = [self.fitted_data.items.lookup(row) for row in request.candidates]
         widest = max(map(len, found), default=0)
         candidates = np.array([np.pad(row, (0, widest - len(row))) for row in found], np.int32)
-        recent = history.read.newest(self._candidate_core.history_length)
+        recent = history.read.most_recent(self._candidate_core.history_length)
         scores = self.score_candidates(users, recent, candidates, scenarios)["scores"].numpy()
         return [row[: len(items)] for row, items in zip(scores, found, strict=True)]
 
@@ -178,7 +178,7 @@ class Predictor:
         if model is None:
             raise InputError(f"embed_queries: a {self.family} has no query vectors")
         users, history, _ = self.histories(request.users, request.histories)
-        inputs = self._inputs(users, history.read.newest(self.built.history_length), None, None)
+        inputs = self._inputs(users, history.read.most_recent(self.built.history_length), None, None)
         vectors = embed_query_core(model, self.built.history_length).call(inputs)["embedding"]
         return Embeddings(np.asarray(request.users, object), vectors.numpy())
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
-from tfllmrec.data.tables import check_items
+from tfllmrec.data.table_checks import check_items
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.lists import Lists
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.built_models import BuiltModels
@@ -131,7 +131,7 @@ class Cascade(Recommender):
                 part.fit_in_context(train, validation, context.for_part(part.family))
         if ranker and not ranker.is_fitted:
 
-            def retrieve(known: Dataset, targets: Sequence[Targets]) -> list[Lists]:
+            def retrieve(known: Dataset, targets: Sequence[Targets]) -> list[CandidateLists]:
                 found = retrievers if known is train else _refitted(retrievers, known, validated=validation is not None)
                 return [retrieve_candidates(found, part, config.ranked) for part in targets]
 
@@ -183,7 +183,7 @@ class Cascade(Recommender):
         if validation is None:
             scores = _scores(retrievers, ranker, lists)[lists.candidates > 0]
             return 1 / np.maximum(scores.std(axis=0), 1e-12)
-        answered = lists.only_answered()  # others have no target to learn from
+        answered = lists.with_target()  # others have no target to learn from
         return learn_weights(_scores(retrievers, ranker, answered), answered.candidates, answered.targets.items)
 
     def _sample(self) -> Targets:
@@ -278,7 +278,7 @@ def _family(part: Part) -> str:
     return part if isinstance(part, str) else part.family
 
 
-def _scores(retrievers: Sequence[Recommender], ranker: Recommender | None, lists: Lists) -> np.ndarray:
+def _scores(retrievers: Sequence[Recommender], ranker: Recommender | None, lists: CandidateLists) -> np.ndarray:
     """Scores of lists by every part, float32 [n, N, parts]."""
     columns = [retriever_scores(retriever, lists) for retriever in retrievers]
     return np.stack([*columns, *([ranker_scores(ranker.predictor, lists)] if ranker else [])], axis=2)

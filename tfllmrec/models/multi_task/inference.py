@@ -49,7 +49,7 @@ class TaskPredictor:
             )
         scenarios = self._predictor.scenarios("interests", request.scenarios)
         users, histories, _ = self._predictor.histories(request.users, request.histories)
-        inputs = {"user": users, "history": histories.read.newest(self._built.history_length)}
+        inputs = {"user": users, "history": histories.read.most_recent(self._built.history_length)}
         if scenarios is not None:
             inputs["scenario"] = scenarios
         scores, labels = self._interests(inputs, request.texts), self._built.labels
@@ -89,7 +89,7 @@ class TaskPredictor:
         return inputs if scenarios is None else {**inputs, "scenario": scenarios}
 
     def _histories(self, targets: Targets) -> np.ndarray:
-        return targets.histories.newest(self._built.history_length)
+        return targets.histories.most_recent(self._built.history_length)
 
     def _scenarios(self, targets: Targets) -> np.ndarray | None:
         """Return the scenarios of targets, int32 [n]; None for a model that does not read them."""

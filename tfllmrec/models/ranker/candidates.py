@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tfllmrec.data.candidate_lists import CandidateLists, union
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.lists import Lists, union
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.predictor import Predictor
@@ -16,13 +16,13 @@ from tfllmrec.models.ranker.config import RankerConfig
 from tfllmrec.models.registry import model_class
 
 BLOCK = 256
-"""Lists that a model scores at a time."""
+"""CandidateLists that a model scores at a time."""
 
-Retrieve = Callable[[Dataset, Sequence[Targets]], list[Lists]]
+Retrieve = Callable[[Dataset, Sequence[Targets]], list[CandidateLists]]
 """Retrieves candidate lists for targets by a retriever that is fitted on the data set."""
 
 
-def retrieve_candidates(retrievers: Sequence[Recommender], targets: Targets, count: int) -> Lists:
+def retrieve_candidates(retrievers: Sequence[Recommender], targets: Targets, count: int) -> CandidateLists:
     """Retrieve the best items of every retriever, without repeats.
 
     Args:
@@ -30,20 +30,20 @@ def retrieve_candidates(retrievers: Sequence[Recommender], targets: Targets, cou
         targets: users and histories; seen items are left out.
         count: items of every retriever.
     """
-    return union([Lists(targets, retriever.rank_targets(targets, count).top) for retriever in retrievers])
+    return union([CandidateLists(targets, retriever.rank_targets(targets, count).top) for retriever in retrievers])
 
 
 def single_retriever(config: RankerConfig) -> Retrieve:
     """Return the function that retrieves with the family `config.retriever`."""
 
-    def retrieve(train: Dataset, targets: Sequence[Targets]) -> list[Lists]:
+    def retrieve(train: Dataset, targets: Sequence[Targets]) -> list[CandidateLists]:
         retriever = model_class(config.retriever).from_options({"seed": config.seed}).fit(train, verbose=0)
         return [retrieve_candidates([retriever], part, config.candidates) for part in targets]
 
     return retrieve
 
 
-def retriever_scores(retriever: Recommender, lists: Lists) -> np.ndarray:
+def retriever_scores(retriever: Recommender, lists: CandidateLists) -> np.ndarray:
     """Score lists by a retriever, float32 [n, N]."""
 
     def score(users: np.ndarray, histories: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ def retriever_scores(retriever: Recommender, lists: Lists) -> np.ndarray:
     return score_in_blocks(score, lists, retriever.history_length)
 
 
-def ranker_scores(predictor: Predictor, lists: Lists) -> np.ndarray:
+def ranker_scores(predictor: Predictor, lists: CandidateLists) -> np.ndarray:
     """Score lists by a candidate scorer, float32 [n, N]."""
 
     def score(users: np.ndarray, histories: np.ndarray, candidates: np.ndarray) -> ArrayLike:
@@ -63,10 +63,10 @@ def ranker_scores(predictor: Predictor, lists: Lists) -> np.ndarray:
 
 def predicted_ratings(predictor: Predictor, targets: Targets) -> np.ndarray:
     """Predict the ratings of the targets' items by a ranker with the objective "rating", float32 [n]."""
-    return ranker_scores(predictor, Lists(targets, targets.items[:, None]))[:, 0]
+    return ranker_scores(predictor, CandidateLists(targets, targets.items[:, None]))[:, 0]
 
 
-def score_in_blocks(score: Callable[..., ArrayLike], lists: Lists, history_length: int) -> np.ndarray:
+def score_in_blocks(score: Callable[..., ArrayLike], lists: CandidateLists, history_length: int) -> np.ndarray:
     """Score lists block by block, float32 [n, N].
 
     Args:
@@ -74,7 +74,10 @@ def score_in_blocks(score: Callable[..., ArrayLike], lists: Lists, history_lengt
         lists: n lists.
         history_length: most recent items of a history that are read, L.
     """
-    histories, scores = lists.targets.histories.newest(history_length), np.zeros(lists.candidates.shape, np.float32)
+    histories, scores = (
+        lists.targets.histories.most_recent(history_length),
+        np.zeros(lists.candidates.shape, np.float32),
+    )
     for start in range(0, len(scores), BLOCK):
         part = slice(start, start + BLOCK)
         scores[part] = score(lists.targets.users[part], histories[part], lists.candidates[part])
@@ -91,8 +94,8 @@ class TrainingLists:
         validation: lists of validation targets, or None.
     """
 
-    train: Lists
-    validation: Lists | None
+    train: CandidateLists
+    validation: CandidateLists | None
 
     @classmethod
     def retrieve(
@@ -121,7 +124,7 @@ class TrainingLists:
         Raises:
             InputError: If no list has its target.
         """
-        answered = retrieve(earlier, [last])[0].only_answered()
+        answered = retrieve(earlier, [last])[0].with_target()
         if not len(answered.targets):
             raise InputError(
                 "ranker: the retriever finds none of the items to learn from; raise candidates above "
@@ -133,7 +136,7 @@ class TrainingLists:
         return cls(lists, _sample(retrieve(train, [validation])[0], config.max_validation_lists, config.seed))
 
 
-def _sample(lists: Lists, size: int, seed: int) -> Lists:
+def _sample(lists: CandidateLists, size: int, seed: int) -> CandidateLists:
     """Sample lists in their order; 0 keeps all."""
     rows = np.random.default_rng(seed).permutation(len(lists.targets))
     return lists.take(np.sort(rows[: size or None]))

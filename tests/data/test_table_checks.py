@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfllmrec.data.tables import check_interactions, check_items, check_known_items, check_users
+from tfllmrec.data.table_checks import check_interactions, check_items, check_known_items, check_users
 from tfllmrec.errors import InputError
 
 

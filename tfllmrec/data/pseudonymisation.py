@@ -17,7 +17,7 @@ import pandas as pd
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.k_anonymity import k_anonymous
-from tfllmrec.data.tables import check_interactions, check_users
+from tfllmrec.data.table_checks import check_interactions, check_users
 from tfllmrec.errors import InputError
 from tfllmrec.files import atomic_folder
 
@@ -85,7 +85,7 @@ def pseudonymise(
     `Dataset`'s order inside a tie, would give ids away. All other columns stay as they are.
 
     Args:
-        interactions: see `tfllmrec.data.tables.check_interactions`.
+        interactions: see `tfllmrec.data.table_checks.check_interactions`.
         users: see `check_users`, or None.
         key: see `read_key`.
         drop_text: leave out the column `text`, in which people write names.

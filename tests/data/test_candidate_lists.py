@@ -1,4 +1,4 @@
-"""Lists of candidates: known answers, and nothing twice."""
+"""CandidateLists of candidates: known answers, and nothing twice."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfllmrec.data import Histories, Targets
-from tfllmrec.data.lists import Lists, union
+from tfllmrec.data.candidate_lists import CandidateLists, union
 
 modest = settings(max_examples=60, deadline=None)
 
 
-def lists_of(candidates: Sequence[Sequence[int]], answers: Sequence[int], histories: Any = None) -> Lists:
-    """Lists of users 1, 2, ..., whose histories are empty where none are given."""
+def lists_of(candidates: Sequence[Sequence[int]], answers: Sequence[int], histories: Any = None) -> CandidateLists:
+    """CandidateLists of users 1, 2, ..., whose histories are empty where none are given."""
     users = np.arange(1, len(answers) + 1, dtype=np.int32)
     past = Histories.from_rows([[]] * len(answers) if histories is None else histories)
-    return Lists(Targets(users, past, np.array(answers, np.int32)), np.array(candidates, np.int32))
+    return CandidateLists(Targets(users, past, np.array(answers, np.int32)), np.array(candidates, np.int32))
 
 
 def row(width: int) -> st.SearchStrategy[list[int]]:
@@ -29,20 +29,20 @@ def row(width: int) -> st.SearchStrategy[list[int]]:
 
 def test_which_have_their_answer() -> None:
     lists = lists_of([[3, 1, 2], [3, 1, 2], [3, 0, 0], [0, 0, 0]], [1, 7, 3, 4])
-    assert lists.answered.tolist() == [True, False, True, False]
-    assert lists.only_answered().targets.users.tolist() == [1, 3]
-    assert lists.only_answered().candidates.tolist() == [[3, 1, 2], [3, 0, 0]]
+    assert lists.has_target.tolist() == [True, False, True, False]
+    assert lists.with_target().targets.users.tolist() == [1, 3]
+    assert lists.with_target().candidates.tolist() == [[3, 1, 2], [3, 0, 0]]
 
 
 @pytest.fixture
-def seven() -> Lists:
+def seven() -> CandidateLists:
     """Seven users with 0 to 6 items, whose answers are 11, 12, ... in places of their own."""
     answers = np.arange(11, 18)
     candidates = [[*range(20, 20 + n % 3), answers[n], *range(30, 32 - n % 3)] for n in range(7)]
     return lists_of(candidates, answers, [list(range(1, n + 1)) for n in range(7)])
 
 
-def epochs_of(lists: Lists, count: int, **options: Any) -> list[list[Any]]:
+def epochs_of(lists: CandidateLists, count: int, **options: Any) -> list[list[Any]]:
     batches = lists.batches(3, 3, **options)
     assert len(batches) == 3
     return [[(features, labels) for features, labels in batches.as_numpy_iterator()] for _ in range(count)]
@@ -52,7 +52,7 @@ def users_of(epoch: list[Any]) -> list[int]:
     return [user for features, _ in epoch for user in features["user"].tolist()]
 
 
-def test_batches(seven: Lists) -> None:
+def test_batches(seven: CandidateLists) -> None:
     [epoch] = epochs_of(seven, 1)
     assert [len(labels) for _, labels in epoch] == [3, 3, 1]
     assert sorted(users_of(epoch)) == list(range(1, 8))
@@ -68,15 +68,15 @@ def test_batches(seven: Lists) -> None:
             assert labels[place].sum() == 1
 
 
-def test_an_order_for_every_seed_and_epoch(seven: Lists) -> None:
+def test_an_order_for_every_seed_and_epoch(seven: CandidateLists) -> None:
     first, second, third = map(users_of, epochs_of(seven, 3))
     assert len({tuple(first), tuple(second), tuple(third)}) == 3
     assert [users_of(epoch) for epoch in epochs_of(seven, 2, first_epoch=1)] == [second, third]
     assert users_of(epochs_of(seven, 1, seed=1)[0]) != first
 
 
-def test_some_candidates_of_a_list_drawn_anew_in_every_epoch(seven: Lists) -> None:
-    padded = Lists(seven.targets, np.pad(seven.candidates, [(0, 0), (1, 2)]))
+def test_some_candidates_of_a_list_drawn_anew_in_every_epoch(seven: CandidateLists) -> None:
+    padded = CandidateLists(seven.targets, np.pad(seven.candidates, [(0, 0), (1, 2)]))
     met: dict[int, set[int]] = {}
     for epoch in epochs_of(padded, 12, size=2):
         for features, labels in epoch:
@@ -101,7 +101,7 @@ def test_some_candidates_of_a_list_drawn_anew_in_every_epoch(seven: Lists) -> No
 
 def test_each_once_and_the_first_ones_first() -> None:
     parts = [lists_of([[3, 1, 0], [2, 5, 4], [0, 0, 0]], [1, 1, 1]) for _ in range(2)]
-    parts[1] = Lists(parts[0].targets, np.array([[1, 7], [4, 2], [0, 6]], np.int32))
+    parts[1] = CandidateLists(parts[0].targets, np.array([[1, 7], [4, 2], [0, 6]], np.int32))
     found = union(parts)
     assert found.candidates.tolist() == [[3, 1, 0, 0, 7], [2, 5, 4, 0, 0], [0, 0, 0, 0, 6]]
     assert found.targets is parts[0].targets

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from tfllmrec.data.batches import batches_of
+from tfllmrec.data.batches import epoch_batches
 from tfllmrec.data.splits import Targets
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Lists:
+class CandidateLists:
     """Questions with candidates for their answer, which may or may not be among them.
 
     Attributes:
@@ -30,13 +30,13 @@ class Lists:
         return replace(self, targets=self.targets.take(rows), candidates=self.candidates[rows])
 
     @property
-    def answered(self) -> np.ndarray:
+    def has_target(self) -> np.ndarray:
         """Which questions have their answer among the candidates, bool [n]."""
         return (self.candidates == self.targets.items[:, None]).any(axis=1)
 
-    def only_answered(self) -> Self:
+    def with_target(self) -> Self:
         """The questions that have their answer among the candidates."""
-        return self.take(np.flatnonzero(self.answered))
+        return self.take(np.flatnonzero(self.has_target))
 
     def batches(
         self, history_length: int, batch_size: int, *, size: int | None = None, seed: int = 0, first_epoch: int = 0
@@ -60,7 +60,7 @@ class Lists:
         size = min(size or width, width)
         columns = {
             "user": tf.constant(targets.users),
-            "history": tf.constant(targets.histories.newest(history_length)),
+            "history": tf.constant(targets.histories.most_recent(history_length)),
             "candidates": tf.constant(self.candidates),
         }
         answers = tf.constant(targets.items)
@@ -80,7 +80,7 @@ class Lists:
                 yield np.concatenate([rows[:, None], self._drawn(size, random)[rows]], axis=1)
                 epoch += 1
 
-        return batches_of(epochs(), (len(targets), 1 + size), batch_size, gather)
+        return epoch_batches(epochs(), (len(targets), 1 + size), batch_size, gather)
 
     def _drawn(self, size: int, random: np.random.Generator) -> np.ndarray:
         """Places of that many candidates in every list, its answer's first: int64 [n, size]."""
@@ -92,7 +92,7 @@ class Lists:
         return np.argsort(keys, axis=1)[:, :size]
 
 
-def union(parts: Sequence[Lists]) -> Lists:
+def union(parts: Sequence[CandidateLists]) -> CandidateLists:
     """The candidates of several retrievers for the same questions, each once: int32 [n, N of all together].
 
     Args:
@@ -103,4 +103,4 @@ def union(parts: Sequence[Lists]) -> Lists:
         first = np.zeros(len(row), bool)
         first[np.unique(row, return_index=True)[1]] = True
         row[~first] = 0
-    return Lists(parts[0].targets, candidates)
+    return CandidateLists(parts[0].targets, candidates)

@@ -15,11 +15,11 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     """
     for path in (folder / f"{name}.parquet", folder / f"{name}.csv"):
         if path.exists():
-            return read_file(path)
+            return read_table_file(path)
     return None
 
 
-def read_file(path: Path) -> pd.DataFrame:
+def read_table_file(path: Path) -> pd.DataFrame:
     """The table of a parquet or CSV file.
 
     Raises:
