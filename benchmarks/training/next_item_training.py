@@ -29,17 +29,11 @@ from tfllmrec.data import Split, leave_one_out
 from tfllmrec.data.batches import window_batches
 from tfllmrec.evaluation.metrics import ndcg
 from tfllmrec.evaluation.ranking import Scorer, rank_targets
+from tfllmrec.layers.encoders.recurrent import Precision, history_encoder, query_head
 from tfllmrec.layers.history import LastState
-from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.layers.items import ItemBias, ItemEmbedding
 from tfllmrec.models.next_item.config import NextItemConfig
-from tfllmrec.models.next_item.network import (
-    ItemBias,
-    Precision,
-    candidate_model,
-    history_encoder,
-    query_head,
-    query_model,
-)
+from tfllmrec.models.next_item.network import candidate_model, query_model
 from tfllmrec.tasks.next_item import NextItemModel, NextItemTask
 
 LEARNING_RATE = 1e-3

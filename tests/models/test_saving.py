@@ -8,12 +8,12 @@ import pytest
 import scipy.sparse
 
 from tfllmrec.layers import experts, fusion, history, items, scoring, users
+from tfllmrec.layers.encoders import recurrent
 from tfllmrec.models.bert_ranker import network as bert_ranker
 from tfllmrec.models.cascade import network as cascade
 from tfllmrec.models.cross_encoder import network as cross_encoder
 from tfllmrec.models.multi_task import network as multi_task
 from tfllmrec.models.multi_task import scenarios
-from tfllmrec.models.next_item import network as next_item
 from tfllmrec.models.two_tower import network as two_tower
 
 ITEMS, LENGTH, DIM = 5, 4, 3
@@ -94,8 +94,8 @@ MODELS = {
     users.FeatureMean: users.FeatureMean(ITEMS, DIM),
     users.SegmentPopularity: popular,
     users.StoredFeatures: features_of,
-    next_item.HistoryMeans: lambda past: next_item.HistoryMeans(2)(vectors_of(past)),
-    next_item.ItemBias: next_item.ItemBias(ITEMS),
+    recurrent.HistoryMeans: lambda past: recurrent.HistoryMeans(2)(vectors_of(past)),
+    items.ItemBias: items.ItemBias(ITEMS),
 }
 """What makes an output from a history, by the layer that it is about."""
 LAYERS = pytest.mark.parametrize("layer", MODELS, ids=lambda layer: layer.__name__)

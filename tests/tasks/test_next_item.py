@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.next_item.network import ItemBias, candidate_model, history_encoder, query_head, query_model
+from tfllmrec.layers.encoders.recurrent import history_encoder, query_head
+from tfllmrec.layers.items import ItemBias, ItemEmbedding
+from tfllmrec.models.next_item.network import candidate_model, query_model
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 from tfllmrec.tasks.negatives import Candidates, Negatives, mixed
 from tfllmrec.tasks.next_item import NextItemModel, NextItemTask
@@ -28,7 +29,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
     "bias": (0.0, {"candidate_bias": BIAS}),
     "logQ": (0.0, {"candidate_sampling_probability": PROBABILITY}),
     "accidental hits": (0.0, {"candidate_ids": REPEATED}),
-    "hidden_units": (0.0, {"hidden_units": HIDDEN}),
+    "hidden": (0.0, {"hidden": HIDDEN}),
     "sample weight": (0.0, {"sample_weight": WEIGHT}),
     "label smoothing": (0.3, {}),
     "everything": (
@@ -37,7 +38,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
             "candidate_bias": BIAS,
             "candidate_sampling_probability": PROBABILITY,
             "candidate_ids": REPEATED,
-            "hidden_units": HIDDEN,
+            "hidden": HIDDEN,
             "sample_weight": WEIGHT,
         },
     ),

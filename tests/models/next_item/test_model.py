@@ -16,9 +16,10 @@ import tensorflow as tf
 from tfllmrec import NextItem, Recommender
 from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.errors import InputError
+from tfllmrec.layers.encoders.recurrent import history_encoder
 from tfllmrec.models.next_item import model as next_item
 from tfllmrec.models.next_item.config import NextItemConfig, amazon_beauty, demo, ml_1m
-from tfllmrec.models.next_item.network import history_encoder, query_model, sides_of
+from tfllmrec.models.next_item.network import query_model, sides_of
 from tfllmrec.models.registry import load_model
 
 

@@ -16,8 +16,9 @@ from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import RatingCallback
+from tfllmrec.layers.encoders.recurrent import Precision, history_encoder, query_head
 from tfllmrec.layers.experts import allowed_experts, expert_mixture, expert_names
-from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.layers.items import ItemBias, ItemEmbedding
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.base.fitting import FitContext
 from tfllmrec.models.baselines.popularity import popular_candidates_if_empty, popular_if_empty, popularity
@@ -35,7 +36,6 @@ from tfllmrec.models.multi_task.scenarios import HistoriesApart, OnlyScenario, S
 from tfllmrec.models.multi_task.scoring import CandidateScores, OnlyMembers, Pairs, PairsOfAll
 from tfllmrec.models.multi_task.tasks import labels_of, members_of, members_of_new, part_of
 from tfllmrec.models.multi_task.user_texts import UserTexts
-from tfllmrec.models.next_item.network import ItemBias, Precision, history_encoder, query_head
 from tfllmrec.tasks.multi_task import MultiTaskModel
 
 Vectors = Mapping[str, keras.KerasTensor]  # what the experts say of every task, float32 [B, D]

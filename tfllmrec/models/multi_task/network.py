@@ -6,10 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.layers.items import ItemEmbedding, gather_summing
+from tfllmrec.layers.items import ItemBias, ItemEmbedding, gather_summing
 from tfllmrec.layers.scoring import scoring_inputs
 from tfllmrec.models.multi_task.scenarios import HistoriesApart, RowsThere, ScenarioFusion, StatesAt
-from tfllmrec.models.next_item.network import ItemBias
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -85,7 +84,7 @@ def multi_task_model(
         items: what turns item indices into vectors.
         bias: biases of items as next ones.
         apart: takes histories apart.
-        encoder: a `tfllmrec.models.next_item.network.history_encoder`.
+        encoder: a `tfllmrec.layers.encoders.recurrent.history_encoder`.
         fusion: puts the scenarios' states together.
         experts: a `tfllmrec.layers.experts.expert_mixture`.
         heads: what is said of every task, by name, in the experts' order: a `query_head`, a `pair_head` or a

@@ -7,9 +7,9 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
+from tfllmrec.layers.encoders.recurrent import Cell, Precision
 from tfllmrec.models.base.config import STRICT, Fraction, Positive
 from tfllmrec.models.base.content import ContentConfig
-from tfllmrec.models.next_item.network import Cell, Precision
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -59,7 +59,7 @@ class SequenceConfig(ContentConfig):
     epochs: Positive = 40
 
     def encoder_options(self) -> dict[str, Any]:
-        """What `tfllmrec.models.next_item.network.history_encoder` is made of, its precision aside."""
+        """What `tfllmrec.layers.encoders.recurrent.history_encoder` is made of, its precision aside."""
         names = (
             "dim",
             "history_length",

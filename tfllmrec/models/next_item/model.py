@@ -6,21 +6,13 @@ import tensorflow as tf
 
 from tfllmrec.data.batches import window_batches
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.layers.encoders.recurrent import Precision, history_encoder, query_head
+from tfllmrec.layers.items import ItemBias, ItemEmbedding
 from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
 from tfllmrec.models.base.content import ContentRecommender
 from tfllmrec.models.baselines.popularity import popular_if_empty, popularity
 from tfllmrec.models.next_item.config import NextItemConfig
-from tfllmrec.models.next_item.network import (
-    ItemBias,
-    Precision,
-    candidate_model,
-    history_encoder,
-    next_item_model,
-    query_head,
-    query_model,
-    sides_of,
-)
+from tfllmrec.models.next_item.network import candidate_model, next_item_model, query_model, sides_of
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.next_item import NextItemModel, NextItemTask
 

@@ -1,172 +1,9 @@
-"""A recurrent model of histories: states at every position, queries from states, scores against tied items."""
-
-from typing import Any, Literal
+"""Both sides of the next-item model: queries from histories, and candidates with biases."""
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-from tfllmrec.layers.history import LastState, recency_biases
-from tfllmrec.layers.items import gather_summing
-
-Cell = Literal["lstm", "gru"]
-Precision = Literal["float32", "bfloat16"]
-
-_CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-
-
-@keras.saving.register_keras_serializable("tfllmrec")
-class HistoryMeans(keras.layers.Layer):
-    """Several weighted means of the items so far, at every position of a history at once.
-
-    A head's weights are a softmax over the learnt biases of the items' ages, which start as exponential decays,
-    one a head. Items float32 [B, L, D], oldest first -> float32 [B, L, heads * D]; position t sees items 0..t.
-
-    Args:
-        pooling_heads: weighted means.
-    """
-
-    def __init__(self, pooling_heads: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pooling_heads = pooling_heads
-
-    def build(self, items_shape: Any) -> None:
-        """A bias for each of L ages."""
-        length = items_shape[1]
-        self.age_bias = self.add_weight(shape=(self.pooling_heads, length), name="age_bias")
-        self.age_bias.assign(recency_biases(self.pooling_heads, length))
-        ages = np.arange(length)[:, None] - np.arange(length)
-        self._ages, self._future = np.maximum(ages, 0), ages < 0
-
-    def call(self, items: Any) -> Any:
-        """See the class."""
-        length, dim = items.shape[1:]
-        biases = tf.gather(tf.convert_to_tensor(self.age_bias), self._ages, axis=1)
-        weights = tf.nn.softmax(tf.where(self._future, -1e9, biases), axis=-1)
-        flat = tf.reshape(weights, (1, self.pooling_heads * length, length))
-        means = tf.reshape(tf.matmul(flat, items), (-1, self.pooling_heads, length, dim))
-        return tf.reshape(tf.transpose(means, (0, 2, 1, 3)), (-1, length, self.pooling_heads * dim))
-
-    def compute_output_spec(self, items: Any) -> keras.KerasTensor:
-        """[B, L, heads * D]."""
-        return keras.KerasTensor((*items.shape[:2], self.pooling_heads * items.shape[2]), "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments."""
-        return {**super().get_config(), "pooling_heads": self.pooling_heads}
-
-
-@keras.saving.register_keras_serializable("tfllmrec")
-class ItemBias(keras.layers.Layer):
-    """A learnt number for every item that is added to its scores. int32 of any shape -> float32 of that shape.
-
-    Args:
-        item_count: items in the catalogue.
-    """
-
-    def __init__(self, item_count: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.item_count = item_count
-        self.bias = self.add_weight(shape=(item_count + 1,), initializer="zeros", name="bias")
-
-    def call(self, items: tf.Tensor) -> tf.Tensor:
-        """See the class."""
-        return gather_summing(self.bias, items)
-
-    def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
-        """The items' own shape."""
-        return keras.KerasTensor(items.shape, "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments."""
-        return {**super().get_config(), "item_count": self.item_count}
-
-
-def history_encoder(
-    *,
-    dim: int,
-    history_length: int,
-    units: int,
-    cell: Cell = "lstm",
-    layers: int = 1,
-    pooling_heads: int = 0,
-    normalise: bool = False,
-    input_dropout: float = 0.2,
-    dropout: float = 0.2,
-    precision: Precision = "float32",
-) -> keras.Model:
-    """What a user's history comes to, after every one of its items.
-
-    Recurrent layers (Hidasi et al., 2016, ICLR), each but the first added to what it reads; beside them, if
-    wanted, weighted means of the items so far. Histories stand left in their rows, so that nothing needs a mask:
-    what comes after the last item is never read.
-
-    Args:
-        dim: width D of the item vectors.
-        history_length: L.
-        units: of every recurrent layer.
-        cell: "lstm" or "gru".
-        layers: recurrent layers.
-        pooling_heads: see `HistoryMeans`; 0 for none.
-        normalise: LayerNorm of the item vectors.
-        input_dropout: on the item vectors, and on the means.
-        dropout: on the recurrent layers' outputs.
-        precision: what the recurrent layers compute in; their weights are float32, and so are the states.
-
-    Returns:
-        item vectors float32 [B, L, D], oldest first -> states float32 [B, L, units + heads * D].
-    """
-    items = keras.Input((history_length, dim), name="items")
-    vectors = keras.layers.LayerNormalization(name="normalised")(items) if normalise else items
-    state = keras.layers.Dropout(input_dropout)(vectors)
-    for number in range(layers):
-        name = f"{cell}_{number + 1}"
-        recurrent = _CELLS[cell](units, return_sequences=True, name=name, dtype=_POLICIES[precision])
-        new = keras.layers.Dropout(dropout)(recurrent(state))
-        state = state + new if number else new
-    if pooling_heads:
-        means = keras.layers.Dropout(input_dropout)(HistoryMeans(pooling_heads, name="means")(vectors))
-        state = keras.layers.Concatenate()([state, means])
-    return keras.Model(items, state, name="history_encoder")
-
-
-def query_head(
-    width: int,
-    dim: int,
-    *,
-    hidden_units: int = 0,
-    dropout: float = 0.2,
-    query_dropout: float = 0.0,
-    name: str = "query_head",
-) -> keras.Model:
-    """States as query vectors, which items are matched with.
-
-    A linear projection, beside it if wanted a one-layer perceptron, then LayerNorm. States as wide as the items
-    need no projection, and without a perceptron they have none.
-
-    Args:
-        width: of the states, F.
-        dim: width of item and query vectors, D.
-        hidden_units: units of the perceptron; 0 for none.
-        dropout: on the hidden units.
-        query_dropout: on the query vectors.
-        name: of the model.
-
-    Returns:
-        float32 [n, F] -> float32 [n, D].
-    """
-    state = keras.Input((width,), name="state")
-    query = state
-    if hidden_units or width != dim:
-        query = keras.layers.Dense(dim, name="linear")(state)
-    if hidden_units:
-        inner = keras.layers.Dropout(dropout)(
-            keras.layers.Dense(hidden_units, activation="relu", name="hidden_units")(state)
-        )
-        query = query + keras.layers.Dense(dim, use_bias=False, name="perceptron")(inner)
-    query = keras.layers.LayerNormalization(name="query")(query)
-    return keras.Model(state, keras.layers.Dropout(query_dropout)(query), name=name)
+from tfllmrec.layers.history import LastState
+from tfllmrec.layers.items import ItemBias
 
 
 def query_model(items: keras.layers.Layer, encoder: keras.Model, head: keras.Model) -> keras.Model:
@@ -174,8 +11,8 @@ def query_model(items: keras.layers.Layer, encoder: keras.Model, head: keras.Mod
 
     Args:
         items: what turns item indices into vectors: the `ItemEmbedding`, or a table frozen for serving.
-        encoder: a `history_encoder`.
-        head: a `query_head`.
+        encoder: a `tfllmrec.layers.encoders.recurrent.history_encoder`.
+        head: a `tfllmrec.layers.encoders.recurrent.query_head`.
     """
     history = keras.Input((encoder.input.shape[1],), dtype="int32", name="history")
     query = head(LastState(name="last_state")(encoder(items(history)), history))
