@@ -165,7 +165,7 @@ def measure(folder: Path, kills: int, seed: int) -> dict[str, object]:
         wrong += [f"{worker.last[0]} {worker.last[1]}: {sentence}"] if sentence else []
         progress(f"kill {kill} of {kills}, in {worker.last[0]}")
     result = {"broken_off": dict(interrupted), "wrong": wrong, "seconds": seconds}
-    return {"benchmark": "killed", "kills": kills, "seed": seed} | rounded(result)
+    return {"benchmark": "kills", "kills": kills, "seed": seed} | rounded(result)
 
 
 def main() -> None:
@@ -176,7 +176,7 @@ def main() -> None:
     PROCESSES.set_forkserver_preload(["tfllmrec.repository"])
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options.kills, options.seed)
-    report(result, "killed" if options.record else None)
+    report(result, "kills" if options.record else None)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def main() -> None:
         exported = export(two_tower, Path(folder) / "films")
         with ServerProcess(exported.parent, *BOUNDS) as server:
             result = measure(server, arguments.count, arguments.seed)
-    report({"benchmark": "made_up_requests"} | result, "made_up_requests" if arguments.record else None)
+    report({"benchmark": "malformed_requests"} | result, "malformed_requests" if arguments.record else None)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def measure(folder: Path, turns: int, count: int, seconds: float, starts: int) -
         sustained = in_flight(methods["batched"], requests, CONCURRENCY[-1], seconds=seconds)
     p50 = {name: load["p50_ms"] for name, load in measured.items()}
     return {
-        "benchmark": "serving",
+        "benchmark": "model_server",
         "items": ITEMS,
         "dim": DIM,
         "top_k": TOP_K,
@@ -210,7 +210,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options.turns, options.count, options.seconds, options.starts)
-    report(rounded(result), "serving" if options.record else None)
+    report(rounded(result), "model_server" if options.record else None)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def measure(folder: Path, turns: int, count: int) -> dict[str, Any]:
         return measured[f"{name}_{load}"][metric] / measured[f"plain_{load}"][metric]
 
     return {
-        "benchmark": "served_lists",
+        "benchmark": "recommendation_log",
         "measured": measured,
         "ratios": {
             name: {
@@ -85,7 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options.turns, options.count)
-    report(rounded(result), "served_lists" if options.record else None)
+    report(rounded(result), "recommendation_log" if options.record else None)
 
 
 if __name__ == "__main__":
