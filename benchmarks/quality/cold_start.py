@@ -50,12 +50,17 @@ def main() -> None:
             progress(f"seed {seed}, new users: {scores['users']}")
         runs.append(scores | {"config": config.to_dict()})
     count = len(cold_items(data, seed=arguments.draw).items)
-    result = {"benchmark": "cold", "family": arguments.family, "data": name, "draw": arguments.draw} | data.summary()
+    result = {
+        "benchmark": "cold_start",
+        "family": arguments.family,
+        "data": name,
+        "draw": arguments.draw,
+    } | data.summary()
     result |= {"cold_items": count, "random": round(10 / count, 4)}
     if "items" in arguments.part:
         result["recall@10"] = round(float(np.mean([run["items"]["recall@10"] for run in runs])), 5)
     tag = f"-{arguments.tag}" if arguments.tag else ""
-    report(result | {"runs": runs}, f"cold-{name}-{arguments.family}{tag}" if arguments.record else None)
+    report(result | {"runs": runs}, f"cold_start-{name}-{arguments.family}{tag}" if arguments.record else None)
 
 
 def _with_vectors(data: Dataset, arguments: argparse.Namespace) -> Dataset:

@@ -35,8 +35,8 @@ def main() -> None:
         backup = arguments.backup and arguments.backup / f"{name}-{arguments.family}-{seed}.npz"
         runs.append(_run(arguments.family, options | {"seed": seed}, split, backup))
     means = {part: _mean([run[part] for run in runs]) for part in ("validation", "test")}
-    result = {"benchmark": "quality", "family": arguments.family, "data": name} | data.summary() | means
-    report(result | {"runs": runs}, f"quality-{name}-{arguments.family}" if arguments.record else None)
+    result = {"benchmark": "leave_one_out", "family": arguments.family, "data": name} | data.summary() | means
+    report(result | {"runs": runs}, f"leave_one_out-{name}-{arguments.family}" if arguments.record else None)
 
 
 def _run(name: str, options: dict[str, Any], split: Split, backup: Path | None) -> dict[str, Any]:

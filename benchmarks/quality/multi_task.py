@@ -69,9 +69,9 @@ def main() -> None:
         weights = {"weights": f'{{"rating": {weight}}}'} if weight != "learnt" else {"weighting": "uncertainty"}
         fits[weight] = _fit(f"{arguments.task},rating", options | weights, split, hidden)
     name = Path(arguments.data).name
-    result: dict[str, Any] = {"benchmark": "joint", "data": name} | data.summary()
+    result: dict[str, Any] = {"benchmark": "multi_task", "data": name} | data.summary()
     result |= {name: _fit_result(fit, fits, arguments.task, hidden) for name, fit in fits.items()}
-    record = "-".join(filter(None, ["joint", name, arguments.tag]))
+    record = "-".join(filter(None, ["multi_task", name, arguments.tag]))
     report(result | {"options": options}, record if arguments.record else None)
 
 

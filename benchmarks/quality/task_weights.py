@@ -23,13 +23,13 @@ from tfllmrec.evaluation.plots import ACCENT, MUTED, style
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("data", help="the name of a data set, as in the result's file name")
-    path = RESULTS / f"joint-{parser.parse_args().data}.json"
+    path = RESULTS / f"multi_task-{parser.parse_args().data}.json"
     plot(json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".png"))
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
     """Draw the trade-off and write it to a PNG file."""
-    joint = {name: scores for name, scores in result.items() if isinstance(scores, dict) and "ndcg_gain" in scores}
+    joint_fits = {name: scores for name, scores in result.items() if isinstance(scores, dict) and "ndcg_gain" in scores}
     (ranked,) = (
         scores["ndcg@10"] for scores in result.values() if isinstance(scores, dict) and _alone(scores, "ndcg@10")
     )
@@ -39,9 +39,9 @@ def plot(result: dict[str, Any], path: Path) -> None:
         axes = figure.add_subplot()
         axes.axhline(ranked, color=MUTED, linestyle="--", zorder=1)
         axes.axvline(rated, color=MUTED, linestyle="--", zorder=1)
-        points = np.array([[scores["rmse"], scores["ndcg@10"]] for scores in joint.values()])
+        points = np.array([[scores["rmse"], scores["ndcg@10"]] for scores in joint_fits.values()])
         axes.plot(*points.T, color=ACCENT, alpha=0.4, zorder=2)
-        for (name, scores), (x, y) in zip(joint.items(), points, strict=True):
+        for (name, scores), (x, y) in zip(joint_fits.items(), points, strict=True):
             x_bars, y_bars = _rmse_bars(scores, rated), _bars(scores["ndcg_gain"])
             axes.errorbar(x, y, xerr=x_bars, yerr=y_bars, fmt="o", color=ACCENT, elinewidth=1.2)
             axes.annotate(name, (x, y), xytext=(7, 7), textcoords="offset points", color=ACCENT, weight="bold")

@@ -1,16 +1,21 @@
-"""Is a model repository whole after whatever changes it was killed?
+"""Integrity of a model repository whose process is killed during changes.
 
     python -m benchmarks.robustness.kills [--record]
 
-A process publishes, promotes and prunes versions of a small two-tower, one after the other. It is killed (SIGKILL) in
-one of these changes, drawn at random, at a moment drawn from the time that this change takes; another process goes on.
-After every kill the labels are those from before or after the change that was broken off, every version that has one
-passes the check of `tfllmrec publish` (it loads in TF Serving's C++ runtime and answers as recorded), every other one
-is whole, and only versions that prune was to remove are gone. Prints one JSON line: which changes were broken off how
-often, and what was found wrong. Asked for: nothing, in 50 kills.
+A process publishes, promotes and prunes versions of a small two-tower, one change after the other. It is killed
+(SIGKILL) during a random change, at a random moment within its usual duration, and another process continues. After
+every kill:
+
+- the labels are those from before or after the interrupted change;
+- every labelled version passes the check of `tfllmrec publish`: it loads in TF Serving's C++ runtime and returns the
+  recorded responses;
+- every other version is complete;
+- only versions that `prune` was to remove are missing.
+
+Prints one JSON line: how often each change was interrupted, and all violations (`wrong`). Target: none in 50 kills. It
+takes five minutes.
 """
 
-import argparse
 import multiprocessing
 import random
 import shutil
@@ -23,7 +28,7 @@ from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.common import progress, report
+from benchmarks.common import benchmark_parser, progress, report
 from benchmarks.serving.load import rounded
 from tfllmrec import TwoTower, checkerboard
 from tfllmrec.errors import InputError
@@ -48,11 +53,11 @@ class State:
 
     @classmethod
     def of(cls, repository: Repository) -> "State":
-        """As they are."""
+        """Return the present state of a repository."""
         return cls(frozenset(version_folders(repository.folder / MODEL)), repository.labels(MODEL))
 
     def after(self, change: str, number: int) -> "State":
-        """What a change makes of them."""
+        """Return the state after a change of version `number`."""
         if change == "publish":
             label = "canary" if "stable" in self.labels else "stable"
             return State(self.versions | {number}, self.labels | {label: number})
@@ -65,14 +70,14 @@ class State:
         return self
 
 
-def change_on(folder: Path, made: Path, tell: Connection) -> None:
-    """Publish, promote and prune for ever; what is about to be done is told."""
+def change_forever(folder: Path, exported: Path, sender: Connection) -> None:
+    """Publish, promote and prune in an endless loop, and send every change before it begins."""
     repository, copies = Repository(folder), folder.with_name("copies") / MODEL
     for number in count(max(State.of(repository).versions, default=0) + 1):
-        shutil.copytree(made, copies / str(number), dirs_exist_ok=True)
+        shutil.copytree(exported, copies / str(number), dirs_exist_ok=True)
         for change in CHANGES:
             state = State.of(repository)
-            tell.send((change, number, state))
+            sender.send((change, number, state))
             if change == "publish":
                 repository.publish(copies / str(number))
             elif change == "prune":
@@ -82,36 +87,38 @@ def change_on(folder: Path, made: Path, tell: Connection) -> None:
         shutil.rmtree(copies / str(number))
 
 
-def wrong_after(repository: Repository, change: str, number: int, before: State) -> str:
-    """What is not as it may be after a change was broken off; "" where all is well."""
-    after, found = before.after(change, number), State.of(repository)
-    if found.labels not in (before.labels, after.labels):
-        return f"labels {found.labels}, after {before.labels}"
-    if lost := (before.versions & after.versions) - found.versions:
+def violation(repository: Repository, change: str, number: int, before: State) -> str:
+    """Return what is wrong after a change was interrupted; "" if nothing is."""
+    after, actual = before.after(change, number), State.of(repository)
+    if actual.labels not in (before.labels, after.labels):
+        return f"labels {actual.labels}, after {before.labels}"
+    if lost := (before.versions & after.versions) - actual.versions:
         return f"lost {sorted(lost)}"
     try:
-        for one in found.versions | {*found.labels.values()}:
-            folder = repository.folder / MODEL / str(one)
-            (check_version if one in found.labels.values() else check_checksums)(folder)
+        for version in actual.versions | {*actual.labels.values()}:
+            folder = repository.folder / MODEL / str(version)
+            (check_version if version in actual.labels.values() else check_checksums)(folder)
     except InputError as error:
         return str(error)
     return ""
 
 
 class Worker:
-    """A process that changes a repository, and is killed at the end of the block.
+    """A process that changes a repository and is killed at the end of the block.
 
     Attributes:
-        told: what it did last: the change, the number of a version, and the state before it.
+        last: the change that it began last, the number of its version, and the state before it.
     """
 
-    told: tuple[str, int, State]
+    last: tuple[str, int, State]
 
-    def __init__(self, repository: Repository, made: Path) -> None:
-        self._listen, tell = PROCESSES.Pipe(duplex=False)
-        self._process = PROCESSES.Process(target=change_on, args=(repository.folder, made, tell), daemon=True)
+    def __init__(self, repository: Repository, exported: Path) -> None:
+        self._receiver, sender = PROCESSES.Pipe(duplex=False)
+        self._process = PROCESSES.Process(
+            target=change_forever, args=(repository.folder, exported, sender), daemon=True
+        )
         self._process.start()
-        tell.close()
+        sender.close()
 
     def __enter__(self) -> "Worker":
         return self
@@ -120,19 +127,19 @@ class Worker:
         self._process.kill()
         self._process.join()
         with suppress(EOFError):
-            while self._listen.poll():
-                self.told = self._listen.recv()
+            while self._receiver.poll():
+                self.last = self._receiver.recv()
 
     def until(self, change: str) -> None:
-        """Wait until it is about to do a change."""
-        self.told = self._listen.recv()
-        while self.told[0] != change:
-            self.told = self._listen.recv()
+        """Wait until the process begins a change."""
+        self.last = self._receiver.recv()
+        while self.last[0] != change:
+            self.last = self._receiver.recv()
 
 
-def times_of_changes(repository: Repository, made: Path) -> dict[str, float]:
-    """Seconds, in a round that is not the first."""
-    with Worker(repository, made) as worker:
+def change_durations(repository: Repository, exported: Path) -> dict[str, float]:
+    """Return the seconds of each change in the second round."""
+    with Worker(repository, exported) as worker:
         begun = []
         worker.until("prune")
         for change in (*CHANGES, CHANGES[0]):
@@ -144,33 +151,32 @@ def times_of_changes(repository: Repository, made: Path) -> dict[str, float]:
 def measure(folder: Path, kills: int, seed: int) -> dict[str, object]:
     with suppress_stderr():
         two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
-        made, repository = export(two_tower, folder / "made"), Repository(folder / "models")
-        seconds, draw = times_of_changes(repository, made), random.Random(seed)
-    broken_off, wrong = Counter[str](), list[str]()
+        exported, repository = export(two_tower, folder / "exported"), Repository(folder / "models")
+        seconds, draw = change_durations(repository, exported), random.Random(seed)
+    interrupted, wrong = Counter[str](), list[str]()
     for kill in range(1, kills + 1):
         change = draw.choice(CHANGES)
-        with Worker(repository, made) as worker:
+        with Worker(repository, exported) as worker:
             worker.until(change)
             time.sleep(draw.uniform(0, seconds[change]))
-        broken_off[worker.told[0]] += 1
+        interrupted[worker.last[0]] += 1
         with suppress_stderr():
-            sentence = wrong_after(repository, *worker.told)
-        wrong += [f"{worker.told[0]} {worker.told[1]}: {sentence}"] if sentence else []
-        progress(f"kill {kill} of {kills}, in {worker.told[0]}")
-    found = {"broken_off": dict(broken_off), "wrong": wrong, "seconds": seconds}
-    return {"benchmark": "killed", "kills": kills, "seed": seed} | rounded(found)
+            sentence = violation(repository, *worker.last)
+        wrong += [f"{worker.last[0]} {worker.last[1]}: {sentence}"] if sentence else []
+        progress(f"kill {kill} of {kills}, in {worker.last[0]}")
+    result = {"broken_off": dict(interrupted), "wrong": wrong, "seconds": seconds}
+    return {"benchmark": "kills", "kills": kills, "seed": seed} | rounded(result)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--kills", type=int, default=50, help="number of kills")
+    parser.add_argument("--seed", type=int, default=0, help="seed of changes and moments")
     options = parser.parse_args()
     PROCESSES.set_forkserver_preload(["tfllmrec.repository"])
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options.kills, options.seed)
-    report(result, "killed" if options.record else None)
+    report(result, "kills" if options.record else None)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""Does a model server live through 10,000 requests that nobody should send, and say of each what is wrong?
+"""Responses of a model server to 10,000 malformed requests, and its memory.
 
     python -m benchmarks.robustness.malformed_requests [--count 10000] [--seed 0]
 
-A small two-tower, served by a process of its own that takes messages and bodies of 4 MiB. Half of the requests come
-over gRPC, half over REST, eight at a time; their kinds (`made_up.py`) take turns, with a good request in every turn.
-Each has to be answered with the one code that is right for its kind, a good one bit by bit as at the start. Prints one
-JSON line: how the requests of each kind were answered, and how many wrongly; the server's resident memory after the
-first 1,000 requests, by when its threads and caches are there, and after every 1,000 more; its lines on stderr. Memory
-is flat where it ends no more than 5 % above what it was after the first 1,000.
+A small two-tower is served by a separate process that accepts messages and bodies of 4 MiB. Half of the requests are
+gRPC, half REST, eight at a time. Their kinds (`malformed.py`) take turns, with one valid request per round. Each
+malformed request must get the one correct code of its kind, each valid one the same response, bit by bit, as at the
+start.
+
+Prints one JSON line: the codes per kind, the number of wrong responses, the resident memory of the server after every
+1,000 requests, and its lines on stderr. Memory is `flat` if it ends at most 5 % above its value after the first 1,000
+requests, which start all threads and fill all caches. Target: no wrong response, flat memory. It takes two minutes.
 """
 
-import argparse
 import http.client
 import json
 import re
@@ -27,17 +28,27 @@ from urllib.parse import urlsplit
 import grpc
 import numpy as np
 
-from benchmarks.common import progress, report
-from benchmarks.robustness.malformed import BODIES, LARGEST, MESSAGES, SPEC, Body, Message, asked, made_question, posted
-from benchmarks.serving.load import PREDICT, TIMEOUT, packed
+from benchmarks.common import benchmark_parser, progress, report
+from benchmarks.robustness.malformed import (
+    BODIES,
+    LARGEST,
+    MESSAGES,
+    SPEC,
+    Body,
+    Message,
+    http_request,
+    json_body,
+    random_inputs,
+)
+from benchmarks.serving.load import PREDICT, TIMEOUT, serialized_request
 from tfllmrec import TwoTower, checkerboard
 from tfllmrec.export import export
 from tfllmrec.serving import ServerProcess
 from tfllmrec_client.messages import PredictResponse
 
-AT_ONCE, TURN = 8, 1000
+CONCURRENCY, TURN = 8, 1000
 GROWTH = 0.05
-GOOD = "good"
+VALID = "valid"
 BOUNDS = (
     f"--grpc_channel_arguments=grpc.max_receive_message_length={LARGEST}",
     f"--rest_api_max_body_bytes={LARGEST}",
@@ -45,19 +56,19 @@ BOUNDS = (
 
 
 class Outcome(NamedTuple):
-    """How a request of a kind was answered."""
+    """The response to a request."""
 
     kind: str
     code: str
-    right: bool
+    correct: bool
 
 
-class Asking:
-    """A server, asked for what is good and for what is not.
+class Sender:
+    """Sends malformed and valid requests to a server.
 
     Args:
-        server: of films.
-        seed: of all choices.
+        server: server of the model `films`.
+        seed: seed of all random choices.
     """
 
     def __init__(self, server: ServerProcess, seed: int) -> None:
@@ -66,96 +77,96 @@ class Asking:
         self._address = (str(url.hostname), int(url.port or 0))
         self._channel = grpc.insecure_channel(server.grpc_address)
         random = np.random.default_rng(seed)
-        self._questions = [made_question(random) for _ in range(50)]
-        self._messages = [self._outputs(packed(question, **SPEC)) for question in self._questions]
-        self._bodies = [self._http(posted(asked(question))) for question in self._questions]
+        self._inputs = [random_inputs(random) for _ in range(50)]
+        self._messages = [self._outputs(serialized_request(inputs, **SPEC)) for inputs in self._inputs]
+        self._bodies = [self._http(http_request(json_body(inputs))) for inputs in self._inputs]
 
     def __call__(self, number: int) -> Outcome:
-        """Send the request with this number; even ones go over gRPC."""
+        """Send the request with a number: over gRPC if it is even, else over REST."""
         random = np.random.default_rng([self._seed, number])
-        place = int(random.integers(len(self._questions)))
+        index = int(random.integers(len(self._inputs)))
         if number % 2:
-            return self._over("REST", self._rest, BODIES, number // 2, place, random)
-        return self._over("gRPC", self._grpc, MESSAGES, number // 2, place, random)
+            return self._send("REST", self._rest, BODIES, number // 2, index, random)
+        return self._send("gRPC", self._grpc, MESSAGES, number // 2, index, random)
 
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
 
-    def _over(
+    def _send(
         self,
         interface: str,
         send: Callable[[Any], tuple[str, bool]],
         kinds: dict[str, Callable[..., Any]],
         number: int,
-        place: int,
+        index: int,
         random: np.random.Generator,
     ) -> Outcome:
-        kind = [GOOD, *kinds][number % (len(kinds) + 1)]
-        if kind == GOOD:
-            return Outcome(f"{interface}: {kind}", *self._good(interface, place))
-        return Outcome(f"{interface}: {kind}", *send(kinds[kind](random, self._questions[place])))
+        kind = [VALID, *kinds][number % (len(kinds) + 1)]
+        if kind == VALID:
+            return Outcome(f"{interface}: {kind}", *self._valid(interface, index))
+        return Outcome(f"{interface}: {kind}", *send(kinds[kind](random, self._inputs[index])))
 
-    def _good(self, interface: str, place: int) -> tuple[str, bool]:
-        question = self._questions[place]
+    def _valid(self, interface: str, index: int) -> tuple[str, bool]:
+        inputs = self._inputs[index]
         if interface == "REST":
-            status, content = self._http(posted(asked(question)))
-            return str(status), (status, content) == self._bodies[place]
-        return "OK", self._outputs(packed(question, **SPEC)) == self._messages[place]
+            status, content = self._http(http_request(json_body(inputs)))
+            return str(status), (status, content) == self._bodies[index]
+        return "OK", self._outputs(serialized_request(inputs, **SPEC)) == self._messages[index]
 
     def _grpc(self, message: Message) -> tuple[str, bool]:
         method = self._channel.unary_unary(message.method)
         call = method.future(message.content, timeout=TIMEOUT, compression=message.compression)
         code = call.code().name
-        return code, code == message.code and (code == "OK" or _sentence(call.details()))
+        return code, code == message.code and (code == "OK" or _is_sentence(call.details()))
 
     def _rest(self, body: Body) -> tuple[str, bool]:
         status, content = self._http(body.content, body.leaves)
-        return str(status), status == body.status and (not status or _sentence(json.loads(content).get("error", "")))
+        return str(status), status == body.status and (not status or _is_sentence(json.loads(content).get("error", "")))
 
     def _outputs(self, request: bytes) -> dict[str, bytes]:
-        answer = PredictResponse.FromString(self._channel.unary_unary(PREDICT)(request, timeout=TIMEOUT))
-        return {name: tensor.SerializeToString(deterministic=True) for name, tensor in answer.outputs.items()}
+        response = PredictResponse.FromString(self._channel.unary_unary(PREDICT)(request, timeout=TIMEOUT))
+        return {name: tensor.SerializeToString(deterministic=True) for name, tensor in response.outputs.items()}
 
     def _http(self, content: bytes, leaves: bool = False) -> tuple[int, bytes]:
-        """Status and body of the answer; 0 where the client leaves without it."""
+        """Send an HTTP request and return status and body of the response; status 0 if the client leaves before it."""
         with socket.create_connection(self._address, TIMEOUT) as connection:
-            with suppress(ConnectionError):  # an answer may come before all is sent
+            with suppress(ConnectionError):  # a response may arrive before everything is sent
                 connection.sendall(content)
                 if not leaves:
                     connection.shutdown(socket.SHUT_WR)
             if leaves:
                 return 0, b""
-            answer = http.client.HTTPResponse(connection)
-            answer.begin()
-            return answer.status, answer.read()
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return response.status, response.read()
 
 
-def _sentence(text: str) -> bool:
+def _is_sentence(text: str) -> bool:
     return len(text.splitlines()) == 1 and "Traceback" not in text
 
 
 def resident(pid: int) -> float:
-    """MiB that a process has in memory."""
+    """Return the resident memory of a process in MiB."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found
-    return int(found[1]) / 1024
+    match = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert match
+    return int(match[1]) / 1024
 
 
 def measure(server: ServerProcess, count: int, seed: int) -> dict[str, Any]:
-    asking = Asking(server, seed)
+    sender = Sender(server, seed)
     codes: dict[str, Counter[str]] = defaultdict(Counter)
     wrong, memory = [], []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
         for start in range(0, count, TURN):
-            for outcome in pool.map(asking, range(start, min(start + TURN, count))):
+            for outcome in pool.map(sender, range(start, min(start + TURN, count))):
                 codes[outcome.kind][outcome.code] += 1
-                wrong += [] if outcome.right else [outcome]
+                wrong += [] if outcome.correct else [outcome]
             memory.append(round(resident(server.pid), 1))
             progress(f"{start + TURN} requests: {memory[-1]} MiB, {len(wrong)} wrong")
-    status, _ = asking._http(posted(b"", "/v1/models/films", method="GET"))
-    asking.close()
+    status, _ = sender._http(http_request(b"", "/v1/models/films", method="GET"))
+    sender.close()
     growth = memory[-1] - memory[0]
     return {
         "requests": count,
@@ -166,22 +177,21 @@ def measure(server: ServerProcess, count: int, seed: int) -> dict[str, Any]:
         "growth_mib": round(growth, 1),
         "flat": growth <= GROWTH * memory[0],
         "stderr": server.errors()[:5],
-        "answers": {kind: dict(found) for kind, found in sorted(codes.items())},
+        "answers": {kind: dict(counts) for kind, counts in sorted(codes.items())},
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--count", type=int, default=10_000, help="number of requests")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices")
     arguments = parser.parse_args()
     two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
-        made = export(two_tower, Path(folder) / "films")
-        with ServerProcess(made.parent, *BOUNDS) as server:
+        exported = export(two_tower, Path(folder) / "films")
+        with ServerProcess(exported.parent, *BOUNDS) as server:
             result = measure(server, arguments.count, arguments.seed)
-    report({"benchmark": "made_up_requests"} | result, "made_up_requests" if arguments.record else None)
+    report({"benchmark": "malformed_requests"} | result, "malformed_requests" if arguments.record else None)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""What writing down served lists costs: the export and the load of serving.py, without it, for some, for all.
+"""Cost of logging served recommendations, for a sample of the users and for all.
 
     python -m benchmarks.serving.recommendation_log [--record]
 
-Three servers with dynamic batching take turns, each asked one by one, and with 32 in flight: one writes nothing down,
-one the lists (of 100 items) of a hundredth of the users, which is the default sampling rate, one those of all.
+Three servers with dynamic batching and the export of `benchmarks.serving.model_server` take turns, with one request at
+a time and with 32 in flight. One logs nothing, one logs the results (100 items each) of a hundredth of the users, which
+is the default sampling rate, and one logs all results.
+
+Prints one JSON line: latencies and throughput of each server, ratios to the server without a log, and the number of
+records in the logs. It takes four minutes.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,17 +18,17 @@ from typing import Any
 
 import grpc
 
-from benchmarks.common import report
-from benchmarks.serving.load import PREDICT, Load, at_once, one_by_one, packed, rounded, take_turns
-from benchmarks.serving.model_server import ASKED, BATCHING, made_export, made_questions
+from benchmarks.common import benchmark_parser, report
+from benchmarks.serving.load import PREDICT, Load, in_flight, one_by_one, rounded, serialized_request, take_turns
+from benchmarks.serving.model_server import BATCHING, MODEL_SPEC, synthetic_export, synthetic_inputs
 from tfllmrec.serving import ServerProcess
 
 IN_FLIGHT = 32
 
 
 def measure(folder: Path, turns: int, count: int) -> dict[str, Any]:
-    version = made_export(folder)
-    requests = [packed(question, **ASKED) for question in made_questions(500)]
+    version = synthetic_export(folder)
+    requests = [serialized_request(inputs, **MODEL_SPEC) for inputs in synthetic_inputs(500)]
     (folder / "batching.config").write_text(BATCHING, encoding="utf-8")
     (folder / "key").write_text("a key for a benchmark", encoding="utf-8")
     (folder / "key").chmod(0o600)
@@ -43,22 +46,22 @@ def measure(folder: Path, turns: int, count: int) -> dict[str, Any]:
     }
     with ExitStack() as stack:
         tasks: dict[str, Callable[[], Load]] = {}
-        for name, given in flags.items():
-            server = stack.enter_context(ServerProcess(version.parent, *given))
+        for name, options in flags.items():
+            server = stack.enter_context(ServerProcess(version.parent, *options))
             method = stack.enter_context(grpc.insecure_channel(server.grpc_address)).unary_unary(PREDICT)
             tasks[f"{name}_1"] = lambda method=method: one_by_one(method, requests, count)  # type: ignore[misc]
-            tasks[f"{name}_{IN_FLIGHT}"] = lambda method=method: at_once(  # type: ignore[misc]
+            tasks[f"{name}_{IN_FLIGHT}"] = lambda method=method: in_flight(  # type: ignore[misc]
                 method, requests, IN_FLIGHT, count=4 * count
             )
-        found = take_turns(tasks, turns)
+        measured = take_turns(tasks, turns)
     written = {name: (folder / f"{name}.jsonl").read_bytes() for name in ("sampled", "all")}
 
-    def ratio(name: str, load: int, of: str) -> float:
-        return found[f"{name}_{load}"][of] / found[f"plain_{load}"][of]
+    def ratio(name: str, load: int, metric: str) -> float:
+        return measured[f"{name}_{load}"][metric] / measured[f"plain_{load}"][metric]
 
     return {
-        "benchmark": "served_lists",
-        "measured": found,
+        "benchmark": "recommendation_log",
+        "measured": measured,
         "ratios": {
             name: {
                 "p50_of_1": ratio(name, 1, "p50_ms"),
@@ -74,14 +77,15 @@ def measure(folder: Path, turns: int, count: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What writing down served lists costs.")
-    parser.add_argument("--record", action="store_true", help="keep the result in results/")
-    parser.add_argument("--turns", type=int, default=30)
-    parser.add_argument("--count", type=int, default=150, help="requests a turn, four times as many in flight")
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--turns", type=int, default=30, help="number of turns that count")
+    parser.add_argument(
+        "--count", type=int, default=150, help="requests per turn, four times as many if several are in flight"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options.turns, options.count)
-    report(rounded(result), "served_lists" if options.record else None)
+    report(rounded(result), "recommendation_log" if options.record else None)
 
 
 if __name__ == "__main__":

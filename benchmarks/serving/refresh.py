@@ -1,11 +1,14 @@
-"""How long does it take to add 1,000 new items to an export of 50,000, and are the old scores the same?
+"""Time of adding 1,000 new items to an export of 50,000, and a check that old scores stay identical.
 
     python -m benchmarks.serving.refresh
 
-Made data with titles and categories. `seconds` is of the command `tfllmrec refresh`, start of Python and import of
-TensorFlow included; `imports` is of the import of TensorFlow alone. `seconds_in_python` is of loading the run and of
-`tfllmrec.export.refresh` in a process that has it imported. Old scores are compared bit by bit, in the SavedModels, for
-a hundred visitors. Prints one JSON line. Asked for: 15 s.
+Synthetic data with titles and categories. Scores of old items are compared bit by bit in the SavedModels, for a hundred
+visitors.
+
+Prints one JSON line: `seconds` of the command `tfllmrec refresh`, including the start of Python and the import of
+TensorFlow; `imports`, the import of TensorFlow alone; `seconds_in_python`, loading the run and
+`tfllmrec.export.refresh` in a process that has TensorFlow imported; and the number of compared scores. Target: 15 s,
+all scores equal. It takes three minutes.
 """
 
 import argparse
@@ -19,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import progress, report
+from benchmarks.common import benchmark_parser, progress, report
 from tfllmrec.data import Dataset
 from tfllmrec.export import export, refresh
 from tfllmrec.quiet import suppress_stderr
@@ -36,9 +39,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     arguments = _arguments()
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        _made_data().to_folder(folder / "data")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _synthetic_data().to_folder(folder / "data")
         (folder / "new").mkdir()
         _items(ITEMS, NEW).to_parquet(folder / "new" / "items.parquet")
         imports = _seconds([sys.executable, "-c", "import tensorflow"])
@@ -65,7 +68,7 @@ def _refresh(name: str, folder: Path) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "seconds_in_python": round(in_python, 1),
         "old_scores_compared": len(compared),
-        "old_scores_equal": all(one == other for one, other in compared),
+        "old_scores_equal": all(old_score == new_score for old_score, new_score in compared),
         "new_items_in_lists": sum(item.startswith("new") for row in new for item in row),
     }
     progress(f"{name}: {result}")
@@ -79,7 +82,7 @@ def _seconds(command: list[str]) -> float:
 
 
 def _scores(version: Path) -> list[dict[str, float]]:
-    """The items and scores that every visitor is answered."""
+    """Return the items and scores of every visitor's results."""
     random = np.random.default_rng(1)
     histories = [[f"i{item}" for item in random.integers(0, ITEMS, 5)] for _ in range(VISITORS)]
     with suppress_stderr():
@@ -89,28 +92,28 @@ def _scores(version: Path) -> list[dict[str, float]]:
     return [dict(zip(*row, strict=True)) for row in zip(answer["item_ids"], answer["scores"].tolist(), strict=True)]
 
 
-def _made_data() -> Dataset:
-    """Every item in two histories, all of 20 items."""
+def _synthetic_data() -> Dataset:
+    """Return histories of 20 items, with every item in two of them."""
     random = np.random.default_rng(0)
-    drawn = np.concatenate([random.permutation(ITEMS) for _ in range(2)])
+    sequence = np.concatenate([random.permutation(ITEMS) for _ in range(2)])
     table = pd.DataFrame(
         {
-            "user_id": [f"u{number // 20}" for number in range(len(drawn))],
-            "item_id": [f"i{item}" for item in drawn],
-            "timestamp": np.arange(len(drawn)),
+            "user_id": [f"u{number // 20}" for number in range(len(sequence))],
+            "item_id": [f"i{item}" for item in sequence],
+            "timestamp": np.arange(len(sequence)),
         }
     )
     return Dataset.from_frames(table, _items(0, ITEMS))
 
 
 def _items(first: int, count: int) -> pd.DataFrame:
-    """Items with titles of four of 2,000 words and one of 20 categories."""
+    """Return items with titles of four words, from 2,000, and one of 20 categories."""
     random = np.random.default_rng(first)
     words = random.integers(0, 2000, (count, 4))
-    letter = "new" if first else "i"
+    prefix = "new" if first else "i"
     return pd.DataFrame(
         {
-            "item_id": [f"{letter}{number}" for number in range(first, first + count)],
+            "item_id": [f"{prefix}{number}" for number in range(first, first + count)],
             "title": [" ".join(f"word{word}" for word in row) for row in words],
             "categories": [f"category {number}" for number in random.integers(0, 20, count)],
         }
@@ -118,9 +121,8 @@ def _items(first: int, count: int) -> pd.DataFrame:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--family", nargs="*", default=[*OPTIONS], help="word2vec, two_tower, next_item")
-    parser.add_argument("--record", action="store_true", help="keep the line in benchmarks/results/")
     return parser.parse_args()
 
 

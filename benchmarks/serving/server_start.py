@@ -1,4 +1,4 @@
-"""How long a model server takes to its first answer, and that answer, with and without warm-up requests."""
+"""Time from the start of a model server to its first response, with and without warm-up requests."""
 
 import shutil
 import time
@@ -10,34 +10,36 @@ import grpc
 import numpy as np
 
 from benchmarks.common import progress
-from benchmarks.serving.load import PREDICT, TIMEOUT, Question, packed
+from benchmarks.serving.load import PREDICT, TIMEOUT, Inputs, serialized_request
 from tfllmrec.serving import ServerProcess
 
 ROWS = (1, 32)
-_MORE = 20
+_LATER_REQUESTS = 20
 _WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
-def first_answers(version: Path, questions: list[Question], repeats: int) -> dict[str, Any]:
-    """Medians over fresh servers, which take turns; every one is asked in one size alone.
+def first_responses(version: Path, request_inputs: list[Inputs], repeats: int) -> dict[str, Any]:
+    """Return medians over server starts; each server gets requests of one size only.
 
     Args:
-        version: of an export, with warm-up requests.
-        questions: of a row each, as many as the largest size has.
-        repeats: servers of each kind for each size.
+        version: folder of an export's version that has warm-up requests.
+        request_inputs: inputs of one row each, as many as the largest size.
+        repeats: server starts per kind and size.
     """
     cold = version.parents[1] / "cold" / version.parent.name
     shutil.copytree(version, cold / version.name)
     (cold / version.name / _WARM_UP).unlink()
     kinds = {"with_warm_up": version.parent, "without": cold}
-    found: dict[str, dict[int, list[tuple[float, ...]]]] = {kind: {rows: [] for rows in ROWS} for kind in kinds}
+    times_by_kind: dict[str, dict[int, list[tuple[float, ...]]]] = {kind: {rows: [] for rows in ROWS} for kind in kinds}
     for turn in range(repeats):
         for rows in ROWS:
-            request = packed(_joined(questions[:rows]), name=version.parent.name, signature_name="retrieve")
+            request = serialized_request(
+                _stack_rows(request_inputs[:rows]), name=version.parent.name, signature_name="retrieve"
+            )
             for kind, folder in kinds.items():
-                found[kind][rows].append(_started(folder, request))
-                progress(f"start {turn + 1} of {repeats}, {kind}, {rows} rows: {found[kind][rows][-1]}")
-    return {kind: _summary(sizes) for kind, sizes in found.items()}
+                times_by_kind[kind][rows].append(_start(folder, request))
+                progress(f"start {turn + 1} of {repeats}, {kind}, {rows} rows: {times_by_kind[kind][rows][-1]}")
+    return {kind: _summary(sizes) for kind, sizes in times_by_kind.items()}
 
 
 def _summary(sizes: dict[int, list[tuple[float, ...]]]) -> dict[str, Any]:
@@ -49,15 +51,15 @@ def _summary(sizes: dict[int, list[tuple[float, ...]]]) -> dict[str, Any]:
     return summary
 
 
-def _started(folder: Path, request: bytes) -> tuple[float, float, float]:
-    """Seconds from the start of a server to its first answer, of that answer, and of one afterwards (the median)."""
+def _start(folder: Path, request: bytes) -> tuple[float, float, float]:
+    """Return seconds from server start to the first response, of that response, and the median of later ones."""
     started = time.perf_counter()
     with ServerProcess(folder) as server, grpc.insecure_channel(server.grpc_address) as channel:
         grpc.channel_ready_future(channel).result(TIMEOUT)
         method = channel.unary_unary(PREDICT)
         first = _seconds(method, request)
-        whole = time.perf_counter() - started
-        return whole, first, float(np.median([_seconds(method, request) for _ in range(_MORE)]))
+        total = time.perf_counter() - started
+        return total, first, float(np.median([_seconds(method, request) for _ in range(_LATER_REQUESTS)]))
 
 
 def _seconds(method: Callable[..., bytes], request: bytes) -> float:
@@ -66,13 +68,13 @@ def _seconds(method: Callable[..., bytes], request: bytes) -> float:
     return time.perf_counter() - sent
 
 
-def _joined(questions: list[Question]) -> Question:
-    """One question of many rows, filled up with "" at their ends."""
-    joined = {}
-    for name in questions[0]:
-        rows = [row for question in questions for row in question[name]]
+def _stack_rows(request_inputs: list[Inputs]) -> Inputs:
+    """Stack inputs of one row each to one batch, padded with "" on the right."""
+    stacked = {}
+    for name in request_inputs[0]:
+        rows = [row for inputs in request_inputs for row in inputs[name]]
         if isinstance(rows[0], list):
             width = max(map(len, rows))
             rows = [[*row, *[""] * (width - len(row))] for row in rows]
-        joined[name] = rows
-    return joined
+        stacked[name] = rows
+    return stacked

@@ -1,4 +1,4 @@
-"""What gRPC alone takes: a server in Python that answers every request with the same bytes."""
+"""A Python gRPC server that returns the same bytes for every request: the cost of gRPC alone."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -12,31 +12,31 @@ import grpc
 from benchmarks.serving.load import PREDICT
 
 
-class _Same(grpc.GenericRpcHandler):
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
+class _ConstantHandler(grpc.GenericRpcHandler):
+    def __init__(self, response: bytes) -> None:
+        self._response = response
 
     def service(self, handler_call_details: Any) -> Any:
-        return grpc.unary_unary_rpc_method_handler(lambda request, context: self._answer)
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: self._response)
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[Callable[[bytes], bytes]]:
-    """A method of such a server, in a process of its own that ends with the block."""
+def constant_server(response: bytes) -> Iterator[Callable[[bytes], bytes]]:
+    """Start such a server in a separate process until the end of the block, and yield a method that queries it."""
     processes = multiprocessing.get_context("spawn")
-    listen, tell = processes.Pipe(duplex=False)
-    server = processes.Process(target=_serve, args=(answer, tell), daemon=True)
+    port_receiver, port_sender = processes.Pipe(duplex=False)
+    server = processes.Process(target=_serve, args=(response, port_sender), daemon=True)
     server.start()
     try:
-        with grpc.insecure_channel(f"127.0.0.1:{listen.recv()}") as channel:
+        with grpc.insecure_channel(f"127.0.0.1:{port_receiver.recv()}") as channel:
             yield channel.unary_unary(PREDICT)
     finally:
         server.kill()
         server.join()
 
 
-def _serve(answer: bytes, tell: Connection) -> None:
-    server = grpc.server(ThreadPoolExecutor(8), handlers=[_Same(answer)])
-    tell.send(server.add_insecure_port("127.0.0.1:0"))
+def _serve(response: bytes, port_sender: Connection) -> None:
+    server = grpc.server(ThreadPoolExecutor(8), handlers=[_ConstantHandler(response)])
+    port_sender.send(server.add_insecure_port("127.0.0.1:0"))
     server.start()
     server.wait_for_termination()

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.layers.items import ItemEmbedding, tables_once
+from tfllmrec.layers.items import ItemBias, ItemEmbedding, tables_once
 
 ITEMS, DIM, WIDTH = 6, 4, 3
 TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))
@@ -164,3 +164,16 @@ def test_what_is_dropped_is_drawn_anew_within_a_step(dropout: str) -> None:
     with tables_once():
         read = [layer(everything, training=True).numpy() for _ in range(8)]
     assert len({one.tobytes() for one in read}) > 1
+
+
+def test_item_bias_has_a_dense_gradient() -> None:
+    layer = ItemBias(ITEMS)
+    np.testing.assert_array_equal(layer(ASKED), np.zeros(ASKED.shape))
+    layer.bias.assign(np.arange(ITEMS + 1) / 4)
+    np.testing.assert_array_equal(layer(ASKED), ASKED / 4)
+    assert layer.trainable_weights == [layer.bias]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(ASKED))
+    gradient = tape.gradient(loss, layer.bias)
+    assert isinstance(gradient, tf.Tensor)  # a sum, not IndexedSlices
+    np.testing.assert_array_equal(gradient, np.bincount(ASKED.ravel(), minlength=ITEMS + 1))

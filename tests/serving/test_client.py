@@ -139,6 +139,6 @@ def test_a_version_or_a_label_selects_the_model(connect, models, options, versio
 def test_a_model_without_vectors_has_no_similar_items(connect, models):
     popular = connect("popular")
     assert_same_items(popular.recommend(["用户3"]), models.recommended(["用户3"], model="popular", version=1))
-    with pytest.raises(RequestError, match="similar_items") as refusal:
+    with pytest.raises(RequestError, match="similar_items") as error:
         popular.similar_items(["item1"])
-    assert refusal.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert error.value.code is grpc.StatusCode.FAILED_PRECONDITION

@@ -16,9 +16,9 @@ def client(connect):
 
 def test_k_beyond_the_export_is_refused_with_both_numbers(client):
     for call in (lambda: client.recommend(["用户3"], k=11), lambda: client.similar_items(["item1"], k=11)):
-        with pytest.raises(RequestError, match=r"\b11\b.*\b10\b") as refusal:
+        with pytest.raises(RequestError, match=r"\b11\b.*\b10\b") as error:
             call()
-        assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert error.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("k", [0, -1])
@@ -83,10 +83,10 @@ def test_an_unknown_model_version_or_label_is_refused(connect, options, code, wo
     client = connect(**options)
     predict = partial(client.predict, "embed_items", {"item_ids": ["a"]})
     for call in (lambda: client.recommend([""]), client.status, predict):
-        with pytest.raises(RequestError, match=word) as refusal:
+        with pytest.raises(RequestError, match=word) as error:
             call()
-        assert refusal.value.code is code
-        assert len(str(refusal.value).splitlines()) == 1
+        assert error.value.code is code
+        assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_version_and_a_label_together_are_refused(connect):
@@ -97,10 +97,10 @@ def test_a_version_and_a_label_together_are_refused(connect):
 def test_a_request_that_exceeds_the_timeout_fails(connect):
     many = ["item1"] * 20_000  # gRPC rounds a timeout this short up, and one row might arrive in time
     for client, options in ((connect(timeout=1e-6), {}), (connect(), {"timeout": 1e-6})):
-        with pytest.raises(RequestError, match="1e-06 s") as refusal:
+        with pytest.raises(RequestError, match="1e-06 s") as error:
             client.recommend(many, **options)
-        assert refusal.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert client.server in str(refusal.value)
+        assert error.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert client.server in str(error.value)
         assert len(client.recommend(many, timeout=60)) == len(many)
 
 
@@ -109,25 +109,25 @@ def test_a_silent_server_exceeds_the_timeout(client_class):
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with (
             client_class(address, "films", timeout=0.2) as client,
-            pytest.raises(RequestError, match=address) as refusal,
+            pytest.raises(RequestError, match=address) as error,
         ):
             client.recommend(["item1"])
-    assert refusal.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_an_address_without_a_server_is_unavailable(client_class, unserved_address):
     with client_class(unserved_address, "films", timeout=60) as client:
         for call in (lambda: client.recommend([""]), client.status):
-            with pytest.raises(RequestError, match=unserved_address) as refusal:
+            with pytest.raises(RequestError, match=unserved_address) as error:
                 call()
-            assert refusal.value.code is grpc.StatusCode.UNAVAILABLE
-            assert len(str(refusal.value).splitlines()) == 1
+            assert error.value.code is grpc.StatusCode.UNAVAILABLE
+            assert len(str(error.value).splitlines()) == 1
 
 
 def test_the_rest_port_is_refused(client_class, server):
     address = server.url.removeprefix("http://")
-    with client_class(address, "films", timeout=60) as client, pytest.raises(RequestError, match=address) as refusal:
+    with client_class(address, "films", timeout=60) as client, pytest.raises(RequestError, match=address) as error:
         client.recommend([""])
-    assert refusal.value.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED)
-    assert "port" in str(refusal.value)
-    assert len(str(refusal.value).splitlines()) == 1
+    assert error.value.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED)
+    assert "port" in str(error.value)
+    assert len(str(error.value).splitlines()) == 1

@@ -29,7 +29,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
     "bias": (0.0, {"candidate_bias": BIAS}),
     "logQ": (0.0, {"candidate_sampling_probability": PROBABILITY}),
     "accidental hits": (0.0, {"candidate_ids": REPEATED}),
-    "hidden_units": (0.0, {"hidden_units": HIDDEN}),
+    "hidden": (0.0, {"hidden": HIDDEN}),
     "sample weight": (0.0, {"sample_weight": WEIGHT}),
     "label smoothing": (0.3, {}),
     "everything": (
@@ -38,7 +38,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
             "candidate_bias": BIAS,
             "candidate_sampling_probability": PROBABILITY,
             "candidate_ids": REPEATED,
-            "hidden_units": HIDDEN,
+            "hidden": HIDDEN,
             "sample_weight": WEIGHT,
         },
     ),

@@ -185,6 +185,29 @@ class ItemEmbedding(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in sizes + _OPTIONS}}
 
 
+@keras.saving.register_keras_serializable("tfllmrec")
+class ItemBias(keras.layers.Layer):
+    """A trainable bias per item that is added to its scores. int32 of any shape -> float32 of that shape.
+
+    Args:
+        item_count: number of items.
+    """
+
+    def __init__(self, item_count: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.item_count = item_count
+        self.bias = self.add_weight(shape=(item_count + 1,), initializer="zeros", name="bias")
+
+    def call(self, items: tf.Tensor) -> tf.Tensor:
+        return gather_summing(self.bias, items)
+
+    def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(items.shape, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "item_count": self.item_count}
+
+
 def gather_summing(table: Any, indices: tf.Tensor) -> tf.Tensor:
     """Rows of a weight, whose gradient is one dense tensor: a row's shares are summed up.
 
@@ -203,29 +226,3 @@ def gather_summing(table: Any, indices: tf.Tensor) -> tf.Tensor:
         return tf.identity(table), tf.convert_to_tensor
 
     return tf.gather(dense(tf.convert_to_tensor(table)), indices)
-
-
-@keras.saving.register_keras_serializable("tfllmrec")
-class ItemBias(keras.layers.Layer):
-    """A learnt number for every item that is added to its scores. int32 of any shape -> float32 of that shape.
-
-    Args:
-        item_count: items in the catalogue.
-    """
-
-    def __init__(self, item_count: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.item_count = item_count
-        self.bias = self.add_weight(shape=(item_count + 1,), initializer="zeros", name="bias")
-
-    def call(self, items: tf.Tensor) -> tf.Tensor:
-        """See the class."""
-        return gather_summing(self.bias, items)
-
-    def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
-        """The items' own shape."""
-        return keras.KerasTensor(items.shape, "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments."""
-        return {**super().get_config(), "item_count": self.item_count}

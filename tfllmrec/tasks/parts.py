@@ -66,7 +66,7 @@ class NextItemPart(Part):
 
     Args:
         softmaxes: of every scenario, from the first; None where no item is trained on.
-        head: a `tfllmrec.models.next_item.network.query_head`.
+        head: a `tfllmrec.layers.encoders.recurrent.query_head`.
     """
 
     name = "next_item"
@@ -94,7 +94,7 @@ class RetrievalPart(Part):
 
     Args:
         task: a `tfllmrec.tasks.retrieval.Retrieval`.
-        head: a `tfllmrec.models.next_item.network.query_head`.
+        head: a `tfllmrec.layers.encoders.recurrent.query_head`.
         candidates: item indices int32 [C] -> {"candidate": float32 [C, D], "bias"}.
         negatives: see `tfllmrec.tasks.negatives`.
         most: positions of a batch that are asked, drawn anew in every step: their number counts squared.

@@ -1,4 +1,4 @@
-"""A recurrent encoder of histories, and the head that makes queries of its states."""
+"""Recurrent encoder: item vectors of a history to a state at every position, and a head from states to queries."""
 
 from typing import Any, Literal
 
@@ -17,13 +17,13 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class HistoryMeans(keras.layers.Layer):
-    """Several weighted means of the items so far, at every position of a history at once.
+    """Weighted means of the items up to every position of a history.
 
-    A head's weights are a softmax over the learnt biases of the items' ages, which start as exponential decays,
-    one a head. Items float32 [B, L, D], oldest first -> float32 [B, L, heads * D]; position t sees items 0..t.
+    The weights of a head are a softmax over trainable biases of the items' ages, which start as exponential decays,
+    one rate per head. Items float32 [B, L, D], oldest first -> float32 [B, L, heads * D]; position t sees items 0..t.
 
     Args:
-        pooling_heads: weighted means.
+        pooling_heads: number of weighted means.
     """
 
     def __init__(self, pooling_heads: int, **kwargs: Any) -> None:
@@ -31,7 +31,6 @@ class HistoryMeans(keras.layers.Layer):
         self.pooling_heads = pooling_heads
 
     def build(self, items_shape: Any) -> None:
-        """A bias for each of L ages."""
         length = items_shape[1]
         self.age_bias = self.add_weight(shape=(self.pooling_heads, length), name="age_bias")
         self.age_bias.assign(recency_biases(self.pooling_heads, length))
@@ -39,7 +38,6 @@ class HistoryMeans(keras.layers.Layer):
         self._ages, self._future = np.maximum(ages, 0), ages < 0
 
     def call(self, items: Any) -> Any:
-        """See the class."""
         length, dim = items.shape[1:]
         biases = tf.gather(tf.convert_to_tensor(self.age_bias), self._ages, axis=1)
         weights = tf.nn.softmax(tf.where(self._future, -1e9, biases), axis=-1)
@@ -48,11 +46,9 @@ class HistoryMeans(keras.layers.Layer):
         return tf.reshape(tf.transpose(means, (0, 2, 1, 3)), (-1, length, self.pooling_heads * dim))
 
     def compute_output_spec(self, items: Any) -> keras.KerasTensor:
-        """[B, L, heads * D]."""
         return keras.KerasTensor((*items.shape[:2], self.pooling_heads * items.shape[2]), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
         return {**super().get_config(), "pooling_heads": self.pooling_heads}
 
 
@@ -69,26 +65,26 @@ def history_encoder(
     dropout: float = 0.2,
     precision: Precision = "float32",
 ) -> keras.Model:
-    """What a user's history comes to, after every one of its items.
+    """Build the encoder that maps item vectors to a state after every item.
 
-    Recurrent layers (Hidasi et al., 2016, ICLR), each but the first added to what it reads; beside them, if
-    wanted, weighted means of the items so far. Histories stand left in their rows, so that nothing needs a mask:
-    what comes after the last item is never read.
+    It stacks recurrent layers (Hidasi et al., 2016, ICLR) with residual connections from the second layer on, and
+    optionally concatenates weighted means of the items so far. Histories are padded on the right and no state depends
+    on later positions, so the layers need no mask.
 
     Args:
         dim: width D of the item vectors.
-        history_length: L.
-        units: of every recurrent layer.
+        history_length: number of positions L.
+        units: units of every recurrent layer.
         cell: "lstm" or "gru".
-        layers: recurrent layers.
-        pooling_heads: see `HistoryMeans`; 0 for none.
-        normalise: LayerNorm of the item vectors.
-        input_dropout: on the item vectors, and on the means.
-        dropout: on the recurrent layers' outputs.
-        precision: what the recurrent layers compute in; their weights are float32, and so are the states.
+        layers: number of recurrent layers.
+        pooling_heads: number of weighted means (`HistoryMeans`); 0 adds none.
+        normalise: apply LayerNorm to the item vectors.
+        input_dropout: dropout rate of the item vectors and of the means.
+        dropout: dropout rate of the recurrent layers' outputs.
+        precision: compute type of the recurrent layers; weights and states are float32.
 
     Returns:
-        item vectors float32 [B, L, D], oldest first -> states float32 [B, L, units + heads * D].
+        Model: item vectors float32 [B, L, D], oldest first -> states float32 [B, L, units + heads * D].
     """
     items = keras.Input((history_length, dim), name="items")
     vectors = keras.layers.LayerNormalization(name="normalised")(items) if normalise else items
@@ -113,21 +109,21 @@ def query_head(
     query_dropout: float = 0.0,
     name: str = "query_head",
 ) -> keras.Model:
-    """States as query vectors, which items are matched with.
+    """Build the head that maps states to query vectors.
 
-    A linear projection, beside it if wanted a one-layer perceptron, then LayerNorm. States as wide as the items
-    need no projection, and without a perceptron they have none.
+    It is a linear projection, optionally plus a perceptron with one hidden layer, followed by LayerNorm. There is no
+    projection if the states are as wide as the query vectors and there is no perceptron.
 
     Args:
-        width: of the states, F.
-        dim: width of item and query vectors, D.
-        hidden_units: units of the perceptron; 0 for none.
-        dropout: on the hidden units.
-        query_dropout: on the query vectors.
-        name: of the model.
+        width: width F of the states.
+        dim: width D of the query vectors.
+        hidden_units: hidden units of the perceptron; 0 adds no perceptron.
+        dropout: dropout rate of the hidden units.
+        query_dropout: dropout rate of the query vectors.
+        name: name of the model.
 
     Returns:
-        float32 [n, F] -> float32 [n, D].
+        Model: states float32 [n, F] -> query vectors float32 [n, D].
     """
     state = keras.Input((width,), name="state")
     query = state

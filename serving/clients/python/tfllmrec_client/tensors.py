@@ -61,8 +61,8 @@ def write(array: np.ndarray, message: Any) -> None:
 def read(message: Any) -> np.ndarray:
     """Return the array of a TensorProto; strings are an object array of bytes.
 
-    Values are read from `tensor_content` or the typed field, as in TensorFlow. Where there are fewer values than the
-    shape has elements, the last value fills the rest; zeros or "" do if there is none.
+    Values are read from `tensor_content` or the typed field, as in TensorFlow. If there are fewer values than the shape
+    has elements, the last value fills the rest; without any values, 0 or "" does.
 
     Raises:
         RequestError: If the dtype is not supported, the shape is not possible, or the values do not fit it.
