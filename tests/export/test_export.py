@@ -63,8 +63,9 @@ def test_nothing_is_stored_twice(exported):
 def test_the_card_tells_every_signature(exported):
     card = card_of(exported.path)
     signatures = signatures_of(exported.path)
-    assert re.findall(r"^### (.*)$", card, re.MULTILINE) == list(signatures)
-    assert next(iter(signatures)) == "serving_default"
+    headings = re.findall(r"^### (.*)$", card, re.MULTILINE)
+    assert sorted(headings) == sorted(signatures)
+    assert headings[0] == next(iter(signatures)) == "serving_default"
     for name, signature in signatures.items():
         section = card.split(f"### {name}\n")[1].split("##")[0]
         assert set(re.findall(r"`(\w+)` \|", section)) == {*signature.inputs, *signature.outputs}
@@ -139,7 +140,7 @@ def test_python_loads_it_too(runtime, exported):
     assert ServedModel(exported.path)("retrieve", **inputs)["item_ids"].tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize(("family", "count"), [("next_item", 8), ("bert_ranker", 9), ("cascade", 8)])
+@pytest.mark.parametrize(("family", "count"), [("next_item", 10), ("bert_ranker", 9), ("cascade", 8)])
 def test_warm_up_reaches_every_signature(exports, family, count):
     model = ServedModel(exports[family].path)
     assert replay(model) == count * len(CPU.batch_sizes)

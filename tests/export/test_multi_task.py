@@ -41,7 +41,15 @@ def joint(data, tmp_path_factory, tiny_bert):
 def test_every_signature_runs(runtime, joint):
     found = runtime.check(joint[1])
     assert set(found.values()) == {"ok"}, found
-    more = {"recommend", "recommend_ids", "rank", "rank_ids", "interests", "interests_with_texts"}
+    more = {
+        "recommend",
+        "recommend_ids",
+        "rank",
+        "rank_ids",
+        "interests",
+        "interests_with_options",
+        "interests_with_texts",
+    }
     more |= {"embed_items", "similar_items"}
     assert set(found) == {"serving_default", *more}, "and no `retrieve`, which could not name a scenario"
 
@@ -74,7 +82,7 @@ def test_what_is_said_of_candidates(runtime, joint):
     candidates = [["item1", "item2", "", "unheard of"], [*ITEMS[:4]], [*ITEMS[4:8]], [""] * 4, [*ITEMS[2:6]]]
     asked = {"user_id": USERS, "history": padded(HISTORIES), "candidate_item_ids": padded(candidates)}
     answers = runtime.run(path, "rank", **asked, scenario=WHERE)
-    fitted_data, members = recommender.fitted_data, recommender._members
+    fitted_data, members = recommender.fitted_data, recommender.built.members
     users = fitted_data.users.lookup(USERS)
     stored = fitted_data.histories.take(users).most_recent(4)
     given = Histories.from_rows([fitted_data.items.lookup(row) for row in HISTORIES])
@@ -191,7 +199,7 @@ def test_the_card_names_the_scenarios(joint):
 
 def test_what_scenarios_have_is_stored_once(joint):
     recommender, path = joint
-    table = list(recommender._members.shape)
+    table = list(recommender.built.members.shape)
     written = tf.train.list_variables(str(path / "variables" / "variables"))
     assert [shape for _, shape in written].count(table) == 1
 

@@ -37,12 +37,12 @@ QUESTIONS = {
     "none left after a history": ("", ITEMS[::-1], []),
 }
 VECTORS = {"embed_query", "embed_items", "similar_items"}
-RANKING = {"rank", "rank_ids", "rank_texts"}
+RANKING = {"rank_texts"}
 MORE_SIGNATURES = {
     "word2vec": VECTORS,
     "two_tower": VECTORS,
     "next_item": VECTORS | {"next_items", "next_items_ids"},
-    "multi_task": {"embed_items", "similar_items", "recommend", "recommend_ids", "rank", "rank_ids"},
+    "multi_task": {"embed_items", "similar_items", "recommend", "recommend_ids"},
     "bert_ranker": VECTORS | RANKING,
     "cross_encoder": RANKING,
     "cascade": RANKING | {"recommend", "recommend_ids"},
@@ -109,7 +109,7 @@ def test_every_signature_runs(runtime, exported):
     found = runtime.check(exported.path)
     assert set(found.values()) == {"ok"}, found
     more = MORE_SIGNATURES.get(exported.recommender.family, set())
-    assert set(found) == {"serving_default", "retrieve", "retrieve_ids"} | more
+    assert set(found) == {"serving_default", "retrieve", "retrieve_ids", "rank", "rank_ids"} | more
 
 
 def test_answers_are_the_recommenders(way):

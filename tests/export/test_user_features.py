@@ -24,7 +24,10 @@ OPTIONS = {
     "two_tower": {"user_features": "城市,age", "segment": "城市", "dim": 8, "hidden_units": 8, "epochs": 1},
     "popularity": {"segment": "城市"},
 }
-SIGNATURES = {"retrieve", "retrieve_ids", "retrieve_with_features", "retrieve_with_features_ids", "serving_default"}
+SIGNATURES = {
+    *("serving_default", "retrieve", "retrieve_ids", "rank", "rank_ids"),
+    *("retrieve_with_options", "retrieve_with_options_ids", "retrieve_with_features", "retrieve_with_features_ids"),
+}
 VECTORS = {"embed_query", "embed_items", "similar_items"}
 BEIJING, SHANGHAI = "城市=北京", "城市=上海"
 QUESTIONS = {

@@ -12,8 +12,8 @@ from tfllmrec.export.string_ops import Strings, known, widened
 from tfllmrec.export.target import Target
 from tfllmrec.layers.history import newest
 from tfllmrec.layers.top_items import LOWEST
+from tfllmrec.models.base.cores import MAX_CANDIDATES
 from tfllmrec.models.base.signature import Input, InputKind, OutputKind, Outputs, Signature
-from tfllmrec.models.ranker.text_ranker import MAX_CANDIDATES
 
 EXCLUDED_BASE = 8
 """Exclusions of compiled cores have one of few widths: 1, 8, 64, 512, 4096, ..."""
@@ -75,7 +75,8 @@ class BoundSignature(tf.Module):
         self._signature, self._core, self._ids, self._target = signature, core, ids, target
         self._length = signature.core.history_length
         self._labels: Any = None if signature.labels is None else Strings(signature.labels.tokens)
-        self._encoders = [given.encoder for given in signature.request if isinstance(given.encoder, tf.Module)]
+        parts = [signature.core.call, *(given.encoder for given in signature.core.inputs)]
+        self._modules = [part for part in parts if isinstance(part, tf.Module)]  # tracked for their variables
 
     def with_ids(self) -> Any:
         """The signature for strings, as a `tf.function`."""

@@ -24,6 +24,8 @@ from tfllmrec.models.base.signature import (
     Signature,
 )
 
+MAX_CANDIDATES = 1024
+"""Candidates of a row that an export scores; later ones have float32's lowest score."""
 _OPTIONAL = {"user_features": FEATURES, "scenario": SCENARIO}
 _ITEMS = {"items": OutputKind.ITEMS, "scores": OutputKind.SCORES}
 _SCENARIO_KNOWN = {"scenario_known": OutputKind.FLAGS}
@@ -127,7 +129,7 @@ def rank_signature(built: BuiltModels) -> Signature:
     inputs = tuple(given for given in core.inputs if given != FEATURES)
     meaning = (
         "Scores of candidates for a user, after a history given in the request or else the stored one. Unknown "
-        "candidates have float32's lowest score."
+        f"candidates and those after the {MAX_CANDIDATES:,}th of a row have float32's lowest score."
     )
     return Signature("rank", core, outputs, meaning, inputs, with_ids=True)
 

@@ -11,14 +11,13 @@ from tfllmrec.content.templates import BETWEEN_ITEMS
 from tfllmrec.content.text_vectors import text_encoder, written
 from tfllmrec.layers.history import NewestFirst, newest
 from tfllmrec.layers.top_items import LOWEST
+from tfllmrec.models.base.cores import MAX_CANDIDATES
 from tfllmrec.models.base.signature import Core, Input, InputKind, OutputKind, Outputs, Signature
 from tfllmrec.models.ranker.passes import in_passes
 from tfllmrec_client.requests import rank_request
 
 BERT = "bert"
 """The column of the item table, and the modality, with BERT's vectors."""
-MAX_CANDIDATES = 1024
-"""Candidates of a row that an export scores; later ones have float32's lowest score."""
 
 ScoreTexts = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
