@@ -26,7 +26,7 @@ from tfllmrec.content.templates import item_texts
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
 from tfllmrec.data import Dataset, load_dataset
-from tfllmrec.data.splits import cold_items
+from tfllmrec.data.cold_splits import cold_items
 from tfllmrec.models.registry import model_class
 from tfllmrec.training.cold import cold_item_scores, cold_user_scores
 

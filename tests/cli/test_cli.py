@@ -193,7 +193,7 @@ def test_an_unfinished_refit_is_gone_on_with(run, folder, tmp_path, monkeypatch)
             ["train", "ease", "--data", "{tmp}/nowhere", "--out", "{tmp}/run"],
             "neither a folder nor one of demo",
         ),
-        (["train", "ease", "--data", "{tmp}", "--out", "{tmp}/run"], "is no data set"),
+        (["train", "ease", "--data", "{tmp}", "--out", "{tmp}/run"], "is not a data set"),
         (["train", "ease", "--data", "demo", "--out", "{tmp}"], "exists already"),
         (["evaluate", "{tmp}"], "is no run"),
         (["export", "{tmp}", "--out", "{tmp}/model"], "is no run"),

@@ -45,11 +45,11 @@ def test_a_folder_under_pseudonyms(run, folder, key_file, tmp_path):
     status, printed, told = run(*asked)
     assert (status, told) == (0, "")
     assert printed.splitlines() == [
-        "interactions: 6 rows of 2 users have pseudonyms; other columns, not touched: item_id, timestamp",
+        "interactions: 6 rows of 2 users have pseudonyms; unchanged columns: item_id, timestamp",
         "interactions: dropped 6 texts with the column text",
-        "users: 3 rows of 3 users have pseudonyms; other columns, not touched: city",
-        "users: blanked 1 of 3 values of city; every combination left is shared by 2 users or more; "
-        "no feature is known of 1 of 3 users",
+        "users: 3 rows of 3 users have pseudonyms; unchanged columns: city",
+        "users: blanked 1 of 3 values of city; 2 or more users share every remaining combination; "
+        "1 of 3 users have no feature left",
     ]
     assert {path.name for path in out.iterdir()} == {"interactions.parquet", "items.csv", "users.parquet"}
     assert (out / "items.csv").read_bytes() == (folder / "items.csv").read_bytes()
@@ -98,9 +98,9 @@ def test_bad_options_are_one_sentence_and_leave_nothing(run, folder, key_file, t
 
 def test_k_without_users_and_bad_folders(folder, tmp_path):
     (folder / "users.csv").unlink()
-    with pytest.raises(InputError, match="data has no users table whose features k could blank"):
+    with pytest.raises(InputError, match="data has no users table whose features k would blank"):
         pseudonymise_folder(folder, tmp_path / "out", KEY, k=2)
     (folder / "interactions.csv").unlink()
-    with pytest.raises(InputError, match="data is no data set"):
+    with pytest.raises(InputError, match="data is not a data set"):
         pseudonymise_folder(str(folder), str(tmp_path / "out"), KEY)
     assert {path.name for path in tmp_path.iterdir()} == {"data"}

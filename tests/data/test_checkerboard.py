@@ -1,4 +1,4 @@
-"""The board's one right answer really is the only one."""
+"""Checkerboard data: exactly one correct recommendation per user."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def board():
     return checkerboard()
 
 
-def test_every_user_lacks_exactly_the_answer_of_their_colour(board):
+def test_each_user_lacks_exactly_one_item_of_their_colour(board):
     assert len(board.answers) == 40
     for user, rows in board.data.interactions.groupby("user_id"):
         colour = {
@@ -21,7 +21,7 @@ def test_every_user_lacks_exactly_the_answer_of_their_colour(board):
         assert colour - set(rows["item_id"]) == {board.answers[user]}
 
 
-def test_popularity_cannot_know_the_answer(board):
+def test_all_items_are_equally_popular(board):
     assert set(board.data.item_counts[1:]) == {18}
     assert set(board.answers.values()) == set(board.data.item_vocabulary.tokens[1:])
 
@@ -35,13 +35,13 @@ def test_times_increase_and_orders_differ(board):
     assert any(list(order) != sorted(order) for order in orders)
 
 
-def test_the_seed_decides(board):
+def test_data_depend_on_the_seed(board):
     assert checkerboard().answers == board.answers
     assert checkerboard().data.interactions.equals(board.data.interactions)
     assert checkerboard(seed=1).answers != board.answers
 
 
-def test_the_smallest_board_can_be_split():
+def test_smallest_board_can_be_split():
     assert len(leave_one_out(checkerboard(8, 8).data).test) == 8
 
 
@@ -51,6 +51,6 @@ def test_titles_and_categories_name_the_colour(board):
 
 
 @pytest.mark.parametrize(("users", "items"), [(40, 19), (30, 20), (10, 20), (8, 6), (0, 8), (0, 0)])
-def test_a_board_that_cannot_be_balanced_is_refused(users, items):
-    with pytest.raises(InputError, match=f"{users} users and {items} items make no balanced board"):
+def test_unbalanced_sizes_are_refused(users, items):
+    with pytest.raises(InputError, match=f"{users} users and {items} items do not make a balanced board"):
         checkerboard(users, items)

@@ -1,4 +1,4 @@
-"""Checked tables in one order, whatever order they were given in, and back from a folder."""
+"""Data sets: order of rows, vocabularies, folders, invalid tables."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ SMALL = table([("v", "b", 5), ("u", "a", 3), ("u", "c", 1), ("v", "a", 4), ("u",
 ITEMS = pd.DataFrame({"item_id": ["d", "c", "b", "a"], "title": ["D", "春光乍泄", "B", None]})
 
 
-def test_rows_come_by_user_and_time_and_indices_by_sorted_id():
+def test_rows_are_sorted_by_user_and_time_and_indices_by_id():
     data = Dataset.from_frames(SMALL, ITEMS)
     assert list(data.interactions["user_id"]) == ["u", "u", "u", "v", "v"]
     assert list(data.interactions["item_id"]) == ["c", "b", "a", "a", "b"]
@@ -29,13 +29,13 @@ def test_rows_come_by_user_and_time_and_indices_by_sorted_id():
     assert data.summary() == {"interactions": 5, "users": 2, "items": 3}
 
 
-def test_items_follow_the_vocabulary_and_those_nobody_had_are_left_out():
+def test_items_follow_the_vocabulary_without_unused_items():
     data = Dataset.from_frames(SMALL, ITEMS)
     assert list(data.items["item_id"]) == list(data.item_vocabulary.tokens[1:]) == ["a", "b", "c"]
     assert list(data.items["title"]) == ["a", "B", "春光乍泄"]
 
 
-def test_without_items_the_titles_are_the_ids():
+def test_titles_default_to_the_ids():
     assert list(Dataset.from_frames(SMALL).items["title"]) == ["a", "b", "c"]
 
 
@@ -47,17 +47,17 @@ def test_without_items_the_titles_are_the_ids():
     ),
     data=st.data(),
 )
-def test_the_order_of_the_rows_given_changes_nothing(rows, data):
+def test_row_order_has_no_effect(rows, data):
     columns = ["user_id", "item_id", "timestamp", "rating"]
     shuffled = data.draw(st.permutations(rows))
-    one, other = (Dataset.from_frames(table(each, columns)) for each in (rows, shuffled))
+    one, other = (Dataset.from_frames(table(order, columns)) for order in (rows, shuffled))
     pd.testing.assert_frame_equal(one.interactions, other.interactions)
     pd.testing.assert_frame_equal(one.items, other.items)
     assert one.item_vocabulary == other.item_vocabulary
     assert one.user_vocabulary == other.user_vocabulary
 
 
-def test_ties_follow_a_hash_and_no_order_of_ids():
+def test_ties_are_not_ordered_by_id():
     items = [f"{number:03}" for number in range(200)]
     data = Dataset.from_frames(table([(user, item, 7) for user in "uv" for item in items]))
     orders = [list(data.histories.row(user)) for user in (1, 2)]
@@ -68,7 +68,7 @@ def test_ties_follow_a_hash_and_no_order_of_ids():
     assert abs(np.corrcoef(*orders)[0, 1]) < 0.25
 
 
-def test_a_tie_is_broken_the_same_way_in_every_release():
+def test_tie_order_is_fixed():
     data = Dataset.from_frames(table([("u", item, 1) for item in "abcdef"]))
     assert "".join(data.interactions["item_id"]) == "fcabed"
 
@@ -77,37 +77,37 @@ def test_a_tie_is_broken_the_same_way_in_every_release():
     ("minimum", "items", "notes"),
     [
         (1, ["a", "b", "c"], ()),
-        (2, ["a", "b"], ("left out 1 interactions of 1 items with fewer than 2 interactions",)),
+        (2, ["a", "b"], ("dropped 1 interactions of 1 items with fewer than 2 interactions",)),
     ],
 )
-def test_rare_items_are_left_out_and_counted(minimum, items, notes):
+def test_rare_items_are_dropped_and_counted(minimum, items, notes):
     data = Dataset.from_frames(SMALL, ITEMS, min_item_interactions=minimum)
     assert list(data.items["item_id"]) == items
     assert data.notes == notes
 
 
-def test_users_who_had_only_rare_items_are_counted():
+def test_users_with_only_rare_items_are_counted():
     rows = [("u", "a", 1), ("v", "a", 1), ("w", "b", 1), ("x", "c", 1), ("x", "d", 1)]
     data = Dataset.from_frames(table(rows), min_item_interactions=2)
     assert list(data.user_vocabulary.tokens) == ["", "u", "v"]
     assert data.notes == (
-        "left out 3 interactions of 3 items with fewer than 2 interactions, and 2 users who had no others",
+        "dropped 3 interactions of 3 items with fewer than 2 interactions, and 2 users who have no others",
     )
 
 
-def test_a_minimum_nobody_reaches_is_refused():
+def test_minimum_that_no_item_reaches_is_refused():
     with pytest.raises(InputError, match="no item has 3 interactions; lower min_item_interactions"):
         Dataset.from_frames(SMALL, min_item_interactions=3)
 
 
-def test_a_part_keeps_the_vocabularies_of_the_whole():
+def test_part_keeps_the_vocabularies_of_the_whole():
     whole = Dataset.from_frames(SMALL, ITEMS)
-    part = whole.keep(np.array([True, False, False, False, False]), "four are gone")
+    part = whole.keep(np.array([True, False, False, False, False]), "four are dropped")
     assert part.item_vocabulary is whole.item_vocabulary
     assert list(part.item_indices) == [3]
     assert list(part.histories.lengths) == [0, 1, 0]
     assert list(part.item_counts) == [0, 0, 0, 1]
-    assert part.notes == ("four are gone",)
+    assert part.notes == ("four are dropped",)
     assert len(whole.interactions) == 5
 
 
@@ -117,12 +117,12 @@ def test_a_part_keeps_the_vocabularies_of_the_whole():
         (SMALL.drop(columns="item_id"), ITEMS, None, "interactions: column item_id is missing"),
         (SMALL, ITEMS.drop(columns="title"), None, "items: column title is missing"),
         (SMALL, pd.concat([ITEMS, ITEMS]), None, "items: 4 rows repeat a item_id"),
-        (SMALL, ITEMS[:3], None, r"interactions: 2 rows name an item that the items table lacks \('a'\)"),
+        (SMALL, ITEMS[:3], None, r"interactions: 2 rows have an item_id that is missing from the items table \('a'\)"),
         (SMALL[:0], ITEMS, None, "interactions: the table has no rows"),
         (SMALL, ITEMS, pd.DataFrame({"user_id": ["u", "u"]}), "users: 1 rows repeat a user_id"),
     ],
 )
-def test_bad_tables_are_refused(interactions, items, users, message):
+def test_invalid_tables_are_refused(interactions, items, users, message):
     with pytest.raises(InputError, match=message):
         Dataset.from_frames(interactions, items, users)
 
@@ -134,7 +134,7 @@ def test_data_sets_compare_by_identity():
     assert one.histories != other.histories
 
 
-def test_a_folder_gives_back_what_was_written(tmp_path):
+def test_folder_round_trip(tmp_path):
     users = pd.DataFrame({"user_id": ["v", "u"], "age": [3, 4]})
     items = ITEMS.assign(vector=[[1.0, 2.0]] * 4)
     data = Dataset.from_frames(SMALL.assign(rating=1.5), items, users)
@@ -153,7 +153,7 @@ def write(folder, **files):
         (folder / f"{name}.csv").write_text(text, encoding="utf-8")
 
 
-def test_csv_ids_keep_their_zeros_and_may_be_called_na(tmp_path):
+def test_csv_ids_keep_zeros_and_may_be_na(tmp_path):
     write(
         tmp_path,
         interactions="user_id,item_id,timestamp,event\n007,NA,2020-01-02,\n007,01,2020-01-01,null\nnan,NA,2020-01-01,看\n",
@@ -174,7 +174,7 @@ def test_csv_ids_keep_their_zeros_and_may_be_called_na(tmp_path):
     assert data.users.to_dict("list") == {"user_id": ["007"], "city": ["NA"]}
 
 
-def test_a_csv_from_a_spreadsheet(tmp_path):
+def test_csv_with_byte_order_mark_and_crlf(tmp_path):
     write(tmp_path, interactions="\ufeffuser_id,item_id,timestamp\r\nu,a,1\r\n")
     assert Dataset.from_folder(tmp_path).summary() == {"interactions": 1, "users": 1, "items": 1}
 
@@ -182,8 +182,8 @@ def test_a_csv_from_a_spreadsheet(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "is no data set: it has neither interactions.parquet nor interactions.csv"),
-        ({"items": "item_id,title\na,A\n"}, "is no data set"),
+        ({}, "is not a data set: it has neither interactions.parquet nor interactions.csv"),
+        ({"items": "item_id,title\na,A\n"}, "is not a data set"),
         ({"interactions": ""}, "interactions.csv cannot be read as a csv table: "),
         ({"interactions": "user_id,item_id,timestamp\nu,a,1\nv,a,1,2\n"}, "cannot be read as a csv table: "),
         (
@@ -191,29 +191,29 @@ def test_a_csv_from_a_spreadsheet(tmp_path):
             "its rows have more fields than its header",
         ),
         ({"interactions": "user_id,item_id,timestamp\n"}, "interactions: the table has no rows"),
-        ({"interactions": "user_id,item_id,timestamp\nu,,1\n"}, "1 values of column item_id have no id"),
+        ({"interactions": "user_id,item_id,timestamp\nu,,1\n"}, "1 values of column item_id are empty"),
         (
             {"interactions": "user_id,item_id,timestamp\nu,a,NA\n"},
-            "timestamp do not read as a time .row 0: 'NA'",
+            "timestamp are not times .row 0: 'NA'",
         ),
         (
             {"interactions": "user_id,item_id,timestamp,rating\nu,a,1,good\n"},
-            "column rating do not read as a number",
+            "column rating are not finite numbers",
         ),
         (
             {"interactions": "user_id,item_id,timestamp\nu,a,1\n", "items": "item_id,title\nb,B\n"},
-            "1 rows name an item that the items table lacks",
+            "1 rows have an item_id that is missing from the items table",
         ),
     ],
 )
-def test_bad_folders_are_refused(tmp_path, files, message):
+def test_invalid_folders_are_refused(tmp_path, files, message):
     write(tmp_path, **files)
     with pytest.raises(InputError, match=message):
         Dataset.from_folder(tmp_path)
 
 
-def test_no_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match="nothing is no folder; a data set is a folder with"):
+def test_missing_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="nothing is not a folder; a data set is a folder with"):
         Dataset.from_folder(tmp_path / "nothing")
 
 
@@ -226,7 +226,7 @@ def test_corrupt_parquet_is_refused(tmp_path, name, content):
         Dataset.from_folder(tmp_path / "data")
 
 
-def test_a_csv_that_is_no_utf8_is_refused(tmp_path):
+def test_csv_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "interactions.csv").write_bytes("user_id,item_id,timestamp\né,a,1\n".encode("latin-1"))
     with pytest.raises(InputError, match="cannot be read as a csv table: 'utf-8' codec"):
         Dataset.from_folder(tmp_path)

@@ -1,4 +1,4 @@
-"""Histories against a list of lists."""
+"""Histories compared with lists of lists."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tfllmrec.data import Histories
 
 ROWS = st.lists(st.lists(st.integers(1, 2**31 - 1), max_size=6), max_size=8)
-modest = settings(max_examples=50, deadline=None)
+examples = settings(max_examples=50, deadline=None)
 
 
 def rows_of(histories):
@@ -19,9 +19,9 @@ def right_padded(rows, width):
     return [row + [0] * (width - len(row)) for row in rows]
 
 
-@modest
+@examples
 @given(rows=ROWS)
-def test_rows_come_back(rows):
+def test_from_rows(rows):
     histories = Histories.from_rows(rows)
     assert len(histories) == len(rows)
     assert rows_of(histories) == rows
@@ -29,18 +29,18 @@ def test_rows_come_back(rows):
     assert (histories.values.dtype, histories.offsets.dtype) == (np.int32, np.int64)
 
 
-@modest
+@examples
 @given(rows=ROWS, length=st.integers(0, 8))
-def test_the_newest_items_of_every_row(rows, length):
-    newest = Histories.from_rows(rows).most_recent(length)
-    assert newest.tolist() == right_padded([row[max(len(row) - length, 0) :] for row in rows], length)
-    assert newest.shape == (len(rows), length)
-    assert newest.dtype == np.int32
+def test_most_recent(rows, length):
+    recent = Histories.from_rows(rows).most_recent(length)
+    assert recent.tolist() == right_padded([row[max(len(row) - length, 0) :] for row in rows], length)
+    assert recent.shape == (len(rows), length)
+    assert recent.dtype == np.int32
 
 
-@modest
+@examples
 @given(rows=ROWS, width=st.integers(0, 3))
-def test_rows_with_zeros_on_the_right(rows, width):
+def test_from_padded(rows, width):
     longest = max(map(len, rows), default=0) + width
     matrix = np.array(right_padded(rows, longest), np.int32).reshape(len(rows), longest)
     histories = Histories.from_padded(matrix)
@@ -48,26 +48,26 @@ def test_rows_with_zeros_on_the_right(rows, width):
     assert (histories.values.dtype, histories.offsets.dtype) == (np.int32, np.int64)
 
 
-@modest
+@examples
 @given(rows=ROWS)
-def test_whole_rows_padded(rows):
+def test_padded(rows):
     longest = max(map(len, rows), default=0)
     padded = Histories.from_rows(rows).padded()
     assert padded.tolist() == right_padded(rows, longest)
     assert padded.shape == (len(rows), longest)
 
 
-@modest
+@examples
 @given(rows=ROWS.filter(bool), data=st.data())
-def test_taken_rows(rows, data):
+def test_take(rows, data):
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=10))
     taken = Histories.from_rows(rows).take(np.array(chosen, dtype=np.int64))
     assert rows_of(taken) == [rows[index] for index in chosen]
 
 
-@modest
+@examples
 @given(values=st.lists(st.integers(1, 99), min_size=1), data=st.data())
-def test_rows_cut_from_the_values(values, data):
+def test_slices(values, data):
     bounds = st.tuples(*[st.integers(0, len(values))] * 2).map(sorted)
     cuts = data.draw(st.lists(bounds, max_size=6))
     starts, ends = np.array(cuts, dtype=np.int64).reshape(-1, 2).T
@@ -76,7 +76,7 @@ def test_rows_cut_from_the_values(values, data):
 
 
 @pytest.mark.parametrize("rows", [[], [[]], [[], []]])
-def test_nothing_is_fine(rows):
+def test_empty_rows(rows):
     histories = Histories.from_rows(rows)
     assert histories.padded().shape == (len(rows), 0)
     assert histories.most_recent(3).tolist() == [[0, 0, 0]] * len(rows)

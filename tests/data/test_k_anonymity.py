@@ -1,4 +1,4 @@
-"""Features without rare combinations: the guarantee, what stays, what is refused."""
+"""k-anonymity of user features: guarantee, blanks, notes, invalid input."""
 
 from collections import Counter
 
@@ -18,7 +18,7 @@ def people(**columns):
 
 
 def values(table):
-    """The features row by row, every kind of blank as None."""
+    """Return the features of every row, with every kind of blank as None."""
     rows = table.drop(columns="user_id").astype(object).itertuples(index=False)
     return [tuple(None if pd.isna(value) or value == "" else value for value in row) for row in rows]
 
@@ -52,91 +52,92 @@ def random_people(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(table=random_people(), k=st.integers(2, 4))
-def test_every_combination_left_is_shared_and_nothing_else_is_changed(table, k):
-    given_table = table.copy()
-    found, note = k_anonymous(table, k)
-    pd.testing.assert_frame_equal(table, given_table)
-    before, after = values(table), values(found)
-    assert list(found["user_id"]) == list(table["user_id"])
-    assert list(found.columns) == list(table.columns)
+def test_remaining_combinations_are_shared_and_others_unchanged(table, k):
+    original = table.copy()
+    result, note = k_anonymous(table, k)
+    pd.testing.assert_frame_equal(table, original)
+    before, after = values(table), values(result)
+    assert list(result["user_id"]) == list(table["user_id"])
+    assert list(result.columns) == list(table.columns)
 
     counts = Counter(after)
     assert all(counts[row] >= k or is_blank(row) for row in after)
     for old, new in zip(before, after, strict=True):
         assert all(now is None or now == then for then, now in zip(old, new, strict=True))
-        assert old == new or Counter(before)[old] < k  # what k users share stays
-    told = [
+        assert old == new or Counter(before)[old] < k  # combinations shared by k users are kept
+    blanked = [
         f"{sum(old[i] is not None and new[i] is None for old, new in zip(before, after, strict=True))} "
         f"of {sum(old[i] is not None for old in before)} values of {name}"
         for i, name in enumerate(table.columns[1:])
     ]
     assert note == (
-        f"users: blanked {', '.join(told)}; every combination left is shared by {k} users or more; "
-        f"no feature is known of {sum(map(is_blank, after))} of {len(after)} users"
+        f"users: blanked {', '.join(blanked)}; {k} or more users share every remaining combination; "
+        f"{sum(map(is_blank, after))} of {len(after)} users have no feature left"
     )
 
-    again, note = k_anonymous(found, k)
-    pd.testing.assert_frame_equal(again, found)
+    again, note = k_anonymous(result, k)
+    pd.testing.assert_frame_equal(again, result)
     assert "blanked 0 of" in note
 
 
 @settings(max_examples=40, deadline=None)
 @given(table=random_people(), k=st.integers(2, 4))
-def test_a_blank_does_not_tell_whether_there_was_a_value(table, k):
-    found, _ = k_anonymous(table, k)
-    for name in found.columns[1:]:
-        kinds = {repr(value) for value in found[name] if pd.isna(value) or value == ""}
-        if (found[name].isna() | found[name].isin([""])).sum() > table[name].isna().sum() + table[name].isin(
-            [""]
-        ).sum():
-            assert len(kinds) == 1
-        if found[name].dtype == "category":
-            assert set(found[name].cat.categories) == set(found[name].dropna())  # a file would list the others
+def test_blanked_and_missing_values_are_indistinguishable(table, k):
+    result, _ = k_anonymous(table, k)
+    for name in result.columns[1:]:
+        blanks = {repr(value) for value in result[name] if pd.isna(value) or value == ""}
+        num_blank, num_blank_before = (
+            (column.isna() | column.isin([""])).sum() for column in (result[name], table[name])
+        )
+        if num_blank > num_blank_before:
+            assert len(blanks) == 1
+        if result[name].dtype == "category":
+            assert set(result[name].cat.categories) == set(result[name].dropna())  # a file would contain the others
 
 
-def test_the_column_with_most_values_goes_first_and_only_where_it_must():
+def test_column_with_most_values_is_blanked_first():
     table = people(
         sex=["f", "f", "f", "f", "m", "m", "m", "x"],
         city=["Oslo", "Oslo", "Rome", "Bern", "Bern", "Rome", "Lima", "Oslo"],
     )
-    found, note = k_anonymous(table, 2)
-    assert values(found) == [("f", "Oslo")] * 2 + [("f", None)] * 2 + [("m", None)] * 3 + [(None, None)]
+    result, note = k_anonymous(table, 2)
+    assert values(result) == [("f", "Oslo")] * 2 + [("f", None)] * 2 + [("m", None)] * 3 + [(None, None)]
     assert note == (
-        "users: blanked 1 of 8 values of sex, 6 of 8 values of city; every combination left is shared by 2 users or "
-        "more; no feature is known of 1 of 8 users"
+        "users: blanked 1 of 8 values of sex, 6 of 8 values of city; 2 or more users share every remaining "
+        "combination; 1 of 8 users have no feature left"
     )
 
 
-def test_of_columns_with_as_many_values_the_first_given_goes_first():
-    table = people(one=["a", "b", "", "c"], two=["x", "x", "y", "z"])  # three values each: a blank is none
+def test_ties_are_blanked_in_the_given_order():
+    table = people(one=["a", "b", "", "c"], two=["x", "x", "y", "z"])  # three values each: a blank does not count
     assert values(k_anonymous(table, 2)[0]) == [(None, "x"), (None, "x"), (None, None), (None, None)]
     swapped = values(k_anonymous(table, 2, ["two", "one"])[0])
-    assert swapped == [(None, None)] * 4  # here x goes before it can be shared
+    assert swapped == [(None, None)] * 4  # here x is blanked before it is shared
 
 
-def test_blanked_rows_that_are_rare_together_lose_more():
+def test_rows_that_stay_rare_lose_more_features():
     table = people(city=["Oslo", "Rome", "Bern", "Bern"], age=[30, 40, 50, 50])
     assert values(k_anonymous(table, 2)[0]) == [(None, None), (None, None), ("Bern", 50), ("Bern", 50)]
 
 
-def test_only_the_columns_that_are_named_count():
+def test_only_the_given_columns_count():
     table = people(city=["Oslo", "Oslo", "Rome"], mail=["a@x", "b@x", "c@x"])
-    found, note = k_anonymous(table, 2, ["city"])
-    assert list(found["city"]) == ["Oslo", "Oslo", ""]
-    assert list(found["mail"]) == ["a@x", "b@x", "c@x"]
+    result, note = k_anonymous(table, 2, ["city"])
+    assert list(result["city"]) == ["Oslo", "Oslo", ""]
+    assert list(result["mail"]) == ["a@x", "b@x", "c@x"]
     assert "mail" not in note
 
 
-def test_columns_keep_their_kind():
+def test_columns_keep_their_type():
     table = people(
         age=[1, 1, 2], weight=[1.5, 1.5, 2.5], flag=[True, True, False], born=pd.to_datetime(["2001", "2001", "2002"])
     )
-    found, _ = k_anonymous(table, 2)
-    assert [str(dtype) for dtype in found.dtypes[1:]] == ["Int64", "float64", "boolean", str(table["born"].dtype)]
-    assert values(found)[2] == (None,) * 4
+    result, _ = k_anonymous(table, 2)
+    assert [str(dtype) for dtype in result.dtypes[1:]] == ["Int64", "float64", "boolean", str(table["born"].dtype)]
+    assert values(result)[2] == (None,) * 4
 
 
-def test_users_without_features_have_nothing_to_blank():
+def test_users_without_features():
     assert k_anonymous(pd.DataFrame({"user_id": [1]}), 2)[1] == "users: there is no feature to blank"
 
 
@@ -144,12 +145,12 @@ def test_users_without_features_have_nothing_to_blank():
     ("table", "k", "columns", "message"),
     [
         (people(age=[1]), 1, None, "k must be 2 or more, not 1"),
-        (people(age=[1]), 2, ["age", "city"], "users: city is no feature; the table has age"),
-        (people(age=[1]), 2, ["user_id"], "users: user_id is no feature; the table has age"),
-        (people(vector=[[1, 2]]), 2, None, "users: column vector does not hold single values: leave it out"),
+        (people(age=[1]), 2, ["age", "city"], "users: there is no feature city; the table has age"),
+        (people(age=[1]), 2, ["user_id"], "users: there is no feature user_id; the table has age"),
+        (people(vector=[[1, 2]]), 2, None, "users: column vector does not contain single values: leave it out"),
         (people(age=[1, 2]).assign(user_id="u"), 2, None, "users: 1 rows repeat a user_id"),
     ],
 )
-def test_what_cannot_be_made_anonymous_is_refused(table, k, columns, message):
+def test_invalid_input_is_refused(table, k, columns, message):
     with pytest.raises(InputError, match=message):
         k_anonymous(table, k, columns)

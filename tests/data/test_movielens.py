@@ -1,4 +1,4 @@
-"""MovieLens from made zips of the published layout, served by a local server."""
+"""MovieLens from generated zips in the published layout, served by a local server."""
 
 import hashlib
 import threading
@@ -34,7 +34,7 @@ FILES = {
 }
 
 
-def made_zip(name):
+def generated_zip(name):
     encoding = "utf-8" if name == "latest-small" else "latin-1"
     buffer = BytesIO()
     with ZipFile(buffer, "w") as archive:
@@ -44,21 +44,21 @@ def made_zip(name):
 
 
 @contextmanager
-def serving(answers):
-    """A server on a free port; `answers` are given in turn, the last one for ever: a body or a status."""
-    asked = []
+def serving(responses):
+    """Start a server that sends `responses`, bodies or status codes, in turn and then repeats the last one."""
+    requests = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
-            answer = answers[min(len(asked), len(answers)) - 1]
-            if isinstance(answer, int):
-                self.send_error(answer)
+            requests.append(self.path)
+            response = responses[min(len(requests), len(responses)) - 1]
+            if isinstance(response, int):
+                self.send_error(response)
                 return
             self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
+            self.send_header("Content-Length", str(len(response)))
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(response)
 
         def log_message(self, *args):
             pass
@@ -67,7 +67,7 @@ def serving(answers):
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/movielens", asked
+        yield f"http://127.0.0.1:{server.server_port}/movielens", requests
     finally:
         server.shutdown()
         server.server_close()
@@ -75,16 +75,16 @@ def serving(answers):
 
 
 @pytest.fixture(autouse=True)
-def made_archives(monkeypatch):
-    """The records of the made zips instead of the published ones, and no waiting between retries."""
+def generated_archives(monkeypatch):
+    """Replace the published checksums by those of the generated zips, and do not wait between retries."""
     for name, archive in movielens.ARCHIVES.items():
-        sha256 = hashlib.sha256(made_zip(name)).hexdigest()
+        sha256 = hashlib.sha256(generated_zip(name)).hexdigest()
         monkeypatch.setitem(movielens.ARCHIVES, name, replace(archive, sha256=sha256))
     monkeypatch.setattr("pooch.core.time", Mock())
 
 
 def tables(name, tmp_path, **options):
-    with serving([made_zip(name)]) as (url, _):
+    with serving([generated_zip(name)]) as (url, _):
         data = load_movielens(name, cache=tmp_path, base_url=url, **options)
     rows = data.interactions.set_index(["user_id", "item_id"])
     return data, rows, data.items.set_index("item_id")
@@ -129,63 +129,63 @@ def test_latest_small(tmp_path):
     assert data.users is None
 
 
-def test_the_minimum_is_applied(tmp_path):
+def test_minimum_is_applied(tmp_path):
     data, _, _ = tables("100k", tmp_path, min_item_interactions=2)
     assert data.summary() == {"interactions": 2, "users": 2, "items": 1}
 
 
-def test_the_second_time_the_file_comes_from_the_cache(tmp_path):
-    with serving([made_zip("1m")]) as (url, asked):
+def test_file_is_downloaded_once(tmp_path):
+    with serving([generated_zip("1m")]) as (url, requests):
         load_movielens("1m", cache=tmp_path, base_url=url)
         load_movielens("1m", cache=tmp_path, base_url=url + "/")
-    assert asked == ["/movielens/ml-1m.zip"]
+    assert requests == ["/movielens/ml-1m.zip"]
     assert [path.name for path in tmp_path.iterdir()] == ["ml-1m.zip"]
 
 
-def test_a_file_put_there_by_hand_is_used(tmp_path):
-    (tmp_path / "ml-1m.zip").write_bytes(made_zip("1m"))
+def test_file_in_the_cache_is_used(tmp_path):
+    (tmp_path / "ml-1m.zip").write_bytes(generated_zip("1m"))
     assert len(load_movielens("1m", cache=tmp_path, base_url="http://127.0.0.1:9").interactions) == 3
 
 
-def test_a_damaged_file_in_the_cache_is_replaced(tmp_path):
+def test_damaged_file_in_the_cache_is_replaced(tmp_path):
     (tmp_path / "ml-1m.zip").write_bytes(b"half a zip")
     data, _, _ = tables("1m", tmp_path)
     assert data.summary()["interactions"] == 3
 
 
-@pytest.mark.parametrize("hiccup", [503, b"half a zip"])
-def test_a_hiccup_is_tried_again(tmp_path, hiccup):
-    with serving([hiccup, made_zip("1m")]) as (url, asked):
+@pytest.mark.parametrize("failure", [503, b"half a zip"])
+def test_failed_download_is_retried(tmp_path, failure):
+    with serving([failure, generated_zip("1m")]) as (url, requests):
         data = load_movielens("1m", cache=tmp_path, base_url=url)
     assert data.summary()["interactions"] == 3
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("response", "message"),
     [
-        (b"half a zip", "ml-1m.zip arrived damaged, its SHA-256 is not"),
+        (b"half a zip", "ml-1m.zip is damaged, its SHA-256 is not"),
         (404, "ml-1m.zip cannot be downloaded .HTTP status 404"),
     ],
 )
-def test_what_does_not_arrive_is_one_error_and_leaves_nothing(tmp_path, answer, message):
-    with serving([answer]) as (url, asked), pytest.raises(InputError, match=message) as caught:
+def test_failed_download_is_one_error_and_leaves_no_file(tmp_path, response, message):
+    with serving([response]) as (url, requests), pytest.raises(InputError, match=message) as caught:
         load_movielens("1m", cache=tmp_path, base_url=url)
-    assert len(asked) == 3
+    assert len(requests) == 3
     assert list(tmp_path.iterdir()) == []
     assert str(tmp_path) in str(caught.value)
 
 
 def test_no_network_is_one_error(tmp_path):
     with serving([404]) as (url, _):
-        pass  # the port is closed again
-    with pytest.raises(InputError, match=r"ml-1m.zip cannot be downloaded .* put the file into"):
+        pass  # the port is closed now
+    with pytest.raises(InputError, match=r"ml-1m.zip cannot be downloaded .* copy the file into"):
         load_movielens("1m", cache=tmp_path, base_url=url)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["100k", "1m", "latest-small"])
-def test_load_knows_the_names(name, tmp_path, monkeypatch):
-    (tmp_path / f"ml-{name}.zip").write_bytes(made_zip(name))
+def test_load_dataset_knows_the_names(name, tmp_path, monkeypatch):
+    (tmp_path / f"ml-{name}.zip").write_bytes(generated_zip(name))
     monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path)
     assert load_dataset(f"ml-{name}").summary() == {"interactions": 3, "users": 2, "items": 2}

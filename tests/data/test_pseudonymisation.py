@@ -1,4 +1,4 @@
-"""Pseudonyms are what HMAC says, and tables under them give nothing else away."""
+"""Pseudonymisation: keys, HMAC-SHA256 pseudonyms, and tables that reveal nothing else about ids."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tfllmrec.data import Dataset, pseudonymise, pseudonyms, read_key
 from tfllmrec.errors import InputError
 
-KEY = b"correct horse battery"  # what `key_file` holds
+KEY = b"correct horse battery"  # the content of `key_file`
 VARIABLE = "TFLLMREC_PSEUDONYM_KEY"
 
 pytestmark = pytest.mark.usefixtures("no_key_around")
@@ -23,16 +23,16 @@ pytestmark = pytest.mark.usefixtures("no_key_around")
 # The key
 
 
-def test_a_key_is_read_without_the_space_around_it(key_file, monkeypatch):
+def test_key_is_stripped(key_file, monkeypatch):
     key_file.write_bytes(b"\n " + KEY + b" \r\n")
     monkeypatch.setenv(VARIABLE, " another secret of the house\n")
     assert read_key() == b"another secret of the house"
-    assert read_key(str(key_file)) == KEY  # a file that is named goes first
+    assert read_key(str(key_file)) == KEY  # an explicit file has precedence
     monkeypatch.setenv("OTHER", "sixteen bytes: 16")
     assert read_key(variable="OTHER") == b"sixteen bytes: 16"
 
 
-def test_a_key_may_be_any_bytes(key_file, monkeypatch):
+def test_key_may_be_any_bytes(key_file, monkeypatch):
     noise = bytes(range(100, 256))
     key_file.write_bytes(noise)
     assert read_key(key_file) == noise
@@ -40,18 +40,18 @@ def test_a_key_may_be_any_bytes(key_file, monkeypatch):
     assert read_key() == noise
 
 
-def test_without_a_key_the_sentence_says_how_to_give_one():
+def test_missing_key_is_refused():
     with pytest.raises(InputError, match=f"give a key file, or set {VARIABLE} to 16 bytes or more"):
         read_key()
 
 
 @pytest.mark.parametrize("content", ["", "   ", "fifteen bytes..", "   fifteen bytes..   \n"])
-def test_a_short_key_is_refused_and_not_shown(key_file, monkeypatch, content):
+def test_short_key_is_refused_and_not_shown(key_file, monkeypatch, content):
     key_file.write_text(content)
     monkeypatch.setenv(VARIABLE, content)
     count = len(content.strip())
-    for place, call in [(str(key_file), lambda: read_key(key_file)), (VARIABLE, read_key)]:
-        with pytest.raises(InputError, match=f"{place}: the key has {count} bytes; take 16 or more") as caught:
+    for source, call in [(str(key_file), lambda: read_key(key_file)), (VARIABLE, read_key)]:
+        with pytest.raises(InputError, match=f"{source}: the key has {count} bytes; give 16 or more") as caught:
             call()
         assert "fifteen" not in str(caught.value)
 
@@ -62,18 +62,18 @@ def test_sixteen_bytes_are_enough(key_file):
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o602])
-def test_a_key_file_open_to_everybody_is_refused(key_file, mode):
+def test_key_file_open_to_all_users_is_refused(key_file, mode):
     key_file.chmod(mode)
     with pytest.raises(InputError, match=r"secret.key is open to every user of this machine: chmod 600 it"):
         read_key(key_file)
 
 
-def test_a_key_file_of_a_group_is_read(key_file):
+def test_key_file_readable_by_a_group_is_accepted(key_file):
     key_file.chmod(0o640)  # as Kubernetes mounts a secret for a group
     assert read_key(key_file) == KEY
 
 
-def test_a_key_file_that_cannot_be_read(tmp_path):
+def test_unreadable_key_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"nowhere cannot be read: No such file"):
         read_key(tmp_path / "nowhere")
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
@@ -84,7 +84,7 @@ def test_a_key_file_that_cannot_be_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "each", "digest"),  # cases 1 and 6 of RFC 4231
+    ("key", "user_id", "digest"),  # cases 1 and 6 of RFC 4231
     [
         (b"\x0b" * 20, "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
         (
@@ -94,8 +94,8 @@ def test_a_key_file_that_cannot_be_read(tmp_path):
         ),
     ],
 )
-def test_published_answers_of_hmac_sha256(key, each, digest):
-    assert base64.b32decode(pseudonyms([each], key)[0].upper()) == bytes.fromhex(digest)[:20]
+def test_hmac_sha256_test_vectors(key, user_id, digest):
+    assert base64.b32decode(pseudonyms([user_id], key)[0].upper()) == bytes.fromhex(digest)[:20]
 
 
 IDS = st.text(st.characters(), min_size=1, max_size=8)  # accents, emoji, NUL
@@ -103,34 +103,34 @@ IDS = st.text(st.characters(), min_size=1, max_size=8)  # accents, emoji, NUL
 
 @settings(max_examples=60, deadline=None)
 @given(ids=st.lists(IDS), key=st.binary(min_size=16, max_size=80))
-def test_a_pseudonym_is_the_hmac_of_its_id_alone(ids, key):
-    found = pseudonyms(ids, key)
-    assert (found.dtype, found.shape) == (object, (len(ids),))
-    for each, name in zip(ids, found, strict=True):
-        digest = hmac.new(key, each.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+def test_pseudonym_is_the_hmac_of_its_id(ids, key):
+    names = pseudonyms(ids, key)
+    assert (names.dtype, names.shape) == (object, (len(ids),))
+    for user_id, name in zip(ids, names, strict=True):
+        digest = hmac.new(key, user_id.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
         assert base64.b32decode(name.upper()) == digest[:20]
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyz234567")
         assert len(name) == 32
-    assert len(set(found)) == len(set(ids))
+    assert len(set(names)) == len(set(ids))
 
 
-def test_ids_are_taken_as_they_are():
+def test_ids_are_not_normalised():
     assert len(set(pseudonyms(["é", "e\u0301", "E\u0301", " é", "01", "1", "?", "\ud800", "\ud801"], KEY))) == 9
     ids = pd.Series(["b", "a", "b"], index=[7, 7, 8])
-    assert list(pseudonyms(ids, KEY)) == list(pseudonyms((each for each in "bab"), KEY))
+    assert list(pseudonyms(ids, KEY)) == list(pseudonyms((user_id for user_id in "bab"), KEY))
 
 
-def test_another_key_gives_other_pseudonyms():
+def test_pseudonyms_depend_on_the_key():
     assert pseudonyms(["a"], KEY) != pseudonyms(["a"], KEY + b"!")
 
 
 @pytest.mark.parametrize("bad", ["", None, 1, np.nan, pd.NA])
-def test_what_is_no_id_is_refused(bad):
-    with pytest.raises(InputError, match="is no id: an id is a string that is not empty"):
+def test_invalid_id_is_refused(bad):
+    with pytest.raises(InputError, match="is not an id: give non-empty strings"):
         pseudonyms(["a", bad], KEY)
 
 
-def test_a_short_key_makes_no_pseudonyms():
+def test_pseudonyms_refuse_a_short_key():
     with pytest.raises(InputError, match="pseudonyms: the key has 15 bytes"):
         pseudonyms(["a"], KEY[:15])
 
@@ -142,8 +142,8 @@ def interactions(rows, columns=("user_id", "item_id", "timestamp")):
     return pd.DataFrame(rows, columns=list(columns))
 
 
-def of_users(data):
-    """The items of every user, oldest first, by user id."""
+def items_by_user(data):
+    """Return the items of every user, oldest first, by user id."""
     rows = range(1, len(data.user_vocabulary) + 1)
     return {data.user_vocabulary.tokens[row]: list(data.item_vocabulary.ids(data.histories.row(row))) for row in rows}
 
@@ -156,68 +156,71 @@ def of_users(data):
         unique_by=lambda row: (row[0], row[2]),  # ties are broken by a hash of the ids
     )
 )
-def test_histories_are_the_same_up_to_the_names(rows):
-    found = pseudonymise(interactions(rows), None, KEY)
-    assert found.users is None
-    before, after = of_users(Dataset.from_frames(interactions(rows))), of_users(Dataset.from_frames(found.interactions))
+def test_histories_are_unchanged(rows):
+    result = pseudonymise(interactions(rows), None, KEY)
+    assert result.users is None
+    before, after = (
+        items_by_user(Dataset.from_frames(interactions(rows))),
+        items_by_user(Dataset.from_frames(result.interactions)),
+    )
     assert after == {pseudonyms([user], KEY)[0]: history for user, history in before.items()}
 
 
-def test_both_tables_get_the_same_names_whatever_the_type_of_their_ids():
+def test_tables_with_ids_of_different_types_get_the_same_pseudonyms():
     users = pd.DataFrame({"age": [40, 30], "user_id": [2, 31]})
     before = users.copy()
-    found = pseudonymise(interactions([(31.0, "a", 1), (2.0, "b", 2)]), users, KEY)
-    assert dict(zip(found.users["user_id"], found.users["age"], strict=True)) == dict(
+    result = pseudonymise(interactions([(31.0, "a", 1), (2.0, "b", 2)]), users, KEY)
+    assert dict(zip(result.users["user_id"], result.users["age"], strict=True)) == dict(
         zip(pseudonyms(["2", "31"], KEY), [40, 30], strict=True)
     )
-    assert set(found.interactions["user_id"]) == set(found.users["user_id"])
-    assert list(found.users.columns) == ["age", "user_id"]
+    assert set(result.interactions["user_id"]) == set(result.users["user_id"])
+    assert list(result.users.columns) == ["age", "user_id"]
     pd.testing.assert_frame_equal(users, before)
 
 
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
-def test_the_order_of_rows_tells_nothing_about_ids(data):
+def test_row_order_reveals_nothing_about_ids(data):
     rows = [(user, item, time) for user in "uvwxyz" for item, time in [("a", 1), ("b", 1), ("c", 1), ("d", 0)]]
-    found = pseudonymise(
+    result = pseudonymise(
         interactions(data.draw(st.permutations(rows))),
         pd.DataFrame({"user_id": data.draw(st.permutations("uvwxyz"))}),
         KEY,
     )
     names = sorted(pseudonyms("uvwxyz", KEY))
-    assert list(found.interactions["user_id"]) == list(np.repeat(names, 4))
-    assert list(found.interactions["item_id"]) == list("dabc") * 6  # in a tie by item: no hash of the old ids
-    assert list(found.users["user_id"]) == names
-    assert list(found.users.index) == list(range(6))
+    assert list(result.interactions["user_id"]) == list(np.repeat(names, 4))
+    assert list(result.interactions["item_id"]) == list("dabc") * 6  # ties by item, not by a hash of the original ids
+    assert list(result.users["user_id"]) == names
+    assert list(result.users.index) == list(range(6))
 
 
-def test_what_a_frame_carries_beside_its_columns_is_gone():
+def test_index_attributes_and_categories_are_dropped():
     table = interactions([("ann", "a", 1)]).set_index(pd.Index(["ann"], name="who"))
     table["user_id"] = table["user_id"].astype("category")
     table.attrs["source"] = "accounts of ann"
-    found = pseudonymise(table, table[["user_id"]], KEY)
-    for each in (found.interactions, found.users):
-        assert not each.attrs
-        assert list(each.index) == [0]
-        assert each["user_id"].dtype != "category"
+    result = pseudonymise(table, table[["user_id"]], KEY)
+    for frame in (result.interactions, result.users):
+        assert not frame.attrs
+        assert list(frame.index) == [0]
+        assert frame["user_id"].dtype != "category"
 
 
-def test_text_stays_or_goes_on_request_and_is_counted():
+def test_text_is_kept_or_dropped_and_counted():
     table = interactions(
         [("u", "a", 1, "Yours, Ann"), ("u", "b", 2, None)], ["user_id", "item_id", "timestamp", "text"]
     )
     kept, dropped = (pseudonymise(table, None, KEY, drop_text=drop) for drop in (False, True))
     assert list(kept.interactions["text"]) == ["Yours, Ann", ""]
     assert list(dropped.interactions.columns) == ["user_id", "item_id", "timestamp"]
-    assert "interactions: kept 1 texts of the column text, which may name people" in kept.notes
+    assert "interactions: kept 1 texts of the column text, which may contain names" in kept.notes
     assert dropped.notes == (
-        "interactions: 2 rows of 1 users have pseudonyms; other columns, not touched: item_id, timestamp",
+        "interactions: 2 rows of 1 users have pseudonyms; unchanged columns: item_id, timestamp",
         "interactions: dropped 1 texts with the column text",
     )
     without = pseudonymise(table.drop(columns="text"), table[["user_id"]][:1], KEY, drop_text=True)
     assert without.notes[1:] == (
         "interactions: there is no column text",
-        "users: 1 rows of 1 users have pseudonyms; other columns, not touched: none",
+        "users: 1 rows of 1 users have pseudonyms; unchanged columns: none",
     )
 
 
@@ -225,7 +228,7 @@ def test_text_stays_or_goes_on_request_and_is_counted():
     ("users", "message"),
     [({"user_id": ["u", "u"]}, "users: 1 rows repeat a user_id"), ({"age": [3]}, "users: column user_id is missing")],
 )
-def test_bad_tables_are_refused(users, message):
+def test_invalid_tables_are_refused(users, message):
     with pytest.raises(InputError, match=message):
         pseudonymise(interactions([("u", "a", 1)]), pd.DataFrame(users), KEY)
     with pytest.raises(InputError, match="interactions: column timestamp is missing"):

@@ -1,4 +1,4 @@
-"""Ratings kept back: the interactions stay, their ratings are asked for."""
+"""Held-out ratings and like labels."""
 
 import numpy as np
 import pandas as pd
@@ -19,33 +19,33 @@ def data() -> Dataset:
     return Dataset.from_frames(TABLE)
 
 
-def test_what_is_kept_back_is_asked_for(data):
-    hidden = held_out_ratings(data, 0.25)
-    assert hidden.data.item_indices.tolist() == data.item_indices.tolist()
-    gone = np.flatnonzero(np.isnan(hidden.data.ratings))
-    assert len(gone) == 5
-    np.testing.assert_array_equal(hidden.targets.ratings, data.ratings[gone])
-    np.testing.assert_array_equal(hidden.targets.items, data.item_indices[gone])
-    for number, place in enumerate(gone):
-        start = data.histories.offsets[data.user_indices[place]]
-        assert hidden.targets.histories.row(number).tolist() == data.item_indices[start:place].tolist()
-    assert hidden.data.notes == ("5 ratings kept back",)
-    assert np.isfinite(data.ratings).all(), "the data set given is as it was"
+def test_held_out_ratings_are_targets(data):
+    held_out = held_out_ratings(data, 0.25)
+    assert held_out.data.item_indices.tolist() == data.item_indices.tolist()
+    rows = np.flatnonzero(np.isnan(held_out.data.ratings))
+    assert len(rows) == 5
+    np.testing.assert_array_equal(held_out.targets.ratings, data.ratings[rows])
+    np.testing.assert_array_equal(held_out.targets.items, data.item_indices[rows])
+    for number, row in enumerate(rows):
+        start = data.histories.offsets[data.user_indices[row]]
+        assert held_out.targets.histories.row(number).tolist() == data.item_indices[start:row].tolist()
+    assert held_out.data.notes == ("5 ratings held out",)
+    assert np.isfinite(data.ratings).all(), "the original data set is unchanged"
 
 
-def test_only_what_is_rated_is_kept_back():
+def test_only_rated_interactions_are_held_out():
     data = Dataset.from_frames(TABLE.assign(rating=TABLE["rating"].where(TABLE["item_id"] == "i1")))
-    hidden = held_out_ratings(data, 0.5)
-    assert data.item_vocabulary.ids(hidden.targets.items).tolist() == ["i1", "i1"]
+    held_out = held_out_ratings(data, 0.5)
+    assert data.item_vocabulary.ids(held_out.targets.items).tolist() == ["i1", "i1"]
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.99, 1.0])
-def test_a_fraction_that_leaves_nothing(data, fraction):
-    with pytest.raises(InputError, match="leaves none on one side"):
+def test_fraction_that_leaves_no_ratings_is_refused(data, fraction):
+    with pytest.raises(InputError, match="leaves none to train on or none to evaluate on"):
         held_out_ratings(data, fraction)
 
 
-def test_the_seed_decides_which(data):
+def test_held_out_ratings_depend_on_the_seed(data):
     first, again, other = (held_out_ratings(data, 0.3, seed=seed).targets.items for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -60,7 +60,7 @@ def test_likes_are_ratings_from_four_or_any_event():
     assert rated.mean_rating == 3.75
 
 
-def test_nothing_to_like():
+def test_missing_ratings_are_refused():
     with pytest.raises(InputError, match="column rating is missing or empty"):
         Dataset.from_frames(TABLE.drop(columns="rating")).likes()
     with pytest.raises(InputError, match="column rating is missing or empty"):

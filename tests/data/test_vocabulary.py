@@ -1,4 +1,4 @@
-"""Ids to indices and back."""
+"""Vocabulary: ids to indices and back."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from tfllmrec.errors import InputError
 
 @settings(max_examples=50, deadline=None)
 @given(ids=st.lists(st.text(st.characters(), min_size=1), unique=True), extra=st.text())
-def test_any_unicode_comes_back(ids, extra):
+def test_unicode_round_trip(ids, extra):
     vocabulary = Vocabulary(ids)
     indices = vocabulary.lookup(ids)
     assert indices.dtype == np.int32
@@ -21,7 +21,7 @@ def test_any_unicode_comes_back(ids, extra):
     assert vocabulary.lookup([extra])[0] == (ids.index(extra) + 1 if extra in ids else 0)
 
 
-def test_what_looks_alike_is_not_the_same():
+def test_ids_that_look_alike_are_distinct():
     ids = ["\u00e9", "e\u0301", "a", "a\x00", "A", " a"]
     assert list(Vocabulary(ids).lookup(ids)) == [1, 2, 3, 4, 5, 6]
 
@@ -33,7 +33,7 @@ def test_unknown_ids_are_0(unknown):
 
 @pytest.mark.parametrize("ids", [["a", "b", "a"], ["a", ""], [""]])
 def test_repeated_and_empty_ids_are_refused(ids):
-    with pytest.raises(InputError, match="distinct, non-empty ids"):
+    with pytest.raises(InputError, match="vocabulary: ids must be distinct and not empty"):
         Vocabulary(ids)
 
 

@@ -217,8 +217,8 @@ def no_fit(*_: Any, **__: Any) -> None:
     [
         ("two_tower", {"segment": "colour"}, "two_tower: segment colour is none of the user_features; add it to them"),
         ("two_tower", {"user_features": "colour", "segment": "col"}, "two_tower: segment col is none of the user_f"),
-        ("two_tower", {"user_features": "colour,age"}, "users: age is no feature; the table has colour"),
-        ("popularity", {"segment": "age"}, "users: age is no feature; the table has colour"),
+        ("two_tower", {"user_features": "colour,age"}, "users: there is no feature age; the table has colour"),
+        ("popularity", {"segment": "age"}, "users: there is no feature age; the table has colour"),
     ],
 )
 def test_columns_that_are_none(

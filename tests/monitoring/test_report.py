@@ -170,7 +170,7 @@ def test_monitor_command(run, impression, interactions_of, key_file, tmp_path):
     status, _, stderr = run(*command)
     assert (status, "already exists" in stderr) == (2, True)
     status, _, stderr = run(*command[:2], "--interactions", tmp_path / "x.txt", *command[4:])
-    assert (status, "x.txt is no table" in stderr) == (2, True)
+    assert (status, "x.txt is not a table" in stderr) == (2, True)
 
 
 def test_tables_fit_80_columns(impression, report_of):

@@ -1,4 +1,4 @@
-"""A made data set whose one right answer is known, for tests and first steps."""
+"""Synthetic data set with one correct recommendation per user, for tests and first steps."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from tfllmrec.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Checkerboard:
-    """The data, and for every user the one item to recommend.
+    """Checkerboard data and the correct recommendation for every user.
 
     Attributes:
         data: even users with even items, odd users with odd items.
-        answers: user_id to the item_id of the user's colour that the user lacks.
+        answers: for each user_id the item_id of the user's colour that is missing from the user's history.
     """
 
     data: Dataset
@@ -23,19 +23,20 @@ class Checkerboard:
 
 
 def checkerboard(users: int = 40, items: int = 20, seed: int = 0) -> Checkerboard:
-    """Even users like even items, odd users odd ones, and every user has had all of their colour but one.
+    """Create data in which even users like even items, odd users like odd items, and each user lacks one item.
 
-    With seen items filtered the item left out is the only right recommendation. Who ignores the users cannot
-    know it: every item is left out equally often, so all are equally popular. The order of a user's items is
-    random, so it tells nothing either. Titles and categories name the colour.
+    With seen items filtered, the missing item is the only correct recommendation. A model that ignores the user cannot
+    find it: every item is missing equally often, so all items are equally popular. The order of a user's items is
+    random and carries no information. Titles and categories name the colour.
 
     Args:
-        users: a multiple of `items`.
-        items: even, at least 8 (three interactions a user, which leave-one-out needs).
-        seed: of the order and of who lacks what.
+        users: number of users, a multiple of `items`.
+        items: number of items, even and at least 8, so that every user has the three interactions that leave-one-out
+            needs.
+        seed: of the order and of the missing items.
 
     Raises:
-        InputError: `users` or `items` is not as above.
+        InputError: If `users` or `items` is invalid.
 
     Example:
         >>> board = checkerboard(users=8, items=8)
@@ -46,18 +47,18 @@ def checkerboard(users: int = 40, items: int = 20, seed: int = 0) -> Checkerboar
     """
     if items < 8 or items % 2 or users < items or users % items:
         raise InputError(
-            f"checkerboard: {users} users and {items} items make no balanced board; take an even number of "
-            "at least 8 items and a multiple of it as users"
+            f"checkerboard: {users} users and {items} items do not make a balanced board; give an even number of at "
+            "least 8 items and a multiple of it as users"
         )
-    random = np.random.default_rng(seed)
-    user_ids, item_ids = _names("u", users), _names("i", items)
+    generator = np.random.default_rng(seed)
+    user_ids, item_ids = _ids("u", users), _ids("i", items)
     rows: list[tuple[str, str, int]] = []
     answers = {}
     for colour in (0, 1):
-        missing = random.permutation(np.tile(np.arange(colour, items, 2), users // items))
-        for user, left_out in zip(range(colour, users, 2), missing, strict=True):
-            answers[user_ids[user]] = item_ids[left_out]
-            order = [item for item in random.permutation(np.arange(colour, items, 2)) if item != left_out]
+        missing_items = generator.permutation(np.tile(np.arange(colour, items, 2), users // items))
+        for user, missing in zip(range(colour, users, 2), missing_items, strict=True):
+            answers[user_ids[user]] = item_ids[missing]
+            order = [item for item in generator.permutation(np.arange(colour, items, 2)) if item != missing]
             rows += [(user_ids[user], item_ids[item], step * users + user) for step, item in enumerate(order)]
     colours = [("even", "odd")[item % 2] for item in range(items)]
     table = pd.DataFrame(
@@ -71,7 +72,7 @@ def checkerboard(users: int = 40, items: int = 20, seed: int = 0) -> Checkerboar
     return Checkerboard(Dataset.from_frames(interactions, table), answers)
 
 
-def _names(letter: str, count: int) -> list[str]:
-    """Ids that sort as their numbers do."""
+def _ids(letter: str, count: int) -> list[str]:
+    """Return zero-padded ids, which sort as their numbers do."""
     width = len(str(count - 1))
     return [f"{letter}{number:0{width}d}" for number in range(count)]

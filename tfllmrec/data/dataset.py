@@ -1,4 +1,4 @@
-"""A data set: checked tables in one order, with the vocabularies every later step shares."""
+"""Data sets: checked tables in a fixed order, with the vocabularies that all later steps share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -19,23 +19,22 @@ from tfllmrec.files import atomic_folder
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Interactions, items and perhaps users, sorted user by user and oldest first.
+    """Interactions, items and optionally users; interactions are sorted by user and time.
 
-    Make one with `from_frames`, `from_folder` or a loader of `tfllmrec.data`. Rows with one time are ordered
-    by a fixed hash of (user_id, item_id): row order inside a tie often follows the item id, which leaks. So
-    the order of the rows given changes nothing.
+    Create one with `from_frames`, `from_folder` or a loader of `tfllmrec.data`. Ties in time are broken by a fixed hash
+    of (user_id, item_id), because the row order inside a tie often follows the item id, which leaks. The row order of
+    the given tables therefore has no effect.
 
     Attributes:
-        interactions: user_id, item_id, timestamp and what else was given, sorted.
-        items: one row an item of the vocabulary, in its order: item_id, title, ...
+        interactions: user_id, item_id, timestamp and the optional columns, sorted.
+        items: one row per item of the vocabulary, in its order: item_id, title, ...
         users: user_id and features, or None.
-        item_vocabulary: the items with at least one interaction in the *whole* table; a part of a data set (a
-            training split, say) keeps the vocabulary of the whole.
+        item_vocabulary: the items with at least one interaction in the *whole* table; a part of a data set, such as a
+            training split, keeps this vocabulary.
         user_vocabulary: the users of the whole table.
-        positions: True where a timestamp is a place in the user's history, so that times of two users do not
-            compare.
-        notes: what was dropped on request, counted, one sentence each.
-        scenarios: those of the whole table, or None.
+        positions: True if timestamps are positions in a user's history and do not compare between users.
+        notes: one sentence for each kind of rows that were dropped, with their count.
+        scenarios: the scenarios of the whole table, or None.
     """
 
     interactions: pd.DataFrame
@@ -57,17 +56,17 @@ class Dataset:
         positions: bool = False,
         min_item_interactions: int = 1,
     ) -> "Dataset":
-        """Check the tables and put them in order.
+        """Check and sort the tables.
 
         Args:
             interactions: see `tfllmrec.data.table_checks.check_interactions`.
-            items: see `check_items`; without it titles are the item ids.
+            items: see `check_items`; by default titles are the item ids.
             users: see `check_users`.
-            positions: timestamps are positions in a history, not times.
-            min_item_interactions: items with fewer interactions are left out; counted once, on this table.
+            positions: timestamps are positions in a user's history, not times.
+            min_item_interactions: items with fewer interactions are dropped; counted once, on this table.
 
         Raises:
-            InputError: a table is not as it must be, or the filter leaves nothing.
+            InputError: If a table is invalid, or no item has enough interactions.
 
         Example:
             >>> data = Dataset.from_frames(pd.DataFrame(
@@ -82,8 +81,8 @@ class Dataset:
         items = check_items(items)
         check_known_items(interactions, items)
         users = None if users is None else check_users(users)
-        interactions, notes = _keep_frequent_items(interactions, min_item_interactions)
-        interactions = _in_order(interactions)
+        interactions, notes = _drop_rare_items(interactions, min_item_interactions)
+        interactions = _sort(interactions)
         item_vocabulary = Vocabulary(sorted(interactions["item_id"].unique()))
         items = items.set_index("item_id").loc[item_vocabulary.tokens[1:]].reset_index()
         user_vocabulary = Vocabulary(interactions["user_id"].unique())
@@ -92,17 +91,22 @@ class Dataset:
 
     @classmethod
     def from_folder(cls, folder: str | Path, *, positions: bool = False, min_item_interactions: int = 1) -> "Dataset":
-        """Read `interactions`, `items` and perhaps `users`, each `.parquet` or `.csv`, from a folder.
+        """Read `interactions`, `items` and optionally `users`, each `.parquet` or `.csv`, from a folder.
+
+        Args:
+            folder: the folder; without an items table titles are the item ids.
+            positions: see `from_frames`.
+            min_item_interactions: see `from_frames`.
 
         Raises:
-            InputError: the folder or a table is not there, cannot be read, or is not as it must be.
+            InputError: If the folder or its interactions do not exist, or a table cannot be read or is invalid.
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise InputError(f"{folder} is no folder; a data set is a folder with interactions.parquet or .csv")
+            raise InputError(f"{folder} is not a folder; a data set is a folder with interactions.parquet or .csv")
         interactions = read_table(folder, "interactions")
         if interactions is None:
-            raise InputError(f"{folder} is no data set: it has neither interactions.parquet nor interactions.csv")
+            raise InputError(f"{folder} is not a data set: it has neither interactions.parquet nor interactions.csv")
         return cls.from_frames(
             interactions,
             read_table(folder, "items"),
@@ -112,14 +116,14 @@ class Dataset:
         )
 
     def to_folder(self, folder: str | Path) -> None:
-        """Write the tables as parquet files to a new folder; `from_folder` reads them back.
+        """Write the tables as parquet files to a new folder, atomically; `from_folder` reads them.
 
         Raises:
-            InputError: the folder exists, or cannot be made.
+            InputError: If the folder exists or cannot be created.
         """
-        with atomic_folder(Path(folder)) as hidden:
+        with atomic_folder(Path(folder)) as staging:
             for name, table in self._tables():
-                table.to_parquet(hidden / f"{name}.parquet", index=False)
+                table.to_parquet(staging / f"{name}.parquet", index=False)
 
     def _tables(self) -> Iterator[tuple[str, pd.DataFrame]]:
         yield "interactions", self.interactions
@@ -127,50 +131,51 @@ class Dataset:
         if self.users is not None:
             yield "users", self.users
 
-    def keep(self, rows: np.ndarray, *notes: str) -> "Dataset":
-        """The data set with only some interactions (bool [n]); vocabularies and items stay the whole's."""
-        return replace(self, interactions=self.interactions[rows].reset_index(drop=True), notes=(*self.notes, *notes))
+    def keep(self, mask: np.ndarray, *notes: str) -> "Dataset":
+        """Return a part with the interactions where `mask`, bool [n], is true; vocabularies and items are kept."""
+        return replace(self, interactions=self.interactions[mask].reset_index(drop=True), notes=(*self.notes, *notes))
 
     @cached_property
     def item_indices(self) -> np.ndarray:
-        """The item index of every interaction, int32 [n]."""
+        """Item index of every interaction, int32 [n]."""
         return self.item_vocabulary.lookup(self.interactions["item_id"])
 
     @cached_property
     def user_indices(self) -> np.ndarray:
-        """The user index of every interaction, int32 [n]."""
+        """User index of every interaction, int32 [n]."""
         return self.user_vocabulary.lookup(self.interactions["user_id"])
 
     @cached_property
     def scenario_indices(self) -> np.ndarray:
-        """The scenario of every interaction, int32 [n]; 0 where it has none."""
+        """Scenario index of every interaction, int32 [n]; 0 for none."""
         if self.scenarios is None:
             return np.zeros(len(self.interactions), np.int32)
         return self.scenarios.names.lookup(self.interactions["scenario"])
 
     @cached_property
     def ratings(self) -> np.ndarray:
-        """The rating of every interaction, float32 [n]; NaN where none was given.
+        """Rating of every interaction, float32 [n]; NaN if it is missing.
 
         Raises:
-            InputError: none was given at all.
+            InputError: If the table has no ratings.
         """
         if "rating" not in self.interactions or self.interactions["rating"].isna().all():
-            raise InputError("interactions: column rating is missing or empty; there is nothing to learn ratings from")
+            raise InputError("interactions: column rating is missing or empty; add ratings to learn from")
         return self.interactions["rating"].to_numpy(np.float32)
 
     @property
     def mean_rating(self) -> float:
-        """The mean of what was given; as `ratings` where nothing was."""
+        """Mean of the ratings; raises as `ratings` does."""
         return float(np.nanmean(self.ratings))
 
     def likes(self, like_threshold: float = 4.0) -> np.ndarray:
-        """What was liked, float32 [n]: 1 for a rating from that on, or an event, 0 for others, NaN where none is told.
+        """Return like labels, float32 [n]: 1 for a like, 0 for no like, NaN if unknown.
 
-        Where there are events they tell: "" is nothing, and every other is a like.
+        If the table has a column `event`, every non-empty event is a like. Otherwise a rating of `like_threshold` or
+        more is a like.
 
         Raises:
-            InputError: there are neither ratings nor events.
+            InputError: If there are neither ratings nor events.
         """
         if "event" in self.interactions:
             return (self.interactions["event"] != "").to_numpy(np.float32)
@@ -178,17 +183,17 @@ class Dataset:
 
     @cached_property
     def histories(self) -> Histories:
-        """The items of every user of the vocabulary, by user index; row 0, the unknown user's, is empty."""
+        """Items of every user of the vocabulary, by user index; row 0, the unknown user's, is empty."""
         lengths = np.bincount(self.user_indices, minlength=len(self.user_vocabulary) + 1)
         return Histories.from_lengths(self.item_indices, lengths)
 
     @cached_property
     def item_counts(self) -> np.ndarray:
-        """Interactions of every item, int64 [items + 1]; element 0, the padding's, is 0."""
+        """Interactions of every item, int64 [items + 1]; 0 for the padding at index 0."""
         return np.bincount(self.item_indices, minlength=len(self.item_vocabulary) + 1)
 
     def summary(self) -> dict[str, int]:
-        """Rows, users and items, as a report tells them."""
+        """Return the numbers of interactions, users and items."""
         return {
             "interactions": len(self.interactions),
             "users": len(self.user_vocabulary),
@@ -196,7 +201,7 @@ class Dataset:
         }
 
 
-def _keep_frequent_items(interactions: pd.DataFrame, minimum: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _drop_rare_items(interactions: pd.DataFrame, minimum: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
     counts = interactions["item_id"].map(interactions["item_id"].value_counts())
     kept = interactions[counts >= minimum]
     if kept.empty:
@@ -205,15 +210,12 @@ def _keep_frequent_items(interactions: pd.DataFrame, minimum: int) -> tuple[pd.D
     if not dropped:
         return interactions, ()
     items, users = (interactions[column].nunique() - kept[column].nunique() for column in ("item_id", "user_id"))
-    note = f"left out {dropped:,} interactions of {items:,} items with fewer than {minimum} interactions"
-    return kept, (note + (f", and {users:,} users who had no others" if users else ""),)
+    note = f"dropped {dropped:,} interactions of {items:,} items with fewer than {minimum} interactions"
+    return kept, (note + (f", and {users:,} users who have no others" if users else ""),)
 
 
-def _in_order(interactions: pd.DataFrame) -> pd.DataFrame:
-    """By user, time, and inside one time by a hash, so that the order of the rows given tells nothing.
-
-    What happened to one item at one moment is ordered by a hash of the other columns.
-    """
+def _sort(interactions: pd.DataFrame) -> pd.DataFrame:
+    """Sort by user, time and a hash of (user_id, item_id), and rows equal in all of these by a hash of the others."""
     keys = interactions["user_id"].astype(object) + "\x1f" + interactions["item_id"].astype(object)
     tie = pd.util.hash_array(keys.to_numpy(dtype=object), categorize=False)
     others = [column for column in ("rating", "event", "scenario", "text") if column in interactions]

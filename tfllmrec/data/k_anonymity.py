@@ -1,6 +1,6 @@
-"""Users' features without rare combinations: blanks in place of what would single somebody out.
+"""k-anonymity of the users table: rare combinations of features are blanked.
 
-It covers the users table alone; a history is often the only one of its kind (`docs/privacy.md`).
+Histories are not covered, and a history often identifies its user (`docs/privacy.md`).
 """
 
 from collections.abc import Sequence
@@ -13,25 +13,25 @@ from tfllmrec.errors import InputError
 
 
 def k_anonymous(users: pd.DataFrame, k: int, columns: Sequence[str] | None = None) -> tuple[pd.DataFrame, str]:
-    """Blank features until every combination that is left is shared by at least k users; no user is dropped.
+    """Blank features until at least k users share every remaining combination; no user is dropped.
 
-    Column after column, the one with most distinct values first (of equals, the first given), is blanked in the rows
-    whose combination is rare at that moment; a blank counts as a value. A combination that k users share stays, and
-    only gains users, so one pass ends with the guarantee: who is still rare has lost every feature by then. Users
-    without any may be fewer than k: there is nothing left to recognise them by.
+    Columns are processed in order of their number of distinct values, largest first (ties in the given order). Each is
+    blanked in the rows whose combination is rare at that moment; a blank counts as a value. A combination that k users
+    share is never blanked and can only gain users, so one pass gives the guarantee: a row that is still rare has lost
+    all features by then. Fewer than k users may end without any feature: a row of blanks does not identify its user.
 
-    A blank is "" in a column of text and null in others, and what was missing before becomes the same.
+    A blank is "" in a text column and null in others; values that were missing before get the same blank.
 
     Args:
         users: see `tfllmrec.data.table_checks.check_users`.
         k: 2 or more.
-        columns: whose combinations count, by default all features; the others stay, and are not covered.
+        columns: columns of the combinations, by default all features; other columns are kept and not covered.
 
     Returns:
-        The table, and one sentence that counts what was blanked.
+        The table, and one sentence that counts the blanked values.
 
     Raises:
-        InputError: the table is not as it must be, k is less than 2, a column is missing or holds lists.
+        InputError: If the table is invalid, k is less than 2, or a column is missing or contains lists.
 
     Example:
         >>> cities = ["Oslo", "Bern", "Rome", "Rome"]
@@ -43,61 +43,61 @@ def k_anonymous(users: pd.DataFrame, k: int, columns: Sequence[str] | None = Non
         3       d  Rome   30
     """
     if k < 2:
-        raise InputError(f"k must be 2 or more, not {k}: with 1 every combination may stay")
+        raise InputError(f"k must be 2 or more, not {k}, which blanks nothing")
     users = check_users(users)
-    names = _features(users, columns)
+    names = _feature_columns(users, columns)
     if not names:
         return users, "users: there is no feature to blank"
     codes = pd.DataFrame({name: _codes(users[name]) for name in names})
-    before = codes.ge(0).sum()
-    distinct = codes.where(codes >= 0).nunique()
-    for name in sorted(names, key=lambda name: -distinct[name]):  # stable: of equals, the first given
-        codes.loc[_rare(codes, k), name] = -1
+    num_values = codes.ge(0).sum()
+    num_distinct = codes.where(codes >= 0).nunique()
+    for name in sorted(names, key=lambda name: -num_distinct[name]):  # stable: ties keep the given order
+        codes.loc[_is_rare(codes, k), name] = -1
     for name in names:
-        users[name] = _with_blanks(users[name], codes[name] < 0)
-    return users, _blanking_note(k, before, codes)
+        users[name] = _blanked(users[name], codes[name] < 0)
+    return users, _note(k, num_values, codes)
 
 
-def _features(users: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:
+def _feature_columns(users: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:
     features = [column for column in users.columns if column != "user_id"]
-    unknown = [column for column in columns or () if column not in features]
-    if unknown:
+    missing = [column for column in columns or () if column not in features]
+    if missing:
         raise InputError(
-            f"users: {', '.join(unknown)} is no feature; the table has {', '.join(map(str, features)) or 'none'}"
+            f"users: there is no feature {', '.join(missing)}; the table has {', '.join(map(str, features)) or 'none'}"
         )
     return features if columns is None else list(dict.fromkeys(columns))
 
 
 def _codes(column: pd.Series) -> np.ndarray:
-    """A number for every distinct value, int64 [rows]; -1 for null and ""."""
+    """Return a number for every distinct value, int64 [rows]; -1 for null and ""."""
     try:
         codes = pd.factorize(column)[0]
     except TypeError as error:
-        raise InputError(f"users: column {column.name} does not hold single values: leave it out") from error
+        raise InputError(f"users: column {column.name} does not contain single values: leave it out") from error
     return np.where(column.isin([""]), -1, codes)
 
 
-def _rare(codes: pd.DataFrame, k: int) -> np.ndarray:
-    """Rows whose combination fewer than k rows share, bool [rows]; without any feature they have none to lose."""
+def _is_rare(codes: pd.DataFrame, k: int) -> np.ndarray:
+    """Return a mask of the rows whose combination fewer than k rows share, bool [rows]."""
     group = codes.groupby(list(codes.columns), sort=False).ngroup().to_numpy()
     return np.bincount(group)[group] < k
 
 
-def _with_blanks(column: pd.Series, blank: pd.Series) -> pd.Series:
-    """The column with one kind of blank, so that what was blanked and what was always missing look the same."""
+def _blanked(column: pd.Series, blank: pd.Series) -> pd.Series:
+    """Blank values; blanked and previously missing values become indistinguishable."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.mask(blank).cat.remove_unused_categories()  # a file would keep their names
+        return column.mask(blank).cat.remove_unused_categories()  # a file would contain the unused names
     if pd.api.types.infer_dtype(column) == "string":
         return column.mask(blank, "")
-    whole = pd.api.types.is_integer_dtype(column) or pd.api.types.is_bool_dtype(column)
-    return (column.convert_dtypes() if whole else column).mask(blank)  # with null, 30 would become 30.0
+    is_integer = pd.api.types.is_integer_dtype(column) or pd.api.types.is_bool_dtype(column)
+    return (column.convert_dtypes() if is_integer else column).mask(blank)  # NaN would turn 30 into 30.0
 
 
-def _blanking_note(k: int, before: pd.Series, codes: pd.DataFrame) -> str:
-    each = zip(codes, before, codes.ge(0).sum(), strict=True)
-    counts = ", ".join(f"{count - after:,} of {count:,} values of {name}" for name, count, after in each)
-    silent = int(codes.lt(0).all(axis=1).sum())
+def _note(k: int, num_values: pd.Series, codes: pd.DataFrame) -> str:
+    columns = zip(codes, num_values, codes.ge(0).sum(), strict=True)
+    counts = ", ".join(f"{before - after:,} of {before:,} values of {name}" for name, before, after in columns)
+    num_blank = int(codes.lt(0).all(axis=1).sum())
     return (
-        f"users: blanked {counts}; every combination left is shared by {k} users or more; "
-        f"no feature is known of {silent:,} of {len(codes):,} users"
+        f"users: blanked {counts}; {k} or more users share every remaining combination; "
+        f"{num_blank:,} of {len(codes):,} users have no feature left"
     )

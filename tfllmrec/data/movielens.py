@@ -1,6 +1,6 @@
-"""MovieLens from GroupLens: 100k, 1M and latest-small, read straight from the published zip files.
+"""MovieLens data sets of GroupLens: 100k, 1M and latest-small, read from the published zip files.
 
-The ratings may be used for research under GroupLens' terms (a README in every zip); cite Harper and Konstan,
+The ratings may be used for research under GroupLens' terms (a README in every zip). Cite Harper and Konstan,
 "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015.
 """
 
@@ -22,7 +22,7 @@ GROUPLENS = "https://files.grouplens.org/datasets/movielens/"
 
 
 class Tables(NamedTuple):
-    """What an archive holds, as `Dataset.from_frames` takes it."""
+    """Tables of an archive, in the form that `Dataset.from_frames` takes."""
 
     interactions: pd.DataFrame
     items: pd.DataFrame
@@ -31,12 +31,12 @@ class Tables(NamedTuple):
 
 @dataclass(frozen=True)
 class Archive:
-    """A published zip file.
+    """Published zip file.
 
     Attributes:
-        file: its name; inside lies one folder of the same name without ".zip".
-        sha256: its checksum, as TensorFlow Datasets and others pin it.
-        read: what makes tables of the opened zip.
+        file: name of the file; it contains one folder of the same name without ".zip".
+        sha256: checksum of the file.
+        read: function that reads the tables of the opened zip.
     """
 
     file: str
@@ -51,22 +51,22 @@ def load_movielens(
     base_url: str = GROUPLENS,
     min_item_interactions: int = 1,
 ) -> Dataset:
-    """A MovieLens data set: downloaded once, checked against its SHA-256, read from the zip.
+    """Load a MovieLens data set; the zip is downloaded once and verified by its SHA-256.
 
-    | name | ratings | users | rated films | user features |
+    | name | ratings | users | films with ratings | user features |
     |---|---|---|---|---|
     | 100k | 100,000 | 943 | 1,682 | age, gender, occupation, zip_code |
-    | 1m | 1,000,209 | 6,040 | 3,706 | the same; age in brackets, occupation as a code |
+    | 1m | 1,000,209 | 6,040 | 3,706 | age (bracket), gender, occupation (code), zip_code |
     | latest-small (of 9/2018) | 100,836 | 610 | 9,724 | none |
 
     Args:
-        name: which of them.
-        cache: the folder that keeps the zip; by default `tfllmrec` in the user's cache folder.
-        base_url: a mirror, where GroupLens cannot be reached.
-        min_item_interactions: films with fewer ratings are left out; counted once, on the whole table.
+        name: name of the data set.
+        cache: folder for the zip; by default `tfllmrec` in the user's cache folder.
+        base_url: address of the zip's folder, such as a mirror if GroupLens cannot be reached.
+        min_item_interactions: films with fewer ratings are dropped; counted once, on the whole table.
 
     Raises:
-        InputError: the file cannot be had or is damaged, or no film has that many ratings.
+        InputError: If the file cannot be downloaded or is damaged, or no film has enough ratings.
     """
     archive = ARCHIVES[name]
     path = download(archive.file, archive.sha256, base_url=base_url, cache=cache)
@@ -78,8 +78,8 @@ def load_movielens(
 def _read_100k(archive: ZipFile) -> Tables:
     ratings = _lines(archive, "ml-100k/u.data", "\t", ["user_id", "item_id", "rating", "timestamp"])
     genres = list(_lines(archive, "ml-100k/u.genre", "|", ["genre", "number"])["genre"])
-    about = ["item_id", "title", "release_date", "video_release_date", "imdb_url"]
-    films = _lines(archive, "ml-100k/u.item", "|", about + genres)
+    leading = ["item_id", "title", "release_date", "video_release_date", "imdb_url"]
+    films = _lines(archive, "ml-100k/u.item", "|", leading + genres)
     names = np.array(["" if genre == "unknown" else genre for genre in genres], dtype=object)
     flags = films[genres].to_numpy() == "1"
     films["categories"] = ["|".join(filter(None, names[flag])) for flag in flags]
@@ -105,9 +105,9 @@ def _read_latest_small(archive: ZipFile) -> Tables:
 
 
 def _lines(archive: ZipFile, member: str, separator: str, columns: list[str]) -> pd.DataFrame:
-    """A table of GroupLens' older format: Latin-1, no header, no quoting; every column as text."""
+    """Read a table in GroupLens' older format (Latin-1, no header, no quoting); every column is text."""
     text = archive.read(member).decode("latin-1")
-    if len(separator) > 1:  # pandas splits at one character ten times faster than at several
+    if len(separator) > 1:  # pandas splits at one character 10 times faster than at several
         text, separator = text.replace(separator, "\t"), "\t"
     return pd.read_csv(
         StringIO(text), sep=separator, names=columns, dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False

@@ -1,4 +1,4 @@
-"""Ratings kept back, so that a model can be asked for them."""
+"""Held-out ratings, to evaluate rating prediction."""
 
 from dataclasses import dataclass, replace
 
@@ -11,11 +11,11 @@ from tfllmrec.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class HeldOutRatings:
-    """A data set without some of its ratings, and those as targets.
+    """A data set without some of its ratings, and the interactions with these ratings as targets.
 
     Attributes:
-        data: all interactions are in it, the chosen ones without their rating.
-        targets: these, with their ratings, after what their users did before.
+        data: all interactions, the held-out ones without their rating.
+        targets: the held-out interactions with their ratings.
     """
 
     data: Dataset
@@ -23,18 +23,21 @@ class HeldOutRatings:
 
 
 def held_out_ratings(data: Dataset, fraction: float = 0.1, *, seed: int = 0) -> HeldOutRatings:
-    """Take the ratings of a seeded fraction of the rated interactions away; that they happened stays known.
+    """Remove a seeded fraction of the ratings and keep their interactions.
 
     Raises:
-        InputError: there are no ratings, or the fraction leaves none on either side.
+        InputError: If there are no ratings, or the fraction leaves no ratings to train on or to evaluate on.
     """
     rated = np.flatnonzero(np.isfinite(data.ratings))
     count = round(fraction * len(rated)) if 0 < fraction < 1 else 0
     if not 0 < count < len(rated):
-        raise InputError(f"hidden ratings: a fraction of {fraction} of {len(rated)} ratings leaves none on one side")
-    rows = np.zeros(len(data.interactions), bool)
-    rows[np.random.default_rng(seed).choice(rated, count, replace=False)] = True
-    ratings = data.interactions["rating"].where(~rows)
-    notes = (*data.notes, f"{count:,} ratings kept back")
-    hidden = replace(data, interactions=data.interactions.assign(rating=ratings), notes=notes)
-    return HeldOutRatings(hidden, targets_at(data, rows))
+        raise InputError(
+            f"held-out ratings: a fraction of {fraction} of {len(rated)} ratings leaves none to train on or none to "
+            "evaluate on; give another fraction between 0 and 1"
+        )
+    mask = np.zeros(len(data.interactions), bool)
+    mask[np.random.default_rng(seed).choice(rated, count, replace=False)] = True
+    ratings = data.interactions["rating"].where(~mask)
+    notes = (*data.notes, f"{count:,} ratings held out")
+    train = replace(data, interactions=data.interactions.assign(rating=ratings), notes=notes)
+    return HeldOutRatings(train, targets_at(data, mask))

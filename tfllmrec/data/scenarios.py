@@ -1,4 +1,4 @@
-"""Scenarios: the domains or surfaces that interactions come from, and which items each of them has."""
+"""Scenarios: the domains or surfaces that interactions come from, and the items of each."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from tfllmrec.data.vocabulary import Vocabulary
 
 @dataclass(frozen=True, eq=False)
 class Scenarios:
-    """The scenarios of a whole table, by name, and the items that each of them has.
+    """Names of the scenarios of a whole table, and the items of each.
 
     Attributes:
-        names: index 0 is no scenario.
+        names: scenario names; index 0 stands for no scenario.
         members: bool [scenarios + 1, items + 1]; an item belongs to every scenario in which it has an interaction.
 
     Example:
@@ -26,15 +26,15 @@ class Scenarios:
 
     @classmethod
     def from_interactions(cls, interactions: pd.DataFrame, items: Vocabulary) -> "Scenarios | None":
-        """The scenarios of a checked table; None where it has no column of that name, or nothing in it."""
+        """Return the scenarios of a checked table; None if it has no column `scenario` or the column is empty."""
         if "scenario" not in interactions:
             return None
-        named = interactions["scenario"]
-        names = Vocabulary(sorted(set(named) - {""}))
+        column = interactions["scenario"]
+        names = Vocabulary(sorted(set(column) - {""}))
         if not len(names):
             return None
         members = np.zeros((len(names) + 1, len(items) + 1), bool)
-        members[names.lookup(named), items.lookup(interactions["item_id"])] = True
+        members[names.lookup(column), items.lookup(interactions["item_id"])] = True
         members[0] = False
         return cls(names, members)
 

@@ -1,4 +1,4 @@
-"""Tables in: how interactions, items and users must look, and one clear error where they do not."""
+"""Checks of interaction, item and user tables; an invalid table raises one `InputError`."""
 
 from collections.abc import Iterable
 
@@ -11,42 +11,41 @@ _SHOWN_ROWS = 3
 
 
 def check_interactions(table: pd.DataFrame) -> pd.DataFrame:
-    """A clean copy of an interaction table.
+    """Check an interaction table and return a clean copy.
 
     Args:
-        table: columns user_id, item_id, timestamp, and if there rating, event, scenario, text. Ids of any
-            type become strings. A timestamp is a number, a date, or text that reads as one of them. A rating may be
-            missing where a user gave none.
+        table: columns user_id, item_id and timestamp, optionally rating, event, scenario and text. Ids of any type
+            become strings. A timestamp is a number, a date, or text that parses as one of them. Ratings may be missing.
 
     Returns:
-        The table with string ids, a numeric timestamp (dates become Unix seconds) and a float rating.
+        The table with string ids, numeric timestamps (dates become Unix seconds) and float ratings.
 
     Raises:
-        InputError: a column is missing, the table is empty, an id is null or empty, a time or rating does not
-            read as one.
+        InputError: If a column is missing, the table is empty, an id is null or empty, or a timestamp or rating cannot
+            be parsed.
     """
-    _require(table, "interactions", ["user_id", "item_id", "timestamp"])
+    _require_columns(table, "interactions", ["user_id", "item_id", "timestamp"])
     table = table.reset_index(drop=True).copy()
     for column in ("user_id", "item_id"):
         table[column] = _string_ids(table, "interactions", column)
-    table["timestamp"] = _times(table)
+    table["timestamp"] = _timestamps(table)
     if "rating" in table:
-        table["rating"] = _numbers_or_nothing(table, "interactions", "rating")
+        table["rating"] = _optional_numbers(table, "interactions", "rating")
     for column in {"event", "scenario", "text"} & set(table.columns):
         table[column] = _texts(table[column])
     return table
 
 
 def check_items(table: pd.DataFrame) -> pd.DataFrame:
-    """A clean copy of an item table: item_id unique, title filled with the item id where it is missing.
+    """Check an item table and return a clean copy; a missing title is replaced by the item id.
 
     Args:
-        table: columns item_id, title, and if there text, categories (`|` between), further text columns.
+        table: columns item_id and title, optionally text, categories (separated by `|`) and further columns.
 
     Raises:
-        InputError: a column is missing, the table is empty, an id is null, empty or there twice.
+        InputError: If a column is missing, the table is empty, or an id is null, empty or repeated.
     """
-    _require(table, "items", ["item_id", "title"])
+    _require_columns(table, "items", ["item_id", "title"])
     table = _with_unique_ids(table, "items", "item_id")
     titles = _texts(table["title"]).str.strip()
     table["title"] = titles.where(titles != "", table["item_id"])
@@ -56,26 +55,30 @@ def check_items(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_users(table: pd.DataFrame) -> pd.DataFrame:
-    """A clean copy of a user table: user_id unique; every other column is a feature.
+    """Check a user table and return a clean copy; every column except user_id is a feature.
 
     Raises:
-        InputError: user_id is missing, null, empty or there twice, or the table is empty.
+        InputError: If user_id is missing, null, empty or repeated, or the table is empty.
     """
-    _require(table, "users", ["user_id"])
+    _require_columns(table, "users", ["user_id"])
     return _with_unique_ids(table, "users", "user_id")
 
 
 def check_known_items(interactions: pd.DataFrame, items: pd.DataFrame) -> None:
-    """Every item of the interactions stands in the item table, or an InputError names those that do not."""
+    """Check that the items table contains every item of the interactions.
+
+    Raises:
+        InputError: If items are missing; the message names the first ones.
+    """
     unknown = interactions.loc[~interactions["item_id"].isin(items["item_id"]), "item_id"]
     if len(unknown):
         raise InputError(
-            f"interactions: {len(unknown)} rows name an item that the items table lacks "
-            f"({_examples(unknown.unique())}): add these items or leave the rows out"
+            f"interactions: {len(unknown)} rows have an item_id that is missing from the items table "
+            f"({_examples(unknown.unique())}): add these items or remove the rows"
         )
 
 
-def _require(table: pd.DataFrame, name: str, columns: list[str]) -> None:
+def _require_columns(table: pd.DataFrame, name: str, columns: list[str]) -> None:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(
@@ -88,32 +91,33 @@ def _require(table: pd.DataFrame, name: str, columns: list[str]) -> None:
 def _with_unique_ids(table: pd.DataFrame, name: str, column: str) -> pd.DataFrame:
     table = table.reset_index(drop=True).copy()
     table[column] = _string_ids(table, name, column)
-    twice = table.loc[table[column].duplicated(), column]
-    if len(twice):
+    repeated = table.loc[table[column].duplicated(), column]
+    if len(repeated):
         raise InputError(
-            f"{name}: {len(twice)} rows repeat a {column} ({_examples(twice.unique())}): keep one row each"
+            f"{name}: {len(repeated)} rows repeat a {column} ({_examples(repeated.unique())}): keep one row for each"
         )
     return table
 
 
 def _string_ids(table: pd.DataFrame, name: str, column: str) -> pd.Series:
     values = table[column]
-    whole = pd.api.types.is_float_dtype(values) and values.notna().all() and (values % 1 == 0).all()
-    if whole and values.abs().max() < 2**53:
-        values = values.astype("int64")  # a whole-number id read as a float is 31, not "31.0"
+    is_whole = pd.api.types.is_float_dtype(values) and values.notna().all() and (values % 1 == 0).all()
+    if is_whole and values.abs().max() < 2**53:
+        values = values.astype("int64")  # an integer id that was read as a float becomes "31", not "31.0"
     ids = values.astype(object).map(str)
-    _refuse(values.isna() | (ids == ""), table, name, column, "have no id")
+    _raise_if_any(values.isna() | (ids == ""), table, name, column, "are empty", "give every row an id")
     return ids
 
 
-def _numbers_or_nothing(table: pd.DataFrame, name: str, column: str) -> pd.Series:
-    """Numbers, NaN where the table has no value."""
+def _optional_numbers(table: pd.DataFrame, name: str, column: str) -> pd.Series:
+    """Parse numbers; a missing value becomes NaN."""
     numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
-    _refuse(~np.isfinite(numbers) & table[column].notna(), table, name, column, "do not read as a number")
+    is_bad = ~np.isfinite(numbers) & table[column].notna()
+    _raise_if_any(is_bad, table, name, column, "are not finite numbers", "correct them or leave them empty")
     return numbers
 
 
-def _times(table: pd.DataFrame) -> pd.Series:
+def _timestamps(table: pd.DataFrame) -> pd.Series:
     values = table["timestamp"]
     if pd.api.types.is_bool_dtype(values):
         times = pd.Series(np.nan, index=values.index)
@@ -122,22 +126,23 @@ def _times(table: pd.DataFrame) -> pd.Series:
     elif pd.api.types.is_datetime64_any_dtype(values):
         times = _unix_seconds(values)
     else:
-        times = _read_times(values)
-    _refuse(~np.isfinite(times.astype("float64")), table, "interactions", "timestamp", "do not read as a time")
+        times = _parse_times(values)
+    is_bad = ~np.isfinite(times.astype("float64"))
+    _raise_if_any(is_bad, table, "interactions", "timestamp", "are not times", "give numbers or dates")
     return pd.Series(times.to_numpy(), index=times.index)
 
 
-def _read_times(values: pd.Series) -> pd.Series:
-    """Numbers or dates from text or objects; NaN for what is neither."""
+def _parse_times(values: pd.Series) -> pd.Series:
+    """Parse numbers or dates from text or objects; other values become NaN."""
     numbers = pd.to_numeric(values, errors="coerce")
-    unread = numbers.isna()
-    if not unread.any():
+    is_other = numbers.isna()
+    if not is_other.any():
         return numbers
-    dates = _unix_seconds(pd.to_datetime(values.where(unread), errors="coerce", utc=True, format="mixed"))
-    if dates.notna().any() and not unread.all():
+    dates = _unix_seconds(pd.to_datetime(values.where(is_other), errors="coerce", utc=True, format="mixed"))
+    if dates.notna().any() and not is_other.all():
         raise InputError(
-            f"interactions: column timestamp mixes {int((~unread).sum())} numbers "
-            f"and {int(dates.notna().sum())} dates: write all of them in one way"
+            f"interactions: column timestamp mixes {int((~is_other).sum())} numbers "
+            f"and {int(dates.notna().sum())} dates: give either numbers or dates"
         )
     return numbers.astype("float64").fillna(dates)
 
@@ -148,16 +153,19 @@ def _unix_seconds(dates: pd.Series) -> pd.Series:
 
 
 def _texts(values: pd.Series) -> pd.Series:
+    """Return strings; a missing value becomes ""."""
     return values.astype(object).where(values.notna(), "").map(str)
 
 
-def _refuse(bad: pd.Series | np.ndarray, table: pd.DataFrame, name: str, column: str, what: str) -> None:
-    """Raise for the rows where `bad` is true, naming the column, the count and the first rows."""
-    count = int(bad.sum())
+def _raise_if_any(
+    is_bad: pd.Series | np.ndarray, table: pd.DataFrame, name: str, column: str, problem: str, advice: str
+) -> None:
+    """Raise an `InputError` with the column, the count and the first rows if any value of `is_bad` is true."""
+    count = int(is_bad.sum())
     if count:
-        first = table.loc[bad, column].iloc[:_SHOWN_ROWS].astype(object)
+        first = table.loc[is_bad, column].iloc[:_SHOWN_ROWS].astype(object)
         shown = ", ".join(f"row {row}: {value!r}" for row, value in first.items())
-        raise InputError(f"{name}: {count} values of column {column} {what} ({shown})")
+        raise InputError(f"{name}: {count} values of column {column} {problem} ({shown}): {advice}")
 
 
 def _examples(values: Iterable[object]) -> str:

@@ -1,4 +1,4 @@
-"""Tables on disk: parquet or CSV files of a data set's folder."""
+"""Table files: the parquet and CSV files of a data set folder."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from tfllmrec.errors import InputError
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame | None:
-    """`<name>.parquet` or `<name>.csv`, whichever is there; None where neither is.
+    """Read `<name>.parquet`, or else `<name>.csv`, from a folder; return None if neither exists.
 
     Raises:
-        InputError: it cannot be read as such a table.
+        InputError: If the file cannot be read as a table.
     """
     for path in (folder / f"{name}.parquet", folder / f"{name}.csv"):
         if path.exists():
@@ -20,13 +20,13 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
 
 
 def read_table_file(path: Path) -> pd.DataFrame:
-    """The table of a parquet or CSV file.
+    """Read a parquet or CSV file.
 
     Raises:
-        InputError: it cannot be read as such a table.
+        InputError: If the file has another suffix or cannot be read as a table.
     """
     if path.suffix not in (".parquet", ".csv"):
-        raise InputError(f"{path} is no table: give a .parquet or .csv file")
+        raise InputError(f"{path} is not a table: give a .parquet or .csv file")
     try:
         return pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except (OSError, ValueError) as error:
@@ -35,10 +35,10 @@ def read_table_file(path: Path) -> pd.DataFrame:
 
 
 def read_items(folder: Path) -> pd.DataFrame:
-    """The table of items of a folder.
+    """Read the items table of a folder.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: If it does not exist or cannot be read.
     """
     table = read_table(folder, "items")
     if table is None:
@@ -47,9 +47,10 @@ def read_items(folder: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """A CSV table whose ids keep leading zeros and may be called "NA"."""
+    """Read a CSV table; ids keep leading zeros, and "NA" is a valid id."""
     text = dict.fromkeys(["user_id", "item_id", "title", "text", "categories", "event", "scenario"], str)
-    table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""], low_memory=False)  # one type a column
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first fields for an index
+    # low_memory=False infers one type per column instead of one per chunk.
+    table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""], low_memory=False)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus first fields for an index
         raise ValueError("its rows have more fields than its header")
     return table

@@ -1,4 +1,4 @@
-"""String ids to int32 indices and back; 0 is "nothing" everywhere in the package."""
+"""Vocabulary: string ids to int32 indices and back; index 0 is padding in the whole package."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -10,20 +10,20 @@ from tfllmrec.errors import InputError
 
 
 class Vocabulary:
-    """An ordered set of string ids; the n-th id has index n, counted from 1.
+    """Ordered set of string ids; indices start at 1.
 
-    Index 0 stands for padding, for "" and for every unknown id, so that arrays of indices need no second
-    mask. Look-ups are vectorised.
+    Index 0 stands for padding, "" and every unknown id, so arrays of indices need no separate mask. Look-ups are
+    vectorised.
 
     Args:
         ids: distinct, non-empty strings.
 
     Raises:
-        InputError: an id is repeated or empty.
+        InputError: If an id is repeated or empty.
 
     Example:
         >>> films = Vocabulary(["alien", "brazil"])
-        >>> films.lookup(["brazil", "unheard of", ""])
+        >>> films.lookup(["brazil", "unknown", ""])
         array([2, 0, 0], dtype=int32)
         >>> films.ids([[1, 0]])
         array([['alien', '']], dtype=object)
@@ -33,14 +33,14 @@ class Vocabulary:
         self._ids = np.asarray(["", *ids], dtype=object)
         if not self._index.is_unique:
             first = self._index[self._index.duplicated()][0]
-            raise InputError(f"a vocabulary needs distinct, non-empty ids, and {first!r} stands in it twice")
+            raise InputError(f"vocabulary: ids must be distinct and not empty, but {first!r} is repeated or empty")
 
     @cached_property
     def _index(self) -> pd.Index:
         return pd.Index(self._ids, dtype=object)
 
     def __len__(self) -> int:
-        """The number of ids; indices run from 1 to this."""
+        """Return the number of ids, which is the largest index."""
         return len(self._ids) - 1
 
     def __eq__(self, other: object) -> bool:
@@ -53,15 +53,15 @@ class Vocabulary:
 
     @property
     def tokens(self) -> np.ndarray:
-        """All ids by index, [len + 1] objects; element 0 is ""."""
+        """All ids by index, objects [len + 1]; element 0 is ""."""
         return self._ids
 
     def lookup(self, ids: Iterable[str]) -> np.ndarray:
-        """Indices of ids, int32 of the ids' shape; 0 for what is unknown."""
+        """Return the indices of ids, int32 in the shape of `ids`; 0 for unknown ids."""
         array = np.asarray(ids if isinstance(ids, np.ndarray | pd.Series) else list(ids), dtype=object)
-        found = self._index.get_indexer(pd.Index(array.ravel(), dtype=object))
-        return np.maximum(found, 0).astype(np.int32).reshape(array.shape)
+        indices = self._index.get_indexer(pd.Index(array.ravel(), dtype=object))
+        return np.maximum(indices, 0).astype(np.int32).reshape(array.shape)
 
     def ids(self, indices: Iterable[int]) -> np.ndarray:
-        """Ids of indices, objects of the indices' shape; "" for 0."""
+        """Return the ids of indices, objects in the shape of `indices`; "" for 0."""
         return self._ids[np.asarray(indices, dtype=np.int64)]

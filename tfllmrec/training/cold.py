@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
+from tfllmrec.data.cold_splits import cold_items, cold_users
 from tfllmrec.data.dataset import Dataset
-from tfllmrec.data.splits import cold_items, cold_users
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import rank_targets
 from tfllmrec.models.base.config import Config
