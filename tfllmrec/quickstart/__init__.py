@@ -1,5 +1,5 @@
-"""The whole way of the data on the demo set: table, models, comparison, SavedModels, server, film titles."""
+"""The quickstart on the demo data: table, models, comparison, SavedModel, model server, film titles."""
 
-from tfllmrec.quickstart.story import quickstart
+from tfllmrec.quickstart.run import quickstart
 
 __all__ = ["quickstart"]
