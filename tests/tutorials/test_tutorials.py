@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).parents[2] / "tutorials"
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tutorials"
 TUTORIALS = sorted(FOLDER.glob("*.ipynb"))
-REPOSITORY = "https://github.com/tfllmrec/tfllmrec"
-FAST = "EPOCHS = 1"  # in place of the parameters
+ADDRESS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+FAST = "EPOCHS = 1"  # replaces the cell of parameters
 
 every_tutorial = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 
@@ -20,21 +22,21 @@ def read(path):
     return nbformat.read(path, as_version=4)
 
 
-def the_cell(notebook, tag):
+def tagged_cell(notebook, tag):
     (cell,) = (cell for cell in notebook.cells if tag in cell.metadata.get("tags", ()))
     return cell
 
 
 def install_command(notebook):
-    """The packages of the `%pip` line, and the code after it."""
-    source = the_cell(notebook, "install").source.replace("\\\n", " ")
+    """Return the packages of the `%pip` line, and the code after it."""
+    source = tagged_cell(notebook, "install").source.replace("\\\n", " ")
     (command,) = re.findall(r"^%pip install -q (.*)$", source, re.MULTILINE)
     return re.findall(r'"[^"]+"|\S+', command), source[source.index(command) + len(command) :]
 
 
 @pytest.fixture
 def this_python(tmp_path, monkeypatch):
-    """A kernel called python3 that is the interpreter of the tests, as bare as a reader's."""
+    """Provide a kernel "python3" that is the interpreter of the tests, with the default environment of a reader."""
     kernel = tmp_path / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True)
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -42,20 +44,20 @@ def this_python(tmp_path, monkeypatch):
     (kernel / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))  # is searched first
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)  # would hide what a reader sees
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)  # would hide messages that a reader sees
 
 
-def test_there_is_a_tutorial():
+def test_the_folder_has_tutorials():
     assert TUTORIALS
 
 
 @pytest.mark.slow
 @every_tutorial
 @pytest.mark.usefixtures("this_python")
-def test_a_tutorial_runs_from_top_to_bottom_and_nothing_complains(path, tmp_path):
+def test_tutorials_run_and_print_nothing_on_stderr(path, tmp_path):
     notebook = read(path)
-    notebook.cells.remove(the_cell(notebook, "install"))
-    the_cell(notebook, "parameters").source = FAST
+    notebook.cells.remove(tagged_cell(notebook, "install"))
+    tagged_cell(notebook, "parameters").source = FAST
     work = tmp_path / "work"
     work.mkdir()
     NotebookClient(notebook, kernel_name="python3", timeout=600, resources={"metadata": {"path": str(work)}}).execute()
@@ -65,7 +67,7 @@ def test_a_tutorial_runs_from_top_to_bottom_and_nothing_complains(path, tmp_path
 
 
 @every_tutorial
-def test_a_tutorial_is_kept_without_outputs(path):
+def test_tutorials_are_stored_without_outputs(path):
     notebook = read(path)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -75,10 +77,12 @@ def test_a_tutorial_is_kept_without_outputs(path):
 
 
 @every_tutorial
-def test_the_address_of_the_repository_stands_in_the_install_cell_alone(path):
+def test_tutorials_open_in_colab_and_install_from_the_repository(path):
     notebook = read(path)
-    assert path.read_text(encoding="utf-8").count(REPOSITORY) == 1
-    assert f'REPOSITORY = "{REPOSITORY}"' in the_cell(notebook, "install").source
+    in_colab = f"https://colab.research.google.com/{ADDRESS.removeprefix('https://').replace('.com', '')}/blob/main"
+    assert f"({in_colab}/tutorials/{path.name})" in notebook.cells[0].source
+    assert path.read_text(encoding="utf-8").count(ADDRESS) == 1
+    assert f'REPOSITORY = "{ADDRESS}"' in tagged_cell(notebook, "install").source
 
 
 @every_tutorial
@@ -92,15 +96,15 @@ def test_the_install_cell_pins_every_package(path):
 
 @every_tutorial
 @pytest.mark.parametrize(
-    ("loaded", "told"), [(np.__version__, "No restart needed"), ("1.26.4", "Restart the runtime (Runtime > Restart")]
+    ("loaded", "advice"), [(np.__version__, "No restart needed"), ("1.26.4", "Restart the runtime (Runtime > Restart")]
 )
-def test_the_install_cell_says_whether_to_restart(path, loaded, told, monkeypatch, capsys):
+def test_the_install_cell_says_whether_to_restart(path, loaded, advice, monkeypatch, capsys):
     monkeypatch.setattr(np, "__version__", loaded)
     _, check = install_command(read(path))
     exec(check, {})
-    assert capsys.readouterr().out.startswith(told)
+    assert capsys.readouterr().out.startswith(advice)
 
 
-def test_the_overview_names_every_tutorial():
+def test_the_overview_links_every_tutorial():
     overview = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert all(f"({path.name})" in overview for path in TUTORIALS)
