@@ -106,7 +106,9 @@ def test_two_visitors_get_the_recommendations_of_the_savedmodel(quick):
     shown = [line.split() for line in quick.text.split("What if a visitor saw these films?")[1].splitlines()]
     assert [" ".join(line) for line in shown[1:4]] == [" ".join(items.loc[pair, "title"]) for pair in histories.T]
     ranks = enumerate(outputs["titles"][:, :5].T, start=1)
-    assert [" ".join(line) for line in shown[5:10]] == [f"{rank}. {one} {rank}. {other}" for rank, (one, other) in ranks]
+    assert [" ".join(line) for line in shown[5:10]] == [
+        f"{rank}. {one} {rank}. {other}" for rank, (one, other) in ranks
+    ]
     recommended = outputs["item_ids"][:, :5]
     assert not set(recommended[0]) & set(histories[0])
     assert not set(recommended[1]) & set(histories[1])

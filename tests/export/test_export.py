@@ -74,7 +74,7 @@ def test_the_card_tells_every_signature(exported):
     assert "| `item_ids` | string | [B, 12] |" in card
     assert "| config: history_length | 4 |" in card
     assert "| TF Serving | 2.20 or newer |" in card
-    told = re.search(r"^All of them are in a stock TF Serving: (.*)\.$", card, re.MULTILINE)
+    told = re.search(r"^A stock TF Serving links all operations: (.*)\.$", card, re.MULTILINE)
     functions = {function.signature.name for function in meta_graph(exported.path).graph_def.library.function}
     assert set(told[1].split(", ")) == {node.op for node in nodes_of(meta_graph(exported.path).graph_def)} - functions
 

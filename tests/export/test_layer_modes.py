@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfllmrec.export import Servable, export
-from tfllmrec.export.layer_modes import switched
+from tfllmrec.export.layer_modes import serving_modes
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 
 
@@ -31,14 +31,14 @@ def flags(layers):
 
 def test_it_is_off_inside_and_as_before_after(recurrent):
     model, layers = recurrent
-    with switched(model._flatten_layers(), compiled=False):
+    with serving_modes(model._flatten_layers(), compiled=False):
         assert flags(layers) == [False, False, False]
     assert flags(layers) == [True, "auto", False]
 
 
 def test_it_is_as_before_after_an_error(recurrent):
     model, layers = recurrent
-    with pytest.raises(ZeroDivisionError), switched(model._flatten_layers(), compiled=False):
+    with pytest.raises(ZeroDivisionError), serving_modes(model._flatten_layers(), compiled=False):
         1 / sum(map(bool, flags(layers)))  # no layer's flag is on, so this is the error
     assert flags(layers) == [True, "auto", False]
 

@@ -8,7 +8,7 @@ from rounded import QUESTION, assert_untouched, map_constants, state_of, stored
 
 from tfllmrec.data import leave_one_out
 from tfllmrec.export import Servable, export
-from tfllmrec.export.layer_modes import switched
+from tfllmrec.export.layer_modes import serving_modes
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.rounding import cost_of_rounding
 from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
@@ -83,7 +83,7 @@ def test_rows_of_an_item_to_item_matrix_in_a_byte():
     chosen[0, [3, 7]] = 1
     with weights.in_use():
         sparse = product(chosen)
-        with switched([product], compiled=True):
+        with serving_modes([product], compiled=True):
             dense = product(chosen)
     scales = np.abs(matrix).max(axis=1, keepdims=True) / 127
     rounded = np.rint(matrix / scales) * scales

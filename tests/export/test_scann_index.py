@@ -174,7 +174,7 @@ def test_refused(exports, tmp_path):
         export(two_tower, tmp_path / "a", index="scann", target="tpu")
     with pytest.raises(InputError, match=r"scores of ease are no products"):
         export(ease, tmp_path / "a", index="scann")
-    with pytest.raises(InputError, match=r"needs at least 100 items, and there are 12: take exact$"):
+    with pytest.raises(InputError, match=r"needs at least 100 items, not 12: choose exact$"):
         export(two_tower, tmp_path / "a", index="scann")
     assert not [*tmp_path.glob("a/*")]
 

@@ -11,7 +11,7 @@ from made_data import GREEDY
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export, refresh
-from tfllmrec.export.layer_modes import switched
+from tfllmrec.export.layer_modes import serving_modes
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU, TPU, target_of
 from tfllmrec.export.warmup import WARMUP_FILE
@@ -34,7 +34,7 @@ QUESTION = {
 @pytest.mark.parametrize("family", sorted(FAMILIES.keys() - SPARSE))
 def test_cores_compile_and_have_no_strings(exports, family):
     servable = Servable(exports[family].recommender, 5, target=TPU)
-    with switched(servable.stored.layers, compiled=True), servable.stored.in_use():
+    with serving_modes(servable.stored.layers, compiled=True), servable.stored.in_use():
         for one in servable.signatures().values():
             one.get_concrete_function()
         used = [core for core in servable.cores.values() if core.has_alias]
@@ -155,7 +155,7 @@ def test_layers_with_static_shapes_say_the_same():
         return product(weights), tf.gather(rows, places)
 
     before = said()
-    with switched([product, there], compiled=True):
+    with serving_modes([product, there], compiled=True):
         found = said()
         assert there(histories)[0].shape == (6, 2)  # all of them
     np.testing.assert_allclose(found[0], before[0], rtol=1e-5, atol=1e-6)

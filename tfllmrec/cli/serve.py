@@ -36,7 +36,7 @@ def export(
     from tfllmrec.training.runs import Run
 
     loaded = Run.load(run)
-    rounded = target_named(target).precision_of(precision) != "float32"
+    rounded = target_named(target).precision_or_default(precision) != "float32"
     published(
         write(
             loaded.recommender,

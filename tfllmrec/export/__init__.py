@@ -1,4 +1,4 @@
-"""Recommender -> signatures -> SavedModel that TF Serving loads and runs."""
+"""Exports of recommenders as SavedModels for TF Serving."""
 
 from tfllmrec.export.export import export
 from tfllmrec.export.refresh import refresh

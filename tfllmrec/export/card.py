@@ -1,4 +1,4 @@
-"""The model card: what a SavedModel answers, written from the SavedModel itself."""
+"""The model card of an export: facts, signatures, rules and an example."""
 
 import json
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ from tfllmrec.export.target import Target
 from tfllmrec.models.base.recommender import Recommender
 
 _RULES = """\
-- An empty string is nothing, wherever it stands in a history, in exclusions or in features, so any padding works.
-  Unknown items and features are nothing as well. The rows of a batch have one width, which may be 0. Where the
-  server pads them itself (`pad_variable_length_inputs`) it repeats a row's first element, so put an empty string
-  first.
-- Histories are oldest first. The model reads the newest {history_length} items of one.
-- A known user with an empty history is served from the history stored in this export, anybody with a history
-  from that. With neither, popularity answers.
-- Given items (all of them, not just those the model reads), stored ones and excluded ones never come back.
-- Every answer has {top_k} places, best first; the number is fixed. Where fewer items are left, the rest have
-  an empty `item_id` and `title`, and float32's lowest score ({lowest:.8g}). Scores are always finite.
-- No row can fail another row of its batch."""
+- Empty strings in histories, exclusions, candidates and features are ignored, so any padding works. Unknown items and
+  features are ignored as well. All rows of a batch have the same width, which may be 0. A server that pads rows
+  itself (`pad_variable_length_inputs`) repeats their first element, so start rows with an empty string.
+- Histories are oldest first. The model reads the most recent {history_length} items.
+- A history in the request has precedence over the history stored in this export. Without either, popular items are
+  returned.
+- Items of the given history (all of them, not only those that the model reads), of the stored history and excluded
+  items are never returned.
+- Every answer has {top_k} items, best first. Missing results have an empty `item_id` and `title`, and float32's lowest
+  score ({lowest:.8g}). Scores are always finite.
+- A bad row never fails other rows of its batch."""
 
 
 def signatures_of(saved_model: Path) -> dict[str, Any]:
@@ -45,18 +45,18 @@ def model_card(
     precision: str,
     facts: Mapping[str, str],
 ) -> str:
-    """The card of an exported recommender, in Markdown.
+    """Return the model card in Markdown.
 
     Args:
         saved_model: the folder with `saved_model.pb`.
         recommender: the exported recommender.
         meanings: a sentence for every signature, in the order of the card.
-        name: what the model is called in TF Serving.
-        version: its version.
+        name: name of the model in TF Serving.
+        version: version number.
         top_k: items in an answer.
-        target: what the export is made for.
-        precision: of the export.
-        facts: what else is known of it, such as what it was trained on.
+        target: target of the export.
+        precision: precision of the export.
+        facts: further rows, such as the training data.
     """
     fitted_data = recommender.fitted_data
     known = {
@@ -83,7 +83,7 @@ def model_card(
                 f"# {name}, version {version}",
                 _table(["what", "value"], [[fact, str(value)] for fact, value in known.items()]),
                 "## Signatures",
-                "B is the batch. All inputs of a signature are given; `?` is any width.",
+                "B is the batch size, `?` any width. A request has all inputs of its signature.",
                 *_signatures(saved_model, meanings),
                 "## Rules",
                 rules,
@@ -98,7 +98,7 @@ def model_card(
 
 
 def _of_cores(saved_model: Path, target: Target) -> dict[str, str]:
-    """Where a compiler finds the cores: the aliases of their functions."""
+    """Return the aliases of the cores, by which a compiler finds them."""
     aliases = sorted(set(meta_graph(saved_model).meta_info_def.function_aliases.values()))
     return {"cores": ", ".join(f"`{alias}`" for alias in aliases)} if target.compiled else {}
 
@@ -108,9 +108,9 @@ def _operations(saved_model: Path) -> list[str]:
     scann = sorted(of_scann(ops))
     stock = ", ".join(sorted(ops.difference(scann)))
     if not scann:
-        return [f"All of them are in a stock TF Serving: {stock}."]
-    built = "TF Serving has to be built with ScaNN's operations, as its guide to custom operations says"
-    return [f"These are in a stock TF Serving: {stock}.", f"{built}: {', '.join(scann)}."]
+        return [f"A stock TF Serving links all operations: {stock}."]
+    built = "TF Serving must be built with ScaNN's operations; see its guide to custom operations"
+    return [f"A stock TF Serving links these operations: {stock}.", f"{built}: {', '.join(scann)}."]
 
 
 def _signatures(saved_model: Path, meanings: Mapping[str, str]) -> list[str]:
@@ -129,7 +129,7 @@ def _signature(name: str, signature: Any, meaning: str) -> str:
 
 
 def _shape(shape: Any) -> str:
-    """The batch as B, other unknown sizes as ?."""
+    """Format a shape with B for the batch and ? for other unknown sizes."""
     sizes = [str(dim.size) if dim.size >= 0 else "?" for dim in shape.dim]
     return f"[{', '.join(['B', *sizes[1:]])}]"
 
@@ -148,7 +148,7 @@ def _example(recommender: Recommender, name: str) -> str:
     lines = [f'    "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in inputs.items()]
     request = f'{{\n  "signature_name": "{signature}",\n  "inputs": {{\n' + ",\n".join(lines) + "\n  }\n}"
     return (
-        "A known user without a history, who must not get a certain item, and a new user with two items, as "
+        "A known user without a history and with an excluded item, and a new user with two items, as "
         f"`request.json` over REST:\n\n```json\n{request}\n```\n\n"
         f"```bash\ncurl -d @request.json http://localhost:8501/v1/models/{name}:predict\n```"
     )

@@ -1,4 +1,4 @@
-"""Checksums of a version's files, in the form that `sha256sum --check` reads."""
+"""Checksums of the files of a version, in the format of `sha256sum --check`."""
 
 import hashlib
 from pathlib import Path
@@ -6,26 +6,30 @@ from pathlib import Path
 from tfllmrec.errors import InputError
 
 CHECKSUM_FILE = Path("assets.extra") / "SHA256SUMS"
-"""In a version's folder; its paths start there."""
+"""The file in a version's folder; its paths are relative to the folder."""
 
 
 def write_checksums(version: Path) -> None:
-    """Write the checksums of all files that a version's folder has."""
+    """Write the checksums of all files of a version."""
     lines = [f"{digest}  {path}\n" for path, digest in _digests(version).items()]
     (version / CHECKSUM_FILE).write_text("".join(lines), encoding="utf-8")
 
 
 def check_checksums(version: Path) -> None:
-    """Raise an InputError where the files of a version's folder are not those that were exported."""
+    """Check that the files of a version are those that were exported.
+
+    Raises:
+        InputError: If a file is missing, was added or differs.
+    """
     try:
         lines = (version / CHECKSUM_FILE).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{version} has no readable {CHECKSUM_FILE}: export it again") from error
     recorded = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
-    found = _digests(version)
-    for path in sorted(recorded.keys() | found.keys()):
-        if recorded.get(path) != found.get(path):
-            what = "is missing" if path not in found else "differs" if path in recorded else "is not of this export"
+    present = _digests(version)
+    for path in sorted(recorded.keys() | present.keys()):
+        if recorded.get(path) != present.get(path):
+            what = "is missing" if path not in present else "differs" if path in recorded else "was added"
             raise InputError(f"{version}: {path} {what}: copy or export the version again")
 
 

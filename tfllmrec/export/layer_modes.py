@@ -1,4 +1,4 @@
-"""What layers do otherwise where they are served than where they were trained."""
+"""Serving modes of layers: plain recurrent operations, static shapes for XLA."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -7,24 +7,22 @@ import keras
 
 
 @contextmanager
-def switched(layers: Iterable[keras.layers.Layer], *, compiled: bool) -> Iterator[None]:
-    """Inside the block layers are traced as they are served, and after it they are as before.
+def serving_modes(layers: Iterable[keras.layers.Layer], *, compiled: bool) -> Iterator[None]:
+    """Set layers to their serving modes inside the block.
 
-    Recurrent layers are plain operations, which run everywhere: on a machine with a GPU Keras would trace cuDNN's own,
-    which a server without one cannot run. Layers whose operations' shapes hang on values have them static.
+    Recurrent layers use plain operations: on a machine with a GPU Keras would trace cuDNN operations, which a server
+    without a GPU cannot run. Layers with shapes that depend on values use static shapes for XLA.
 
     Args:
-        layers: of the models that are served.
+        layers: layers of the served models.
         compiled: whether XLA compiles them.
     """
-    wanted = {"use_cudnn": False, "static_shapes": compiled}
-    before = [
-        (layer, switch, getattr(layer, switch)) for layer in layers for switch in wanted if hasattr(layer, switch)
-    ]
-    for layer, switch, _ in before:
-        setattr(layer, switch, wanted[switch])
+    modes = {"use_cudnn": False, "static_shapes": compiled}
+    before = [(layer, mode, getattr(layer, mode)) for layer in layers for mode in modes if hasattr(layer, mode)]
+    for layer, mode, _ in before:
+        setattr(layer, mode, modes[mode])
     try:
         yield
     finally:
-        for layer, switch, value in before:
-            setattr(layer, switch, value)
+        for layer, mode, value in before:
+            setattr(layer, mode, value)

@@ -58,7 +58,11 @@ class NumericCore:
 
 
 def check_compiles(cores: Mapping[str, NumericCore], target: Target, family: str) -> None:
-    """Raise an InputError where XLA cannot compile a core at one of the target's batch sizes."""
+    """Check that XLA compiles all cores at the batch sizes of the target.
+
+    Raises:
+        InputError: If a core cannot be compiled.
+    """
     for core in cores.values():
         for rows in target.batch_sizes:
             try:

@@ -1,4 +1,4 @@
-"""The precision of an export: large matrices in half the room, item vectors in a quarter, and BERT in bfloat16."""
+"""Precision of an export: large matrices and BERT in bfloat16, item vectors in int8."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,18 +12,18 @@ from tfllmrec.layers.tables import Quantized, TableLayer
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 
-_LARGE = 4096  # elements; smaller matrices are not worth their rounding
-_LOOK_ROWS_UP = (TableLayer, keras.layers.Embedding)  # and cast these, which are fewer than the table's
+_LARGE = 4096  # elements; rounding smaller matrices saves little
+_TABLES = (TableLayer, keras.layers.Embedding)  # these layers cast the rows that they look up
 
 
 def check_precision(precision: str) -> None:
-    """Raise an InputError for a precision that there is not."""
+    """Raise an InputError if the precision is unknown."""
     if precision not in PRECISIONS:
         raise InputError(f"export: precision is {precision!r}, and must be {', '.join(PRECISIONS)}")
 
 
 def precision_of(saved_model: Path) -> str:
-    """The precision of what was exported, by what its weights are stored in."""
+    """Return the precision of an export, from the dtypes of its variables."""
     dtypes = tf.train.load_checkpoint(str(saved_model / "variables" / "variables")).get_variable_to_dtype_map()
     found = set(dtypes.values())
     return next((name for name in ("int8", "bfloat16") if tf.as_dtype(name) in found), "float32")
@@ -32,17 +32,17 @@ def precision_of(saved_model: Path) -> str:
 class StoredWeights:
     """The weights of models as an export stores them, each once.
 
-    In bfloat16 are large float32 matrices: tables, kernels. Biases, counts and norms are small and stay as they are; so
-    do the weights of recurrent layers, which would be cast at every step. In int8 are large tables of item vectors,
-    with a scale for every row, and all else is as in bfloat16.
+    "bfloat16" rounds large float32 matrices: tables and kernels. Biases, counts and norms are small and stay float32;
+    so do the weights of recurrent layers, which would be cast at every step. "int8" stores large tables of item vectors
+    with one scale a row, and all else as "bfloat16".
 
     Args:
-        models: that are served.
-        precision: one of `PRECISIONS`; "float32" leaves every weight as it is.
-        backbone: the BERT in them, if any.
+        models: the served models.
+        precision: one of `PRECISIONS`; "float32" keeps every weight.
+        backbone: the BERT in the models, or None.
 
     Attributes:
-        layers: of all models, those inside them among them.
+        layers: the layers of all models, nested ones included.
     """
 
     def __init__(self, models: Sequence[keras.Model], precision: str, backbone: keras.Model | None = None) -> None:
@@ -64,22 +64,22 @@ class StoredWeights:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """What is stored."""
+        """The stored variables."""
         in_bytes = [part for table in self._quantized.values() for part in (table.values, table.scales)]
         return [*self._stored.values(), *in_bytes]
 
     def of(self, weight: keras.Variable) -> tf.Variable:
-        """What is stored of a weight."""
+        """Return the stored variable of a weight."""
         return self._stored[id(weight)]
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Inside the block the models are traced as they are served, after it they are as before."""
+        """Trace the models with the stored weights inside the block."""
         with ExitStack() as changes:
             changes.callback(self._read, dict.fromkeys(self._quantized))
             self._read(self._quantized)
             if self._rounded:
-                changes.enter_context(_Reading(self._stored, self._weights_of(*_LOOK_ROWS_UP)))
+                changes.enter_context(_Reading(self._stored, self._weights_of(*_TABLES)))
                 if self._backbone:
                     changes.enter_context(_computing_in_bfloat16(self._backbone))
             yield
@@ -93,11 +93,11 @@ class StoredWeights:
 
 
 class _Reading(keras.StatelessScope):
-    """Inside it a weight has its stored value, in the type that the layer that reads it computes in.
+    """A scope in which weights have their stored values, cast to the dtype of the weight.
 
     Args:
-        stored: what is stored, by the id of the weight.
-        tables: the weights that their layers cast themselves, row by row.
+        stored: stored variables by the id of the weight.
+        tables: ids of weights that their layers cast row by row.
     """
 
     def __init__(self, stored: dict[int, tf.Variable], tables: set[int]) -> None:
@@ -113,7 +113,7 @@ class _Reading(keras.StatelessScope):
 
 @contextmanager
 def _computing_in_bfloat16(backbone: keras.Model) -> Iterator[None]:
-    """Inside the block all layers of a model compute in bfloat16, but for what Keras keeps in float32."""
+    """Set the layers of a model to mixed_bfloat16 inside the block."""
     before = [(layer, layer.dtype_policy) for layer in backbone._flatten_layers()]
     try:
         for layer, _ in before:
@@ -125,7 +125,7 @@ def _computing_in_bfloat16(backbone: keras.Model) -> Iterator[None]:
 
 
 def _in_bfloat16(weight: keras.Variable) -> tf.Variable:
-    """A large float32 matrix as a variable of bfloat16; the variable itself of what is none."""
+    """Return a large float32 matrix as a bfloat16 variable, and other weights unchanged."""
     value = weight.value
     if not _is_large(value):
         return value

@@ -1,4 +1,4 @@
-"""New items in a served index: the next version of an export, with no training."""
+"""Add new items to an export, as its next version, without training."""
 
 from pathlib import Path
 
@@ -15,28 +15,28 @@ from tfllmrec.export.target import target_of
 from tfllmrec.export.versions import version_folders
 from tfllmrec.models.base.recommender import Recommender
 
-_ITEM_IDS = "ids/items/ids/values/.ATTRIBUTES/VARIABLE_VALUE"  # of a `Servable`, in its checkpoint
+_ITEM_IDS = "ids/items/ids/values/.ATTRIBUTES/VARIABLE_VALUE"  # the checkpoint key of a `Servable`
 
 
 def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *, name: str | None = None) -> Path:
-    """Write the next version of an export: the recommender with further items, which it knows by their content.
+    """Write the next version of an export: the recommender with further items, scored by their content.
 
-    The scores of the items before are as they were.
+    Scores of known items are unchanged.
 
     Args:
-        recommender: what was exported.
-        folder: a model base path with a version of it; the new one answers with as many items, is for the
-            same target, and has the same precision and index.
-        items: item_id, title and what the family knows items by. It may hold items that are known already, and must
-            hold those of refreshes before, of which the recommender does not know.
-        name: what the model is called in TF Serving; by default the folder's name.
+        recommender: the exported recommender.
+        folder: a model base path with a version of it; the new version has the same number of items in an answer, the
+            same target, precision and index.
+        items: item_id, title and the content that the family reads. Known items are ignored; items of earlier refreshes
+            must be included, because the recommender does not have them.
+        name: name of the model in TF Serving; by default the folder's name.
 
     Returns:
         The version's folder.
 
     Raises:
-        InputError: the folder has no version, or serves items that the new one would not. See
-            `Recommender.with_items` and `export` for what else. No error leaves anything behind.
+        InputError: If the folder has no version, or its newest version serves items that the new one lacks; also as
+            `Recommender.with_items` and `export`. An error leaves no files behind.
 
     Example:
         >>> refresh(recommender, "models/films", new_films)
@@ -51,13 +51,13 @@ def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *
     lost = served[grown.fitted_data.items.lookup(served) == 0]
     if len(lost):
         raise InputError(
-            f"refresh: {len(lost):,} items that {newest} serves are neither the recommender's nor in the table "
+            f"refresh: {len(lost):,} items that {newest} serves are neither in the recommender nor in the table "
             f"({', '.join(map(repr, lost[:3]))}): add them"
         )
     return export(
         grown,
         folder,
-        top_k=_places(newest),
+        top_k=_top_k(newest),
         name=name,
         target=target_of(newest).name,
         precision=precision_of(newest),
@@ -66,16 +66,18 @@ def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *
 
 
 def _served_items(version: Path) -> np.ndarray:
-    """The item ids of an exported version, strings."""
+    """Return the item ids of an exported version."""
     try:
         ids = tf.train.load_variable(str(version / "variables" / "variables"), _ITEM_IDS)
     except (ValueError, tf.errors.OpError) as error:
-        raise InputError(f"refresh: {version} is no export of a recommender, or a damaged one") from error
+        raise InputError(
+            f"refresh: {version} is damaged or not an export of a recommender"
+        ) from error
     return np.array([one.decode() for one in ids[1:]], object)
 
 
-def _places(version: Path) -> int:
-    """How many items the answers of a version have."""
+def _top_k(version: Path) -> int:
+    """Return the number of items in an answer of a version."""
     signatures = signatures_of(version)
     answer = signatures.get("retrieve") or signatures["recommend"]  # a model with scenarios has no `retrieve`
     return answer.outputs["item_ids"].tensor_shape.dim[1].size

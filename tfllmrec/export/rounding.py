@@ -1,4 +1,4 @@
-"""What an export's precision costs: ndcg@10 of the weights as they were trained, and as they are stored."""
+"""The cost of an export's precision: ndcg@10 of trained and of stored weights."""
 
 from tfllmrec.data.splits import Targets
 from tfllmrec.export.precision import StoredWeights
@@ -6,12 +6,12 @@ from tfllmrec.models.base.recommender import Recommender
 
 
 def cost_of_rounding(recommender: Recommender, targets: Targets, precision: str) -> dict[str, str]:
-    """A line for the model card; none of float32, and none for a cascade, whose parts are looked at one by one.
+    """Return a line for the model card with the validation ndcg@10 of the stored weights; empty for float32.
 
     Args:
-        recommender: fitted, and not on these targets.
+        recommender: a fitted recommender.
         targets: validation targets.
-        precision: of the export.
+        precision: precision of the export.
 
     Example:
         >>> cost_of_rounding(recommender, targets, "int8")

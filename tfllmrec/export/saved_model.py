@@ -1,4 +1,4 @@
-"""The file that a SavedModel is: read, and tagged."""
+"""Reading and tagging of `saved_model.pb`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ _FILE = "saved_model.pb"
 
 
 def meta_graph(folder: Path) -> Any:
-    """The `MetaGraphDef` of an export, which has one."""
+    """Return the one `MetaGraphDef` of an export."""
     return _read(folder).meta_graphs[0]
 
 
 def nodes_of(graph: Any) -> Iterator[Any]:
-    """The nodes of a `GraphDef`, those of its functions among them."""
+    """Iterate over the nodes of a `GraphDef`, its functions included."""
     yield from graph.node
     for function in graph.library.function:
         yield from function.node_def
 
 
 def tag(folder: Path, tags: Sequence[str]) -> None:
-    """Give a SavedModel its tags; `tf.saved_model.save` knows "serve" alone."""
+    """Set the tags of a SavedModel; `tf.saved_model.save` only writes "serve"."""
     content = _read(folder)
     info = content.meta_graphs[0].meta_info_def
     info.ClearField("tags")

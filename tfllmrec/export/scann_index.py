@@ -1,4 +1,4 @@
-"""Approximate retrieval: ScaNN looks where the best items are likely, and not at all of a catalogue's millions."""
+"""Approximate retrieval by ScaNN, for catalogs of millions of items."""
 
 import hashlib
 from dataclasses import replace
@@ -21,46 +21,52 @@ from tfllmrec.models.base.signature import Outputs, Signature
 from tfllmrec.quiet import suppress_stderr
 
 INDICES = ("exact", "scann")
-"""Ways to find the best items: all are scored, or those that ScaNN looks at."""
-_FEWEST_ITEMS = 100  # ScaNN learns its codes from no fewer, and a matrix product is faster for far more
-_ENOUGH = 0.98  # of the exact answers
+"""The kinds of retrieval: all items are scored, or those that ScaNN searches."""
+_FEWEST_ITEMS = 100  # ScaNN needs as many to learn its codes; a matrix product is faster for far more
+_MIN_RECALL = 0.98  # of the exact answers
 _SAMPLE = 1000  # stored users whose queries choose how much is searched
-_BATCH = 32  # of queries that all items are scored for
-_RESCORED = 4  # candidates by their codes for an item of the answer, which then get their exact scores
+_BATCH = 32  # queries that are scored exactly at a time
+_RESCORED = 4  # candidates found by codes and scored exactly, for every item of the answer
 
 
 def check_index(index: str, target: Target, recommender: Recommender) -> None:
-    """Raise an InputError where there is no such index, or none for the target or family, or it needs a package."""
+    """Check that an index exists and suits the target and the family.
+
+    Raises:
+        InputError: If it does not, or ScaNN is not installed.
+    """
     if index not in INDICES:
         raise InputError(f"export: index is {index!r}, and must be {' or '.join(INDICES)}")
     if index == "exact":
         return
     if target.compiled:
-        raise InputError(f"export: ScaNN searches on CPUs, and the target is {target.name!r}: take cpu, or exact")
+        raise InputError(
+            f"export: ScaNN searches on CPUs, and the target is {target.name!r}: choose cpu, or the index exact"
+        )
     if not recommender.built.scores_are_products:
-        raise InputError(f"export: scores of {recommender.family} are no products, which ScaNN looks for: take exact")
+        raise InputError(f"export: scores of {recommender.family} are not products of vectors: choose the index exact")
     if find_spec("scann") is None:
         raise InputError("export: the index scann needs ScaNN: pip install 'tfllmrec[scann]'")
 
 
 class ScannIndex(tf.Module):
-    """Vectors in a ScaNN tree with quantized residuals (Guo et al., 2020, ICML), found by the highest dot products.
+    """Search vectors in a ScaNN tree with quantized residuals (Guo et al., 2020, ICML) by dot product.
 
-    How many leaves of the tree are looked at is chosen by queries: the fewest, of 1, 2, 4 and so on, with which 98 % of
-    the exact answers are found. Found items are scored exactly.
+    The number of searched leaves is the smallest of 1, 2, 4, ... that finds 98 % of the exact answers of the queries.
+    Results are scored exactly.
 
     Args:
-        vectors: float32 [items + 1, D] by item index; row 0, the padding's, is never found.
-        queries: float32 [n, D], such as will be asked.
-        k: how many items an answer has.
+        vectors: float32 [items + 1, D] by item index; row 0, the padding's, is never returned.
+        queries: representative queries, float32 [n, D].
+        k: items in an answer.
 
     Attributes:
-        leaves: of the tree.
-        searched: how many of them.
-        recall: the share of exact answers found for the queries.
+        leaves: number of leaves of the tree.
+        searched: number of leaves that are searched.
+        recall: share of the exact answers that is found for the queries.
 
     Raises:
-        InputError: there are fewer items than ScaNN learns from.
+        InputError: If there are fewer items than ScaNN needs.
     """
 
     def __init__(self, vectors: np.ndarray, queries: np.ndarray, k: int) -> None:
@@ -68,7 +74,7 @@ class ScannIndex(tf.Module):
         items = vectors[1:]
         if len(items) < _FEWEST_ITEMS:
             raise InputError(
-                f"export: the index scann needs at least {_FEWEST_ITEMS} items, and there are {len(items)}: take exact"
+                f"export: the index scann needs at least {_FEWEST_ITEMS} items, not {len(items)}: choose exact"
             )
         from scann import scann_ops
 
@@ -76,22 +82,22 @@ class ScannIndex(tf.Module):
         builder = scann_ops.builder(items, k, "dot_product")
         builder.tree(self.leaves, self.leaves, training_sample_size=len(items))
         builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(k)
-        with suppress_stderr():  # it tells of every step
+        with suppress_stderr():  # it logs every step
             self._state = builder.build().serialize_to_module()
-        # Every signature has a searcher, which is all of the vectors once more, unless it has the same name.
+        # Searchers of the same name share the vectors; otherwise every signature would hold a copy.
         self._shared_name = hashlib.sha256(items.tobytes()).hexdigest()
-        self._asked = len(queries)
+        self._queries = len(queries)
         self.searched, self.recall = self._choose(items, queries, k)
 
     def __str__(self) -> str:
-        looked = f"{self.searched:,} of {self.leaves:,} leaves searched"
-        return f"ScaNN, {looked}, {self.recall:.1%} of the exact answers found for {self._asked:,} stored users"
+        searched = f"{self.searched:,} of {self.leaves:,} leaves searched"
+        return f"ScaNN, {searched}, {self.recall:.1%} of the exact answers found for {self._queries:,} stored users"
 
     def __call__(self, queries: tf.Tensor, excluded: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The best items that are not excluded: float32 [B, D], int32 [B, any] -> int32 and float32 [B, k].
+        """Map queries float32 [B, D] and excluded items int32 [B, any] to items int32 and scores float32 [B, k].
 
-        As many more are looked for as are excluded, in more leaves. Where fewer are found, item 0 with float32's lowest
-        score.
+        Exclusions are compensated by as many further items, in more leaves. Missing results are item 0 with float32's
+        lowest score.
         """
         more = tf.reduce_max(tf.math.count_nonzero(tf.pad(excluded, [[0, 1], [0, 0]]), axis=1, dtype=tf.int32))
         leaves = tf.minimum(self.searched * (1 + more // k), self.leaves)
@@ -102,7 +108,7 @@ class ScannIndex(tf.Module):
         return tf.where(best.values > LOWEST, items, 0), best.values
 
     def _search(self, queries: tf.Tensor, count: Any, leaves: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Items and scores [B, count], and where fewer are found, scores that are no numbers."""
+        """Return items and scores [B, count]; missing results have NaN scores."""
         from scann.scann_ops.py.scann_ops import scann_search_batched, tensors_to_scann
 
         state = self._state
@@ -120,7 +126,7 @@ class ScannIndex(tf.Module):
         )
         rows, scores = scann_search_batched(searcher, queries, count, _RESCORED * count, leaves, False)
         for one in (rows, scores):
-            one.set_shape([queries.shape[0], None])  # which ScaNN's operation does not tell
+            one.set_shape([queries.shape[0], None])  # ScaNN's operation has no shape inference
         return rows + 1, scores
 
     def _choose(self, items: np.ndarray, queries: np.ndarray, k: int) -> tuple[int, float]:
@@ -131,13 +137,13 @@ class ScannIndex(tf.Module):
             found, _ = self._search(queries, k, searched)
             pairs = zip(exact, found.numpy(), strict=True)
             recall = float(np.mean([len(best.intersection(row)) / len(best) for best, row in pairs]))
-            if recall >= _ENOUGH or searched == self.leaves:
+            if recall >= _MIN_RECALL or searched == self.leaves:
                 return searched, recall
             searched = min(2 * searched, self.leaves)
 
 
 def _is_among(excluded: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-    """Which items [B, n] are excluded [B, any]: bool [B, n]."""
+    """Return which items [B, n] are excluded [B, any], bool [B, n]."""
     ordered = tf.sort(tf.pad(excluded, [[0, 0], [0, 1]]), axis=1)
     places = tf.minimum(tf.searchsorted(ordered, items), tf.shape(ordered)[1] - 1)
     return tf.gather(ordered, places, batch_dims=1) == items

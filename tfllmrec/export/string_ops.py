@@ -1,7 +1,7 @@
-"""The host part of a servable: strings to int32 indices and back, around a core that knows no strings.
+"""String operations of a servable: look-ups between strings and indices, stored histories, widths.
 
-Everything here is dense arithmetic in which 0 is nothing: no ragged tensors, whose operations bring asserts
-along, and an assert would fail a bad row's neighbours in a batch.
+All operations are dense, with 0 as padding. Ragged operations contain asserts, and an assert in one row would fail
+the whole batch.
 """
 
 import numpy as np
@@ -12,10 +12,10 @@ from tfllmrec.data.vocabulary import Vocabulary
 
 
 class Strings(tf.Module):
-    """A list of strings in a variable: as a constant in the graph each would cost a server half a kilobyte.
+    """Strings in a variable; as a constant in the graph each string would cost a server half a kilobyte.
 
     Args:
-        strings: n of them.
+        strings: strings [n].
     """
 
     def __init__(self, strings: np.ndarray) -> None:
@@ -23,15 +23,19 @@ class Strings(tf.Module):
         self.values = tf.Variable(tf.constant(strings, tf.string), trainable=False, name="strings")
 
     def __call__(self, indices: tf.Tensor) -> tf.Tensor:
-        """int32 of any shape -> string of that shape."""
+        """Map indices int32 of any shape to strings of the same shape."""
         return rows(self.values, indices)
 
 
 class Lookup(tf.Module):
-    """A vocabulary as a graph knows it: ids to indices and back. "" and unknown ids are 0.
+    """A vocabulary in the graph: ids to indices and back. "" and unknown ids have index 0.
 
     Args:
-        vocabulary: what to look up.
+        vocabulary: the ids.
+
+    Attributes:
+        size: number of ids.
+        ids: maps indices to ids.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -41,12 +45,12 @@ class Lookup(tf.Module):
         self._table = tf.lookup.StaticHashTable(_FromVariable(self.ids.values), default_value=0)
 
     def __call__(self, ids: tf.Tensor) -> tf.Tensor:
-        """String of any shape -> int32 of that shape."""
+        """Map strings of any shape to indices int32 of the same shape."""
         return self._table.lookup(ids)
 
 
 class _FromVariable(tf.lookup.KeyValueTensorInitializer):
-    """Fills a table from a variable (servers restore first, then fill tables), so ids are stored once."""
+    """Initialise a table from a variable, so ids are stored once; servers restore variables before tables."""
 
     def __init__(self, keys: tf.Variable) -> None:
         super().__init__(tf.constant([""]), tf.constant([0]))
@@ -60,7 +64,7 @@ class _FromVariable(tf.lookup.KeyValueTensorInitializer):
 
 
 class StoredHistories(tf.Module):
-    """Histories by user index, as they were at the export: flat values and the place where each row starts.
+    """Histories by user index at the time of the export, as flat values and row offsets.
 
     Args:
         histories: [users + 1] rows; row 0, the unknown user's, is empty.
@@ -68,42 +72,42 @@ class StoredHistories(tf.Module):
 
     def __init__(self, histories: Histories) -> None:
         super().__init__()
-        values = np.append(histories.values, np.int32(0))  # the last place is the one to read nothing from
+        values = np.append(histories.values, np.int32(0))  # the padding that is read beyond the end of a row
         self._values = tf.Variable(values, trainable=False, name="history_values")
         self._offsets = tf.Variable(histories.offsets, trainable=False, name="history_offsets")
 
     def __call__(self, users: tf.Tensor) -> tf.Tensor:
-        """Whole histories: int32 [B] -> int32 [B, longest of these rows], zeros on the right."""
+        """Return whole histories of users int32 [B], int32 [B, longest of these rows], zeros on the right."""
         starts, ends = rows(self._offsets, users), rows(self._offsets, users + 1)
         longest = tf.reduce_max(tf.concat([ends - starts, [0]], axis=0))
-        places = starts[:, None] + tf.range(longest)
-        return rows(self._values, tf.where(places < ends[:, None], places, self._values.shape[0] - 1))
+        positions = starts[:, None] + tf.range(longest)
+        return rows(self._values, tf.where(positions < ends[:, None], positions, self._values.shape[0] - 1))
 
 
 def rows(variable: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
-    """Rows of a variable by index.
+    """Gather rows of a variable.
 
-    `tf.gather` of the variable itself would switch it to copy-on-read for good: every dense read after that,
-    say a matrix product with all item vectors, copies it whole (measured: 39 ms instead of 4).
+    `tf.gather` of the variable itself would switch it to copy-on-read permanently: every later dense read, such as a
+    product with all item vectors, would copy it (39 ms instead of 4).
     """
     return tf.gather(tf.convert_to_tensor(variable), indices)
 
 
 def known(indices: tf.Tensor, count: int) -> tf.Tensor:
-    """Indices outside 1..count become 0: a gather would fail on them, and with it the whole batch."""
+    """Replace indices outside 1..count by 0; a gather would fail on them, and with it the whole batch."""
     return tf.where((indices > 0) & (indices <= count), indices, 0)
 
 
 def widened(items: tf.Tensor, base: int) -> tf.Tensor:
-    """Zeros added on the right up to a width of a power of `base`, so that a compiled core sees few shapes.
+    """Pad on the right to a width that is a power of `base`, so that a compiled core sees few shapes.
 
-    int32 [B, any] -> int32 [B, 1, base, base ** 2, ...].
+    int32 [B, any] to int32 [B, 1, base, base ** 2, ...].
     """
     width, powers = tf.shape(items)[1], tf.constant(_powers_of(base))
-    wanted = powers[tf.math.count_nonzero(width > powers, dtype=tf.int32)]
-    return tf.pad(items, [[0, 0], [0, wanted - width]])
+    target = powers[tf.math.count_nonzero(width > powers, dtype=tf.int32)]
+    return tf.pad(items, [[0, 0], [0, target - width]])
 
 
 def _powers_of(base: int) -> list[int]:
-    """All that an int32 holds."""
+    """Return the powers that fit into an int32."""
     return [base**power for power in range(31) if base**power < 2**31]

@@ -1,4 +1,4 @@
-"""What an export is made for: a TF Serving on CPUs, one with a GPU, or one with TPUs."""
+"""Targets of an export: TF Serving on CPUs, on a GPU, or on TPUs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,23 +7,23 @@ from tfllmrec.errors import InputError
 from tfllmrec.export.saved_model import meta_graph
 
 SERVE = "serve"
-"""The tag that TensorFlow gives a SavedModel and TF Serving looks for."""
+"""The tag of a SavedModel that TF Serving loads."""
 _COMPILED = "_XlaMustCompile"
-"""What TensorFlow writes at a function that was made with `jit_compile=True`."""
+"""The attribute of functions with `jit_compile=True`."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where an export is to run.
+    """The place where an export runs.
 
     Attributes:
         name: "cpu", "gpu" or "tpu".
-        batch_sizes: what batches are filled up to (`batching.config`): few, for every one is prepared on its own.
-        compiled: whether XLA compiles the cores, anew for every shape, so that they must see few.
-        jit_compile: of the cores, as `tf.function` takes it. For a TPU Google's converter has them compiled, and finds
-            them by their aliases.
-        tags: of the SavedModel.
-        precision: unless another one is asked for.
+        batch_sizes: allowed batch sizes (`batching.config`); few, because each is warmed up on its own.
+        compiled: whether XLA compiles the cores, once for every shape.
+        jit_compile: argument of `tf.function` for the cores. For a TPU, Google's converter compiles them and finds them
+            by their aliases.
+        tags: tags of the SavedModel.
+        precision: default precision.
     """
 
     name: str
@@ -33,9 +33,9 @@ class Target:
     tags: tuple[str, ...] = (SERVE,)
     precision: str = "float32"
 
-    def precision_of(self, asked: str | None) -> str:
-        """The precision that was asked for, or the target's own."""
-        return self.precision if asked is None else asked
+    def precision_or_default(self, precision: str | None) -> str:
+        """Return a precision, or the default one for None."""
+        return self.precision if precision is None else precision
 
 
 CPU = Target("cpu", (1, 8, 32), compiled=False)
@@ -45,10 +45,10 @@ TARGETS = {target.name: target for target in (CPU, GPU, TPU)}
 
 
 def target_named(name: str) -> Target:
-    """A target by its name.
+    """Return a target by its name.
 
     Raises:
-        InputError: there is none.
+        InputError: If the name is unknown.
     """
     if name not in TARGETS:
         raise InputError(f"export: target is {name!r}, and must be {', '.join(TARGETS)}")
@@ -56,7 +56,7 @@ def target_named(name: str) -> Target:
 
 
 def target_of(saved_model: Path) -> Target:
-    """What an export was made for, by what is in it."""
+    """Return the target of an export, from its tags and functions."""
     graph = meta_graph(saved_model)
     if "tpu" in graph.meta_info_def.tags:
         return TPU

@@ -1,4 +1,4 @@
-"""Version numbers, as TF Serving finds them: the names of a model's folders that are whole numbers."""
+"""Version numbers of a model: its subfolders with whole numbers as names, as TF Serving reads them."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ _LARGEST = 2**63 - 1
 
 
 def version_folders(folder: Path) -> dict[int, Path]:
-    """The versions TF Serving would see in a model's folder; other names are none of its business."""
+    """Return the version folders that TF Serving sees in a model's folder, by number."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     numbers = {int(path.name): path for path in paths if path.name.isascii() and path.name.isdigit()}
     return {number: path for number, path in numbers.items() if number <= _LARGEST}
 
 
 def free_version(folder: Path, version: int | None) -> int:
-    """The version to write: the given one, or the next after the highest (the first is 1).
+    """Return the version to write: the given one, or the highest existing one plus 1.
 
     Raises:
-        InputError: the folder is a file; the version is below 1 or exists.
+        InputError: If the folder is a file, or the version is below 1 or exists.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"export: {folder} is a file; give the folder that holds the model's versions")

@@ -21,7 +21,7 @@ def show_data(console: Console, data: Dataset, split: Split) -> None:
     """Print the size of the data and the protocol."""
     size = data.summary()
     console.print(
-        f"[bold]MovieLens[/bold]  {size['interactions']:,} ratings of {size['items']:,} films by {size['users']:,} users"
+        f"[bold]MovieLens[/bold]  {size['interactions']:,} ratings, {size['items']:,} films, {size['users']:,} users"
     )
     for note in split.train.notes:
         console.print(f"  {note}", style="dim")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Self
 
+import pandas as pd
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
@@ -118,6 +119,12 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; `from_options` reads them."""
         return asdict(self)
+
+
+def explained(config: Config, sources: Mapping[str, str]) -> pd.DataFrame:
+    """Return the options with their values and sources; see `Recommender.explain_config`."""
+    rows = [(name, value, sources.get(name, "default")) for name, value in config.to_dict().items()]
+    return pd.DataFrame(rows, columns=["option", "value", "source"])
 
 
 def given_options(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,7 +19,7 @@ from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets
 from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.models.base.built_models import BuiltModels
-from tfllmrec.models.base.config import Config
+from tfllmrec.models.base.config import Config, explained
 from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures, vector_signatures
 from tfllmrec.models.base.fitted_data import FittedData
 from tfllmrec.models.base.predictor import Embeddings, Predictor
@@ -117,17 +116,13 @@ class Recommender(ABC):
     def fit_in_context(self, train: Dataset, validation: Targets | None, context: FitContext) -> Self:
         """Fit as a part of another model; see `fit`."""
         self.config = self._given or self.config_class.for_data(train, self._options)
-        self._sources = self._config_sources(train)
+        given = self._options if self._given is None else self.config.to_dict()
+        self._sources = self.config_class.sources(train, given)
         self.fitted_data = self._fitted_data_of(train)
         keras.utils.set_random_seed(self.config.seed)
         built, self.training_log = self._fit(train, validation, context)
         self._use(built)
         return self
-
-    def _config_sources(self, train: Dataset) -> dict[str, str]:
-        if self._given is not None:
-            return {field.name: "caller" for field in fields(self.config_class)}
-        return self.config_class.sources(train, self._options)
 
     def _fitted_data_of(self, train: Dataset) -> FittedData:
         return FittedData.from_dataset(train, self._user_columns, with_scenarios=self.uses_scenarios)
@@ -218,9 +213,7 @@ class Recommender(ABC):
             InputError: If the recommender is not fitted.
         """
         self.predictor  # noqa: B018  # raises where there is no configuration yet
-        values = self.config.to_dict()
-        rows = [(name, value, self._sources.get(name, "default")) for name, value in values.items()]
-        return pd.DataFrame(rows, columns=["option", "value", "source"])
+        return explained(self.config, self._sources)
 
     def __repr__(self) -> str:
         given = self._options if self._given is None else {"config": self._given}
