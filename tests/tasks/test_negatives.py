@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfllmrec.tasks.negatives import Candidates, Negatives, full, in_batch, mixed, sampled
+from tfllmrec.tasks.negatives import (
+    Candidates,
+    Negatives,
+    NegativeSampler,
+    full,
+    in_batch,
+    mixed,
+    negative_sampler,
+    sampled,
+)
 from tfllmrec.tasks.retrieval import Retrieval
 
 COUNTS = np.array([0, 6, 3, 1, 0])
@@ -82,6 +91,21 @@ def test_every_batch_draws_anew(draw: object) -> None:
     assert len({tuple(step().numpy()) for _ in range(5)}) > 1
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("in_batch", in_batch(COUNTS)),
+        ("mixed", mixed(COUNTS, 7, 1)),
+        ("sampled", sampled(COUNTS, 7, 1)),
+        ("full", full(COUNTS)),
+    ],
+)
+def test_samplers_by_name(name: Negatives, expected: NegativeSampler) -> None:
+    for found, right in zip(negative_sampler(name, COUNTS, 7, 1)(TARGETS), expected(TARGETS), strict=True):
+        assert (found is None) == (right is None)
+        assert found is None or np.array_equal(found, right)
+
+
 class Problem:
     """Queries, item vectors, and the exact softmax over the whole catalogue in NumPy."""
 
@@ -134,7 +158,9 @@ SEEDED = pytest.mark.parametrize(
 
 @SEEDED
 @pytest.mark.parametrize("in_graph", [False, True], ids=["eagerly", "in a graph"])
-def test_a_generator_goes_on_and_begins_again_from_its_state(make: Callable[..., Negatives], in_graph: bool) -> None:
+def test_a_generator_goes_on_and_begins_again_from_its_state(
+    make: Callable[..., NegativeSampler], in_graph: bool
+) -> None:
     generator = keras.random.SeedGenerator(3)
     draw = make(generator)
 
@@ -154,7 +180,7 @@ def test_a_generator_goes_on_and_begins_again_from_its_state(make: Callable[...,
 
 
 @SEEDED
-def test_a_number_draws_the_same_in_every_step(make: Callable[..., Negatives]) -> None:
+def test_a_number_draws_the_same_in_every_step(make: Callable[..., NegativeSampler]) -> None:
     one, other = make(1), make(2)
     drawn = {tuple(one(TARGETS).items.numpy()) for _ in range(3)} | {tuple(make(1)(TARGETS).items.numpy())}
     assert len(drawn) == 1

@@ -11,7 +11,7 @@ from tfllmrec.layers.encoders.recurrent import history_encoder, query_head
 from tfllmrec.layers.items import ItemBias, ItemEmbedding
 from tfllmrec.models.next_item.network import candidate_model, query_model
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
-from tfllmrec.tasks.negatives import Candidates, Negatives, mixed
+from tfllmrec.tasks.negatives import Candidates, NegativeSampler, full, mixed
 from tfllmrec.tasks.next_item import NextItemModel, NextItemTask
 
 RANDOM = np.random.default_rng(0)
@@ -22,6 +22,7 @@ BIAS = np.linspace(-1, 2, 9, dtype=np.float32)
 PROBABILITY = np.linspace(0.5, 0.01, 9, dtype=np.float32)
 REPEATED = np.array([1, 2, 1, 3, 2, 1, 3, 9, 1], np.int32)
 HIDDEN = np.array([[3, -1, -1], [8, 5, 3], [-1, -1, -1], [0, -1, 0], [-1, 7, 8], [0, 2, 3]], np.int32)
+MASK = (np.random.default_rng(1).random((6, 9)) < 0.5) | (np.arange(9) == TARGETS[:, None])
 WEIGHT = np.linspace(0.2, 3, 6, dtype=np.float32)
 
 CASES: dict[str, tuple[float, dict[str, Any]]] = {
@@ -30,6 +31,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
     "logQ": (0.0, {"candidate_sampling_probability": PROBABILITY}),
     "accidental hits": (0.0, {"candidate_ids": REPEATED}),
     "hidden": (0.0, {"hidden": HIDDEN}),
+    "score mask": (0.0, {"score_mask": MASK}),
     "sample weight": (0.0, {"sample_weight": WEIGHT}),
     "label smoothing": (0.3, {}),
     "everything": (
@@ -39,6 +41,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
             "candidate_sampling_probability": PROBABILITY,
             "candidate_ids": REPEATED,
             "hidden": HIDDEN,
+            "score_mask": MASK,
             "sample_weight": WEIGHT,
         },
     ),
@@ -52,6 +55,7 @@ def by_numpy(
     candidate_sampling_probability: np.ndarray | float = 1.0,
     candidate_ids: np.ndarray | None = None,
     hidden: np.ndarray | None = None,
+    score_mask: np.ndarray = np.ones((6, 9), bool),  # noqa: B008
     sample_weight: np.ndarray | None = None,
 ) -> float:
     """Query by query, in float64."""
@@ -60,7 +64,9 @@ def by_numpy(
     for query, own in enumerate(TARGETS):
         seen = [column for column in (() if hidden is None else hidden[query]) if column >= 0]
         hits = [] if candidate_ids is None else np.flatnonzero(candidate_ids == candidate_ids[own])
-        visible = [column for column in range(9) if column == own or column not in {*seen, *hits}]
+        visible = [
+            column for column in np.flatnonzero(score_mask[query]) if column == own or column not in {*seen, *hits}
+        ]
         chances = np.exp(scores[query, visible]) / np.exp(scores[query, visible]).sum()
         wanted = (1 - label_smoothing) * (np.array(visible) == own) + label_smoothing / len(visible)
         losses.append(-np.sum(wanted * np.log(chances)))
@@ -137,7 +143,7 @@ def model_of(
     items: keras.layers.Layer | None = None,
     *,
     item_count: int = ITEMS,
-    negatives: Negatives | None = None,
+    negatives: NegativeSampler | None = None,
     hide_seen: bool = True,
     never_had: tuple[int, ...] = (),
     input_dropout: float = 0.0,
@@ -252,6 +258,11 @@ def test_drawn_candidates_come_near_the_full_softmax() -> None:
     drawn = [loss_of(model) for _ in range(40)]
     assert np.std(drawn) > 0
     assert np.mean(drawn) == pytest.approx(exact, abs=4 * np.std(drawn) / np.sqrt(40) + 0.02)
+
+
+def test_a_score_mask_of_the_sampler_reaches_the_loss() -> None:
+    model, *sides = model_of(negatives=full(np.array([0] + [1] * ITEMS)))
+    assert loss_of(model) == pytest.approx(by_position(*sides, hide_seen=False).mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("place", ["input_dropout", "query_dropout", "candidate_dropout"])

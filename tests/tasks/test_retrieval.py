@@ -105,6 +105,11 @@ def test_losses_agree(case: str) -> None:
     assert in_fit(task, arguments) == pytest.approx(expected, rel=1e-5)
 
 
+def test_bpr_in_fit() -> None:
+    task, arguments = Retrieval(loss="bpr"), {"candidate_ids": REPEATED, "sample_weight": WEIGHT}
+    assert in_fit(task, arguments) == pytest.approx(float(task(QUERY, CANDIDATE, **arguments)), rel=1e-6)
+
+
 def test_every_case_is_a_loss_of_its_own() -> None:
     losses = [by_numpy(**options, **{"candidate_ids": DISTINCT, **special}) for options, special in CASES.values()]
     assert len({round(loss, 4) for loss in losses}) == len(CASES) - 2  # the first two, and hits that are kept

@@ -1,14 +1,18 @@
-"""Which candidates a batch of queries is scored against: its own targets, drawn items, or the catalogue.
+"""Negative sampling: the candidates that a batch of queries is scored against in training.
 
-Items without an interaction are never among them.
+Items without training interactions are never candidates: a model that learnt to score them low would never recommend
+a new item.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+Negatives = Literal["in_batch", "mixed", "sampled", "full"]
+"""Names of the sampling methods, as configurations give them; see the functions of the same names."""
 
 
 class Candidates(NamedTuple):
@@ -16,8 +20,9 @@ class Candidates(NamedTuple):
 
     Attributes:
         items: item indices, int32 [C], C >= B.
-        sampling_probability: chance of each to be in this list, float32 [C], for the logQ correction, or None.
-        score_mask: bool [B, C], False where a query must not see a candidate, or None.
+        sampling_probability: expected share of each item in the candidates, float32 [C], for the logQ correction;
+            None applies no correction.
+        score_mask: bool [B, C], False where a candidate is hidden from a query; None hides none.
     """
 
     items: tf.Tensor
@@ -25,81 +30,102 @@ class Candidates(NamedTuple):
     score_mask: tf.Tensor | None = None
 
 
-Negatives = Callable[[tf.Tensor], Candidates]
-"""Targets int32 [B] -> candidates."""
+NegativeSampler = Callable[[tf.Tensor], Candidates]
+"""Maps targets int32 [B] to candidates."""
 
 Seed: TypeAlias = int | keras.random.SeedGenerator | None
-"""Of what is drawn: a number draws the same in every step, a generator goes on; a model that has the generator as an
-attribute saves it with its weights. None is Keras's global generator."""
+"""Seed of random draws. An integer draws the same items in every step. A generator draws new ones in every step; a
+model that holds it as an attribute saves its state. None uses the global generator of Keras."""
 
 
-def in_batch(item_counts: np.ndarray) -> Negatives:
-    """The other targets of the batch, corrected for their frequency (Yi et al., 2019, RecSys).
+def negative_sampler(
+    negatives: Negatives, item_counts: np.ndarray, num_negatives: int, seed: Seed = None
+) -> NegativeSampler:
+    """Build the sampler of a configuration's `negatives` and `num_negatives`.
 
     Args:
-        item_counts: interactions of every item, [items + 1].
+        negatives: name of the method.
+        item_counts: training interactions of every item, [items + 1].
+        num_negatives: number of items drawn per batch; "in_batch" and "full" ignore it.
+        seed: seed of the draws.
+    """
+    match negatives:
+        case "in_batch":
+            return in_batch(item_counts)
+        case "mixed":
+            return mixed(item_counts, num_negatives, seed)
+        case "sampled":
+            return sampled(item_counts, num_negatives, seed)
+        case "full":
+            return full(item_counts)
+
+
+def in_batch(item_counts: np.ndarray) -> NegativeSampler:
+    """Use the other targets of the batch, corrected for their frequency (Yi et al., 2019, RecSys).
+
+    Args:
+        item_counts: training interactions of every item, [items + 1].
     """
     frequency = _frequency(item_counts)
     return lambda targets: Candidates(targets, tf.gather(frequency, targets))
 
 
-def mixed(item_counts: np.ndarray, count: int, seed: Seed = None) -> Negatives:
-    """The other targets of the batch and `count` items drawn uniformly (Yang et al., 2020, WWW).
+def mixed(item_counts: np.ndarray, num_negatives: int, seed: Seed = None) -> NegativeSampler:
+    """Use the other targets of the batch and uniformly drawn items (Yang et al., 2020, WWW).
 
-    As TFRS does, a query's own target is corrected like all others, although it is certain to be there: the loss
-    ranks items as the full softmax does and is not its estimate.
+    As in TFRS, the correction applies to a query's own target as well, although it is always a candidate. The loss
+    therefore orders items as the full softmax does, but is not an estimate of its value.
 
     Args:
-        item_counts: interactions of every item, [items + 1].
-        count: items drawn for a batch, shared by its queries.
-        seed: see `Seed`.
+        item_counts: training interactions of every item, [items + 1].
+        num_negatives: number of items drawn per batch and shared by its queries.
+        seed: seed of the draws.
     """
-    frequency, known = _frequency(item_counts), _known(item_counts)
+    frequency, trained_items = _frequency(item_counts), _trained_items(item_counts)
 
-    def draw(targets: tf.Tensor) -> Candidates:
-        items = tf.concat([targets, _uniform(count, known, seed)], axis=0)
+    def sample(targets: tf.Tensor) -> Candidates:
+        items = tf.concat([targets, _uniform(num_negatives, trained_items, seed)], axis=0)
         batch = tf.cast(tf.shape(targets)[0], tf.float32)
-        expected = batch * tf.gather(frequency, items) + count / len(known)
-        return Candidates(items, expected / (batch + count))
+        expected = batch * tf.gather(frequency, items) + num_negatives / len(trained_items)
+        return Candidates(items, expected / (batch + num_negatives))
 
-    return draw
-
-
-def sampled(item_counts: np.ndarray, count: int, seed: Seed = None) -> Negatives:
-    """`count` items drawn uniformly, and no other query's target; accidental hits are hidden already.
-
-    Args:
-        item_counts: interactions of every item, [items + 1].
-        count: items drawn for a batch, shared by its queries.
-        seed: see `Seed`.
-    """
-    known = _known(item_counts)
-    return lambda targets: _own_target_and(targets, _uniform(count, known, seed))
+    return sample
 
 
-def full(item_counts: np.ndarray) -> Negatives:
-    """Every item with an interaction: the exact softmax; accidental hits are hidden already.
+def sampled(item_counts: np.ndarray, num_negatives: int, seed: Seed = None) -> NegativeSampler:
+    """Use uniformly drawn items only; other queries' targets and accidental hits are hidden by the score mask.
 
     Args:
-        item_counts: interactions of every item, [items + 1].
+        item_counts: training interactions of every item, [items + 1].
+        num_negatives: number of items drawn per batch and shared by its queries.
+        seed: seed of the draws.
     """
-    known = _known(item_counts)
-    return lambda targets: _own_target_and(targets, tf.constant(known))
+    trained_items = _trained_items(item_counts)
+    return lambda targets: _own_target_and(targets, _uniform(num_negatives, trained_items, seed))
+
+
+def full(item_counts: np.ndarray) -> NegativeSampler:
+    """Use every item with training interactions: the exact softmax; accidental hits are hidden by the score mask.
+
+    Args:
+        item_counts: training interactions of every item, [items + 1].
+    """
+    trained_items = _trained_items(item_counts)
+    return lambda targets: _own_target_and(targets, tf.constant(trained_items))
 
 
 def _own_target_and(targets: tf.Tensor, others: tf.Tensor) -> Candidates:
-    """A query's own target, hidden from the other queries, and all others but that target once more."""
+    """Return candidates of which a query sees its own target and the others, except further copies of its target."""
     own = tf.eye(tf.shape(targets)[0], dtype=tf.bool)
     mask = tf.concat([own, targets[:, None] != others[None]], axis=1)
     return Candidates(tf.concat([targets, others], axis=0), score_mask=mask)
 
 
-def _uniform(count: int, known: np.ndarray, seed: Seed) -> tf.Tensor:
-    return tf.gather(known, keras.random.randint([count], 0, len(known), seed=seed))
+def _uniform(count: int, trained_items: np.ndarray, seed: Seed) -> tf.Tensor:
+    return tf.gather(trained_items, keras.random.randint([count], 0, len(trained_items), seed=seed))
 
 
-def _known(item_counts: np.ndarray) -> np.ndarray:
-    """The items with an interaction: a model that learnt to score others low would never recommend a new item."""
+def _trained_items(item_counts: np.ndarray) -> np.ndarray:
     return np.flatnonzero(item_counts).astype(np.int32)
 
 

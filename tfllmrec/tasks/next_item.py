@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.tasks.negatives import Negatives
+from tfllmrec.tasks.negatives import NegativeSampler
 from tfllmrec.tasks.softmax import HIDDEN, Hide, softmax_loss
 from tfllmrec.tasks.task import Task, TaskModel
 
@@ -24,6 +24,7 @@ class NextItemTask(Task):
     - candidate_sampling_probability: chance of each to be in this list, float32 [C], for the logQ correction;
     - candidate_ids: int32 [C]; other candidates with the id of a query's target are hidden from it;
     - hidden: candidates hidden from each query, int32 [n, any], the target not among them; -1 is nothing;
+    - score_mask: bool [n, C], False where a candidate is hidden from a query, the target not among them;
     - sample_weight: float32 [n];
     - compute_metrics: there are none.
 
@@ -53,6 +54,7 @@ def _tfrs_task(tfrs: Any, label_smoothing: float, precision: str) -> Any:
             candidate_sampling_probability: tf.Tensor | None = None,
             candidate_ids: tf.Tensor | None = None,
             hidden: tf.Tensor | None = None,
+            score_mask: tf.Tensor | None = None,
             sample_weight: tf.Tensor | None = None,
             compute_metrics: bool = True,
         ) -> tf.Tensor:
@@ -65,7 +67,7 @@ def _tfrs_task(tfrs: Any, label_smoothing: float, precision: str) -> Any:
                 candidate_embeddings,
                 bias,
                 targets,
-                hide=_hide(targets, candidate_ids, hidden),
+                hide=_hide(targets, candidate_ids, hidden, score_mask),
                 weights=weights,
                 label_smoothing=label_smoothing,
                 precision=precision,
@@ -74,7 +76,9 @@ def _tfrs_task(tfrs: Any, label_smoothing: float, precision: str) -> Any:
     return NextItemTask()
 
 
-def _hide(targets: tf.Tensor, candidate_ids: tf.Tensor | None, hidden: tf.Tensor | None) -> Hide:
+def _hide(
+    targets: tf.Tensor, candidate_ids: tf.Tensor | None, hidden: tf.Tensor | None, score_mask: tf.Tensor | None
+) -> Hide:
     """What takes hidden candidates and accidental hits out of a block of scores."""
 
     def hide(scores: tf.Tensor, rows: slice) -> tf.Tensor:
@@ -87,6 +91,8 @@ def _hide(targets: tf.Tensor, candidate_ids: tf.Tensor | None, hidden: tf.Tensor
             own = targets[rows][:, None]
             same = candidate_ids[None] == tf.gather(candidate_ids, own)
             scores = tf.where(same & (tf.range(tf.shape(scores)[1])[None] != own), HIDDEN, scores)
+        if score_mask is not None:
+            scores = tf.where(score_mask[rows], scores, HIDDEN)
         return scores
 
     return hide
@@ -110,7 +116,7 @@ class NextItemSoftmax:
         candidates: keras.Model,
         *,
         item_counts: np.ndarray,
-        negatives: Negatives | None = None,
+        negatives: NegativeSampler | None = None,
         hide_seen: bool = True,
     ) -> None:
         self.task, self.candidates = task, candidates
@@ -148,6 +154,7 @@ class NextItemSoftmax:
                 "targets": tf.range(tf.shape(items)[0]),
                 "candidate_ids": drawn.items,
                 "candidate_sampling_probability": drawn.sampling_probability,
+                "score_mask": drawn.score_mask,
             }
         candidates = self.candidates(asked, training=training)
         return self.task(
@@ -194,7 +201,7 @@ class NextItemModel(TaskModel):
         task: Task,
         *,
         item_counts: np.ndarray,
-        negatives: Negatives | None = None,
+        negatives: NegativeSampler | None = None,
         hide_seen: bool = True,
     ) -> None:
         super().__init__(task)

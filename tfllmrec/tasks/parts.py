@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.tasks.negatives import Negatives, Seed
+from tfllmrec.tasks.negatives import NegativeSampler, Seed
 from tfllmrec.tasks.next_item import NextItemSoftmax
 from tfllmrec.tasks.ranking import RankingTask
 from tfllmrec.tasks.task import Task
@@ -108,7 +108,7 @@ class RetrievalPart(Part):
         task: Task,
         head: keras.Model,
         candidates: keras.Model,
-        negatives: Negatives,
+        negatives: NegativeSampler,
         *,
         most: int = 1024,
         seed: Seed = None,

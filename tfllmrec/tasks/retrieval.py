@@ -1,24 +1,32 @@
-"""Two towers trained under the TFRS retrieval task with Keras 3 `fit`."""
+"""The TFRS retrieval task for Keras 3, and the model that trains two towers with it."""
 
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfllmrec.tasks.negatives import Negatives
+from tfllmrec.tasks.losses import RetrievalLoss, retrieval_loss
+from tfllmrec.tasks.negatives import NegativeSampler
 from tfllmrec.tasks.task import Task, TaskModel
 
 
 class Retrieval(Task):
-    """`tfrs.tasks.Retrieval` for Keras 3: the softmax over a list of candidates, as a mean per query.
+    """`tfrs.tasks.Retrieval` for Keras 3: a loss over a list of candidates, as a mean per query.
+
+    Every loss reads the scores as TFRS prepares them: divided by the temperature, corrected by the sampling
+    probabilities (logQ), with accidental hits and candidates outside the score mask hidden.
 
     Args:
-        temperature: scores are divided by it.
-        remove_accidental_hits: a candidate that is a query's own target does not count as its negative.
-        num_hard_negatives: keep only that many highest-scored negatives of every query.
+        loss: "softmax" (cross-entropy), "bpr" (`tfllmrec.tasks.losses.BPR`), the name of a Keras loss (see
+            `tfllmrec.tasks.losses.RetrievalLoss`), or a Keras loss object. A hidden candidate has the lowest score
+            and label 0: a loss of another kind must give it no weight.
+        temperature: divisor of the scores.
+        remove_accidental_hits: hide other candidates with the id of a query's own target.
+        num_hard_negatives: number of highest-scored negatives kept per query; None keeps all.
 
     Raises:
-        ValueError: from the call, where accidental hits are to be removed and no `candidate_ids` are given.
+        InputError: If the loss is unknown.
+        ValueError: On call, if accidental hits are to be removed and `candidate_ids` is missing.
 
     Example:
         >>> task = Retrieval(temperature=0.1)
@@ -28,31 +36,34 @@ class Retrieval(Task):
     def __init__(
         self,
         *,
+        loss: RetrievalLoss | Any = "softmax",
         temperature: float | None = None,
         remove_accidental_hits: bool = True,
         num_hard_negatives: int | None = None,
     ) -> None:
+        loss = retrieval_loss(loss)
         super().__init__(
             lambda tfrs: tfrs.tasks.Retrieval(
+                loss=loss,
                 temperature=temperature,
                 remove_accidental_hits=remove_accidental_hits,
                 num_hard_negatives=num_hard_negatives,
             ),
-            per_example=True,
+            per_example=loss is None or loss.reduction == "sum",
         )
 
 
 class RetrievalModel(TaskModel):
-    """A query tower and a candidate tower in one trainable model.
+    """Trains a query tower and a candidate tower.
 
-    Batches are `(features, target items int32 [B])`, perhaps with sample weights; the features are whatever the
-    query tower takes.
+    Batches are `(features, target items int32 [B])`, optionally with sample weights; the features are the inputs of
+    the query tower.
 
     Args:
         query_tower: features -> float32 [B, D].
         candidate_tower: item indices int32 [C] -> float32 [C, D].
-        task: a `Retrieval`, or any `Task` with its call.
-        negatives: which candidates a batch is scored against; see `tfllmrec.tasks.negatives`.
+        task: a `Retrieval`, or any `Task` with the same call.
+        negatives: selects the candidates of a batch; see `tfllmrec.tasks.negatives`.
 
     Example:
         >>> model = RetrievalModel(query_tower, candidate_tower, Retrieval(), in_batch(data.item_counts))
@@ -61,20 +72,18 @@ class RetrievalModel(TaskModel):
     """
 
     def __init__(
-        self, query_tower: keras.Model, candidate_tower: keras.Model, task: Task, negatives: Negatives
+        self, query_tower: keras.Model, candidate_tower: keras.Model, task: Task, negatives: NegativeSampler
     ) -> None:
         super().__init__(task)
         self.query_tower, self.candidate_tower = query_tower, candidate_tower
         self._negatives = negatives
 
     def call(self, features: Any, training: bool = False) -> tf.Tensor:
-        """Query vectors, float32 [B, D]."""
         return self.query_tower(features, training=training)
 
     def task_loss(
         self, x: Any, y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
-        """The task's loss of the queries among their candidates."""
         candidates = self._negatives(tf.cast(y, tf.int32))
         return self.task(
             y_pred,

@@ -27,7 +27,7 @@ from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.trainer import FitContext, Trainer, TrainingLog, fit_settings, ranking_validation
 from tfllmrec.models.two_tower.config import TwoTowerConfig
 from tfllmrec.models.two_tower.network import TwoTowerNetwork, query_encoder, query_tower
-from tfllmrec.tasks import negatives
+from tfllmrec.tasks.negatives import negative_sampler
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 
 
@@ -171,8 +171,9 @@ class TwoTower(Recommender):
         config = self.config if epochs is None else replace(self.config, epochs=epochs)
         seed_generator = keras.random.SeedGenerator(config.seed)
         network, predictor = built.network, Predictor(self.family, self.fitted_data, built)
+        negatives = negative_sampler(config.negatives, self.fitted_data.counts, config.num_negatives, seed_generator)
         log = self._trainer.fit(
-            RetrievalModel(network.query_tower, network.candidate_tower, self._task(), self._negatives(seed_generator)),
+            RetrievalModel(network.query_tower, network.candidate_tower, self._task(), negatives),
             self._batches(train),
             context,
             validation=ranking_validation(predictor, validation),
@@ -194,18 +195,6 @@ class TwoTower(Recommender):
             remove_accidental_hits=config.negatives in ("in_batch", "mixed"),  # the others mask them
             num_hard_negatives=config.hard_negatives,
         )
-
-    def _negatives(self, seed_generator: keras.random.SeedGenerator) -> negatives.Negatives:
-        counts, config = self.fitted_data.counts, self.config
-        match config.negatives:
-            case "in_batch":
-                return negatives.in_batch(counts)
-            case "mixed":
-                return negatives.mixed(counts, config.num_negatives, seed_generator)
-            case "sampled":
-                return negatives.sampled(counts, config.num_negatives, seed_generator)
-            case _:
-                return negatives.full(counts)
 
     def _batches(self, train: Dataset) -> Callable[[int], tf.data.Dataset]:
         config, features = self.config, self.fitted_data.features
