@@ -110,7 +110,7 @@ def test_what_cannot_be_refreshed(exports, tmp_path):
     with pytest.raises(InputError, match=r"^items: all 1 are known to this word2vec already$"):
         refresh(recommender, tmp_path / "models", NEW[1:2])
     (tmp_path / "other" / "1").mkdir(parents=True)
-    with pytest.raises(InputError, match=r"^refresh: .*1 is no export of a recommender, or a damaged one$"):
+    with pytest.raises(InputError, match=r"^refresh: .*1 is damaged or not an export of a recommender$"):
         refresh(recommender, tmp_path / "other", NEW)
     popular = exports["popularity"].recommender
     with pytest.raises(InputError, match=r"^a popularity knows items by their interactions alone"):

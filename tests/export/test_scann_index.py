@@ -170,9 +170,9 @@ def test_refused(exports, tmp_path):
     two_tower, ease = (exports[name].recommender for name in ("two_tower", "ease"))
     with pytest.raises(InputError, match=r"index is 'ann', and must be exact or scann$"):
         export(two_tower, tmp_path / "a", index="ann")
-    with pytest.raises(InputError, match=r"the target is 'tpu': take cpu, or exact$"):
+    with pytest.raises(InputError, match=r"the target is 'tpu': choose cpu or exact$"):
         export(two_tower, tmp_path / "a", index="scann", target="tpu")
-    with pytest.raises(InputError, match=r"scores of ease are no products"):
+    with pytest.raises(InputError, match=r"scores of ease are not products"):
         export(ease, tmp_path / "a", index="scann")
     with pytest.raises(InputError, match=r"needs at least 100 items, not 12: choose exact$"):
         export(two_tower, tmp_path / "a", index="scann")

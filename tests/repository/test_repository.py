@@ -123,7 +123,7 @@ def test_another_version_of_that_number(published, exports, tmp_path):
 
 DAMAGES = {
     "a graph that was cut": ("saved_model.pb", lambda data: data[:-9], "saved_model.pb differs"),
-    "a file more": ("assets/more", None, "assets/more is not of this export"),
+    "a file more": ("assets/more", None, "assets/more was added"),
     "no checksums": ("assets.extra/SHA256SUMS", "remove", "no readable assets.extra/SHA256SUMS"),
     "no warm-up": ("assets.extra/tf_serving_warmup_requests", "remove", "tf_serving_warmup_requests is missing"),
 }

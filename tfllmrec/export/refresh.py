@@ -70,9 +70,7 @@ def _served_items(version: Path) -> np.ndarray:
     try:
         ids = tf.train.load_variable(str(version / "variables" / "variables"), _ITEM_IDS)
     except (ValueError, tf.errors.OpError) as error:
-        raise InputError(
-            f"refresh: {version} is damaged or not an export of a recommender"
-        ) from error
+        raise InputError(f"refresh: {version} is damaged or not an export of a recommender") from error
     return np.array([one.decode() for one in ids[1:]], object)
 
 

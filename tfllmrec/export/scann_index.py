@@ -40,9 +40,7 @@ def check_index(index: str, target: Target, recommender: Recommender) -> None:
     if index == "exact":
         return
     if target.compiled:
-        raise InputError(
-            f"export: ScaNN searches on CPUs, and the target is {target.name!r}: choose cpu, or the index exact"
-        )
+        raise InputError(f"export: ScaNN searches on CPUs, and the target is {target.name!r}: choose cpu or exact")
     if not recommender.built.scores_are_products:
         raise InputError(f"export: scores of {recommender.family} are not products of vectors: choose the index exact")
     if find_spec("scann") is None:

@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.models.base.config import STRICT, Fraction, Names, Positive, Rule
 from tfllmrec.models.base.content import ContentConfig
+from tfllmrec.tasks.losses import RetrievalLoss
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -25,7 +26,7 @@ class TwoTowerConfig(ContentConfig):
     feature_dropout: Fraction = 0.3
     dropout: Fraction = 0.3
     candidate_dropout: Fraction = 0.0
-    loss: str = "softmax"
+    loss: RetrievalLoss = "softmax"
     negatives: Literal["in_batch", "mixed", "sampled", "full"] = "full"
     num_negatives: Positive = 1024
     temperature: Annotated[float, Field(gt=0)] = 1.0

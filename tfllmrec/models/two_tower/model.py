@@ -27,6 +27,7 @@ from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.trainer import FitContext, Trainer, TrainingLog, fit_settings, ranking_validation
 from tfllmrec.models.two_tower.config import TwoTowerConfig
 from tfllmrec.models.two_tower.network import TwoTowerNetwork, query_encoder, query_tower
+from tfllmrec.tasks.losses import RetrievalLoss
 from tfllmrec.tasks.negatives import negative_sampler
 from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 
@@ -61,7 +62,7 @@ class TwoTower(Recommender):
         feature_dropout: dropout of the query tower's inputs.
         dropout: dropout of the query tower's hidden units.
         candidate_dropout: dropout of candidate vectors.
-        loss: "softmax", "bpr", or a loss of `tf.keras.losses` by name, which `tfrs.tasks.Retrieval` takes.
+        loss: "softmax", "bpr" or the name of a Keras loss; see `tfllmrec.tasks.losses`.
         negatives: items that a query is contrasted with; see `tfllmrec.tasks.negatives`.
         num_negatives: sampled items a batch, where `negatives` samples.
         temperature: divisor of the scores in training.
@@ -105,7 +106,7 @@ class TwoTower(Recommender):
         feature_dropout: float | None = None,
         dropout: float | None = None,
         candidate_dropout: float | None = None,
-        loss: str | None = None,
+        loss: RetrievalLoss | None = None,
         negatives: Literal["in_batch", "mixed", "sampled", "full"] | None = None,
         num_negatives: int | None = None,
         temperature: float | None = None,
@@ -191,6 +192,7 @@ class TwoTower(Recommender):
     def _task(self) -> Retrieval:
         config = self.config
         return Retrieval(
+            loss=config.loss,
             temperature=config.temperature,
             remove_accidental_hits=config.negatives in ("in_batch", "mixed"),  # the others mask them
             num_hard_negatives=config.hard_negatives,
