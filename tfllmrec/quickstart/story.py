@@ -21,6 +21,7 @@ from tfllmrec.models.cascade.model import Cascade
 from tfllmrec.models.multi_task.model import MultiTask
 from tfllmrec.models.registry import FAMILIES, model_class
 from tfllmrec.quickstart.what_if import ask_for_a_user, ask_what_if
+from tfllmrec.stages import stage
 from tfllmrec.training.cold import cold_scores
 from tfllmrec.training.multi_task import multi_task_report
 from tfllmrec.training.progress import EpochProgress
@@ -101,8 +102,10 @@ def _fit_all(split: Split, seconds: dict[str, float], console: Console) -> dict[
     fitted: dict[str, Recommender] = {}
     for name in _FITTED:
         with _timed(seconds, name):
-            progress, model = EpochProgress(console, name), model_class(name)(**_OPTIONS.get(name, {}))
-            fitted[name] = model.fit(split.train, split.validation, callbacks=[progress], verbose=0)
+            model = model_class(name)(**_OPTIONS.get(name, {}))
+            with stage(f"Training {name}", console) as running:
+                progress = EpochProgress(running)
+                fitted[name] = model.fit(split.train, split.validation, callbacks=[progress], verbose=0)
         _tell_fit(console, fitted[name], seconds[name])
     with _timed(seconds, "cascade"):
         ranker = fitted[_RANKER]
@@ -149,8 +152,8 @@ def _compare_cold(fitted: dict[str, Recommender], data: Dataset, console: Consol
     """Metrics on items and users that a family has never met; each is fitted twice more."""
     found: dict[str, Scores] = {}
     for name in _COLD:
-        with console.status(f"{name} without a tenth of the films, and without a tenth of the people"):
-            found[name] = cold_scores(fitted[name], data)
+        with stage(f"Training {name} without cold items and users", console) as running:
+            found[name] = cold_scores(fitted[name], data, callbacks=[EpochProgress(running)])
     return found
 
 
