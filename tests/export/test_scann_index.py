@@ -163,7 +163,7 @@ def test_who_publishes_it_is_told(both, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tfllmrec.serving.session.disable_xla", lambda: None)  # which would be for all tests
     for path, told in zip(both[1:], (False, True), strict=True):
         publish_version(path, tmp_path / "models")
-        assert ("has to be built with ScaNN's operations" in capsys.readouterr().err) == told
+        assert ("it needs a build with ScaNN's operations" in capsys.readouterr().err) == told
 
 
 def test_refused(exports, tmp_path):

@@ -148,10 +148,10 @@ def serve(
         str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 0.0.0.0: all interfaces.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", metavar="N", min=0, max=65535, help="gRPC port; 0: any free port.")
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port for gRPC; 0: any free port.")
     ] = 8500,
     rest_api_port: Annotated[
-        int, typer.Option("--rest_api_port", metavar="N", min=0, max=65535, help="REST port; 0: any free port.")
+        int, typer.Option("--rest_api_port", metavar="N", min=0, max=65535, help="Port for REST; 0: any free port.")
     ] = 8501,
     enable_batching: Annotated[
         bool, typer.Option("--enable_batching", help="Run waiting requests together in batches.")
