@@ -78,6 +78,8 @@ def run(monkeypatch, capsys):
 
     monkeypatch.setattr("tfllmrec.serving.session.disable_xla", lambda: None)  # it is for good, and others need it
 
+    monkeypatch.setattr("tfllmrec.stages.FIRST_SECONDS", 3600.0)  # no lines of progress on a slow machine
+
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["tfllmrec", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 def quiet_tensorflow() -> None:
@@ -28,11 +30,13 @@ def suppress_widget_warnings() -> Iterator[None]:
 
 @contextmanager
 def suppress_stderr() -> Iterator[None]:
-    """Discard everything that is written to file descriptor 2; exceptions propagate.
+    """Discard what native code writes to file descriptor 2; Python's `sys.stderr` stays visible.
 
     For the few lines that TensorFlow's C++ code prints regardless of TF_CPP_MIN_LOG_LEVEL.
     """
-    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    python_stderr, stderr, devnull = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    if _writes_to(python_stderr, 2):
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     os.dup2(devnull, 2)
     try:
         yield
@@ -40,3 +44,13 @@ def suppress_stderr() -> Iterator[None]:
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(devnull)
+        if sys.stderr is not python_stderr:
+            sys.stderr.close()
+            sys.stderr = python_stderr
+
+
+def _writes_to(stream: Any, descriptor: int) -> bool:
+    try:
+        return bool(stream.fileno() == descriptor)
+    except (AttributeError, OSError, ValueError):  # replaced, as in tests and notebooks
+        return False

@@ -1,26 +1,16 @@
-"""Commands from texts to vectors, and on to items and users that came later."""
+"""Commands for content vectors, and for items and users that are new."""
 
 import json
 
 import pandas as pd
-import pytest
-
-from tfllmrec.data import checkerboard
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "checkerboard"
-    checkerboard().data.to_folder(path)
-    return path
-
-
-def test_vectors_a_run_on_them_and_new_items_in_its_export(run, folder, tmp_path):
+def test_vectors_are_trained_on_and_extended_by_refresh(run, checkerboard_folder, tmp_path):
     films, words, runs, served = (tmp_path / name for name in ("films", "words", "run", "served"))
-    assert run("vectors", folder, "--out", films, "--word2vec", words)[:2] == (0, f"{films}\n")
-    small = ["--set", "dim=8", "--set", "hidden=8", "--epochs", "1", "--set", "vectors=word2vec"]
-    status, _, told = run("train", "two_tower", "--data", films, "--out", runs, *small)
-    assert status == 0, told
+    assert run("vectors", checkerboard_folder, "--out", films, "--word2vec", words)[:2] == (0, f"{films}\n")
+    small = ["--set", "dim=8", "--set", "hidden_units=8", "--epochs", "1", "--set", "vectors=word2vec"]
+    status, _, stderr = run("train", "two_tower", "--data", films, "--out", runs, *small)
+    assert status == 0, stderr
     assert run("export", runs, "--out", served)[0] == 0
 
     (tmp_path / "new").mkdir()
@@ -28,25 +18,24 @@ def test_vectors_a_run_on_them_and_new_items_in_its_export(run, folder, tmp_path
     new.to_csv(tmp_path / "new" / "items.csv", index=False)
     more = tmp_path / "more"
     assert run("vectors", tmp_path / "new", "--out", more, "--word2vec", words)[0] == 0
-    status, printed, told = run("refresh", runs, served, "--items", more)
-    assert (status, printed) == (0, f"{served / '2'}\n"), told
+    status, stdout, stderr = run("refresh", runs, served, "--items", more)
+    assert (status, stdout) == (0, f"{served / '2'}\n"), stderr
     assert "| items | 21 |" in (served / "2" / "assets.extra" / "model_card.md").read_text()
 
-    status, _, told = run("refresh", runs, served, "--items", folder)
-    assert (status, told) == (2, "tfllmrec: items: all 20 are known to this two_tower already\n")
-    status, _, told = run("refresh", runs, served, "--items", tmp_path)
-    assert (status, told) == (2, f"tfllmrec: {tmp_path} has neither items.parquet nor items.csv\n")
+    status, _, stderr = run("refresh", runs, served, "--items", checkerboard_folder)
+    assert (status, stderr) == (2, "tfllmrec: items: all 20 are known to this two_tower already\n")
+    status, _, stderr = run("refresh", runs, served, "--items", tmp_path)
+    assert (status, stderr) == (2, f"tfllmrec: {tmp_path} has neither items.parquet nor items.csv\n")
 
 
-def test_new_items_and_users_in_a_report(run, folder, tmp_path):
-    assert run("train", "word2vec", "--data", folder, "--out", tmp_path / "run", "--set", "dim=8")[0] == 0
-    status, printed, told = run("evaluate", tmp_path / "run", "--cold", "--json")
-    assert status == 0, told
-    found = json.loads(printed)
-    assert list(found["cold"]) == ["new items", *(f"new users after {count}" for count in (0, 1, 3))]
-    assert found["cold"]["new users after 3"]["ndcg@10"] > found["cold"]["new users after 0"]["ndcg@10"]
-    assert found["ndcg@10"] > 0.3
-    _, printed, _ = run("evaluate", tmp_path / "run", "--cold")
-    assert "new users" in printed
-    assert f"{found['cold']['new items']['recall@10']:.4f}" in printed
-    assert "cold" not in json.loads(run("evaluate", tmp_path / "run", "--json")[1])
+def test_evaluation_on_new_items_and_users(run, markov_chain_run):
+    status, stdout, stderr = run("evaluate", markov_chain_run, "--cold", "--json")
+    assert status == 0, stderr
+    scores = json.loads(stdout)
+    assert list(scores["cold"]) == ["new items", *(f"new users after {count}" for count in (0, 1, 3))]
+    assert scores["cold"]["new users after 3"]["ndcg@10"] > scores["cold"]["new users after 0"]["ndcg@10"]
+    assert scores["ndcg@10"] > 0.3
+    _, stdout, _ = run("evaluate", markov_chain_run, "--cold")
+    assert "new users" in stdout
+    assert f"{scores['cold']['new users after 3']['ndcg@10']:.4f}" in stdout
+    assert "cold" not in json.loads(run("evaluate", markov_chain_run, "--json")[1])

@@ -1,27 +1,26 @@
-"""The commands on a shop with two departments: fitted by scenario, asked in one, interests by name."""
+"""Commands on a shop with two departments as scenarios."""
 
 import json
 
 import pandas as pd
 import pytest
 
-from tfllmrec import MultiTask
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
-from tfllmrec.training.runs import Run, Source
+from tfllmrec.training.runs import Run, Source, train
 
-QUICK = ["dim=8", "units=6", "expert_units=4", "history_length=6", "epochs=1"]
+QUICK = {"dim": 8, "units": 6, "expert_units": 4, "history_length": 6, "epochs": 1}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """12 people with 4 items in each of two departments."""
+    """Tables of 12 users with 4 items in each of two departments."""
     folder = tmp_path_factory.mktemp("shop") / "tables"
     folder.mkdir()
     rows = [
-        (f"u{user}", f"{scenario}{(user + place) % 7}", place, scenario)
+        (f"u{user}", f"{scenario}{(user + time) % 7}", time, scenario)
         for user in range(12)
         for scenario in ("books", "films")
-        for place in range(4)
+        for time in range(4)
     ]
     table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp", "scenario"])
     table.to_csv(folder / "interactions.csv", index=False)
@@ -33,62 +32,60 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fitted(folder, tmp_path_factory):
-    """A run as `train --by-scenario` keeps it."""
-    source = Source.of(str(folder), by_scenario=True)
-    options = dict(option.split("=") for option in QUICK)
-    split = source.split()[1]
-    model = MultiTask(tasks="next_item,interests", **options).fit(split.train, split.validation, verbose=0)
+    """The folder of a multi_task run with scenarios and interests."""
     out = tmp_path_factory.mktemp("runs") / "shop"
-    Run(model, source).save(out)
+    train("multi_task", Source.of(str(folder), by_scenario=True), {"tasks": "next_item,interests"} | QUICK).save(out)
     return out
 
 
-def test_train_asks_for_every_scenarios_last_item(run, folder, tmp_path):
-    options = [part for option in QUICK for part in ("--set", option)]
+def test_train_by_scenario_holds_out_the_last_items_of_each_scenario(run, folder, tmp_path):
     out = tmp_path / "shop"
-    status, _, told = run("train", "multi_task", "--data", folder, "--by-scenario", "--out", out, *options)
-    assert status == 0, told
-    kept = Run.load(out)
-    assert kept.source.by_scenario
-    data, split = kept.source.split()
+    status, _, stderr = run("train", "popularity", "--data", folder, "--by-scenario", "--out", out)
+    assert status == 0, stderr
+    source = Run.load(out).source
+    assert source.by_scenario
+    data, split = source.split()
     expected = leave_one_out_by_scenario(data)
     assert len(split.test) == len(expected.test) == 24
-    status, printed, _ = run("evaluate", out, "--json")
+
+
+def test_evaluate_by_scenario_and_task(run, fitted):
+    status, stdout, _ = run("evaluate", fitted, "--json")
     assert status == 0
-    assert json.loads(printed)["recall@10"] == 1.0, "a scenario has seven items"
-    joint = json.loads(printed)["joint"]
-    assert 0 <= joint["tasks"]["interests"]["auc"] <= 1
-    assert {row["scenario"] for row in joint["experts"]} == {"books", "films"}
-    status, printed, _ = run("evaluate", out)
+    assert json.loads(stdout)["recall@10"] == 1.0, "a scenario has seven items"
+    multi_task = json.loads(stdout)["multi_task"]
+    assert 0 <= multi_task["tasks"]["interests"]["auc"] <= 1
+    assert {row["scenario"] for row in multi_task["experts"]} == {"books", "films"}
+    status, stdout, _ = run("evaluate", fitted)
     assert status == 0
-    assert "auc" in printed
+    assert "auc" in stdout
 
 
 def test_recommend_in_a_scenario(run, fitted):
     for scenario in ("books", "films"):
-        status, printed, told = run("recommend", fitted, "--user", "u1", "--scenario", scenario, "--json")
-        assert (status, told) == (0, "")
-        assert {row["item_id"][:-1] for row in json.loads(printed)} == {scenario}
-    status, printed, told = run("recommend", fitted, "--user", "u1", "--scenario", "music")
-    assert (status, printed) == (2, "")
-    assert "'music' is no scenario of this multi_task; name one in every row of books, films" in told
+        status, stdout, stderr = run("recommend", fitted, "--user", "u1", "--scenario", scenario, "--json")
+        assert (status, stderr) == (0, "")
+        assert {row["item_id"][:-1] for row in json.loads(stdout)} == {scenario}
+    status, stdout, stderr = run("recommend", fitted, "--user", "u1", "--scenario", "music")
+    assert (status, stdout) == (2, "")
+    assert "'music' is no scenario of this multi_task; name one in every row of books, films" in stderr
 
 
 def test_interests(run, fitted):
-    status, printed, told = run("interests", fitted, "--history", "books1,books2", "--scenario", "films", "--json")
-    assert (status, told) == (0, "")
-    rows = json.loads(printed)
+    status, stdout, stderr = run("interests", fitted, "--history", "books1,books2", "--scenario", "films", "--json")
+    assert (status, stderr) == (0, "")
+    rows = json.loads(stdout)
     assert {row["label"] for row in rows} == {"books", "films"}
     assert rows[0]["score"] >= rows[1]["score"]
-    status, printed, _ = run("interests", fitted, "--user", "u1", "--scenario", "films")
+    status, stdout, _ = run("interests", fitted, "--user", "u1", "--scenario", "films")
     assert status == 0
-    assert "label" in printed
+    assert "label" in stdout
 
 
-def test_interests_of_a_text_that_the_model_does_not_read(run, fitted):
-    status, printed, told = run("interests", fitted, "--text", "love stories", "--scenario", "films")
-    assert (status, printed) == (2, "")
-    assert "interests: this multi_task reads no texts; leave them out, or train it with a backbone" in told
+def test_interests_of_a_text_without_a_text_backbone_are_refused(run, fitted):
+    status, stdout, stderr = run("interests", fitted, "--text", "love stories", "--scenario", "films")
+    assert (status, stdout) == (2, "")
+    assert "interests: this multi_task reads no texts; leave them out, or train it with a backbone" in stderr
 
 
 @pytest.mark.parametrize(
@@ -99,7 +96,7 @@ def test_interests_of_a_text_that_the_model_does_not_read(run, fitted):
         (["recommend", "RUN", "--user", "u1", "--server", "a:1"], "recommend: give a run, or --server"),
     ],
 )
-def test_questions_that_are_none(run, fitted, arguments, message):
-    status, printed, told = run(*(str(fitted) if argument == "RUN" else argument for argument in arguments))
-    assert (status, printed) == (2, "")
-    assert message in told
+def test_incomplete_requests_are_refused(run, arguments, message):
+    status, stdout, stderr = run(*arguments)
+    assert (status, stdout) == (2, "")
+    assert message in stderr

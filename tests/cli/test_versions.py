@@ -1,4 +1,4 @@
-"""Versions from export to stable and back, as an operator types it."""
+"""Commands for the life cycle of a version."""
 
 import pytest
 from made_data import made_data
@@ -9,13 +9,13 @@ from tfllmrec.export import export
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory):
-    """Two versions of films."""
+    """Two versions of a model."""
     popularity = tfllmrec.Popularity(history_length=3).fit(made_data(), verbose=0)
     folder = tmp_path_factory.mktemp("exports") / "films"
     return [export(popularity, folder) for _ in range(2)]
 
 
-def test_the_way_of_a_version(run, exports, tmp_path):
+def test_version_lifecycle(run, exports, tmp_path):
     films = tmp_path / "models" / "films"
     for version, labels in zip(exports, ["stable 1\n", "stable 1, canary 2\n"], strict=True):
         expected = (0, f"{films / version.name}\n", labels)
@@ -30,14 +30,14 @@ def test_the_way_of_a_version(run, exports, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["publish", "{tmp}/1"], "is no folder"),
-        (["promote", "{tmp}/films"], "is no model repository"),
-        (["prune", "{tmp}/films"], "is no model repository"),
+        (["publish", "{tmp}/1"], "is not a folder"),
+        (["promote", "{tmp}/films"], "is not a model repository"),
+        (["prune", "{tmp}/films"], "is not a model repository"),
     ],
 )
-def test_bad_arguments(run, tmp_path, arguments, message):
-    status, printed, told = run(*(argument.format(tmp=tmp_path) for argument in arguments))
-    assert (status, printed) == (2, "")
-    assert message in told
-    assert len(told.splitlines()) == 1
+def test_bad_arguments_are_refused_in_one_sentence(run, tmp_path, arguments, message):
+    status, stdout, stderr = run(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert (status, stdout) == (2, "")
+    assert message in stderr
+    assert len(stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tfllmrec.cli.versions import published
+from tfllmrec.cli.versions import publish_version
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.export import export, refresh
@@ -162,8 +162,8 @@ def test_refreshed_as_it_was(both, tmp_path):
 def test_who_publishes_it_is_told(both, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tfllmrec.serving.session.disable_xla", lambda: None)  # which would be for all tests
     for path, told in zip(both[1:], (False, True), strict=True):
-        published(path, tmp_path / "models")
-        assert ("has to be built with ScaNN's operations" in capsys.readouterr().err) == told
+        publish_version(path, tmp_path / "models")
+        assert ("it needs a build with ScaNN's operations" in capsys.readouterr().err) == told
 
 
 def test_refused(exports, tmp_path):

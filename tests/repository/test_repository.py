@@ -169,7 +169,7 @@ def test_what_cannot_be_done(published, call, message):
 
 def test_a_folder_that_is_no_repository_stays_as_it_is(tmp_path):
     for change in ("promote", "rollback"):
-        with pytest.raises(InputError, match="is no model repository"):
+        with pytest.raises(InputError, match="is not a model repository"):
             getattr(Repository(tmp_path), change)("films")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,6 @@
-"""The steps as commands. Heavy imports wait until a command runs, so that `--help` is quick."""
+"""Command line. Heavy imports wait until a command runs, so that `--help` is fast."""
 
-from tfllmrec.cli import fit, monitor, recommend, serve, tables, versions  # noqa: F401  # each adds its commands
+from tfllmrec.cli import fit, monitor, recommend, serve, tables, versions  # noqa: F401  # each registers its commands
 from tfllmrec.cli.app import main
 
 __all__ = ["main"]

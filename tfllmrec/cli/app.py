@@ -1,30 +1,35 @@
-"""The command itself: what it is called with, and how it ends."""
+"""Application object of the command line, shared parameters, errors and progress."""
 
 import re
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfllmrec.errors import InputError
 from tfllmrec.quiet import quiet_tensorflow
+from tfllmrec_client.version import __version__
+
+if TYPE_CHECKING:
+    from tfllmrec.stages import Stage
 
 app = typer.Typer(
-    help="Recommenders for TensorFlow and Keras 3: fit, compare, export to TF Serving.",
+    help="Recommenders for TensorFlow and Keras 3: fit, compare, export, serve.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A folder written by `train`.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, written by `train`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def main() -> None:
-    """The `tfllmrec` command: an error the user can mend is one sentence on stderr and exit status 2."""
-    sys.argv = [sys.argv[0], *_without_true(sys.argv[1:])]
+    """Run the `tfllmrec` command. An `InputError` ends it with one sentence on stderr and exit status 2."""
+    sys.argv = [sys.argv[0], *_plain_flags(sys.argv[1:])]
     try:
         app()
     except InputError as error:
@@ -32,12 +37,31 @@ def main() -> None:
         sys.exit(2)
 
 
+def stage(description: str) -> AbstractContextManager["Stage"]:
+    """Show on stderr that a stage is running, see `tfllmrec.stages.stage`."""
+    from rich.console import Console
+
+    from tfllmrec.stages import stage as show
+
+    return show(description, Console(stderr=True))
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"tfllmrec {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _prepare() -> None:
+def _prepare(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     quiet_tensorflow()
 
 
-def _without_true(arguments: list[str]) -> list[str]:
-    """`--flag=true` as `--flag`, and no `--flag=false`: tensorflow_model_server takes its flags in this form too."""
-    on = [re.sub(r"^(--\w+)=true$", r"\1", argument) for argument in arguments]
-    return [argument for argument in on if not re.fullmatch(r"--\w+=false", argument)]
+def _plain_flags(arguments: list[str]) -> list[str]:
+    """Replace `--flag=true` by `--flag` and drop `--flag=false`, two forms that tensorflow_model_server accepts."""
+    arguments = [re.sub(r"^(--\w+)=true$", r"\1", argument) for argument in arguments]
+    return [argument for argument in arguments if not re.fullmatch(r"--\w+=false", argument)]

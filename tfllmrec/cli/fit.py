@@ -1,4 +1,4 @@
-"""Commands that fit families and compare them."""
+"""Commands that fit families and evaluate them."""
 
 import json
 import shutil
@@ -7,111 +7,133 @@ from typing import Annotated, Any
 
 import typer
 
-from tfllmrec.cli.app import AsJson, RunFolder, app
+from tfllmrec.cli.app import AsJson, RunFolder, app, stage
 from tfllmrec.errors import InputError
 from tfllmrec.models.registry import FAMILIES
 
 
 @app.command()
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Folder for the report and the export.")] = Path("quickstart"),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the report and the exports.")] = Path(
+        "quickstart"
+    ),
 ) -> None:
-    """Fit, compare, export and ask: everything on real film ratings, in eleven minutes."""
+    """Fit, compare, export and query models on film ratings.
+
+    Takes eleven minutes on two cores.
+    """
     from rich.console import Console
 
-    from tfllmrec.quickstart import quickstart as tell
+    from tfllmrec.quickstart import quickstart as run_quickstart
 
-    tell(out, Console())
+    run_quickstart(out, Console())
 
 
 @app.command()
 def train(
-    family: Annotated[str, typer.Argument(help=f"{', '.join(FAMILIES)}.")],
-    data: Annotated[str, typer.Option(help="demo, ml-100k, ml-1m, ml-latest-small, or a folder of tables.")],
-    out: Annotated[Path, typer.Option(metavar="RUN", help="A new folder for the run.")],
-    epochs: Annotated[int | None, typer.Option(help="At most; by default the family's choice.")] = None,
+    family: Annotated[str, typer.Argument(metavar="FAMILY", help=f"{', '.join(FAMILIES)}.")],
+    data: Annotated[
+        str, typer.Option(metavar="DATA", help="demo, ml-100k, ml-1m, ml-latest-small, or a folder of tables.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="New folder for the run.")],
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Maximum number; the family has a default.")] = None,
     options: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the family; repeat it."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Option of the family; may be repeated. Python's help(tfllmrec.TwoTower) lists them for two_tower, "
+            "and likewise for other families.",
+        ),
     ] = None,
     min_item_interactions: Annotated[
-        int | None, typer.Option(help="Leave out items with fewer; by default 5 for the demo, else 1.")
+        int | None, typer.Option(metavar="N", help="Drop items with fewer; 5 for demo, else 1.")
     ] = None,
     by_scenario: Annotated[
-        bool, typer.Option("--by-scenario", help="Ask for the last item of every scenario, not of every user.")
+        bool, typer.Option("--by-scenario", help="Hold out the last items of each user and scenario.")
     ] = False,
-    refit: Annotated[bool, typer.Option(help="Fit again with the validation items, to be served.")] = False,
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard logs.")] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Fit again with the validation items, for serving.")] = False,
+    tensorboard: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder for TensorBoard logs.")] = None,
 ) -> None:
-    """Fit a family on a data set and keep it as a run. Broken off, the same command goes on after its last epoch."""
+    """Fit a family on a data set and save it as a run.
+
+    After an interruption, the same command resumes after the last finished epoch.
+    """
     if out.exists():
-        raise InputError(f"{out} exists already: choose another folder for the run")
-    chosen = _options(options or [])
+        raise InputError(f"{out} already exists: choose another folder for the run")
+    chosen = _parse_options(options or [])
     if epochs is not None:
         chosen["epochs"] = epochs
 
-    from rich.console import Console
-
-    from tfllmrec.training.progress import EpochProgress
-    from tfllmrec.training.runs import Source, tensorboard_logs
-    from tfllmrec.training.runs import train as fit
-
-    console = Console(stderr=True)
-    callbacks = [EpochProgress(console, family), *tensorboard_logs(tensorboard)]
     unfinished = out.with_name(f"{out.name}.unfinished")
-    source = Source.of(data, min_item_interactions, by_scenario=by_scenario)
-    run = fit(family, source, chosen, refit=refit, callbacks=callbacks, backup=unfinished)
-    run.save(out)
+    with stage(f"Training {family}") as running:
+        from tfllmrec.training import progress, runs
+
+        callbacks = [progress.EpochProgress(running), *runs.tensorboard_logs(tensorboard)]
+        source = runs.Source.of(data, min_item_interactions, by_scenario=by_scenario)
+        run = runs.train(family, source, chosen, refit=refit, callbacks=callbacks, backup=unfinished)
+        run.save(out)
     shutil.rmtree(unfinished, ignore_errors=True)
     validation = run.training_log.get("val_ndcg@10", ())
-    told = (
+    best = (
         f", validation ndcg@10 {max(validation):.4f} at epoch {validation.index(max(validation)) + 1}"
         if validation
         else ""
     )
-    console.print(f"{family} fitted in {run.seconds:.0f} s{told}: {out}", highlight=False, soft_wrap=True)
+    typer.echo(f"{family} fitted in {run.seconds:.0f} s{best}: {out}", err=True)
 
 
 @app.command()
 def evaluate(
     run: RunFolder,
     cold: Annotated[
-        bool,
-        typer.Option("--cold", help="On new items and new users too: fits the family twice more, without a tenth."),
+        bool, typer.Option("--cold", help="Also evaluate on new items and new users; fits the family twice more.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Metrics of a run on the test targets of its data; of a multi_task, those of every task."""
+    """Evaluate a run on the test targets of its data set.
+
+    A multi_task run is also evaluated on each of its tasks.
+    """
+    with stage(f"Evaluating {run}"):
+        from tfllmrec.models.multi_task.model import MultiTask
+        from tfllmrec.training.multi_task import multi_task_report
+        from tfllmrec.training.runs import Run
+
+        loaded = Run.load(run)
+        data, targets = loaded.test()
+        recommender = loaded.recommender
+        scores = recommender.evaluate(targets)
+        parts: dict[str, Any] = {}
+        if isinstance(recommender, MultiTask):
+            parts["multi_task"] = multi_task_report(recommender, data, targets)
+    if cold:
+        from tfllmrec.training.cold import cold_scores
+        from tfllmrec.training.progress import EpochProgress
+
+        with stage("Fitting without cold items and users") as running:
+            parts["cold"] = cold_scores(recommender, data, callbacks=[EpochProgress(running)])
+    _print_scores(recommender.family, scores, parts, as_json=as_json)
+
+
+def _print_scores(family: str, scores: dict[str, float], parts: dict[str, Any], *, as_json: bool) -> None:
     from rich.console import Console
 
     from tfllmrec.evaluation.report import cold_table, multi_task_table, plain, score_table
-    from tfllmrec.models.multi_task.model import MultiTask
-    from tfllmrec.training.cold import cold_scores
-    from tfllmrec.training.multi_task import multi_task_report
-    from tfllmrec.training.runs import Run
 
-    loaded = Run.load(run)
-    data, targets = loaded.test()
-    recommender = loaded.recommender
-    scores = recommender.evaluate(targets)
-    parts: dict[str, Any] = {}
-    if isinstance(recommender, MultiTask):
-        parts["joint"] = multi_task_report(recommender, data, targets)
-    if cold:
-        parts["cold"] = cold_scores(recommender, data)
     if as_json:
         print(json.dumps(plain(scores | parts)))
         return
     console = Console()
-    console.print(score_table({recommender.family: scores}))
-    if "joint" in parts:
-        console.print(multi_task_table(parts["joint"]))
+    console.print(score_table({family: scores}))
+    if "multi_task" in parts:
+        console.print(multi_task_table(parts["multi_task"]))
     if "cold" in parts:
-        console.print(cold_table({recommender.family: parts["cold"]}))
+        console.print(cold_table({family: parts["cold"]}))
 
 
-def _options(assignments: list[str]) -> dict[str, Any]:
-    """`key=value` texts as a dictionary."""
+def _parse_options(assignments: list[str]) -> dict[str, Any]:
+    """Parse `key=value` texts to a dictionary."""
     pairs = [assignment.partition("=") for assignment in assignments]
     for key, equals, _ in pairs:
         if not key or not equals:

@@ -1,4 +1,4 @@
-"""Commands that ask a run, or a model server."""
+"""Commands that query a run or a model server."""
 
 import json
 from collections.abc import Callable
@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfllmrec.cli.app import AsJson, app
+from tfllmrec.cli.app import AsJson, app, stage
 from tfllmrec.errors import InputError
 
 if TYPE_CHECKING:
     from tfllmrec.models.base.recommender import Recommender
     from tfllmrec.serving import Client
 
-Run = Annotated[Path | None, typer.Argument(metavar="RUN", help="A folder written by `train`.", show_default=False)]
-Server = Annotated[str, typer.Option(metavar="HOST:PORT", help="Ask a model server (gRPC), not a run.")]
-Model = Annotated[str, typer.Option(metavar="NAME", help="The model's name there.")]
-User = Annotated[str, typer.Option(help="A user id.")]
-History = Annotated[str, typer.Option(metavar="ID,ID", help="Items, oldest first, instead of the stored ones.")]
-Scenario = Annotated[str, typer.Option(metavar="NAME", help="Where it is to be shown, for models that read it.")]
+Run = Annotated[
+    Path | None, typer.Argument(metavar="RUN", help="Folder of a run, written by `train`.", show_default=False)
+]
+Server = Annotated[str, typer.Option(metavar="HOST:PORT", help="Query a model server over gRPC instead of a run.")]
+Model = Annotated[str, typer.Option(metavar="NAME", help="Name of the model on the server.")]
+User = Annotated[str, typer.Option(metavar="ID", help="User id.")]
+History = Annotated[str, typer.Option(metavar="ID,ID", help="Item ids, oldest first; replaces the stored history.")]
+Scenario = Annotated[str, typer.Option(metavar="NAME", help="Scenario, for models with scenarios.")]
 
 Rows = list[dict[str, Any]]
 
@@ -31,30 +33,30 @@ def recommend(
     model: Model = "",
     user: User = "",
     history: History = "",
-    exclude: Annotated[str, typer.Option(metavar="ID,ID", help="Items that must not come back.")] = "",
+    exclude: Annotated[str, typer.Option(metavar="ID,ID", help="Item ids to exclude from the results.")] = "",
     features: Annotated[
-        str, typer.Option(metavar="NAME=VALUE,...", help="What is told of the user, for models that read it.")
+        str, typer.Option(metavar="NAME=VALUE,...", help="User features, for models with user features.")
     ] = "",
     scenario: Scenario = "",
-    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
+    k: Annotated[int, typer.Option("-k", metavar="N", help="Number of results.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """The best items for a user, for a history given on the spot, or for both."""
+    """Recommend items for a user, a history, or both."""
     if not user and not history and not features:
         raise InputError("recommend: give --user, --history, or both")
-    asked: dict[str, Any] = _asked(user, history, scenario) | {"k": k, "exclude": [exclude.split(",")]}
+    request = _request(user, history, scenario) | {"k": k, "exclude": [exclude.split(",")]}
     if features:
-        asked["user_features"] = [[feature.strip() for feature in features.split(",")]]
+        request["user_features"] = [[feature.strip() for feature in features.split(",")]]
 
-    def of_server(client: "Client") -> Rows:
-        places = client.recommend(**asked)[0]
-        return [{"rank": rank, **place._asdict()} for rank, place in enumerate(places, 1)]
+    def query_server(client: "Client") -> Rows:
+        results = client.recommend(**request)[0]
+        return [{"rank": rank, **result._asdict()} for rank, result in enumerate(results, 1)]
 
-    def of_run(recommender: "Recommender") -> Rows:
-        table = recommender.recommend(**asked)
+    def query_run(recommender: "Recommender") -> Rows:
+        table = recommender.recommend(**request)
         return list(json.loads(table[["rank", "item_id", "title", "score"]].to_json(orient="records")))
 
-    _answer("recommend", run, server, model, of_run, of_server, as_json=as_json)
+    _print_results("recommend", run, server, model, query_run, query_server, as_json=as_json)
 
 
 @app.command()
@@ -65,60 +67,64 @@ def interests(
     user: User = "",
     history: History = "",
     scenario: Scenario = "",
-    text: Annotated[str, typer.Option(help="what the user wrote, or searches for")] = "",
+    text: Annotated[str, typer.Option(metavar="TEXT", help="Text that the user wrote or searches for.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """What a user is interested in, for models that learnt it: labels, the strongest first."""
+    """Predict a user's interests: labels with scores, best first.
+
+    Requires a multi_task model with the task interests.
+    """
     if not user and not history and not text:
         raise InputError("interests: give --user, --history, or both, or --text")
-    asked = _asked(user, history, scenario) | ({"texts": [[text]]} if text else {})
+    request = _request(user, history, scenario) | ({"texts": [[text]]} if text else {})
 
-    def of_server(client: "Client") -> Rows:
-        return [{"label": label, "score": score} for label, score in client.interests(**asked)[0]]
+    def query_server(client: "Client") -> Rows:
+        return [{"label": label, "score": score} for label, score in client.interests(**request)[0]]
 
-    def of_run(recommender: "Recommender") -> Rows:
+    def query_run(recommender: "Recommender") -> Rows:
         from tfllmrec.models.multi_task.model import MultiTask
 
         if not isinstance(recommender, MultiTask):
-            raise InputError(f"interests: this {recommender.family} learnt none; a multi_task does")
-        table = recommender.interests(**asked)
+            raise InputError(f"interests: this {recommender.family} predicts no interests; use a multi_task")
+        table = recommender.interests(**request)
         return list(json.loads(table[["label", "score"]].to_json(orient="records")))
 
-    _answer("interests", run, server, model, of_run, of_server, as_json=as_json)
+    _print_results("interests", run, server, model, query_run, query_server, as_json=as_json)
 
 
-def _asked(user: str, history: str, scenario: str) -> dict[str, Any]:
-    asked: dict[str, Any] = {"users": [user], "histories": [history.split(",")]}
-    return {**asked, "scenarios": [scenario]} if scenario else asked
+def _request(user: str, history: str, scenario: str) -> dict[str, Any]:
+    request: dict[str, Any] = {"users": [user], "histories": [history.split(",")]}
+    return {**request, "scenarios": [scenario]} if scenario else request
 
 
-def _answer(
+def _print_results(
     command: str,
     run: Path | None,
     server: str,
     model: str,
-    of_run: Callable[["Recommender"], Rows],
-    of_server: Callable[["Client"], Rows],
+    query_run: Callable[["Recommender"], Rows],
+    query_server: Callable[["Client"], Rows],
     *,
     as_json: bool,
 ) -> None:
-    """Ask whom the options name, and print."""
+    """Query the run or the server, whichever is given, and print the results."""
     if (run is None) == (not server) or bool(server) != bool(model):
         raise InputError(f"{command}: give a run, or --server HOST:PORT and --model NAME")
     if run is None:
         from tfllmrec.serving import Client
 
         with Client(server, model) as client:
-            rows = of_server(client)
+            rows = query_server(client)
     else:
-        from tfllmrec.training import runs
+        with stage(f"Loading {run}"):
+            from tfllmrec.training import runs
 
-        rows = of_run(runs.Run.load(run).recommender)
+            rows = query_run(runs.Run.load(run).recommender)
     print(json.dumps(rows, ensure_ascii=False)) if as_json else _print_table(rows)
 
 
 def _print_table(rows: Rows) -> None:
-    """Rows with the same keys as a plain table."""
+    """Print rows with the same keys as a table."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tfllmrec.cli.app import RunFolder, app
+from tfllmrec.cli.app import RunFolder, app, stage
 from tfllmrec.errors import InputError
 from tfllmrec.serving.limits import Limits
 
@@ -13,32 +13,40 @@ from tfllmrec.serving.limits import Limits
 @app.command()
 def export(
     run: RunFolder,
-    out: Annotated[Path, typer.Option(metavar="EXPORT", help="TF Serving's model base path.")],
-    version: Annotated[int | None, typer.Option(help="By default the next one.")] = None,
-    top_k: Annotated[int, typer.Option(help="Items in an answer.")] = 100,
-    target: Annotated[str, typer.Option(help="cpu, gpu or tpu: where TF Serving is to run.")] = "cpu",
+    out: Annotated[Path, typer.Option(metavar="EXPORT", help="Base path of the model, for TF Serving.")],
+    version: Annotated[int | None, typer.Option(metavar="N", help="Version number; default: the next one.")] = None,
+    top_k: Annotated[int, typer.Option(metavar="N", help="Number of results per request.")] = 100,
+    target: Annotated[str, typer.Option(metavar="NAME", help="Hardware of TF Serving: cpu, gpu or tpu.")] = "cpu",
     precision: Annotated[
         str | None,
         typer.Option(
-            help="bfloat16 stores large matrices in half the room, and has BERT compute in it; int8 item vectors in a "
-            "quarter as well; float32 is the default but for a TPU.",
+            metavar="NAME",
+            help="float32, bfloat16 (half the size; BERT computes in it) or int8 (item vectors in a quarter of the "
+            "size). Default: float32, bfloat16 for a TPU.",
             show_default=False,
         ),
     ] = None,
     index: Annotated[
-        str, typer.Option(help="exact, or scann for millions of items, with a TF Serving that was built with ScaNN.")
+        str,
+        typer.Option(
+            metavar="NAME", help="exact, or scann for millions of items; scann needs TF Serving built with ScaNN."
+        ),
     ] = "exact",
 ) -> None:
-    """Write a run as the next version of a model, for TF Serving, and publish it in the folder that the model is in."""
-    from tfllmrec.cli.versions import published
-    from tfllmrec.export import export as write
-    from tfllmrec.export.target import target_named
-    from tfllmrec.training.runs import Run
+    """Export a run to a SavedModel and publish it.
 
-    loaded = Run.load(run)
-    rounded = target_named(target).precision_or_default(precision) != "float32"
-    published(
-        write(
+    It becomes the next version of the model, in the model repository that contains the model's folder.
+    """
+    from tfllmrec.cli.versions import publish_version
+
+    with stage(f"Exporting {run}"):
+        from tfllmrec.export import export as export_run
+        from tfllmrec.export.target import target_named
+        from tfllmrec.training.runs import Run
+
+        loaded = Run.load(run)
+        rounded = target_named(target).precision_or_default(precision) != "float32"
+        path = export_run(
             loaded.recommender,
             out,
             version=version,
@@ -49,118 +57,169 @@ def export(
             validation=loaded.source.split()[1].validation if rounded and not loaded.refitted else None,
             facts=loaded.facts(),
         )
-    )
+    publish_version(path)
 
 
 @app.command()
 def refresh(
     run: RunFolder,
-    folder: Annotated[Path, typer.Argument(metavar="EXPORT", help="TF Serving's model base path, with a version.")],
-    items: Annotated[Path, typer.Option(metavar="FOLDER", help="Where a table of items is, with new ones.")],
+    folder: Annotated[Path, typer.Argument(metavar="EXPORT", help="Base path of the exported model.")],
+    items: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder with a table of items, including new ones.")],
 ) -> None:
-    """Add new items to what is served, as the next version and with no training: they are known by their content."""
-    from tfllmrec.cli.versions import published
-    from tfllmrec.data.table_files import read_items
-    from tfllmrec.export import refresh as write
-    from tfllmrec.training.runs import Run
+    """Add new items to an exported model, as its next version.
 
-    table = read_items(items)
-    published(write(Run.load(run).recommender, folder, table))
+    New items are represented by their content, without training.
+    """
+    from tfllmrec.cli.versions import publish_version
+
+    with stage(f"Refreshing {folder}"):
+        from tfllmrec.data.table_files import read_items
+        from tfllmrec.export import refresh as refresh_export
+        from tfllmrec.training.runs import Run
+
+        table = read_items(items)
+        path = refresh_export(Run.load(run).recommender, folder, table)
+    publish_version(path)
 
 
 @app.command()
 def serve(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="EXPORT", help="A model's folder, written by `export`.", show_default=False),
+        typer.Argument(metavar="EXPORT", help="Base path of a model, written by `export`.", show_default=False),
     ] = None,
-    model_name: Annotated[str, typer.Option("--model_name", help="By default the folder's name.")] = "",
-    model_base_path: Annotated[Path | None, typer.Option("--model_base_path", help="The same as EXPORT.")] = None,
+    model_name: Annotated[str, typer.Option("--model_name", metavar="NAME", help="Default: name of the folder.")] = "",
+    model_base_path: Annotated[
+        Path | None, typer.Option("--model_base_path", metavar="FOLDER", help="Same as EXPORT.")
+    ] = None,
     model_config_file: Annotated[
-        Path | None, typer.Option("--model_config_file", help="Text of a ModelServerConfig: several models, versions.")
+        Path | None,
+        typer.Option(
+            "--model_config_file",
+            metavar="FILE",
+            help="ModelServerConfig text: several models, version policies, labels.",
+        ),
     ] = None,
     ssl_config_file: Annotated[
-        Path | None, typer.Option("--ssl_config_file", help="Text of an SSLConfig: encryption of gRPC.")
+        Path | None,
+        typer.Option("--ssl_config_file", metavar="FILE", help="SSLConfig text: TLS for gRPC."),
     ] = None,
     grpc_socket_path: Annotated[
-        str, typer.Option("--grpc_socket_path", help="A Unix socket for gRPC as well.", show_default=False)
+        str, typer.Option("--grpc_socket_path", metavar="FILE", help="Additional Unix socket for gRPC.")
     ] = "",
     monitoring_config_file: Annotated[
         Path | None,
-        typer.Option("--monitoring_config_file", help="Text of a MonitoringConfig, for Prometheus."),
+        typer.Option("--monitoring_config_file", metavar="FILE", help="MonitoringConfig text: metrics for Prometheus."),
     ] = None,
     recommendation_log_file: Annotated[
         Path | None,
-        typer.Option("--recommendation_log_file", help="Log of served recommendations, which `monitor` reads."),
+        typer.Option("--recommendation_log_file", metavar="FILE", help="Recommendation log to write, for `monitor`."),
     ] = None,
     recommendation_log_key_file: Annotated[
         Path | None,
-        typer.Option("--recommendation_log_key_file", help="Its pseudonym key; default: TFLLMREC_PSEUDONYM_KEY."),
+        typer.Option(
+            "--recommendation_log_key_file",
+            metavar="FILE",
+            help="Pseudonym key of the log; default: TFLLMREC_PSEUDONYM_KEY.",
+        ),
     ] = None,
     recommendation_log_sampling_rate: Annotated[
-        float, typer.Option("--recommendation_log_sampling_rate", help="Share of users in the log.")
+        float, typer.Option("--recommendation_log_sampling_rate", metavar="SHARE", help="Share of the users to log.")
     ] = 0.01,
     file_system_poll_wait_seconds: Annotated[
-        int, typer.Option("--file_system_poll_wait_seconds", min=0, help="How often to look for versions; 0 for once.")
+        int,
+        typer.Option(
+            "--file_system_poll_wait_seconds", metavar="N", min=0, help="Interval of looking for versions; 0: once."
+        ),
     ] = 1,
     model_config_file_poll_wait_seconds: Annotated[
-        int, typer.Option("--model_config_file_poll_wait_seconds", min=0, help="How often to read it; 0 for once.")
+        int,
+        typer.Option(
+            "--model_config_file_poll_wait_seconds",
+            metavar="N",
+            min=0,
+            help="Interval of reading --model_config_file; 0: once.",
+        ),
     ] = 0,
     xla_cpu_compilation_enabled: Annotated[
-        bool, typer.Option("--xla_cpu_compilation_enabled", help="Let XLA compile, for exports made for a GPU.")
+        bool, typer.Option("--xla_cpu_compilation_enabled", help="Enable XLA, which exports for a GPU need.")
     ] = False,
-    host: Annotated[str, typer.Option("--host", help="Where to listen; 0.0.0.0 for everywhere.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="For gRPC; 0 takes a free one.")] = 8500,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 0.0.0.0: all interfaces.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port for gRPC; 0: any free port.")
+    ] = 8500,
     rest_api_port: Annotated[
-        int, typer.Option("--rest_api_port", min=0, max=65535, help="For REST; 0 takes a free one.")
+        int, typer.Option("--rest_api_port", metavar="N", min=0, max=65535, help="Port for REST; 0: any free port.")
     ] = 8501,
     enable_batching: Annotated[
-        bool, typer.Option("--enable_batching", help="Join requests that wait together.")
+        bool, typer.Option("--enable_batching", help="Run waiting requests together in batches.")
     ] = False,
     batching_parameters_file: Annotated[
-        Path | None, typer.Option("--batching_parameters_file", help="Text of a BatchingParameters message.")
+        Path | None,
+        typer.Option("--batching_parameters_file", metavar="FILE", help="BatchingParameters text."),
     ] = None,
     grpc_max_threads: Annotated[
-        int, typer.Option("--grpc_max_threads", min=0, help="Requests at once; 0 is 4 a core, 64 with batching.")
+        int,
+        typer.Option(
+            "--grpc_max_threads",
+            metavar="N",
+            min=0,
+            help="Concurrent gRPC requests; 0: 4 per core, 64 with batching.",
+        ),
     ] = Limits.grpc_max_threads,
     rest_api_num_threads: Annotated[
-        int, typer.Option("--rest_api_num_threads", min=0, help="The same for REST.")
+        int,
+        typer.Option("--rest_api_num_threads", metavar="N", min=0, help="Concurrent REST requests; 0: as for gRPC."),
     ] = Limits.rest_api_num_threads,
     max_waiting_requests: Annotated[
-        int, typer.Option("--max_waiting_requests", min=1, help="More that may wait, on either; the next is refused.")
+        int,
+        typer.Option("--max_waiting_requests", metavar="N", min=1, help="Requests that may wait, per interface."),
     ] = Limits.max_waiting_requests,
     grpc_channel_arguments: Annotated[
         str,
         typer.Option(
             "--grpc_channel_arguments",
             metavar="NAME=VALUE,...",
-            help="For gRPC's server; grpc.max_receive_message_length is 64 MiB unless given.",
+            help="Arguments of the gRPC server; default: grpc.max_receive_message_length=67108864.",
             show_default=False,
         ),
     ] = "",
     rest_api_max_body_bytes: Annotated[
-        int, typer.Option("--rest_api_max_body_bytes", min=1, help="The largest body.")
+        int,
+        typer.Option("--rest_api_max_body_bytes", metavar="N", min=1, help="Maximum size of a REST request body."),
     ] = Limits.rest_api_max_body_bytes,
     rest_api_timeout_in_ms: Annotated[
-        int, typer.Option("--rest_api_timeout_in_ms", min=1, help="For sending a request, and for taking an answer.")
+        int,
+        typer.Option(
+            "--rest_api_timeout_in_ms",
+            metavar="N",
+            min=1,
+            help="Time for a client to send a REST request and to read the response.",
+        ),
     ] = Limits.rest_api_timeout_in_ms,
 ) -> None:
-    """Serve exports over gRPC and REST, as tensorflow_model_server does; for one machine."""
-    if sum(place is not None for place in (folder, model_base_path, model_config_file)) != 1:
+    """Serve exported models over gRPC and REST.
+
+    The flags and the interface are those of tensorflow_model_server. Intended for development and a single machine.
+    """
+    if sum(path is not None for path in (folder, model_base_path, model_config_file)) != 1:
         raise InputError("serve: give either the folder of an export, or --model_base_path, or --model_config_file")
     if batching_parameters_file and not enable_batching:
         raise InputError("serve: --batching_parameters_file needs --enable_batching")
     if recommendation_log_key_file and not recommendation_log_file:
         raise InputError("serve: --recommendation_log_key_file needs --recommendation_log_file")
 
-    from tfllmrec.data.pseudonymisation import read_key
-    from tfllmrec.serving.batching_parameters import BatchingParameters
-    from tfllmrec.serving.configuration import one_model, read_config
-    from tfllmrec.serving.limits import channel_arguments
-    from tfllmrec.serving.prometheus_config import metrics_path
-    from tfllmrec.serving.recommendation_log import RecommendationLog
-    from tfllmrec.serving.serve import serve as answer
-    from tfllmrec.serving.ssl_config import server_credentials
+    with stage("Loading TensorFlow"):
+        from tfllmrec.data.pseudonymisation import read_key
+        from tfllmrec.serving.batching_parameters import BatchingParameters
+        from tfllmrec.serving.configuration import one_model, read_config
+        from tfllmrec.serving.limits import channel_arguments
+        from tfllmrec.serving.prometheus_config import metrics_path
+        from tfllmrec.serving.recommendation_log import RecommendationLog
+        from tfllmrec.serving.serve import serve as run_server
+        from tfllmrec.serving.ssl_config import server_credentials
 
     if model_config_file:
         configs = read_config(model_config_file)
@@ -183,7 +242,7 @@ def serve(
         rest_api_max_body_bytes=rest_api_max_body_bytes,
         rest_api_timeout_in_ms=rest_api_timeout_in_ms,
     )
-    answer(
+    run_server(
         configs,
         xla=xla_cpu_compilation_enabled,
         host=host,

@@ -1,48 +1,66 @@
-"""Commands for tables, before anything is fitted."""
+"""Commands that prepare the tables of a data set."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tfllmrec.cli.app import app
+from tfllmrec.cli.app import app, stage
 
 
 @app.command()
 def pseudonymise(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of tables.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder for the tables.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of tables.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for the tables.")],
     key_file: Annotated[
-        Path | None, typer.Option(help="The secret key; by default it is TFLLMREC_PSEUDONYM_KEY.")
+        Path | None, typer.Option(metavar="FILE", help="Secret key; default: TFLLMREC_PSEUDONYM_KEY.")
     ] = None,
     k: Annotated[
-        int | None, typer.Option("--k", metavar="K", help="Blank features until K users share each combination.")
+        int | None, typer.Option("--k", metavar="N", help="Blank user features until N users share each combination.")
     ] = None,
-    drop_text: Annotated[bool, typer.Option("--drop-text", help="Leave out what users wrote.")] = False,
+    drop_text: Annotated[bool, typer.Option("--drop-text", help="Leave out texts that users wrote.")] = False,
 ) -> None:
-    """Write a data set with pseudonyms in place of user ids. That is not anonymity: see docs/privacy.md."""
-    from tfllmrec.data.pseudonymisation import pseudonymise_folder, read_key
+    """Write a data set with pseudonyms instead of user ids.
 
-    for note in pseudonymise_folder(data, out, read_key(key_file), k=k, drop_text=drop_text):
+    Pseudonymous data is not anonymous, see docs/privacy.md.
+    """
+    with stage(f"Pseudonymising {data}"):
+        from tfllmrec.data.pseudonymisation import pseudonymise_folder, read_key
+
+        notes = pseudonymise_folder(data, out, read_key(key_file), k=k, drop_text=drop_text)
+    for note in notes:
         print(note)
 
 
 @app.command()
 def vectors(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="A folder of tables, or of new items alone.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder for the tables.")],
-    columns: Annotated[str, typer.Option(metavar="NAME,NAME", help="What is read.")] = "title,categories,text",
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of tables, or of a table of new items alone.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="New folder for the tables.")],
+    columns: Annotated[str, typer.Option(metavar="NAME,NAME", help="Item columns to read.")] = "title,categories,text",
     word2vec: Annotated[
         Path | None,
-        typer.Option(help="Word2Vec content, for a column `word2vec`; learnt and kept there if there is none."),
+        typer.Option(
+            metavar="FOLDER", help="Word2Vec model for a column `word2vec`; trained and saved there if missing."
+        ),
     ] = None,
     text_model: Annotated[
-        str, typer.Option(help="A pretrained BERT, for a column `text_vector`: a folder, a preset or hf://...")
+        str,
+        typer.Option(
+            metavar="MODEL", help="Pretrained BERT for a column `text_vector`: a folder, a preset or hf://..."
+        ),
     ] = "",
 ) -> None:
-    """Add vectors of the items' texts to a data set, for `train --set vectors=word2vec,text_vector`."""
-    from tfllmrec.content.enrich import enrich
+    """Add vectors of the items' texts to a data set.
 
-    asked = tuple(name.strip() for name in columns.split(",") if name.strip())
-    enrich(data, out, columns=asked, word2vec=word2vec, text_model=text_model or None, progress=True)
+    Use them with `train --set vectors=word2vec,text_vector`.
+    """
+    from rich.console import Console
+
+    names = tuple(name.strip() for name in columns.split(",") if name.strip())
+    bars = Console(stderr=True).is_interactive
+    with nullcontext() if bars else stage(f"Adding vectors to {data}"):
+        from tfllmrec.content.enrich import enrich
+
+        enrich(data, out, columns=names, word2vec=word2vec, text_model=text_model or None, progress=bars)
     print(out)

@@ -1,78 +1,100 @@
-"""Commands that move the versions of a model repository, and the labels that clients ask for."""
+"""Commands that publish versions to a model repository and move their labels."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tfllmrec.cli.app import app
+from tfllmrec.cli.app import app, stage
 from tfllmrec.errors import InputError
 
-ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="A model's folder in a repository: models/films.")]
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a model: models/films.")]
 
 
 @app.command()
 def publish(
-    version: Annotated[Path, typer.Argument(metavar="VERSION", help="A version's folder: exports/films/2.")],
+    version: Annotated[Path, typer.Argument(metavar="VERSION", help="Folder of a version: exports/films/2.")],
     repository: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where to; by default it is there already.")
+        Path | None, typer.Option(metavar="FOLDER", help="Model repository; default: parent of the model's folder.")
     ] = None,
 ) -> None:
-    """Check a version and have it served: as canary, or as stable where there is none yet."""
+    """Check a version and publish it in a model repository.
+
+    It becomes the canary, or stable if the model has no stable version.
+    """
     if not version.is_dir():
-        raise InputError(f"publish: {version} is no folder; give a version's, such as models/films/2")
-    published(version, repository)
+        raise InputError(f"publish: {version} is not a folder; give a version's folder such as models/films/2")
+    publish_version(version, repository)
 
 
 @app.command()
 def promote(model: ModelFolder) -> None:
-    """Make the canary stable. What was stable stays loaded as `previous`."""
-    from tfllmrec.repository import Repository
+    """Make the canary stable.
 
-    print(_told(Repository.of(model).promote(_name(model))))
+    The former stable version stays loaded with the label previous.
+    """
+    with stage(f"Promoting {model}"):
+        from tfllmrec.repository import Repository
+
+        labels = Repository.of(model).promote(_name(model))
+    print(_format_labels(labels))
 
 
 @app.command()
 def rollback(
     model: ModelFolder,
-    canary: Annotated[bool, typer.Option("--canary", help="Serve the canary no longer; what is stable stays.")] = False,
+    canary: Annotated[bool, typer.Option("--canary", help="Remove the canary label instead.")] = False,
 ) -> None:
-    """Make the version that was stable before stable again."""
-    from tfllmrec.repository import Repository
+    """Make the previous version stable again."""
+    with stage(f"Rolling back {model}"):
+        from tfllmrec.repository import Repository
 
-    print(_told(Repository.of(model).rollback(_name(model), canary=canary)))
+        labels = Repository.of(model).rollback(_name(model), canary=canary)
+    print(_format_labels(labels))
 
 
 @app.command()
 def prune(
     model: ModelFolder,
-    keep: Annotated[int, typer.Option(help="The newest so many stay, and all that have a label.")] = 3,
+    keep: Annotated[
+        int, typer.Option(metavar="N", help="Number of newest versions to keep, besides those with a label.")
+    ] = 3,
 ) -> None:
-    """Remove old versions that nobody is served by."""
-    from tfllmrec.repository import Repository
+    """Remove old versions without a label."""
+    with stage(f"Pruning {model}"):
+        from tfllmrec.repository import Repository
 
-    removed = Repository.of(model).prune(_name(model), keep=keep)
+        removed = Repository.of(model).prune(_name(model), keep=keep)
     print(f"removed: {', '.join(map(str, removed)) or 'none'}")
 
 
-def published(version: Path, repository: Path | None = None) -> None:
-    """Publish a version, for good without XLA as TF Serving has it, and print where it is; labels on stderr."""
-    from tfllmrec.export.ops import of_scann, ops_of
+def publish_version(version: Path, repository: Path | None = None) -> None:
+    """Publish a version; print its folder on stdout and the model's labels on stderr.
+
+    Disables XLA for the rest of the process, because TF Serving runs without it.
+
+    Args:
+        version: folder of the version.
+        repository: model repository; None for the one that the version is in.
+    """
     from tfllmrec.quiet import suppress_stderr
-    from tfllmrec.repository import Repository
-    from tfllmrec.serving.session import disable_xla
 
-    disable_xla()
-    place = Repository(repository) if repository else Repository.of(version.absolute().parent)
-    with suppress_stderr():
-        found = place.publish(version)
-    print(found)
-    typer.echo(_told(place.labels(found.parent.name)), err=True)
-    if of_scann(ops_of(found)):
-        typer.echo("A stock TF Serving does not load it: one has to be built with ScaNN's operations.", err=True)
+    with suppress_stderr(), stage(f"Publishing {version}"):
+        from tfllmrec.export.ops import of_scann, ops_of
+        from tfllmrec.repository import Repository
+        from tfllmrec.serving.session import disable_xla
+
+        disable_xla()
+        destination = Repository(repository) if repository else Repository.of(version.absolute().parent)
+        published = destination.publish(version)
+        labels, needs_scann = destination.labels(published.parent.name), of_scann(ops_of(published))
+    print(published)
+    typer.echo(_format_labels(labels), err=True)
+    if needs_scann:
+        typer.echo("Stock TF Serving cannot load this version: it needs a build with ScaNN's operations.", err=True)
 
 
-def _told(labels: dict[str, int]) -> str:
+def _format_labels(labels: dict[str, int]) -> str:
     return ", ".join(f"{label} {version}" for label, version in sorted(labels.items(), reverse=True))
 
 

@@ -105,7 +105,7 @@ def _draw_positions(axes: Axes, versions: Sequence[VersionMetrics]) -> None:
 
 def _draw_concentration(axes: Axes, versions: Sequence[VersionMetrics]) -> None:
     """Draw the share of positions that the most recommended items take: the higher, the more concentrated."""
-    axes.set_title("Share of positions of the most recommended items")
+    axes.set_title("Concentration of recommended items")
     for version, colour in zip(versions, LINES, strict=False):
         if version.concentration:
             x = np.linspace(0, 1, len(version.concentration))
@@ -113,6 +113,7 @@ def _draw_concentration(axes: Axes, versions: Sequence[VersionMetrics]) -> None:
             axes.plot(x, version.concentration, color=colour, label=label)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
     axes.set_xlabel("share of the recommended items")
+    axes.set_ylabel("share of positions")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
     for axis in (axes.xaxis, axes.yaxis):

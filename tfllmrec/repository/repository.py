@@ -159,7 +159,9 @@ class Repository:
     def _changing(self, *, new: bool = False) -> Iterator[None]:
         """One change at a time. What a process that was killed has left in `.staging` is removed."""
         if not new and not (self.folder / MODELS).exists():
-            raise InputError(f"{self.folder} is no model repository: it has no {MODELS}; publish a version there first")
+            raise InputError(
+                f"{self.folder} is not a model repository: it has no {MODELS}; publish a version to it first"
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / ".lock").open("w")

@@ -1,1 +1,1 @@
-"""Fitting from the command line: runs in folders, progress, quiet logs."""
+"""Training from the command line: runs on disk, progress, cold-start and multi-task evaluation."""

@@ -1,7 +1,9 @@
-"""How a family does on items and users that it has never met."""
+"""Cold-start evaluation: metrics on new items and new users."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,67 +14,82 @@ from tfllmrec.evaluation.ranking import rank_targets
 from tfllmrec.models.base.config import Config
 from tfllmrec.models.base.recommender import Recommender
 
+Callbacks = Sequence[keras.callbacks.Callback]
 
-def cold_scores(recommender: Recommender, data: Dataset, *, seed: int = 0) -> dict[str, dict[str, float]]:
-    """Both, for a family as it was fitted: what `tfllmrec.evaluation.report.cold_table` shows.
+
+def cold_scores(
+    recommender: Recommender, data: Dataset, *, seed: int = 0, callbacks: Callbacks = ()
+) -> dict[str, dict[str, float]]:
+    """Evaluate a family on new items and on new users.
 
     Args:
-        recommender: fitted; its family is fitted twice more with its settled configuration.
-        data: the whole table.
-        seed: of what is cold.
+        recommender: fitted recommender; its family is fitted twice more with the resolved configuration.
+        data: whole data set.
+        seed: seed of the selection of cold items and users.
+        callbacks: Keras callbacks of both fits.
 
     Returns:
-        Metrics at 10 of "new items", and of "new users after 0" and so on.
+        Metrics at 10 for "new items", "new users after 0", "new users after 1" and "new users after 3"; see
+        `tfllmrec.evaluation.report.cold_table`.
 
     Raises:
-        InputError: see `Recommender.refit_config`.
+        InputError: See `Recommender.refit_config`.
     """
     family, config = type(recommender), recommender.refit_config()
-    found = {"new items": cold_item_scores(family, config, data, seed=seed)}
-    by_length = cold_user_scores(family, config, data, seed=seed)
-    return found | {f"new users after {length}": metrics for length, metrics in by_length.items()}
+    item_scores = cold_item_scores(family, config, data, seed=seed, callbacks=callbacks)
+    user_scores = cold_user_scores(family, config, data, seed=seed, callbacks=callbacks)
+    by_length = {f"new users after {length}": metrics for length, metrics in user_scores.items()}
+    return {"new items": item_scores} | by_length
 
 
-def cold_item_scores(family: type[Recommender], config: Config, data: Dataset, *, seed: int = 0) -> dict[str, float]:
-    """Metrics at 10 of new items, a seeded tenth, ranked among themselves for those who came to have them.
+def cold_item_scores(
+    family: type[Recommender], config: Config, data: Dataset, *, seed: int = 0, callbacks: Callbacks = ()
+) -> dict[str, float]:
+    """Fit without a seeded tenth of the items, then rank those items among themselves for their users.
 
     Args:
-        family: what to fit.
-        config: with epochs that need no validation to stop; see `Recommender.refit_config`.
-        data: the whole table.
-        seed: of the draw.
+        family: family to fit.
+        config: configuration with a fixed number of epochs, see `Recommender.refit_config`.
+        data: whole data set.
+        seed: seed of the selection.
+        callbacks: Keras callbacks.
+
+    Returns:
+        Metrics at 10.
     """
     cold = cold_items(data, seed=seed)
-    return family.with_config(config).fit(cold.train, verbose=0).evaluate(cold.targets, item_subset=cold.items)
+    fitted = family.with_config(config).fit(cold.train, callbacks=callbacks, verbose=0)
+    return fitted.evaluate(cold.targets, item_subset=cold.items)
 
 
 def cold_user_scores(
-    family: type[Recommender], config: Config, data: Dataset, *, seed: int = 0
+    family: type[Recommender], config: Config, data: Dataset, *, seed: int = 0, callbacks: Callbacks = ()
 ) -> dict[int, dict[str, float]]:
-    """Metrics at 10 of the last items of new users, a seeded tenth, after histories of 0, 1 and 3 items.
+    """Fit without a seeded tenth of the users, then rank their last items after histories of 0, 1 and 3 items.
 
-    A model that reads users' features is told those of the new users.
+    A model with user features gets those of the new users.
 
     Args:
-        family: what to fit.
-        config: see `cold_item_scores`.
-        data: the whole table.
-        seed: of the draw.
+        family: family to fit.
+        config: configuration with a fixed number of epochs, see `Recommender.refit_config`.
+        data: whole data set.
+        seed: seed of the selection.
+        callbacks: Keras callbacks.
 
     Returns:
-        Metrics by length of the history.
+        Metrics at 10 by length of the history.
     """
     cold = cold_users(data, seed=seed)
-    fitted = family.with_config(config).fit(cold.train, verbose=0)
-    features = fitted.fitted_data.features
+    fitted = family.with_config(config).fit(cold.train, callbacks=callbacks, verbose=0)
+    stored_features = fitted.fitted_data.features
 
     def score(users: np.ndarray, histories: np.ndarray, scenarios: np.ndarray | None = None) -> tf.Tensor:
-        told = None if features is None else features.stored[users]
-        return fitted.score(np.zeros_like(users), histories, scenarios, features=told)
+        features = None if stored_features is None else stored_features.stored[users]
+        return fitted.score(np.zeros_like(users), histories, scenarios, features=features)
 
-    counts, found = fitted.fitted_data.counts, {}
+    scores = {}
     for length, targets in cold.targets.items():
-        asked = replace(targets, users=cold.target_users)
-        ranking = rank_targets(score, asked, fitted.history_length, by_scenario=fitted.built.reads_scenarios)
-        found[length] = summarise(ranking, counts)
-    return found
+        targets = replace(targets, users=cold.target_users)
+        ranking = rank_targets(score, targets, fitted.history_length, by_scenario=fitted.built.reads_scenarios)
+        scores[length] = summarise(ranking, fitted.fitted_data.counts)
+    return scores

@@ -1,4 +1,4 @@
-"""What a joint model has learnt beside the order of items: how well each task is done, and by which experts."""
+"""Evaluation of a multi-task model beyond ranking: metrics of each task, and the use of experts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,47 +15,53 @@ from tfllmrec.models.multi_task.model import MultiTask
 
 
 def multi_task_report(model: MultiTask, data: Dataset, targets: Targets) -> dict[str, Any]:
-    """What `tfllmrec.evaluation.report.joint_table` shows, and a report keeps.
+    """Return the metrics of each task and the use of experts, see `tfllmrec.evaluation.report.multi_task_table`.
 
     Args:
-        model: fitted.
-        data: the whole table, whose items have the labels.
-        targets: questions with known answers.
+        model: fitted model.
+        data: whole data set, with the labels of its items.
+        targets: evaluation targets.
 
     Returns:
-        {"tasks": see `task_scores`, "experts": rows of `MultiTask.expert_use`, one dictionary each}.
+        {"tasks": result of `task_scores`, "experts": rows of `MultiTask.expert_use` as dictionaries}.
     """
     experts = model.expert_use(targets).to_dict("records")
     return {"tasks": task_scores(model, data, targets), "experts": experts}
 
 
 def task_scores(model: MultiTask, data: Dataset, targets: Targets) -> dict[str, Mapping[str, float]]:
-    """How well the tasks are done that `evaluate` says nothing of, as far as the targets tell what was right.
+    """Evaluate the tasks that `evaluate` does not cover.
+
+    Args:
+        model: fitted model.
+        data: whole data set, with the labels of its items.
+        targets: evaluation targets.
 
     Returns:
-        {"rating": {"rmse"}, "like": {"auc"}, "interests": {"auc"}}, of these what the model learnt. Areas under the ROC
-        curve are over targets; that of interests is the mean over labels that ten targets have. A task that the
-        targets say too little of is left out, as are likes that events told: targets have ratings alone.
+        {"rating": {"rmse"}, "like": {"auc"}, "interests": {"auc"}} for the tasks that the model has. The AUC of likes
+        is over rated targets. The AUC of interests is the mean over labels with at least ten positive targets. A task
+        is left out if the targets are too few; likes are also left out if the data defines them by events, because
+        targets have ratings only.
     """
-    rated, found = targets.rated(), {}
+    rated, scores = targets.rated(), {}
     if "rating" in model.config.tasks and len(rated):
-        found["rating"] = {"rmse": rmse(model.predict_ratings(rated), _ratings(rated))}
+        scores["rating"] = {"rmse": rmse(model.predict_ratings(rated), _ratings(rated))}
     if "like" in model.config.tasks and len(rated) and "event" not in data.interactions:
         liked = _ratings(rated) >= model.config.like_threshold
-        found["like"] = _auc(model.like_chances(rated)[:, None], liked[:, None])
+        scores["like"] = _mean_auc(model.like_chances(rated)[:, None], liked[:, None])
     if "interests" in model.config.tasks:
         labels = label_matrix(data.items, model.labels)[targets.items]
-        found["interests"] = _auc(model.interest_scores(targets), labels)
-    return {task: scores for task, scores in found.items() if scores}
+        scores["interests"] = _mean_auc(model.interest_scores(targets), labels)
+    return {task: metrics for task, metrics in scores.items() if metrics}
 
 
 def _ratings(rated: Targets) -> np.ndarray:
-    assert rated.ratings is not None, "what was rated has ratings"
+    assert rated.ratings is not None, "rated targets have ratings"
     return rated.ratings
 
 
-def _auc(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def _mean_auc(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     try:
         return {"auc": float(np.nanmean(label_aucs(scores, labels)))}
-    except InputError:  # ten of either kind are too few to tell
+    except InputError:  # no label has ten positive targets and a negative one
         return {}

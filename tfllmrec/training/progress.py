@@ -1,74 +1,62 @@
-"""Epochs while a model trains: one line that moves on a terminal, and how long each took."""
+"""Keras callbacks that show the progress of a fit and measure its epochs."""
 
 import time
 from typing import Any
 
 import keras
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tfllmrec.stages import Stage
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """A rich progress bar for Keras `fit`, with the loss and the best validation ndcg@10 so far.
+    """Shows epoch, step, loss and the best validation ndcg@10 of a fit.
+
+    A family that fits several models one after the other has a best value for each.
 
     Args:
-        console: where to draw; nothing moves where it is no terminal.
-        name: what is trained.
+        stage: running stage that shows the progress.
     """
 
-    def __init__(self, console: Console, name: str) -> None:
+    def __init__(self, stage: Stage) -> None:
         super().__init__()
-        self._name, self._best = name, 0.0
-        self._progress = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
+        self._stage, self._best = stage, 0.0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Show the bar. A family's parts, fitted one after the other, have a best value each."""
-        self._best = 0.0
-        self._progress.start()
+        """Reset the best value."""
+        self._best, self._resumes = 0.0, True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """A new bar for every epoch."""
-        if epoch > 0 and not self._progress.task_ids:
-            self._progress.console.print(f"{self._name}: going on after epoch {epoch}", highlight=False)
-        for task in self._progress.task_ids:
-            self._progress.remove_task(task)
-        self._task = self._progress.add_task(
-            f"{self._name}, epoch {epoch + 1}", total=self.params["steps"], told=self._told({})
-        )
+        """Show the epoch; print a line if the fit resumes from a backup."""
+        if epoch > 0 and self._resumes:
+            self._stage.console.print(f"{self._stage.description}: resuming after epoch {epoch}", highlight=False)
+        self._resumes, self._epoch = False, epoch + 1
+        self._show(0, {})
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """One step further."""
-        self._progress.update(self._task, completed=batch + 1, told=self._told(logs or {}))
+        """Show the step and the loss."""
+        self._show(batch + 1, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Remember the best validation value."""
         self._best = max(self._best, (logs or {}).get("val_ndcg@10", 0.0))
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Take the bar away."""
-        self._progress.stop()
-
-    def _told(self, logs: dict[str, Any]) -> str:
-        loss = f"loss {float(logs['loss']):.3f}  " if "loss" in logs else ""
-        return loss + (f"best ndcg@10 {self._best:.4f}" if self._best else "")
+    def _show(self, steps: int, logs: dict[str, Any]) -> None:
+        parts = [f"epoch {self._epoch}"]
+        if "loss" in logs:
+            parts.append(f"loss {float(logs['loss']):.3f}")
+        if self._best:
+            parts.append(f"best ndcg@10 {self._best:.4f}")
+        self._stage.update(", ".join(parts), steps, self.params["steps"])
 
 
 class EpochSeconds(keras.callbacks.Callback):
-    """Adds `seconds` to the logs of every epoch, for callbacks after it and for the history.
+    """Adds `seconds` to the logs of each epoch, for later callbacks and for the training log.
 
-    A fit that goes on from a backup has the seconds of all its epochs there, whoever trained them. What earlier
-    callbacks did at the epoch's end (validation) is in them.
+    The seconds include callbacks before this one in the list, such as validation. A fit that resumes from a backup
+    keeps the seconds of its earlier epochs in the training log.
 
     Attributes:
-        total: of all epochs it was there for, those of a family's parts as well.
+        total: seconds of all epochs that this callback saw, including those of a family's parts.
     """
 
     def __init__(self) -> None:
@@ -80,6 +68,6 @@ class EpochSeconds(keras.callbacks.Callback):
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Stop it."""
+        """Stop the clock and log the seconds."""
         logs["seconds"] = time.perf_counter() - self._started
         self.total += logs["seconds"]

@@ -1,4 +1,4 @@
-"""Runs: a recommender fitted from the command line, with a note of what it was fitted on."""
+"""Runs: fitted recommenders on disk, with the data set that they were fitted on."""
 
 import json
 import time
@@ -16,19 +16,22 @@ from tfllmrec.files import atomic_folder
 from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.trainer import FitContext
 from tfllmrec.models.ranker.candidates import Retrieve
-from tfllmrec.models.registry import load_model as load_recommender
-from tfllmrec.models.registry import model_class
+from tfllmrec.models.registry import load_model, model_class
 from tfllmrec.training.progress import EpochSeconds
+
+_FORMAT = 2
+"""Format of run.json. Format 1 had no number, and options with other names."""
+_RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a run's data comes from, so that `evaluate` can ask the same questions again.
+    """Source of a run's data, from which `evaluate` makes the same split again.
 
     Attributes:
-        data: the name of a data set, or the absolute path of a folder.
-        min_item_interactions: see `tfllmrec.data.load`.
-        by_scenario: whether the last item of every scenario is asked for, and not that of every user.
+        data: name of a data set, or absolute path of a folder.
+        min_item_interactions: see `tfllmrec.data.load_dataset`.
+        by_scenario: whether the targets are the last item of each user and scenario, instead of each user.
     """
 
     data: str
@@ -39,23 +42,23 @@ class Source:
     def of(
         cls, name_or_folder: str, min_item_interactions: int | None = None, *, by_scenario: bool = False
     ) -> "Source":
-        """The source of what a user typed; a folder's path is made absolute."""
+        """Make a source from the name of a data set or the path of a folder; the path becomes absolute."""
         folder = Path(name_or_folder)
         return cls(str(folder.absolute()) if folder.is_dir() else name_or_folder, min_item_interactions, by_scenario)
 
     def dataset(self) -> Dataset:
-        """The data set.
+        """Load the data set.
 
         Raises:
-            InputError: the data cannot be had.
+            InputError: If the data cannot be loaded.
         """
         return load_dataset(self.data, min_item_interactions=self.min_item_interactions)
 
     def split(self) -> tuple[Dataset, Split]:
-        """The data set and its leave-one-out split.
+        """Load the data set and split it by leave-one-out.
 
         Raises:
-            InputError: the data cannot be had, or is too small to split.
+            InputError: If the data cannot be loaded or is too small to split.
         """
         data = self.dataset()
         return data, leave_one_out_by_scenario(data) if self.by_scenario else leave_one_out(data)
@@ -63,14 +66,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Run:
-    """A fitted recommender and what is known of how it came about.
+    """Fitted recommender with its source and training log.
 
     Attributes:
-        recommender: the fitted recommender.
-        source: what it was fitted on.
-        refitted: whether the validation items were trained on as well.
-        seconds: how long fitting took, all parts of one that was broken off together.
-        training_log: what Keras `fit` logged, epoch by epoch; empty for families without epochs.
+        recommender: fitted recommender.
+        source: data that it was fitted on.
+        refitted: whether it was also fitted on the validation items.
+        seconds: training time, including the epochs before an interruption.
+        training_log: logs of Keras `fit` by epoch; empty for families without epochs.
     """
 
     recommender: Recommender
@@ -80,37 +83,42 @@ class Run:
     training_log: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def save(self, folder: str | Path) -> None:
-        """Write the run to a new folder, in one step.
+        """Write the run to a new folder, atomically.
 
         Raises:
-            InputError: the folder exists, or cannot be made.
+            InputError: If the folder exists or cannot be created.
         """
-        told = {"source": asdict(self.source), "refitted": self.refitted, "seconds": round(self.seconds, 1)}
+        description = {
+            "format": _FORMAT,
+            "source": asdict(self.source),
+            "refitted": self.refitted,
+            "seconds": round(self.seconds, 1),
+            "training_log": self.training_log,
+        }
         with atomic_folder(Path(folder)) as hidden:
             self.recommender.save(hidden)
-            text = json.dumps(told | {"training_log": self.training_log}, indent=2, ensure_ascii=False)
-            (hidden / "run.json").write_text(text + "\n", encoding="utf-8")
+            text = json.dumps(description, indent=2, ensure_ascii=False)
+            (hidden / _RUN_FILE).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> "Run":
-        """Read what `save` wrote.
+        """Read a run that `save` wrote.
 
         Raises:
-            InputError: the folder is no run.
+            InputError: If the folder is not a run, or a run of another format.
         """
-        path = Path(folder) / "run.json"
+        description = _read_description(Path(folder))
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            source = Source(**told["source"])
-            refitted, seconds, training_log = (told[name] for name in ("refitted", "seconds", "training_log"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder} is no run: run.json is missing or damaged") from error
-        recommender = load_recommender(folder)
+            source = Source(**description["source"])
+            refitted, seconds, training_log = (description[name] for name in ("refitted", "seconds", "training_log"))
+        except (KeyError, TypeError) as error:
+            raise _damaged(folder) from error
+        recommender = load_model(folder)
         recommender.training_log = training_log
         return cls(recommender, source, refitted, seconds, training_log)
 
     def facts(self) -> dict[str, str]:
-        """What a model card tells of the training."""
+        """Return the facts about the training for a model card."""
         best = max(self.training_log.get("val_ndcg@10", ()), default=None)
         return {
             "training data": Path(self.source.data).name,
@@ -120,26 +128,26 @@ class Run:
         }
 
     def evaluate(self) -> dict[str, float]:
-        """Metrics of the test targets.
+        """Return the metrics on the test targets.
 
         Raises:
-            InputError: see `test`.
+            InputError: See `test`.
         """
         return self.recommender.evaluate(self.test()[1])
 
     def test(self) -> tuple[Dataset, Targets]:
-        """The data, and its test targets.
+        """Load the data set and its test targets.
 
         Raises:
-            InputError: the validation items were trained on, or the data has changed since.
+            InputError: If the run was fitted on the validation items, or the items of the data set have changed.
         """
         if self.refitted:
             raise InputError(
-                "this run was refitted on the validation items, which no report may use; train without --refit"
+                "this run was refitted on the validation items and has no valid test metrics; train without --refit"
             )
         data, split = self.source.split()
         if data.item_vocabulary != self.recommender.fitted_data.items:
-            raise InputError(f"the items of {self.source.data} are not those the run was fitted on; train again")
+            raise InputError(f"the items of {self.source.data} differ from those the run was fitted on; train again")
         return data, split.test
 
 
@@ -152,30 +160,30 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     backup: Path | None = None,
 ) -> Run:
-    """Fit a family on a data set's training part, choosing by its validation targets.
+    """Fit a family on the training part of a data set, and select the best epoch on the validation targets.
 
     Args:
-        name: the family.
-        source: the data.
-        options: of the family's configuration.
-        refit: fit once more on training and validation part, for as long as was best on the validation targets:
-            for a model that is to be served.
-        callbacks: for Keras `fit`.
-        backup: a folder for the state after every epoch: after a kill the same call goes on from there. It is
-            yours to remove.
+        name: family name.
+        source: data source.
+        options: options of the family.
+        refit: fit once more on training and validation part, for the best number of epochs. Use it for a model that is
+            to be served.
+        callbacks: Keras callbacks.
+        backup: folder for the state after each epoch. The same call resumes an interrupted fit from there. The caller
+            removes the folder.
 
     Raises:
-        InputError: there is no such family, option or data, or a backup is of another fit.
+        InputError: If the family, an option or the data does not exist, or a backup belongs to another fit.
     """
-    chosen = model_class(name)
-    recommender = chosen.from_options(options)
+    family = model_class(name)
+    recommender = family.from_options(options)
     _, split = source.split()
-    first, second = (backup and backup / name for name in ("fit.npz", "refit.npz"))
-    seconds = timed_fit(recommender, split.train, split.validation, callbacks=callbacks, backup=first)
+    fit_backup, refit_backup = (backup and backup / file for file in ("fit.npz", "refit.npz"))
+    seconds = timed_fit(recommender, split.train, split.validation, callbacks=callbacks, backup=fit_backup)
     training_log = recommender.training_log
     if refit:
-        recommender = chosen.with_config(recommender.refit_config())
-        seconds += timed_fit(recommender, split.before_test, callbacks=callbacks, backup=second)
+        recommender = family.with_config(recommender.refit_config())
+        seconds += timed_fit(recommender, split.before_test, callbacks=callbacks, backup=refit_backup)
     return Run(recommender, source, refit, seconds, training_log)
 
 
@@ -184,21 +192,47 @@ def timed_fit(
     train: Dataset,
     validation: Targets | None = None,
     *,
+    retrieve: Retrieve | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     backup: Path | None = None,
-    retrieve: Retrieve | None = None,
 ) -> float:
-    """Fit on the parts, in silence, and say how many seconds its epochs took: all of them, where a backup has some.
+    """Fit without output and return the training time in seconds.
 
-    A family without epochs is timed as a whole; the epochs of a family's parts count.
+    The time is the sum over epochs, including the epochs of a family's parts and those in a backup. A family without
+    epochs is timed as a whole.
+
+    Args:
+        recommender: recommender to fit.
+        train: training data.
+        validation: validation targets.
+        retrieve: candidate retriever of a ranker; see `FitContext`.
+        callbacks: Keras callbacks.
+        backup: see `Recommender.fit`.
     """
     started, epochs = time.perf_counter(), EpochSeconds()
     context = FitContext([epochs, *callbacks], 0, backup, retrieve)
     recommender.fit_in_context(train, validation, context)
-    told = recommender.training_log.get("seconds")
-    return time.perf_counter() - started if told is None else max(epochs.total, sum(told))
+    logged = recommender.training_log.get("seconds")
+    return time.perf_counter() - started if logged is None else max(epochs.total, sum(logged))
 
 
 def tensorboard_logs(folder: Path | None) -> list[keras.callbacks.Callback]:
-    """The callback that logs to TensorBoard, where a folder is given."""
+    """Return the callback that logs to TensorBoard, none without a folder."""
     return [] if folder is None else [keras.callbacks.TensorBoard(str(folder))]
+
+
+def _read_description(folder: Path) -> Mapping[str, Any]:
+    try:
+        description = json.loads((folder / _RUN_FILE).read_text(encoding="utf-8"))
+        stored_format = description.get("format", 1)
+    except (OSError, ValueError, AttributeError) as error:
+        raise _damaged(folder) from error
+    if stored_format != _FORMAT:
+        raise InputError(
+            f"{folder}: run has format {stored_format}; this version of tfllmrec reads format {_FORMAT}; train again"
+        )
+    return description
+
+
+def _damaged(folder: str | Path) -> InputError:
+    return InputError(f"{folder} is not a run: {_RUN_FILE} is missing or damaged")
