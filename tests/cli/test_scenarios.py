@@ -71,7 +71,7 @@ def test_recommend_in_a_scenario(run, fitted):
         assert {row["item_id"][:-1] for row in json.loads(printed)} == {scenario}
     status, printed, told = run("recommend", fitted, "--user", "u1", "--scenario", "music")
     assert (status, printed) == (2, "")
-    assert "'music' is no scenario of this multi_task; name one in every row of books, films" in told
+    assert "unknown scenario 'music'; name one in every row, of books, films" in told
 
 
 def test_interests(run, fitted):
@@ -88,7 +88,7 @@ def test_interests(run, fitted):
 def test_interests_of_a_text_that_the_model_does_not_read(run, fitted):
     status, printed, told = run("interests", fitted, "--text", "love stories", "--scenario", "films")
     assert (status, printed) == (2, "")
-    assert "interests: this multi_task reads no texts; leave them out, or train it with a backbone" in told
+    assert "interests: this multi_task does not read texts; leave them out, or fit it with a backbone" in told
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ def joint(data, tmp_path_factory, tiny_bert):
 def test_every_signature_runs(runtime, joint):
     found = runtime.check(joint[1])
     assert set(found.values()) == {"ok"}, found
-    more = {"recommend", "recommend_ids", "rank", "rank_ids", "interests", "interests_with_texts"}
+    more = {"recommend", "recommend_ids", "rank", "rank_ids", "interests"}
+    more |= {"interests_with_options", "interests_with_texts"}
     more |= {"embed_items", "similar_items"}
     assert set(found) == {"serving_default", *more}, "and no `retrieve`, which could not name a scenario"
 
@@ -74,14 +75,14 @@ def test_what_is_said_of_candidates(runtime, joint):
     candidates = [["item1", "item2", "", "unheard of"], [*ITEMS[:4]], [*ITEMS[4:8]], [""] * 4, [*ITEMS[2:6]]]
     asked = {"user_id": USERS, "history": padded(HISTORIES), "candidate_item_ids": padded(candidates)}
     answers = runtime.run(path, "rank", **asked, scenario=WHERE)
-    fitted_data, members = recommender.fitted_data, recommender._members
+    fitted_data, members = recommender.fitted_data, recommender.built.members
     users = fitted_data.users.lookup(USERS)
     stored = fitted_data.histories.take(users).most_recent(4)
     given = Histories.from_rows([fitted_data.items.lookup(row) for row in HISTORIES])
     read = np.where(given.lengths[:, None] > 0, given.most_recent(4), stored)
     where = fitted_data.scenarios.lookup(WHERE)
     items = np.stack([fitted_data.items.lookup(row) for row in candidates])
-    told = recommender.others["candidates"]({"user": users, "history": read, "candidates": items, "scenario": where})
+    told = recommender.built.candidate_scorer({"user": users, "history": read, "candidates": items, "scenario": where})
     assert set(answers) == {"scores", "ratings", "likes", "scenario_known"}
     for name, expected in told.items():
         np.testing.assert_allclose(answers[name], expected, rtol=1e-5, atol=1e-6)
@@ -191,7 +192,7 @@ def test_the_card_names_the_scenarios(joint):
 
 def test_what_scenarios_have_is_stored_once(joint):
     recommender, path = joint
-    table = list(recommender._members.shape)
+    table = list(recommender.built.members.shape)
     written = tf.train.list_variables(str(path / "variables" / "variables"))
     assert [shape for _, shape in written].count(table) == 1
 
