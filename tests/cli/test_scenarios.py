@@ -68,7 +68,7 @@ def test_recommend_in_a_scenario(run, fitted):
         assert {row["item_id"][:-1] for row in json.loads(stdout)} == {scenario}
     status, stdout, stderr = run("recommend", fitted, "--user", "u1", "--scenario", "music")
     assert (status, stdout) == (2, "")
-    assert "'music' is no scenario of this multi_task; name one in every row of books, films" in stderr
+    assert "unknown scenario 'music'; name one in every row, of books, films" in stderr
 
 
 def test_interests(run, fitted):
@@ -82,10 +82,10 @@ def test_interests(run, fitted):
     assert "label" in stdout
 
 
-def test_interests_of_a_text_without_a_text_backbone_are_refused(run, fitted):
+def test_interests_of_a_text_that_the_model_does_not_read(run, fitted):
     status, stdout, stderr = run("interests", fitted, "--text", "love stories", "--scenario", "films")
     assert (status, stdout) == (2, "")
-    assert "interests: this multi_task reads no texts; leave them out, or train it with a backbone" in stderr
+    assert "interests: this multi_task does not read texts; leave them out, or fit it with a backbone" in stderr
 
 
 @pytest.mark.parametrize(

@@ -41,15 +41,8 @@ def joint(data, tmp_path_factory, tiny_bert):
 def test_every_signature_runs(runtime, joint):
     found = runtime.check(joint[1])
     assert set(found.values()) == {"ok"}, found
-    more = {
-        "recommend",
-        "recommend_ids",
-        "rank",
-        "rank_ids",
-        "interests",
-        "interests_with_options",
-        "interests_with_texts",
-    }
+    more = {"recommend", "recommend_ids", "rank", "rank_ids", "interests"}
+    more |= {"interests_with_options", "interests_with_texts"}
     more |= {"embed_items", "similar_items"}
     assert set(found) == {"serving_default", *more}, "and no `retrieve`, which could not name a scenario"
 
@@ -89,7 +82,7 @@ def test_what_is_said_of_candidates(runtime, joint):
     read = np.where(given.lengths[:, None] > 0, given.most_recent(4), stored)
     where = fitted_data.scenarios.lookup(WHERE)
     items = np.stack([fitted_data.items.lookup(row) for row in candidates])
-    told = recommender.others["candidates"]({"user": users, "history": read, "candidates": items, "scenario": where})
+    told = recommender.built.candidate_scorer({"user": users, "history": read, "candidates": items, "scenario": where})
     assert set(answers) == {"scores", "ratings", "likes", "scenario_known"}
     for name, expected in told.items():
         np.testing.assert_allclose(answers[name], expected, rtol=1e-5, atol=1e-6)

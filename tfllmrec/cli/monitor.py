@@ -31,8 +31,8 @@ def monitor(
         from tfllmrec.data.table_files import read_table_file
         from tfllmrec.monitoring import monitoring_report, read_recommendation_log, report_tables, write_report
 
-        impressions, table, key = read_recommendation_log(log), read_table_file(interactions), read_key(key_file)
-        report = monitoring_report(impressions, table, key, k=k, window_days=window_days)
+        impressions, events, key = read_recommendation_log(log), read_table_file(interactions), read_key(key_file)
+        report = monitoring_report(impressions, events, key, k=k, window_days=window_days)
         write_report(out, report)
     console = Console()
     for table in report_tables(report):

@@ -65,6 +65,7 @@ class Servable(tf.Module):
         self._bound = [
             BoundSignature(signature, self.cores[signature.core.name], self.ids, target) for signature in declared
         ]
+        self._calls = [signature.core.call for signature in declared if isinstance(signature.core.call, tf.Module)]
         self._check_names()
 
     def signatures(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tfllmrec import MultiTask
 from tfllmrec.data import Dataset
 from tfllmrec.models.base.signature import InputKind, OutputKind, Signature
 
-USERS = ["u10", "u11", "nobody"]
+USERS = ["u10", "u11", "unknown"]
 
 
 def by_name(model: MultiTask) -> dict[str, Signature]:
@@ -19,7 +19,7 @@ def by_name(model: MultiTask) -> dict[str, Signature]:
 
 
 def kinds(signature: Signature) -> list[InputKind]:
-    return [given.kind for given in signature.request]
+    return [spec.kind for spec in signature.request]
 
 
 def inputs_of(model: MultiTask, scenario: int | None = None) -> dict[str, Any]:

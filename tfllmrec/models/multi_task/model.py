@@ -52,11 +52,11 @@ class MultiTask(Recommender):
         weighting: weights of the task losses: given, or learnt (Kendall et al., 2018, CVPR).
         weights: weights of task losses by task; 1 for others.
         sharing: how experts are shared; see `tfllmrec.layers.experts.expert_names`.
-        experts: number of shared experts, where there are several.
+        experts: number of shared experts; "shared_bottom" always has one.
         expert_units: hidden units of an expert.
         transfer: whether a scenario reads the interactions of others and has an expert of its own.
         like_threshold: lowest rating of a like.
-        interest_window: following items whose categories are the interests.
+        interest_window: number of following items; their categories are the interests.
         backbone: a BERT that reads the texts of users (column `text` of the interactions), as in `BertRanker`; "" for
             none.
         text_length: tokens of a text that are read.

@@ -15,7 +15,7 @@ def interest_signatures(built: MultiTaskModels) -> list[Signature]:
         return []
     core = interests_core(built)
     outputs, aliases = _OUTPUTS | flags_of(core.inputs), ("interests_with_texts",)
-    short = tuple(given for given in core.inputs if given.kind != InputKind.TEXTS)
+    short = tuple(spec for spec in core.inputs if spec.kind != InputKind.TEXTS)
     meaning = (
         "Labels of a user's next items with their probabilities, highest first, after a history given in the request "
         "or else the stored one."
