@@ -38,7 +38,7 @@ def show_fit(console: Console, fitted: Recommender, seconds: float) -> None:
 def show_scores(console: Console, scores: Scores, intervals: Mapping[str, Interval]) -> None:
     """Print the table of metrics."""
     shown = {name: {metric: values[metric] for metric in _METRICS} for name, values in scores.items()}
-    console.print(Padding(score_table(shown, intervals, REFERENCE), (1, 0, 0, 0)))
+    console.print(score_table(shown, intervals, REFERENCE))
 
 
 def show_tasks(console: Console, report: Mapping[str, Any]) -> None:
