@@ -15,7 +15,7 @@ from tfllmrec.export.card import signatures_of
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU
-from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
+from tfllmrec.layers.item_to_item import DenseItemToItem, item_to_item_model
 from tfllmrec.models.baselines.popularity import Popularity
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay

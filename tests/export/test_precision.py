@@ -17,7 +17,7 @@ from tfllmrec.export import Servable, export, refresh
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.precision import StoredWeights
 from tfllmrec.export.saved_model import meta_graph, nodes_of
-from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
+from tfllmrec.layers.item_to_item import DenseItemToItem, item_to_item_model
 from tfllmrec.models.baselines.popularity import Popularity
 from tfllmrec.models.registry import model_class
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tfllmrec.data import Histories, Vocabulary
 from tfllmrec.export.string_ops import Lookup, StoredHistories, known, widened
-from tfllmrec.layers.history import newest
+from tfllmrec.layers.history import most_recent
 
 WIDTHS = st.integers(0, 7)
 modest = settings(max_examples=30, deadline=None)
@@ -20,7 +20,7 @@ def test_newest_items_wherever_the_zeros_are(rows):
     items = tf.reshape(tf.constant(rows, tf.int32), [len(rows), len(rows[0]) if rows else 0])
     expected = [[item for item in row if item][-3:] for row in rows]
     expected = [[*row, *[0] * (3 - len(row))] for row in expected]
-    assert newest(items, 3).numpy().tolist() == expected
+    assert most_recent(items, 3).numpy().tolist() == expected
 
 
 @pytest.mark.parametrize("rows", [[[]], [[], [3, 1, 2], [], [4]], [[], [], []]])

@@ -15,7 +15,7 @@ from tfllmrec.export.layer_modes import serving_modes
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 from tfllmrec.export.target import CPU, GPU, TPU, target_of
 from tfllmrec.export.warmup import WARMUP_FILE
-from tfllmrec.layers.scoring import DenseItemToItem
+from tfllmrec.layers.item_to_item import DenseItemToItem
 from tfllmrec.models.multi_task.scenarios import NonEmptyRows
 from tfllmrec.models.registry import FAMILIES
 from tfllmrec.serving.session import ServedModel

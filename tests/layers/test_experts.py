@@ -54,7 +54,7 @@ def asked(scenario, rows=6):
 
 
 def test_gates_sum_to_one_over_who_may_be_heard(mixture):
-    kernel = mixture.get_layer("gates").of_state.kernel
+    kernel = mixture.get_layer("gates").state_logits.kernel
     kernel.assign(np.random.default_rng(1).normal(size=kernel.shape))
     gates = mixture(asked(2))["gates"].numpy()
     np.testing.assert_allclose(gates.sum(axis=2), 1, rtol=1e-6)
@@ -66,7 +66,7 @@ def test_gates_sum_to_one_over_who_may_be_heard(mixture):
 
 def test_a_scenario_moves_the_gates(mixture):
     layer = mixture.get_layer("gates")
-    layer.of_scenario.assign(np.random.default_rng(1).normal(size=layer.of_scenario.shape))
+    layer.scenario_logits.assign(np.random.default_rng(1).normal(size=layer.scenario_logits.shape))
     beauty, toys = (mixture(asked(scenario))["gates"].numpy() for scenario in (1, 2))
     assert not np.allclose(beauty[:, :, :2], toys[:, :, :2])
 
@@ -75,8 +75,8 @@ def test_the_mixture_spelt_out(mixture):
     given = asked(1)
     found = mixture(given)
     bank, linear = mixture.get_layer("bank"), mixture.get_layer("linear")
-    hidden = np.maximum(given["state"] @ bank.inner.kernel.numpy() + bank.inner.bias.numpy(), 0).reshape(6, 6, 4)
-    said = np.einsum("neh,ehd->ned", hidden, bank.outer.numpy())
+    hidden = np.maximum(given["state"] @ bank.hidden.kernel.numpy() + bank.hidden.bias.numpy(), 0).reshape(6, 6, 4)
+    said = np.einsum("neh,ehd->ned", hidden, bank.output_kernel.numpy())
     base = given["state"] @ linear.kernel.numpy() + linear.bias.numpy()
     expected = base[:, None] + found["gates"].numpy() @ said
     np.testing.assert_allclose(found["vectors"], expected, rtol=1e-5, atol=1e-6)

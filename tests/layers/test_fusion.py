@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfllmrec.layers.fusion import Gate, fusion
+from tfllmrec.layers.fusion import ModalityGate, fusion
 
 DIM = 4
 RANDOM = np.random.default_rng(0)
@@ -82,5 +82,5 @@ def test_the_start_is_small_and_even() -> None:
 
 
 def test_the_gate_is_saved_with_its_arguments() -> None:
-    gate = Gate.from_config(Gate(0.3, seed=5).get_config())
+    gate = ModalityGate.from_config(ModalityGate(0.3, seed=5).get_config())
     assert (gate.dropout, gate.seed) == (0.3, 5)

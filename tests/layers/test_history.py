@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.layers.history import HistoryWeights, LastState, NewestFirst
+from tfllmrec.layers.history import HistoryWeights, LastState, MostRecentFirst
 
 ROWS = st.lists(st.lists(st.integers(1, 6), max_size=5), min_size=1, max_size=4)
 modest = settings(max_examples=30, deadline=None)
@@ -17,8 +17,8 @@ def padded(rows: list[list[int]], width: int = 5) -> np.ndarray:
 
 @modest
 @given(rows=ROWS)
-def test_newest_first(rows: list[list[int]]) -> None:
-    turned = NewestFirst()(padded(rows))
+def test_most_recent_first(rows: list[list[int]]) -> None:
+    turned = MostRecentFirst()(padded(rows))
     np.testing.assert_array_equal(turned, padded([row[::-1] for row in rows]))
     assert turned.dtype == "int32"
 

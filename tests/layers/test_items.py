@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfllmrec.layers.items import ItemBias, ItemEmbedding, tables_once
+from tfllmrec.layers.items import ItemBias, ItemEmbedding, shared_item_tables
 
 ITEMS, DIM, WIDTH = 6, 4, 3
 TOKENS = scipy.sparse.csr_array(np.array([[0, 0], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [0, 0]], np.float32))
@@ -17,7 +17,7 @@ ASKED = np.array([[0, 1, 3], [4, 0, 6]], np.int32)
 
 def test_an_item_is_its_own_vector_and_the_mean_of_its_tokens() -> None:
     layer = ItemEmbedding.with_content(DIM, tokens=TOKENS)
-    own, words = layer.own.numpy(), layer.token_vectors.numpy()
+    own, words = layer.id_vectors.numpy(), layer.token_vectors.numpy()
     expected = [np.zeros(DIM), own[1] + words.mean(axis=0), own[3], own[4] + words[1], np.zeros(DIM)]
     np.testing.assert_allclose(layer(np.array([0, 1, 3, 4, 0])), expected, rtol=1e-6)
     assert layer(np.zeros((2, 3), np.int32)).shape == (2, 3, DIM)
@@ -25,7 +25,7 @@ def test_an_item_is_its_own_vector_and_the_mean_of_its_tokens() -> None:
 
 def test_how_often_an_item_has_a_token_is_nothing() -> None:
     once, often = (ItemEmbedding.with_content(DIM, tokens=times * TOKENS) for times in (1, 7))
-    for name in ("own", "token_vectors"):
+    for name in ("id_vectors", "token_vectors"):
         getattr(often, name).assign(getattr(once, name))
     np.testing.assert_array_equal(often(ASKED), once(ASKED))
 
@@ -35,7 +35,7 @@ def test_how_often_an_item_has_a_token_is_nothing() -> None:
 )
 def test_items_without_content(tokens: scipy.sparse.csr_array | None) -> None:
     layer = ItemEmbedding(ITEMS, DIM) if tokens is None else ItemEmbedding.with_content(DIM, tokens=tokens)
-    np.testing.assert_array_equal(layer(np.array([0, 6])), [np.zeros(DIM), layer.own.numpy()[6]])
+    np.testing.assert_array_equal(layer(np.array([0, 6])), [np.zeros(DIM), layer.id_vectors.numpy()[6]])
 
 
 def test_tokens_and_fused_vectors_are_added() -> None:
@@ -43,16 +43,16 @@ def test_tokens_and_fused_vectors_are_added() -> None:
     shares = TOKENS.toarray() / np.maximum(TOKENS.toarray().sum(axis=1, keepdims=True), 1)
     fused = layer.fusion(VECTORS).numpy()
     assert np.abs(fused[[1, 2, 3, 5, 6]]).min(axis=1).all()
-    expected = layer.own.numpy() + shares @ layer.token_vectors.numpy() + fused
+    expected = layer.id_vectors.numpy() + shares @ layer.token_vectors.numpy() + fused
     expected[0] = 0
     np.testing.assert_allclose(layer(ASKED), expected[ASKED], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(layer(np.array(4)), layer.own[4] + layer.token_vectors[1], rtol=1e-6)
+    np.testing.assert_allclose(layer(np.array(4)), layer.id_vectors[4] + layer.token_vectors[1], rtol=1e-6)
 
 
 def test_id_dropout_leaves_content_alone_in_training() -> None:
     layer = ItemEmbedding.with_content(DIM, tokens=scipy.sparse.vstack([TOKENS] * 300, format="csr"), id_dropout=0.3)
     everything = np.arange(1, layer.item_count + 1)
-    own = layer.own.numpy()[1:]
+    own = layer.id_vectors.numpy()[1:]
     without = np.isclose(layer(everything, training=True), layer(everything) - own, atol=1e-6).all(axis=1)
     assert without.mean() == pytest.approx(0.3, abs=0.04)
     others = layer(everything, training=True).numpy()
@@ -74,11 +74,11 @@ def test_further_items_are_known_by_their_content(kinds: list[str]) -> None:
     layer = ItemEmbedding.with_content(DIM, **{kind: content[kind] for kind in kinds}, id_dropout=0.2, name="items")
     for weight in layer.trainable_weights:
         weight.assign(np.random.default_rng(1).normal(size=weight.shape))
-    grown = layer.with_more(**{kind: more[kind] for kind in kinds})
+    grown = layer.with_new_items(**{kind: more[kind] for kind in kinds})
     assert (grown.item_count, grown.id_dropout, grown.name) == (ITEMS + 2, 0.2, "items")
     everything = np.arange(ITEMS + 1)
     np.testing.assert_allclose(grown(everything), layer(everything), rtol=1e-5, atol=1e-6)
-    content_alone = layer(np.array([1, 2])) - layer.own.numpy()[1:3]
+    content_alone = layer(np.array([1, 2])) - layer.id_vectors.numpy()[1:3]
     np.testing.assert_allclose(grown(np.array([7, 8])), content_alone, rtol=1e-5, atol=1e-6)
 
 
@@ -107,22 +107,22 @@ def test_looked_up_or_as_a_table(content: dict[str, object]) -> None:
 def test_content_that_is_given_is_not_learnt() -> None:
     layer = ItemEmbedding.with_content(DIM, tokens=TOKENS, vectors=VECTORS)
     assert {weight.name for weight in layer.trainable_weights} == {
-        "own",
+        "id_vectors",
         "token_vectors",
         "kernel",
         "bias",
         "gamma",
         "beta",
     }
-    assert {weight.name for weight in layer.non_trainable_weights} == {"places", "shares", "image"}
-    assert [weight.name for weight in ItemEmbedding(ITEMS, DIM).weights] == ["own"]
+    assert {weight.name for weight in layer.non_trainable_weights} == {"token_indices", "token_weights", "image"}
+    assert [weight.name for weight in ItemEmbedding(ITEMS, DIM).weights] == ["id_vectors"]
 
 
 def test_how_far_vectors_spread_at_the_start() -> None:
     keras.utils.set_random_seed(0)
     for token_std in (0.05, 0.2):
-        layer = ItemEmbedding(2000, 8, token_count=1000, token_uses=0, token_std=token_std)
-        assert np.std(layer.own) == pytest.approx(0.05, rel=0.03)
+        layer = ItemEmbedding(2000, 8, token_count=1000, token_pairs=0, token_std=token_std)
+        assert np.std(layer.id_vectors) == pytest.approx(0.05, rel=0.03)
         assert np.std(layer.token_vectors) == pytest.approx(token_std, rel=0.04)
     layer = ItemEmbedding.with_content(64, tokens=TOKENS, token_std=3.0)
     assert np.std(layer.token_vectors) == pytest.approx(3, rel=0.3)
@@ -146,14 +146,14 @@ def test_tables_are_made_once_with_the_same_gradients(monkeypatch: pytest.Monkey
         return [np.array(tf.convert_to_tensor(part)) for part in tape.gradient(loss, layer.trainable_weights)]
 
     apart = gradients()
-    with tables_once():
+    with shared_item_tables():
         together = gradients()
         layer(ASKED)  # one for serving is another
     assert made == [True, True, True, False]
     for one, other in zip(apart, together, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
-    layer.own.assign_add(tf.ones_like(layer.own))
-    with tables_once():
+    layer.id_vectors.assign_add(tf.ones_like(layer.id_vectors))
+    with shared_item_tables():
         np.testing.assert_array_equal(layer(ASKED), tf.gather(table(), ASKED))  # nothing is left of the one before
 
 
@@ -161,7 +161,7 @@ def test_tables_are_made_once_with_the_same_gradients(monkeypatch: pytest.Monkey
 def test_what_is_dropped_is_drawn_anew_within_a_step(dropout: str) -> None:
     layer = ItemEmbedding.with_content(DIM, tokens=TOKENS, vectors=VECTORS, **{dropout: 0.5})
     everything = np.arange(1, ITEMS + 1)
-    with tables_once():
+    with shared_item_tables():
         read = [layer(everything, training=True).numpy() for _ in range(8)]
     assert len({one.tobytes() for one in read}) > 1
 

@@ -5,14 +5,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tfllmrec.layers.scoring import (
-    DenseItemToItem,
-    ItemIndex,
-    PopularityScores,
-    SparseItemToItem,
-    UnlessEmpty,
-    item_to_item_model,
-)
+from tfllmrec.layers.item_index import ItemIndex
+from tfllmrec.layers.item_to_item import DenseItemToItem, SparseItemToItem, item_to_item_model
+from tfllmrec.layers.scoring import FallbackIfEmpty, PopularityScores
 
 ITEMS = 5
 RANDOM = np.random.default_rng(0)
@@ -56,7 +51,7 @@ def test_popularity_is_the_same_for_everybody() -> None:
 
 def test_unless_empty() -> None:
     scores, fallback = np.full((3, 3), 1.0, np.float32), np.full((3, 3), 2.0, np.float32)
-    found = UnlessEmpty()(scores, fallback, np.array([[0, 0], [4, 0], [4, 5]], np.int32))
+    found = FallbackIfEmpty()(scores, fallback, np.array([[0, 0], [4, 0], [4, 5]], np.int32))
     np.testing.assert_array_equal(found, [[2] * 3, [1] * 3, [1] * 3])
 
 

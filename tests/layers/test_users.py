@@ -16,21 +16,21 @@ GIVEN = np.array([[1, 3], [0, 0], [0, 5], [2, 2]], np.int32)
 def test_given_features_go_before_stored_ones() -> None:
     users = np.array([0, 1, 2, 3, 0, 1, 2, 3, 3], np.int32)
     given = np.array([[0, 0]] * 4 + [[3, 5], [3, 0], [0, 3], [5, 3], [0, 1]], np.int32)
-    found = StoredFeatures.of(STORED)(users, given).numpy()
+    found = StoredFeatures.from_table(STORED)(users, given).numpy()
     expected = np.where(given.any(axis=1, keepdims=True), given, STORED[users])
     np.testing.assert_array_equal(found, expected)
     assert found[5].tolist() == [3, 0]  # all of what is stored: two halves need not be of one person
     assert found.dtype == np.int32
-    assert StoredFeatures.of(STORED)(users[:0], given[:0]).shape == (0, 2)
+    assert StoredFeatures.from_table(STORED)(users[:0], given[:0]).shape == (0, 2)
 
 
 def test_stored_features_are_not_learnt() -> None:
-    layer = StoredFeatures.of(STORED)
+    layer = StoredFeatures.from_table(STORED)
     assert layer.trainable_weights == []
     assert (layer.user_count, layer.columns) == (3, 2)
 
 
-@pytest.mark.parametrize("layer", [StoredFeatures.of(STORED), SegmentPopularity(2, FEATURES, ITEMS)])
+@pytest.mark.parametrize("layer", [StoredFeatures.from_table(STORED), SegmentPopularity(2, FEATURES, ITEMS)])
 def test_indices_can_be_kept_on_a_gpu(layer: keras.layers.Layer) -> None:
     """TensorFlow has no int32 variables there, and a compiled core wants all of its variables in one place."""
     assert {weight.dtype for weight in layer.weights} <= {"int64", "float32"}
@@ -65,7 +65,7 @@ COUNTS = np.array([[0, 50, 30, 20, 0], [0, 9, 0, 3, 0], [0, 1, 30, 0, 0]])
 
 
 def test_popularity_in_a_segment() -> None:
-    layer = SegmentPopularity.of(COUNTS, np.array([2, 4], np.int32), FEATURES)
+    layer = SegmentPopularity.from_counts(COUNTS, np.array([2, 4], np.int32), FEATURES)
     everybody = np.log1p(COUNTS[0])
     first, second = (np.log1p(COUNTS[row] + 1000 * COUNTS[0] / 100) for row in (1, 2))
     asked = {
@@ -89,12 +89,12 @@ def test_popularity_in_a_segment() -> None:
 def test_a_small_segment_differs_little_and_a_large_one_follows_its_own() -> None:
     def order(times: int) -> list[int]:
         counts = np.stack([COUNTS[0] * 100, times * np.array([0, 0, 0, 1, 2])])
-        scores = SegmentPopularity.of(counts, np.array([1], np.int32), 1)(np.array([[1]], np.int32))
+        scores = SegmentPopularity.from_counts(counts, np.array([1], np.int32), 1)(np.array([[1]], np.int32))
         return (np.argsort(-scores.numpy()[0, 1:], kind="stable") + 1).tolist()
 
     assert [order(times) for times in (0, 10, 150, 1000)] == [[1, 2, 3, 4], [1, 2, 3, 4], [1, 3, 2, 4], [4, 3, 1, 2]]
 
 
 def test_segments_where_nobody_had_anything() -> None:
-    layer = SegmentPopularity.of(np.zeros((2, ITEMS + 1)), np.array([3]), FEATURES)
+    layer = SegmentPopularity.from_counts(np.zeros((2, ITEMS + 1)), np.array([3]), FEATURES)
     np.testing.assert_array_equal(layer(np.array([[3], [0]])), np.zeros((2, ITEMS + 1)))

@@ -71,10 +71,10 @@ def test_options_reach_the_items(name: str, make: Make, pictured: Dataset) -> No
     np.testing.assert_array_equal(items.vectors["image"], vector_matrix(pictured.items, "image"))
     tokens = token_matrix(pictured.items, token_vocabulary(pictured.items))
     assert items.token_count == tokens.shape[1] > 0
-    np.testing.assert_array_equal(items.places, np.stack(tokens.nonzero(), axis=1))
+    np.testing.assert_array_equal(items.token_indices, np.stack(tokens.nonzero(), axis=1))
     assert (items.token_std, items.id_dropout, items.modality_dropout) == (0.3, 0.4, 0.2)
     items = make(name, content=False, epochs=1).fit(pictured, verbose=0).model.get_layer("items")
-    assert [weight.name for weight in items.weights] == ["own"]
+    assert [weight.name for weight in items.weights] == ["id_vectors"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "multi_task"])
@@ -107,7 +107,7 @@ def test_an_item_that_nobody_had_learns_nothing_of_its_own(name: str, content: b
     """So that it is what its content is, and no worse."""
     recommender = make(name, content=content, weight_decay=0.1).fit(data, verbose=0)
     cold = data.item_vocabulary.lookup(["cold"])
-    own = recommender.model.get_layer("items").own.numpy()
+    own = recommender.model.get_layer("items").id_vectors.numpy()
     np.testing.assert_array_equal(own[cold], 0)
     assert (own[np.flatnonzero(data.item_counts)] != 0).all()
     if name == "next_item":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tfllmrec.layers import experts, fusion, history, items, scoring, users
+from tfllmrec.layers import experts, fusion, history, item_index, item_to_item, items, scoring, users
 from tfllmrec.layers.encoders import recurrent
 from tfllmrec.models.bert_ranker import network as bert_ranker
 from tfllmrec.models.cascade import network as cascade
@@ -36,16 +36,16 @@ def pooled(past: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def features_of(past: keras.KerasTensor) -> keras.KerasTensor:
-    return users.StoredFeatures.of(RANDOM.integers(0, 4, (ITEMS + 1, LENGTH)))(past[:, 0], past * 0)
+    return users.StoredFeatures.from_table(RANDOM.integers(0, 4, (ITEMS + 1, LENGTH)))(past[:, 0], past * 0)
 
 
 def popular(past: keras.KerasTensor) -> keras.KerasTensor:
     counts = RANDOM.integers(0, 9, (3, ITEMS + 1))
-    return users.SegmentPopularity.of(counts, np.array([2, 4]), ITEMS)(past)
+    return users.SegmentPopularity.from_counts(counts, np.array([2, 4]), ITEMS)(past)
 
 
 def gated(past: keras.KerasTensor) -> keras.KerasTensor:
-    return fusion.Gate(0.2, seed=3)(vectors_of(past), past > 0)
+    return fusion.ModalityGate(0.2, seed=3)(vectors_of(past), past > 0)
 
 
 def attended(past: keras.KerasTensor) -> keras.KerasTensor:
@@ -71,10 +71,10 @@ MODELS = {
     cross_encoder.Pairs: paired,
     cross_encoder._Reshaped: lambda past: cross_encoder._Reshaped()(past[:, :1] * 1.0, past[:, :1]),
     experts.ExpertBank: lambda past: experts.ExpertBank(2, 4, 5, 0.1)(vectors_of(past)[:, 0]),
-    experts.Gates: lambda past: experts.Gates(ALLOWED)(vectors_of(past)[:, 0], past[:, 1] * 0 + 1),
-    fusion.Gate: gated,
+    experts.ExpertGates: lambda past: experts.ExpertGates(ALLOWED)(vectors_of(past)[:, 0], past[:, 1] * 0 + 1),
+    fusion.ModalityGate: gated,
     history.DecayedMean: lambda past: history.DecayedMean(0.8)(vectors_of(past), past > 0),
-    history.NewestFirst: history.NewestFirst(),
+    history.MostRecentFirst: history.MostRecentFirst(),
     history.HistoryWeights: weights_of,
     history.LastState: lambda past: history.LastState()(vectors_of(past), past),
     multi_task.UserBias: lambda past: multi_task.UserBias(ITEMS)(past[:, 0]),
@@ -83,10 +83,10 @@ MODELS = {
     scenarios.StatesAt: lambda past: scenarios.StatesAt()(vectors_of(past), past[:, :2] * 0, past[:, :2] * 0 + 3),
     scenarios.ScenarioFusion: fused,
     scoring.PopularityScores: scoring.PopularityScores(ITEMS).set_counts(np.arange(ITEMS + 1)),
-    scoring.UnlessEmpty: lambda past: scoring.UnlessEmpty()(weights_of(past), weights_of(past) + 1.0, past),
-    scoring.ItemIndex: scoring.ItemIndex(ITEMS, DIM, biased=True),
-    scoring.DenseItemToItem: lambda past: scoring.DenseItemToItem(ITEMS)(weights_of(past)),
-    scoring.SparseItemToItem: lambda past: scoring.SparseItemToItem.from_matrix(MATRIX)(weights_of(past)),
+    scoring.FallbackIfEmpty: lambda past: scoring.FallbackIfEmpty()(weights_of(past), weights_of(past) + 1.0, past),
+    item_index.ItemIndex: item_index.ItemIndex(ITEMS, DIM, biased=True),
+    item_to_item.DenseItemToItem: lambda past: item_to_item.DenseItemToItem(ITEMS)(weights_of(past)),
+    item_to_item.SparseItemToItem: lambda past: item_to_item.SparseItemToItem.from_matrix(MATRIX)(weights_of(past)),
     items.ItemEmbedding: items.ItemEmbedding.with_content(
         DIM, tokens=MATRIX, vectors={"image": MATRIX.toarray()}, token_std=0.3, id_dropout=0.1, modality_dropout=0.2
     ),

@@ -10,7 +10,7 @@ from tfllmrec.export.id_mapper import IdMapper
 from tfllmrec.export.numeric_core import NumericCore
 from tfllmrec.export.string_ops import Strings, known, widened
 from tfllmrec.export.target import Target
-from tfllmrec.layers.history import newest
+from tfllmrec.layers.history import most_recent
 from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.models.base.cores import MAX_CANDIDATES
 from tfllmrec.models.base.signature import Input, InputKind, OutputKind, Outputs, Signature
@@ -119,7 +119,7 @@ class BoundSignature(tf.Module):
                 case InputKind.USER:
                     inputs["user"] = ids.users(strings)
                 case InputKind.FEATURES:
-                    inputs["user_features"] = newest(ids.features(strings), ids.feature_columns)
+                    inputs["user_features"] = most_recent(ids.features(strings), ids.feature_columns)
                 case InputKind.SCENARIO:
                     inputs["scenario"] = ids.scenarios(strings)
                 case _:
@@ -134,7 +134,7 @@ class BoundSignature(tf.Module):
         given, user = inputs["history"], inputs.get("user")
         excluded = [inputs["exclude"], given] if "exclude" in inputs else []
         if user is None:
-            history = newest(given, self._length)
+            history = most_recent(given, self._length)
         else:
             history = self._ids.history(user, given, self._length)
             excluded += [self._ids.stored(user)] if excluded else []
@@ -166,7 +166,7 @@ class BoundSignature(tf.Module):
         lookups = {"user": ids.users, "user_features": ids.features, "scenario": ids.scenarios}
         checked = {name: known(tensor, lookups.get(name, ids.items).size) for name, tensor in inputs.items()}
         if "history" in checked:
-            checked["history"] = newest(checked["history"], self._length)
+            checked["history"] = most_recent(checked["history"], self._length)
         return checked
 
     def _widened(self, inputs: Values) -> Values:

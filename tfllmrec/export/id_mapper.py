@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfllmrec.export.string_ops import Lookup, StoredHistories, Strings
-from tfllmrec.layers.history import newest
+from tfllmrec.layers.history import most_recent
 from tfllmrec.models.base.fitted_data import FittedData
 
 
@@ -38,7 +38,7 @@ class IdMapper(tf.Module):
         """The history that a model reads, int32 [B, L]: the given one [B, any], or the stored one where it is empty."""
         has_given = tf.reduce_any(given > 0, axis=1)
         stored = self._stored(tf.where(has_given, 0, user))  # the unknown user's history is empty
-        return newest(tf.concat([stored, given], axis=1), length)
+        return most_recent(tf.concat([stored, given], axis=1), length)
 
     def named(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
         """Ids and titles of items int32 [B, K]."""

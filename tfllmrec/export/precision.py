@@ -50,7 +50,7 @@ class StoredWeights:
         self.layers = [layer for model in models for layer in model._flatten_layers()]
         kept = self._weights_of(keras.layers.RNN)
         self._quantized = {
-            layer: Quantized.of(layer.table.numpy())
+            layer: Quantized.from_matrix(layer.table.numpy())
             for layer in dict.fromkeys(self.layers)
             if precision == "int8" and isinstance(layer, TableLayer) and _is_large(layer.table.value)
         }

@@ -1,1 +1,1 @@
-"""layers."""
+"""Keras layers shared by several models."""

@@ -1,4 +1,4 @@
-"""What an item is to a model: a vector of its own, and what its content adds."""
+"""Item embeddings and biases: a vector per item id, plus vectors of the item's content."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,37 +17,41 @@ _tables: ContextVar[dict[tuple[int, bool], tf.Tensor] | None] = ContextVar("tabl
 
 
 @contextmanager
-def tables_once() -> Iterator[None]:
-    """Within it every `ItemEmbedding` makes its table of all items once, however often it is called.
+def shared_item_tables() -> Iterator[None]:
+    """Let every `ItemEmbedding` compute its table of all items once within the block, however often it is called.
 
-    For a training step: histories and candidates are read from one table, with one gradient for its tokens. What
-    drops ids or modalities in training draws them anew every time, and makes as many tables.
+    For a training step: histories and candidates are then read from one table, with one gradient for its tokens. An
+    embedding with ID or modality dropout still computes a table per training call, because every call draws anew.
     """
-    outside = _tables.set({})
+    token = _tables.set({})
     try:
         yield
     finally:
-        _tables.reset(outside)
+        _tables.reset(token)
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class ItemEmbedding(keras.layers.Layer):
-    """An item as the sum of a vector of its own and of what its content adds; zeros for item 0.
+    """Embed items as the sum of an ID vector and of their content's vectors; zeros for item 0.
 
-    Content is the mean of its tokens' vectors, which are learnt, and given vectors of any number of modalities, fused
-    into one. int32 of any shape -> float32 [..., dim]. A model that reads items and scores them has one
-    `ItemEmbedding` for both: a history is read in the space it is matched in.
+    Content is the mean of the item's token vectors, which are trained, and fixed vectors of any number of modalities,
+    fused into one. int32 of any shape -> float32 [..., dim]. Use one `ItemEmbedding` for the items of histories and
+    for the scored items, so that both share a vector space.
 
     Args:
-        item_count: items in the catalogue.
+        item_count: number of items.
         dim: width of the vectors.
-        token_count: different tokens; 0 for items without.
-        token_uses: tokens of all items together.
-        token_std: standard deviation of the token vectors at the start.
-        vector_widths: names of the modalities, and how wide their vectors are.
-        id_dropout: chance of an item to be without its own vector whenever it is read in training, so that content
-            comes to answer for items that have none (Volkovs et al., 2017, NIPS). For items with content only.
-        modality_dropout: see `tfllmrec.layers.fusion.Gate`.
+        token_count: number of different tokens; 0 for items without tokens.
+        token_pairs: number of (item, token) pairs.
+        token_std: standard deviation of the initial token vectors.
+        vector_widths: width of the content vectors by modality.
+        id_dropout: probability that an item's ID vector is dropped in a training call, so that the model learns to
+            score items by content alone (Volkovs et al., 2017, NIPS); ignored without content.
+        modality_dropout: see `tfllmrec.layers.fusion.ModalityGate`.
+
+    Attributes:
+        id_vectors: float32 [items + 1, dim].
+        token_vectors: float32 [tokens, dim], if items have tokens.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class ItemEmbedding(keras.layers.Layer):
         item_count: int,
         dim: int,
         token_count: int = 0,
-        token_uses: int = 0,
+        token_pairs: int = 0,
         token_std: float = 0.05,
         vector_widths: Mapping[str, int] | None = None,
         id_dropout: float = 0.0,
@@ -64,15 +68,15 @@ class ItemEmbedding(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.item_count, self.dim = item_count, dim
-        self.token_count, self.token_uses, self.token_std = token_count, token_uses, token_std
+        self.token_count, self.token_pairs, self.token_std = token_count, token_pairs, token_std
         self.vector_widths = dict(vector_widths or {})
         self.id_dropout, self.modality_dropout = id_dropout, modality_dropout
         fixed = {"initializer": "zeros", "trainable": False}
         normal = keras.initializers.RandomNormal(stddev=0.05)
-        self.own = self.add_weight(shape=(item_count + 1, dim), initializer=normal, name="own")
+        self.id_vectors = self.add_weight(shape=(item_count + 1, dim), initializer=normal, name="id_vectors")
         if token_count:
-            self.places = self.add_weight(shape=(token_uses, 2), dtype="int64", name="places", **fixed)
-            self.shares = self.add_weight(shape=(token_uses,), name="shares", **fixed)
+            self.token_indices = self.add_weight(shape=(token_pairs, 2), dtype="int64", name="token_indices", **fixed)
+            self.token_weights = self.add_weight(shape=(token_pairs,), name="token_weights", **fixed)
             normal = keras.initializers.RandomNormal(stddev=token_std, seed=normal.seed + 1)
             self.token_vectors = self.add_weight(shape=(token_count, dim), initializer=normal, name="token_vectors")
         if self.vector_widths:
@@ -92,51 +96,53 @@ class ItemEmbedding(keras.layers.Layer):
         vectors: Mapping[str, np.ndarray] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """The embedding of items with tokens, with vectors, or with both.
+        """Create the embedding of items with tokens, with content vectors, or with both.
 
         Args:
             dim: width of the item vectors.
             tokens: [items + 1, tokens], non-zero where an item has the token.
-            vectors: content vectors of every modality, float32 [items + 1, width]; zeros where an item has none.
+            vectors: content vectors of every modality, float32 [items + 1, width]; zeros for an item without one.
             kwargs: further arguments of the class.
 
         Raises:
-            ValueError: neither tokens nor vectors.
+            ValueError: If there are neither tokens nor vectors.
         """
         vectors = dict(vectors or {})
-        given = [*([] if tokens is None else [tokens]), *vectors.values()]
-        if not given:
-            raise ValueError("with_content: give tokens, vectors, or both")
+        matrices = [*([] if tokens is None else [tokens]), *vectors.values()]
+        if not matrices:
+            raise ValueError("with_content: pass tokens, vectors, or both")
         if tokens is not None:
-            kwargs |= {"token_count": tokens.shape[1], "token_uses": tokens.nnz}
+            kwargs |= {"token_count": tokens.shape[1], "token_pairs": tokens.nnz}
         widths = {name: matrix.shape[1] for name, matrix in vectors.items()}
-        layer = cls(given[0].shape[0] - 1, dim, vector_widths=widths, **kwargs)
+        layer = cls(matrices[0].shape[0] - 1, dim, vector_widths=widths, **kwargs)
         if tokens is not None and tokens.nnz:
-            uses = np.diff(tokens.indptr)
-            rows = np.repeat(np.arange(len(uses)), uses)
-            layer.places.assign(np.stack([rows, tokens.indices], axis=1))
-            layer.shares.assign(1 / uses[rows])
+            counts = np.diff(tokens.indptr)
+            rows = np.repeat(np.arange(len(counts)), counts)
+            layer.token_indices.assign(np.stack([rows, tokens.indices], axis=1))
+            layer.token_weights.assign(1 / counts[rows])
         for name, matrix in vectors.items():
             layer.vectors[name].assign(matrix)
         return layer
 
-    def with_more(
+    def with_new_items(
         self, *, tokens: scipy.sparse.csr_array | None = None, vectors: Mapping[str, np.ndarray] | None = None
     ) -> Self:
-        """This embedding as it was learnt, with further items that are known by their content alone.
+        """Return a copy with the trained weights and with new items, whose ID vectors are zeros.
 
         Args:
-            tokens: of the further items, [items + 1, tokens], as in `with_content`; row 0 is not looked at.
-            vectors: theirs by modality, [items + 1, width].
+            tokens: tokens of the new items, [new items + 1, tokens], as in `with_content`; row 0 is ignored.
+            vectors: content vectors of the new items by modality, [new items + 1, width].
         """
         if tokens is not None:
             shape = (self.item_count + 1, self.token_count)
-            before = scipy.sparse.csr_array((self.shares.numpy(), tuple(self.places.numpy().T)), shape=shape)
+            before = scipy.sparse.csr_array(
+                (self.token_weights.numpy(), tuple(self.token_indices.numpy().T)), shape=shape
+            )
             tokens = scipy.sparse.vstack([before, tokens[1:]], format="csr")
-        vectors = {name: np.concatenate([self.vectors[name], more[1:]]) for name, more in (vectors or {}).items()}
+        vectors = {name: np.concatenate([self.vectors[name], new[1:]]) for name, new in (vectors or {}).items()}
         options = {name: getattr(self, name) for name in _OPTIONS}
         layer = self.with_content(self.dim, tokens=tokens, vectors=vectors, **options, name=self.name)
-        layer.own.assign(np.pad(self.own, [(0, layer.item_count - self.item_count), (0, 0)]))
+        layer.id_vectors.assign(np.pad(self.id_vectors, [(0, layer.item_count - self.item_count), (0, 0)]))
         if self.token_count:
             layer.token_vectors.assign(self.token_vectors)
         if self.vector_widths:
@@ -144,11 +150,10 @@ class ItemEmbedding(keras.layers.Layer):
         return layer
 
     def call(self, items: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """See the class."""
         if self.token_count or self.vector_widths:
             return tf.gather(self._table_once(training), items)
-        vectors = gather_summing(self.own, items)
-        return tf.where(tf.cast(items, tf.bool)[..., None], vectors, 0.0)  # spares a copy of a large table
+        vectors = gather_with_dense_gradient(self.id_vectors, items)
+        return tf.where(tf.cast(items, tf.bool)[..., None], vectors, 0.0)  # avoids a copy of a large table
 
     def _table_once(self, training: bool) -> tf.Tensor:
         tables = _tables.get()
@@ -160,14 +165,16 @@ class ItemEmbedding(keras.layers.Layer):
         return tables[key]
 
     def table(self, training: bool = False) -> tf.Tensor:
-        """The vectors of all items, float32 [items + 1, dim]."""
-        vectors = tf.convert_to_tensor(self.own)
+        """Compute the vectors of all items, float32 [items + 1, dim]."""
+        vectors = tf.convert_to_tensor(self.id_vectors)
         if training and self._seed_generator:
             kept = keras.random.uniform((self.item_count + 1, 1), seed=self._seed_generator) >= self.id_dropout
             vectors *= tf.cast(kept, vectors.dtype)
         if self.token_count:
             shape = (self.item_count + 1, self.token_count)
-            tokens = tf.SparseTensor(tf.convert_to_tensor(self.places), tf.convert_to_tensor(self.shares), shape)
+            tokens = tf.SparseTensor(
+                tf.convert_to_tensor(self.token_indices), tf.convert_to_tensor(self.token_weights), shape
+            )
             vectors += tf.sparse.sparse_dense_matmul(tokens, tf.convert_to_tensor(self.token_vectors))
         if self.vector_widths:
             vectors += self.fusion(
@@ -176,12 +183,10 @@ class ItemEmbedding(keras.layers.Layer):
         return tf.pad(vectors[1:], [[1, 0], [0, 0]])
 
     def compute_output_spec(self, items: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        """[..., dim]."""
         return keras.KerasTensor((*items.shape, self.dim), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
-        sizes = ("item_count", "dim", "token_count", "token_uses", "vector_widths")
+        sizes = ("item_count", "dim", "token_count", "token_pairs", "vector_widths")
         return {**super().get_config(), **{name: getattr(self, name) for name in sizes + _OPTIONS}}
 
 
@@ -199,7 +204,7 @@ class ItemBias(keras.layers.Layer):
         self.bias = self.add_weight(shape=(item_count + 1,), initializer="zeros", name="bias")
 
     def call(self, items: tf.Tensor) -> tf.Tensor:
-        return gather_summing(self.bias, items)
+        return gather_with_dense_gradient(self.bias, items)
 
     def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor(items.shape, "float32")
@@ -208,14 +213,14 @@ class ItemBias(keras.layers.Layer):
         return {**super().get_config(), "item_count": self.item_count}
 
 
-def gather_summing(table: Any, indices: tf.Tensor) -> tf.Tensor:
-    """Rows of a weight, whose gradient is one dense tensor: a row's shares are summed up.
+def gather_with_dense_gradient(table: Any, indices: tf.Tensor) -> tf.Tensor:
+    """Gather rows of a weight so that its gradient is one dense tensor.
 
-    The gradient of a plain gather lists the shares one by one, and Adam would square each before adding them.
+    The gradient of `tf.gather` is `tf.IndexedSlices`, of which Adam would square every slice before adding them up.
 
     Args:
-        table: a weight [n, ...].
-        indices: of any shape.
+        table: weight [n, ...].
+        indices: row indices of any shape.
 
     Returns:
         [*indices.shape, ...].

@@ -1,4 +1,4 @@
-"""Tables of vectors that layers look rows up in, as they were trained or in a byte a number."""
+"""Lookup tables of vectors, stored as trained or quantized to int8."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """A matrix in a byte a number: row i is values[i] * scales[i], and off by half a scale at most.
+    """An int8 matrix with one scale per row: row i is values[i] * scales[i], with an error of at most half a scale.
 
     Attributes:
         values: int8 [n, D].
@@ -21,11 +21,11 @@ class Quantized:
     scales: tf.Variable
 
     @classmethod
-    def of(cls, matrix: np.ndarray) -> Self:
-        """The largest number of every row becomes 127.
+    def from_matrix(cls, matrix: np.ndarray) -> Self:
+        """Quantize a matrix; the largest absolute value of every row becomes 127.
 
         Example:
-            >>> Quantized.of(np.array([[0.5, -1.0]])).values.numpy()
+            >>> Quantized.from_matrix(np.array([[0.5, -1.0]])).values.numpy()
             array([[  64, -127]], dtype=int8)
         """
         scales = np.abs(matrix).max(axis=1, keepdims=True) / 127
@@ -37,18 +37,18 @@ class Quantized:
 
 
 class TableLayer(keras.layers.Layer):
-    """A layer that reads a table through `read` and `read_all`, so that an export may store it otherwise.
+    """Base of layers that read a table through `read` and `read_all`, so that an export can store it in another type.
 
     Attributes:
         table: the weight, float32 [n, D].
-        quantized: what is read instead of it, where an export sets that.
+        quantized: the quantized table that is read instead; set by exports.
     """
 
     table: keras.Variable
     quantized: Quantized | None = None
 
     def read(self, rows: tf.Tensor, dtype: Any) -> tf.Tensor:
-        """Rows by index, int32 of any shape -> [..., D]; they are fewer to cast than the table."""
+        """Read rows by index and cast them only: int32 of any shape -> [..., D]."""
         if self.quantized is None:
             return tf.cast(tf.gather(tf.convert_to_tensor(self.table), rows), dtype)
         parts = (self.quantized.values, self.quantized.scales)
@@ -56,7 +56,7 @@ class TableLayer(keras.layers.Layer):
         return values * scales
 
     def read_all(self, dtype: Any) -> tf.Tensor:
-        """All of it, [n, D]."""
+        """Read the whole table, [n, D]."""
         if self.quantized is None:
             return tf.cast(self.table, dtype)
         return tf.cast(self.quantized.values, dtype) * tf.cast(self.quantized.scales, dtype)

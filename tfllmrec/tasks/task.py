@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.layers.items import tables_once
+from tfllmrec.layers.items import shared_item_tables
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 
 
@@ -55,7 +55,7 @@ class StepModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Keras's own."""
-        with tables_once():
+        with shared_item_tables():
             return super().train_step(data)
 
 

@@ -96,7 +96,7 @@ def test_the_average_is_what_is_evaluated(watched: Watch) -> None:
     for epoch in watched.epochs:
         for weight, average in zip(epoch["weights"], epoch["average"], strict=True):
             np.testing.assert_allclose(weight, average, rtol=1e-4, atol=1e-6)
-        own = epoch["weights"][epoch["names"].index("own")]
+        own = epoch["weights"][epoch["names"].index("id_vectors")]
         np.testing.assert_allclose(epoch["index"][1:], own[1:], rtol=1e-6)  # which the ranking of the targets read
 
 

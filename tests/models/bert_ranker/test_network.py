@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.models.bert_ranker.network import TargetAttention, bi_encoder, interaction_head, scores_of_all
 from tfllmrec.models.two_tower.network import query_encoder
 

@@ -171,7 +171,7 @@ def test_other_options_reach_the_model(
         history_length=11, dim=5, units=5, content=False, negatives="sampled", num_negatives=13, label_smoothing=0.0
     )
     items, encoder, head = (model.get_layer(name) for name in ("items", "history_encoder", "query_head"))
-    assert [weight.name for weight in items.weights] == ["own"]
+    assert [weight.name for weight in items.weights] == ["id_vectors"]
     assert encoder.get_layer("lstm_1").units == 5
     assert encoder.output.shape == (None, 11, 5)
     assert not any(isinstance(part, keras.layers.Dense) for part in head.layers)  # as wide as the items already

@@ -109,6 +109,6 @@ def test_a_loaded_network_has_the_same_sides(network: NextItemNetwork, tmp_path:
             np.testing.assert_array_equal(found[name], expected[1][name])
     assert {id(weight) for weight in network.model.weights} == {id(weight) for side in sides for weight in side.weights}
     before = queries({"history": HISTORIES}).numpy()
-    own = candidates.get_layer("items").own  # of the loaded one: a history is read in the space it is matched in
+    own = candidates.get_layer("items").id_vectors  # of the loaded one: a history is read in the space it is matched in
     own.assign(own + RANDOM.normal(size=own.shape))
     assert not np.allclose(queries({"history": HISTORIES}), before)

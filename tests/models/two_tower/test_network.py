@@ -111,13 +111,13 @@ def test_a_restored_network_shares_its_weights(network: TwoTowerNetwork) -> None
     assert {id(weight) for weight in both.weights} == {id(weight) for part in towers for weight in part.weights}
     [items_layer] = [layer for layer in candidates.layers if isinstance(layer, ItemEmbedding)]
     before = np.array(queries(asked))
-    items_layer.own.assign(items_layer.own + RANDOM.normal(size=(ITEMS + 1, DIM)))
+    items_layer.id_vectors.assign(items_layer.id_vectors + RANDOM.normal(size=(ITEMS + 1, DIM)))
     assert not np.allclose(towers[0](asked), before)  # a history is read in the space it is matched in
     np.testing.assert_array_equal(queries(asked), towers[0](asked))
 
 
 def test_a_query_depends_on_features_stored_or_given() -> None:
-    items, stored = ItemEmbedding(ITEMS, DIM), StoredFeatures.of(np.array([[0, 0], [1, 4], [0, 0], [2, 0]]))
+    items, stored = ItemEmbedding(ITEMS, DIM), StoredFeatures.from_table(np.array([[0, 0], [1, 4], [0, 0], [2, 0]]))
     encoder = query_encoder(
         dim=DIM, history_length=LENGTH, user_count=None, features=(4, 2), pooling_heads=1, hidden_units=4
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
-from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.layers.item_index import ItemIndex
 
 
 def _no_update() -> None:

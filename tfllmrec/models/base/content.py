@@ -77,7 +77,7 @@ class ItemContent:
             embedding = ItemEmbedding.with_content(config.dim, **content, **options, name="items")
         else:
             embedding = ItemEmbedding(len(known) - 1, config.dim, name="items")
-        embedding.own.assign(embedding.own * known[:, None])
+        embedding.id_vectors.assign(embedding.id_vectors * known[:, None])
         return embedding
 
     def grow(self, embedding: ItemEmbedding, new: pd.DataFrame, family: str) -> ItemEmbedding:
@@ -89,7 +89,7 @@ class ItemContent:
         content = self._arrays(new, embedding.vector_widths)
         if not content:
             raise InputError(f"this {family} scores items by their interactions alone; fit it with content")
-        return embedding.with_more(**content)
+        return embedding.with_new_items(**content)
 
     def save(self, folder: Path) -> None:
         """Write the tokens."""

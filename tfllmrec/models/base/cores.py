@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.layers.top_items import LOWEST, top_items
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.signature import (

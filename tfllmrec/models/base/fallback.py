@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from tfllmrec.layers.scoring import PopularityScores, UnlessEmpty
+from tfllmrec.layers.scoring import FallbackIfEmpty, PopularityScores
 from tfllmrec.layers.users import SegmentPopularity, StoredFeatures
 from tfllmrec.models.base.fitted_data import FittedData
 
@@ -26,13 +26,13 @@ def popularity_scores(
     if not segment or stored is None or fitted_data.features is None:
         return PopularityScores(len(fitted_data.items)).set_counts(fitted_data.counts)(inputs["history"])
     features, counts = fitted_data.segment_counts(segment)
-    layer = SegmentPopularity.of(counts, features, len(fitted_data.features.vocabulary))
+    layer = SegmentPopularity.from_counts(counts, features, len(fitted_data.features.vocabulary))
     return layer(stored(inputs["user"], inputs["user_features"]))
 
 
 def popular_if_empty(scores: keras.KerasTensor, popular: keras.KerasTensor, inputs: Inputs) -> keras.KerasTensor:
     """Replace scores [B, items + 1] by popularity scores where the history is empty."""
-    return UnlessEmpty()(scores, popular, inputs["history"])
+    return FallbackIfEmpty()(scores, popular, inputs["history"])
 
 
 def popular_candidates_if_empty(
@@ -48,4 +48,4 @@ def popular_candidates_if_empty(
     table = keras.layers.Embedding(len(fitted_data.counts), 1, trainable=False)
     popular = keras.ops.squeeze(table(inputs["candidates"]), axis=-1)
     table.embeddings.assign(np.log1p(fitted_data.counts)[:, None])
-    return UnlessEmpty()(scores, popular, inputs["history"])
+    return FallbackIfEmpty()(scores, popular, inputs["history"])

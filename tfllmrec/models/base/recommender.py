@@ -17,7 +17,7 @@ from tfllmrec.data.table_checks import check_items
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets
-from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import Config, explained
 from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures, vector_signatures

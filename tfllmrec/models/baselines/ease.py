@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.errors import InputError
-from tfllmrec.layers.scoring import DenseItemToItem, item_to_item_model
+from tfllmrec.layers.item_to_item import DenseItemToItem, item_to_item_model
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import STRICT, Config, Rule, given_options
 from tfllmrec.models.base.recommender import Recommender

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
-from tfllmrec.layers.scoring import SparseItemToItem, item_to_item_model
+from tfllmrec.layers.item_to_item import SparseItemToItem, item_to_item_model
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import STRICT, Config, Fraction, Numbers, Positive, given_options
 from tfllmrec.models.base.recommender import Recommender

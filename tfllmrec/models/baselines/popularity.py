@@ -57,7 +57,7 @@ class Popularity(Recommender):
     def _fit(self, train: Dataset, *_: Any) -> tuple[BuiltModels, TrainingLog]:
         features = self.fitted_data.features
         inputs = scoring_inputs(self.config.history_length, 0 if features is None else 1)
-        stored = None if features is None else StoredFeatures.of(features.stored)
+        stored = None if features is None else StoredFeatures.from_table(features.stored)
         scores = popularity_scores(self.fitted_data, inputs, self.config.segment, stored)
         return self._restore(keras.Model(inputs, scores)), {}
 

@@ -14,8 +14,9 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
-from tfllmrec.layers.history import DecayedMean, NewestFirst
-from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
+from tfllmrec.layers.history import DecayedMean, MostRecentFirst
+from tfllmrec.layers.item_index import ItemIndex
+from tfllmrec.layers.scoring import scoring_inputs
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import STRICT, Config, Names, Positive, given_options
 from tfllmrec.models.base.fallback import popular_if_empty, popularity_scores
@@ -130,8 +131,8 @@ class Word2Vec(Recommender):
         index = ItemIndex(*vectors.shape, name="items")
         index.vectors.assign(np.pad(vectors, [(1, 0), (0, 0)]))
         inputs = scoring_inputs(self.config.history_length)
-        newest_first = NewestFirst()(inputs["history"])
-        query = DecayedMean(self.config.decay)(index(newest_first), newest_first > 0)
+        most_recent_first = MostRecentFirst()(inputs["history"])
+        query = DecayedMean(self.config.decay)(index(most_recent_first), most_recent_first > 0)
         return self._serve(keras.Model(inputs, query), index, content)
 
     def _serve(self, model: keras.Model, index: ItemIndex, content: "Word2VecContent") -> Word2VecModels:

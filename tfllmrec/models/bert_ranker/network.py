@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfllmrec.layers.history import NewestFirst, recency_biases
-from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
+from tfllmrec.layers.history import MostRecentFirst, recency_biases
+from tfllmrec.layers.item_index import ItemIndex
+from tfllmrec.layers.scoring import scoring_inputs
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -138,8 +139,8 @@ def scores_of_all(index: ItemIndex, encoder: keras.Model, head: keras.Model) -> 
 
 def _asked(inputs: dict[str, Any], items: keras.layers.Layer, encoder: keras.Model) -> dict[str, Any]:
     """What the head is to know of users; the encoder is as it was trained, and stays so."""
-    newest_first = NewestFirst()(inputs["history"])
-    vectors, present = items(newest_first), newest_first > 0
+    most_recent_first = MostRecentFirst()(inputs["history"])
+    vectors, present = items(most_recent_first), most_recent_first > 0
     return {"query": _AsTrained(encoder)(inputs["user"], vectors, present), "items": vectors, "present": present}
 
 

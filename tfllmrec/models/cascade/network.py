@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.layers.history import NewestFirst
+from tfllmrec.layers.history import MostRecentFirst
 from tfllmrec.layers.scoring import scoring_inputs
 from tfllmrec.layers.top_items import LOWEST, top_items
 
@@ -153,7 +153,7 @@ def _answer(model: keras.Model, inputs: dict[str, Any], name: str) -> keras.Kera
     length = model.input["history"].shape[1]
     asked = {part: inputs[part] for part in model.input if part in inputs}
     if length < inputs["history"].shape[1]:
-        asked["history"] = NewestFirst()(NewestFirst()(inputs["history"])[:, :length])
+        asked["history"] = MostRecentFirst()(MostRecentFirst()(inputs["history"])[:, :length])
     if "user_features" in model.input:
         width = model.input["user_features"].shape[1]
         asked["user_features"] = keras.ops.tile(keras.ops.zeros_like(inputs["user"])[:, None], (1, width))

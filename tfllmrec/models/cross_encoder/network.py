@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.layers.history import NewestFirst
+from tfllmrec.layers.history import MostRecentFirst
 from tfllmrec.layers.scoring import scoring_inputs
 
 FRAME = 3
@@ -176,7 +176,7 @@ def cross_encoder(scorer: keras.Model, titles: TokenTable, texts: TokenTable, hi
     """
     inputs = scoring_inputs(history_length)
     candidates = keras.Input((None,), dtype="int32", name="candidates")
-    newest = NewestFirst()(inputs["history"])[:, : scorer.input["history"].shape[1]]
+    newest = MostRecentFirst()(inputs["history"])[:, : scorer.input["history"].shape[1]]
     scores = scorer({"history": titles(newest), "candidates": texts(candidates)})
     return keras.Model({**inputs, "candidates": candidates}, scores)
 

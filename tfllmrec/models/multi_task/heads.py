@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.layers.items import ItemBias, gather_summing
+from tfllmrec.layers.items import ItemBias, gather_with_dense_gradient
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -23,7 +23,7 @@ class UserBias(keras.layers.Layer):
 
     def call(self, users: tf.Tensor) -> tf.Tensor:
         """Look up biases."""
-        return tf.where(users > 0, gather_summing(self.bias, users), 0.0)
+        return tf.where(users > 0, gather_with_dense_gradient(self.bias, users), 0.0)
 
     def compute_output_spec(self, users: keras.KerasTensor) -> keras.KerasTensor:
         """Return the spec of the biases [n]."""

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.layers.history import newest
+from tfllmrec.layers.history import most_recent
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
@@ -43,7 +43,7 @@ class SplitByScenario(keras.layers.Layer):
         length = history.shape[1]
         inside = tf.transpose(tf.gather(tf.convert_to_tensor(self.members)[1:], history, axis=1), [1, 0, 2])
         rows = tf.where(inside, history[:, None], 0)
-        histories = newest(tf.reshape(rows, [-1, length]), length)
+        histories = most_recent(tf.reshape(rows, [-1, length]), length)
         lengths = tf.cumsum(tf.cast(inside, tf.int32), axis=2)
         return tf.reshape(histories, tf.shape(rows)), tf.transpose(lengths, [0, 2, 1])
 

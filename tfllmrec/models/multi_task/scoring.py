@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.layers.encoders.recurrent import history_encoder
-from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.content import ItemContent
 from tfllmrec.models.base.fallback import popular_candidates_if_empty, popular_if_empty, popularity_scores

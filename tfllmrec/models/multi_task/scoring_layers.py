@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfllmrec.layers.scoring import ItemIndex
+from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.models.multi_task.scenarios import SplitByScenario
 

@@ -14,8 +14,9 @@ from tfllmrec.data.batches import window_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.layers.encoders.recurrent import Precision, history_encoder, query_head
+from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.layers.items import ItemBias, ItemEmbedding
-from tfllmrec.layers.scoring import ItemIndex, scoring_inputs
+from tfllmrec.layers.scoring import scoring_inputs
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import given_options
 from tfllmrec.models.base.content import ItemContent, copy_weights, keep_known_vectors

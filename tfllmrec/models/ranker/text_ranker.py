@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfllmrec.content.pretrained import Bert
 from tfllmrec.content.templates import BETWEEN_ITEMS
 from tfllmrec.content.text_vectors import text_encoder, written
-from tfllmrec.layers.history import NewestFirst, newest
+from tfllmrec.layers.history import MostRecentFirst, most_recent
 from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.models.base.cores import MAX_CANDIDATES
 from tfllmrec.models.base.signature import Core, Input, InputKind, OutputKind, Outputs, Signature
@@ -47,7 +47,7 @@ class TextRanker:
 
     def __call__(self, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """Score candidates."""
-        recent = _newest_first(history, self._history_length)
+        recent = _most_recent_first(history, self._history_length)
         present, known = written(recent), written(candidates)
         texts = tf.concat([recent, candidates], axis=1)
         vectors = self._item_vectors(self._encode(tf.reshape(texts, [-1])))
@@ -86,7 +86,7 @@ class PairTextRanker:
     def __call__(self, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """Score candidates."""
         count, width = self._titles
-        recent = _newest_first(history, count)
+        recent = _most_recent_first(history, count)
         recent = tf.where(written(recent), recent + BETWEEN_ITEMS, "")
         titles = tf.reshape(self._tokens(tf.reshape(recent, [-1]), width), [-1, count, width])
         texts = self._tokens(tf.reshape(candidates, [-1]), self._length)
@@ -140,8 +140,8 @@ def rank_texts_signature(ranker: ScoreTexts) -> Signature:
     )
 
 
-def _newest_first(texts: tf.Tensor, count: int) -> tf.Tensor:
+def _most_recent_first(texts: tf.Tensor, count: int) -> tf.Tensor:
     """The most recent texts of every row that are not blank: string [B, count], "" on the right."""
     positions = tf.where(written(texts), tf.range(1, tf.shape(texts)[1] + 1), 0)
-    chosen = NewestFirst()(newest(positions, count))
+    chosen = MostRecentFirst()(most_recent(positions, count))
     return tf.gather(tf.pad(texts, [[0, 0], [1, 0]], constant_values=""), chosen, batch_dims=1)

@@ -15,8 +15,8 @@ from tfllmrec.data.batches import next_item_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
+from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.layers.scoring import ItemIndex
 from tfllmrec.layers.users import StoredFeatures
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import given_options
@@ -222,7 +222,7 @@ class TwoTower(Recommender):
             feature_dropout=config.feature_dropout,
             dropout=config.dropout,
         )
-        stored = None if features is None else StoredFeatures.of(features.stored, name="stored_features")
+        stored = None if features is None else StoredFeatures.from_table(features.stored, name="stored_features")
         return TwoTowerNetwork.of(encoder, items, stored, config.candidate_dropout)
 
     def _serve(self, network: TwoTowerNetwork, content: ItemContent) -> TwoTowerModels:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfllmrec.layers.history import NewestFirst, recency_biases
+from tfllmrec.layers.history import MostRecentFirst, recency_biases
 from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.scoring import scoring_inputs
 from tfllmrec.layers.users import FeatureMean, StoredFeatures
@@ -123,8 +123,8 @@ def query_tower(encoder: keras.Model, items: keras.layers.Layer, stored: StoredF
             "user_features": int32 [B, F], which says more than what is stored.
     """
     inputs = scoring_inputs(encoder.input["items"].shape[1], 0 if stored is None else stored.columns)
-    newest_first = NewestFirst()(inputs["history"])
-    read = {"user": inputs["user"], "items": items(newest_first), "present": newest_first > 0}
+    most_recent_first = MostRecentFirst()(inputs["history"])
+    read = {"user": inputs["user"], "items": items(most_recent_first), "present": most_recent_first > 0}
     if stored is not None:
         read["features"] = stored(inputs["user"], inputs["user_features"])
     return keras.Model(inputs, encoder(read), name="query_tower")
