@@ -22,7 +22,7 @@ def graph():
 
 def own_bases(cls):
     """Return all bases of a class that this project defines, from the nearest to the farthest."""
-    return [base for base in inspect.getmro(cls)[1:] if base.__module__.split(".")[0] in PACKAGES]
+    return [base for base in inspect.getmro(cls)[1:] if str(base.__module__).split(".")[0] in PACKAGES]
 
 
 def test_modules_import_each_other_without_cycles(graph):
@@ -44,7 +44,7 @@ def test_classes_have_at_most_two_bases_of_this_project(graph):
         for name in graph.modules
         if not name.endswith("__main__")
         for cls in vars(import_module(name)).values()
-        if inspect.isclass(cls) and cls.__module__.split(".")[0] in PACKAGES
+        if inspect.isclass(cls) and str(cls.__module__).split(".")[0] in PACKAGES
     }
     assert len(classes) > 100
     with_behaviour = {cls for cls in classes if not issubclass(cls, Config)}  # configurations inherit fields only
