@@ -15,6 +15,7 @@ _ENTRY = re.compile(r"^ *(\w+)(?: \([^)]*\))?: +(.+)$")
 _TYPES = {
     "Fraction": "float in [0, 1)",
     "Names": "names",
+    "NotNegative": "int ≥ 0",
     "Numbers": "numbers",
     "Options": "mapping",
     "Positive": "int > 0",
@@ -52,7 +53,7 @@ def _text(expression: object) -> str:
 
 def _table(family: griffe.Class, config: griffe.Class) -> str:
     classes = [config, *(base for base in config.mro() if isinstance(base, griffe.Class))]
-    meanings = {name: text for cls in [family, *reversed(classes)] for name, text in _entries(cls)}
+    meanings = {name: text for cls in [*reversed(classes), family] for name, text in _entries(cls)}
     fields: dict[str, griffe.Attribute] = {}
     for cls in classes:
         for name, member in cls.members.items():
@@ -68,6 +69,7 @@ def _table(family: griffe.Class, config: griffe.Class) -> str:
 def _entries(cls: griffe.Class) -> Iterator[tuple[str, str]]:
     """Yield name and text of every `name: text` entry of a class docstring, with continuation lines joined."""
     entry: list[str] = []
+    depth = 0
     for line in [*(cls.docstring.value if cls.docstring else "").splitlines(), ""]:
         indented = len(line) - len(line.lstrip())
         if entry and line.strip() and indented > depth:
