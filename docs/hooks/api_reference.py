@@ -18,19 +18,43 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     root = Path(config.config_file_path).parent
 
     def reference(marker: re.Match[str]) -> str:
-        return "\n\n".join(_section(module, names) for module, names in _modules(root, marker[1]))
+        modules = dict(_modules(root, marker[1]))
+        sections = [_section(module, names) for module, names in modules.items()]
+        return "\n\n".join([_exports(root, marker[1], modules), *sections])
 
     return _MARKER.sub(reference, markdown)
 
 
+def _exports(root: Path, package: str, modules: dict[str, list[str]]) -> str:
+    """Return a sentence that links the names which the package itself exports."""
+    sources = {name: module for module, names in modules.items() for name in names}
+    listed = ast.literal_eval(_assigned(_folder(root, package) / "__init__.py", "__all__") or ast.List([], ast.Load()))
+    names = [name for name in listed if name in sources]
+    links = ", ".join(f"[`{name}`][{sources[name]}.{name}]" for name in names)
+    return f"Import from `{package}`: {links}." if names else ""
+
+
+def _assigned(path: Path, name: str) -> ast.expr | None:
+    """Return the value that a module assigns to a name."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [name]:
+            return node.value
+    return None
+
+
+def _folder(root: Path, package: str) -> Path:
+    (folder,) = (path for source in SOURCES if (path := root / source / package.replace(".", "/")).is_dir())
+    return folder
+
+
 def _section(module: str, names: list[str]) -> str:
     blocks = [f"::: {module}.{name}" for name in names]
-    return "\n\n".join([f"## {module} {{: .module }}", *blocks])
+    return "\n\n".join([f"## {module}", *blocks])
 
 
 def _modules(root: Path, package: str) -> Iterator[tuple[str, list[str]]]:
     """Yield the public modules of a package, with the public names that each defines."""
-    (folder,) = (path for source in SOURCES if (path := root / source / package.replace(".", "/")).is_dir())
+    folder = _folder(root, package)
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder).with_suffix("").parts
         if any(part.startswith("_") and part != "__init__" for part in parts):

@@ -1,4 +1,4 @@
-"""The Python blocks of README, concepts, guides and model pages run in the order of the page."""
+"""The Python blocks of README, quickstart, concepts, guides and model pages run in the order of the page."""
 
 from dataclasses import fields
 
@@ -7,14 +7,10 @@ from docs.pages import ROOT, python_blocks, write_tables
 
 from tfllmrec.models.base.config import Config
 
-PAGES = [
-    ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "docs").glob("concepts/*.md")),
-    *sorted((ROOT / "docs").glob("guides/*.md")),
-    *sorted((ROOT / "docs").glob("serving/*.md")),
-]
-MODEL_PAGES = sorted((ROOT / "docs").glob("models/*.md"))
+DOCS = ROOT / "docs"
+FAST = [ROOT / "README.md", *sorted(DOCS.glob("concepts/*.md")), *sorted(DOCS.glob("serving/*.md"))]
+FAST += [DOCS / "guides" / f"{name}.md" for name in ("operate-and-monitor", "privacy", "your-data")]
+SLOW = sorted({*DOCS.glob("*.md"), *DOCS.glob("guides/*.md"), *DOCS.glob("models/*.md")} - {*FAST})
 TINY = {
     "batch_size": 64,
     "dim": 8,
@@ -44,26 +40,16 @@ def tiny_models(monkeypatch, tiny_bert):
     monkeypatch.setattr(Config, "from_options", classmethod(tiny_from_options))
 
 
-def run_blocks(page, folder, monkeypatch):
-    """Run the blocks of a page in a new folder."""
-    monkeypatch.chdir(folder)
+def with_blocks(pages, *marks):
+    """Return test parameters for the pages that have blocks to run."""
+    found = [page for page in pages if python_blocks(page)]
+    return [pytest.param(page, id=page.relative_to(ROOT).as_posix(), marks=marks) for page in found]
+
+
+@pytest.mark.usefixtures("tiny_models")
+@pytest.mark.parametrize("page", [*with_blocks(FAST), *with_blocks(SLOW, pytest.mark.slow)])
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__", "write_tables": write_tables}
     for block in python_blocks(page):
         block.run(namespace)
-
-
-def name(page):
-    return page.relative_to(ROOT).as_posix()
-
-
-@pytest.mark.usefixtures("tiny_models")
-@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=name)
-def test_python_blocks_run(page, tmp_path, monkeypatch):
-    run_blocks(page, tmp_path, monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("tiny_models")
-@pytest.mark.parametrize("page", [page for page in MODEL_PAGES if python_blocks(page)], ids=name)
-def test_python_blocks_of_models_run(page, tmp_path, monkeypatch):
-    run_blocks(page, tmp_path, monkeypatch)
