@@ -20,7 +20,7 @@ from tfllmrec.serving.server import ModelServer
 KEY = b"correct horse battery"
 SPEC = model_pb2.ModelSpec(name="films", signature_name="retrieve", version={"value": 3})
 OF_42 = "tqhybpldhke3urnjxrqxfaumswtqnfzo"
-"""What docs/privacy.md's key makes of the user 42, in every process."""
+"""What docs/guides/privacy.md's key makes of the user 42, in every process."""
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def pseudonymise(
 ) -> None:
     """Write a data set with pseudonyms instead of user ids.
 
-    Pseudonymous data is not anonymous, see docs/privacy.md.
+    Pseudonymous data is not anonymous, see docs/guides/privacy.md.
     """
     with stage(f"Pseudonymising {data}"):
         from tfllmrec.data.pseudonymisation import pseudonymise_folder, read_key

@@ -1,6 +1,6 @@
 """k-anonymity of the users table: rare combinations of features are blanked.
 
-Histories are not covered, and a history often identifies its user (`docs/privacy.md`).
+Histories are not covered, and a history often identifies its user (`docs/guides/privacy.md`).
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Pseudonymisation of data sets: keyed hashes in place of user ids.
 
-Pseudonyms do not make the data anonymous: a history often identifies its user (`docs/privacy.md`).
+Pseudonyms do not make the data anonymous: a history often identifies its user (`docs/guides/privacy.md`).
 """
 
 import base64
