@@ -78,26 +78,27 @@ def test_families_have_names() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_config_or_options(name: str) -> None:
-    with pytest.raises(InputError, match=f"{name}: give a config or single options, not both"):
-        model_class(name)(model_class(name).config_class(), seed=1)
+    with pytest.raises(InputError, match=f"^{name}: give either config or single options$"):
+        model_class(name)(config=model_class(name).config_class(), seed=1)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_unknown_options_name_the_known_ones(name: str, data: Dataset) -> None:
-    with pytest.raises(InputError, match="option epoch5 is unknown; there are history_length, seed"):
-        model_class(name)(epoch5=3).fit(data)
+def test_unknown_options_name_the_known_ones(name: str) -> None:
+    with pytest.raises(InputError, match=r"^unknown option epoch5: choose one of history_length, seed"):
+        model_class(name).from_options({"epoch5": 3})
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     cls = model_class(name)
-    monkeypatch.setattr(cls, "_fit", lambda *_, **__: None)
+    monkeypatch.setattr(cls, "_fit", lambda *_, **__: (None, {}))
+    monkeypatch.setattr(cls, "_use", lambda *_: None)
     assert cls().fit(data).config == cls.config_class.for_data(data, {})
     one = cls(history_length=7).fit(data).config
     assert one == cls.config_class.for_data(data, {"history_length": 7})
     assert one.history_length == 7
     given = cls.config_class(seed=5)
-    assert cls(given).fit(data).config is given
+    assert cls(config=given).fit(data).config is given
     assert cls.config_class.from_options({}) == cls.config_class()
 
 
@@ -168,6 +169,10 @@ def described(saved: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
+def described_as(**changes: Any) -> Callable[[Path], object]:
+    return lambda saved: described(saved, **changes)
+
+
 def rewritten(text: str) -> Callable[[Path], object]:
     return lambda saved: (saved / "recommender.json").write_text(text, encoding="utf-8")
 
@@ -175,17 +180,19 @@ def rewritten(text: str) -> Callable[[Path], object]:
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (lambda saved: shutil.rmtree(saved), "holds no saved recommender"),
     "no description": (lambda saved: (saved / "recommender.json").unlink(), "recommender.json is missing or damaged"),
-    "no JSON": (rewritten('{"format": 1, '), "recommender.json is missing or damaged"),
+    "no JSON": (rewritten('{"format": 2, '), "recommender.json is missing or damaged"),
     "another JSON": (rewritten("[1, 2]"), "recommender.json is missing or damaged"),
     "binary": (lambda saved: (saved / "recommender.json").write_bytes(b"\xff\xfe\x00"), "is missing or damaged"),
     "no format": (rewritten('{"family": "popularity"}'), "recommender.json is missing or damaged"),
-    "another format": (lambda saved: described(saved, format=99), "has format 99; this version .* reads format 1"),
-    "unknown family": (lambda saved: described(saved, family="three_tower"), "there is no family 'three_tower'"),
-    "unknown option": (lambda saved: described(saved, config={"bogus": 1}), "option bogus is unknown"),
-    "no family": (rewritten('{"format": 1, "config": {}}'), "is missing or damaged"),
-    "no config": (rewritten('{"format": 1, "family": "popularity"}'), "is missing or damaged"),
-    "no names": (rewritten('{"format": 1, "family": ["ease"], "config": {}}'), "is missing or damaged"),
-    "no options": (rewritten('{"format": 1, "family": "ease", "config": [3]}'), "is missing or damaged"),
+    "another format": (lambda saved: described(saved, format=99), "has format 99; this version .* reads format 2"),
+    "unknown family": (lambda saved: described(saved, family="three_tower"), "unknown family 'three_tower'"),
+    "unknown option": (lambda saved: described(saved, config={"bogus": 1}), "unknown option bogus"),
+    "no family": (rewritten('{"format": 2, "config": {}, "sources": {}}'), "is missing or damaged"),
+    "no config": (rewritten('{"format": 2, "family": "popularity", "sources": {}}'), "is missing or damaged"),
+    "no sources": (rewritten('{"format": 2, "family": "popularity", "config": {}}'), "is missing or damaged"),
+    "family is a list": (described_as(family=["ease"]), "is missing or damaged"),
+    "config is a list": (described_as(config=[3]), "is missing or damaged"),
+    "sources is a list": (described_as(sources=[3]), "is missing or damaged"),
     "other items": (lambda saved: pd.DataFrame({"id": ["1"]}).to_parquet(saved / "items.parquet"), "items.parquet"),
     "no items": (lambda saved: (saved / "items.parquet").unlink(), "items.parquet"),
     "no model": (lambda saved: (saved / "model.keras").unlink(), "model.keras"),
@@ -246,7 +253,9 @@ def test_nothing_is_asked_before_fit(tmp_path: Path) -> None:
 
 def test_how_long_to_refit_takes_validation_targets(data: Dataset) -> None:
     model = TwoTower(epochs=1, dim=4, hidden_units=4).fit(data, verbose=0)
-    with pytest.raises(InputError, match="only a fit with validation targets"):
+    with pytest.raises(
+        InputError, match=r"^fit: without validation targets the best number of epochs is unknown; give"
+    ):
         model.refit_config()
 
 

@@ -72,7 +72,7 @@ def test_next_item_finds_the_answer(board: Checkerboard, options: dict[str, Any]
 
 def test_a_ranker_finds_the_answer(board: Checkerboard, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the vectors alone have not learnt enough to."""
-    monkeypatch.setattr(TwoTower, "go_on", lambda *_: None)  # they would have, then
+    monkeypatch.setattr(TwoTower, "fit_more", lambda *_, **__: None)  # they would have, then
     quick = {"dim": 8, "hidden_units": 16, "learning_rate": 0.02, "ema": 0.5}
     options = {
         "retriever": "popularity",

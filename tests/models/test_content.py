@@ -166,13 +166,13 @@ def test_columns_of_new_items_may_be_empty_and_must_fit(trained: Recommender) ->
 @FAMILIES
 def test_no_content_no_new_items(name: str, make: Make, board: Checkerboard) -> None:
     recommender: Any = make(name, content=False, epochs=1).fit(board.data, verbose=0)
-    with pytest.raises(InputError, match=f"^this {name} knows items by their interactions alone; train it with"):
+    with pytest.raises(InputError, match=f"^this {name} scores items by their interactions alone; fit it with con"):
         recommender.with_items(NEW)
 
 
 @pytest.mark.parametrize("name", ["popularity", "markov_chain", "ease"])
 def test_families_without_content(name: str, make: Make, board: Checkerboard) -> None:
-    with pytest.raises(InputError, match=f"^a {name} knows items by their interactions alone; new ones take training$"):
+    with pytest.raises(InputError, match=f"^a {name} scores items by their interactions alone; fit it on data "):
         make(name).fit(board.data).with_items(NEW)
 
 

@@ -8,6 +8,7 @@ from tfllmrec import TwoTower
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import rmse
+from tfllmrec.models.ranker import training
 from tfllmrec.models.registry import load_model, model_class
 
 USERS, ITEMS = 60, 12
@@ -62,7 +63,7 @@ def test_ratings_are_learnt_and_survive_saving(family, data, tiny_bert, tmp_path
 @pytest.mark.parametrize("family", OPTIONS)
 def test_ratings_start_at_their_mean(family, data, tiny_bert, monkeypatch):
     """Also after an empty history, where popularity is no rating. The towers knew everything and do not go on."""
-    monkeypatch.setattr(TwoTower, "go_on", lambda *_: pytest.fail("there is nothing to go on with"))
+    monkeypatch.setattr(TwoTower, "fit_more", lambda *_, **__: pytest.fail("the towers have seen all interactions"))
     options = {**OPTIONS[family], "learning_rate": 1e-9, "epochs": 1, "objective": "rating", "history_length": 4}
     ranker = model_class(family)(**options, backbone=str(tiny_bert)).fit(data, verbose=0)
     [bias] = [weight.numpy() for weight in ranker.model.weights if weight.path in ("added/bias", "score/bias")]
@@ -76,14 +77,14 @@ def test_ratings_start_at_their_mean(family, data, tiny_bert, monkeypatch):
 
 
 def test_a_later_epoch_has_the_order_that_it_has_in_an_unbroken_fit(data, configured):
-    ranker = configured("bert_ranker", objective="rating", batch_size=50)
+    batches_from = training._batches(configured("bert_ranker", objective="rating", batch_size=50).config, data, None)
 
     def users(batches):
         return [features["user"].tolist() for features, _ in batches.as_numpy_iterator()]
 
-    unbroken = ranker._batches(data, 0)
+    unbroken = batches_from(0)
     first, second = users(unbroken), users(unbroken)
-    assert users(ranker._batches(data, 1)) == second != first
+    assert users(batches_from(1)) == second != first
 
 
 def test_no_ratings_to_learn_from(data, tiny_bert):

@@ -188,7 +188,7 @@ def test_new_items_leave_features_as_they_were(trained: Recommender) -> None:
 def test_models_without_features_refuse_them(coloured: Dataset, told: list[list[str]]) -> None:
     recommender = model_class("popularity")().fit(coloured)
     for asked in ({}, {"users": ["u00"]}, {"histories": [["i00"]]}):
-        with pytest.raises(InputError, match=r"^recommend: this popularity reads no user_features; leave them out$"):
+        with pytest.raises(InputError, match=r"^recommend: this popularity does not read user_features; leave them"):
             recommender.recommend(**asked, user_features=told)
 
 
@@ -215,8 +215,8 @@ def no_fit(*_: Any, **__: Any) -> None:
 @pytest.mark.parametrize(
     ("family", "options", "sentence"),
     [
-        ("two_tower", {"segment": "colour"}, "two_tower: segment colour is none of the user_features; add it to them"),
-        ("two_tower", {"user_features": "colour", "segment": "col"}, "two_tower: segment col is none of the user_f"),
+        ("two_tower", {"segment": "colour"}, "two_tower: segment colour is not one of user_features; add it to them"),
+        ("two_tower", {"user_features": "colour", "segment": "col"}, "two_tower: segment col is not one of user_f"),
         ("two_tower", {"user_features": "colour,age"}, "users: there is no feature age; the table has colour"),
         ("popularity", {"segment": "age"}, "users: there is no feature age; the table has colour"),
     ],

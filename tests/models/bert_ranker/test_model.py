@@ -17,6 +17,8 @@ from tfllmrec.content.templates import item_texts
 from tfllmrec.content.text_vectors import text_vectors
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.errors import InputError
+from tfllmrec.models.base.predictor import Predictor
+from tfllmrec.models.bert_ranker import model as bert_ranker
 from tfllmrec.models.registry import load_model
 
 Make = Callable[..., Any]
@@ -107,7 +109,7 @@ def test_the_towers_go_on_with_what_the_lists_asked_for(
 ) -> None:
     """The head stays, the vectors move, and what is asked is made of the vectors that moved."""
     went_on = unwatched
-    monkeypatch.setattr(TwoTower, "go_on", lambda *_: None)
+    monkeypatch.setattr(TwoTower, "fit_more", lambda *_, **__: None)
     stayed = make("bert_ranker").fit(split.train, verbose=0)
     for one, other in zip(went_on.model.weights, stayed.model.weights, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
@@ -131,19 +133,29 @@ def test_options_reach_the_towers(trained: BertRanker) -> None:
     assert BertRanker.config_class.from_options({"towers": '{"dim": 4}'}).tower_options()["dim"] == 4
 
 
-def test_options_reach_the_head(trained: BertRanker, configured: Make, split: Split) -> None:
-    made = configured("bert_ranker", pooling_heads=3, hidden_units=5, dropout=0.4)
-    made.built.towers = trained.built.towers
-    head = made._build(split.train)
+class HeadBuiltError(Exception):
+    """Carry the untrained head."""
+
+
+def test_options_reach_the_head(trained: BertRanker, make: Make, split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(predictor: Predictor, *_: Any) -> None:
+        raise HeadBuiltError(predictor.built.model)
+
+    monkeypatch.setattr(TwoTower, "from_options", lambda _: trained.built.towers)
+    monkeypatch.setattr(TwoTower, "fit_in_context", lambda towers, *_: towers)
+    monkeypatch.setattr(bert_ranker, "train_ranker", stop)
+    with pytest.raises(HeadBuiltError) as built:
+        make("bert_ranker", pooling_heads=3, hidden_units=5, dropout=0.4).fit(split.train)
+    [head] = built.value.args
     assert head.get_layer("target_attention").pooling_heads == 3
     assert head.get_layer("hidden_units").units == 5
     assert {layer.rate for layer in head.layers if isinstance(layer, keras.layers.Dropout)} == {0.4}
 
 
 def test_wrong_options_of_the_towers(make: Make, split: Split) -> None:
-    with pytest.raises(InputError, match=r"^option dims is unknown; there are"):
+    with pytest.raises(InputError, match=r"^unknown option dims: choose one of"):
         make("bert_ranker", towers={"dims": 4}).fit(split.train, verbose=0)
-    with pytest.raises(InputError, match=r"^bert_ranker: its towers do not read users' features; leave user_features "):
+    with pytest.raises(InputError, match=r"^bert_ranker: its towers do not read user features; remove user_features "):
         make("bert_ranker", towers={"user_features": "gender"}).fit(split.train, verbose=0)
 
 

@@ -86,7 +86,7 @@ def test_a_small_bert_has_places_for_a_whole_pair(
     configured: Make, split: Split, asked_of_small_bert: list[Any]
 ) -> None:
     """It learns from what is written of candidates."""
-    configured("cross_encoder", backbone="small", columns="title", seed=4)._prepare(split.train)
+    configured("cross_encoder", backbone="small", columns="title", seed=4)._backbone(split.train)
     assert asked_of_small_bert == [split.train.items["title"].tolist(), {"length": 20 + 12 + 3, "seed": 4}]
 
 
@@ -94,8 +94,8 @@ def test_a_pair_longer_than_the_bert_reads(make: Make, split: Split) -> None:
     with pytest.raises(InputError) as error:
         make("cross_encoder", history_tokens=26).fit(split.train, verbose=0)
     assert str(error.value) == (
-        "cross_encoder: this BERT reads 40 tokens at most, and a pair has 41, history_tokens + text_length + 3; "
-        "give fewer of one of them"
+        "cross_encoder: this BERT reads at most 40 tokens, and a pair has 41, history_tokens + text_length + 3; "
+        "lower one of them"
     )
     assert make("cross_encoder", history_tokens=25).fit(split.train, verbose=0)
 
@@ -136,7 +136,7 @@ def test_it_is_asked_in_passes_of_few_pairs(trained: CrossEncoder, monkeypatch: 
     monkeypatch.setattr(Pairs, "call", call)
     monkeypatch.setattr("tfllmrec.models.ranker.passes._PAIRS", 2)
     asked = {"user": np.array([0, 3], np.int32), "history": HISTORIES}
-    trained.ranker({**asked, "candidates": CANDIDATES})
+    trained.built.candidate_scorer({**asked, "candidates": CANDIDATES})
     trained.built.text_ranker(tf.constant([["even film"]] * 2), tf.constant([["a", "b", "c"]] * 2))
     assert passes == [(1, 2)] * 8
     trained.scorer(asked)
@@ -149,7 +149,7 @@ def test_what_would_take_days_is_refused(make: Make, board: Checkerboard) -> Non
     _, targets = leave_last_out(board.data)
     items = len(board.data.items)
     too_many = targets.take(np.zeros(10_000_000 // items + 1, np.int64))
-    asked = f"{len(too_many):,} targets among {items} items are {len(too_many) * items:,} passes through BERT"
-    with pytest.raises(InputError, match=f"^cross_encoder: {asked}, of which it does 10,000,000 at most; ask fewer"):
+    asked = f"{len(too_many):,} targets among {items} items are {len(too_many) * items:,} pairs"
+    with pytest.raises(InputError, match=f"^cross_encoder: {asked}, and at most 10,000,000 are scored in one call; "):
         ranker.evaluate(too_many)
     assert ranker.evaluate(targets.take(np.arange(3)))["ndcg@10"] >= 0

@@ -9,7 +9,6 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.models.cross_encoder import network as module
 from tfllmrec.models.cross_encoder.network import (
     FRAME,
     Pairs,
@@ -20,6 +19,7 @@ from tfllmrec.models.cross_encoder.network import (
     pair_scorer,
     scores_of_all,
 )
+from tfllmrec.models.ranker import passes as passes_module
 from tfllmrec.models.ranker.passes import in_passes
 
 CLS, SEP = 2, 3
@@ -112,7 +112,7 @@ def test_the_newest_titles_are_read_and_the_texts_of_candidates(telling: keras.M
 
 @pytest.mark.parametrize("pairs", [1, 3, 4, 8, 100])
 def test_all_items_are_scored_in_passes(telling: keras.Model, pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAIRS", pairs)
+    monkeypatch.setattr(passes_module, "_PAIRS", pairs)
     every = np.tile(np.arange(ITEMS + 1, dtype=np.int32), (len(PAST), 1))
     expected = telling({"user": USERS, "history": PAST, "candidates": every})
     model = scores_of_all(in_passes(telling), ITEMS)
@@ -128,7 +128,7 @@ def test_a_pass_has_few_pairs(
     telling: keras.Model, rows: int, count: int, width: int, passes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one user; in training all are read at once, for dropout and gradients are those of a batch."""
-    monkeypatch.setattr(module, "_PAIRS", 4)
+    monkeypatch.setattr(passes_module, "_PAIRS", 4)
     candidates = (np.arange(rows * count, dtype=np.int32) % (ITEMS + 1)).reshape(rows, count)
     asked = {"user": USERS[:rows], "history": PAST[:rows], "candidates": candidates}
     expected, model = telling(asked), in_passes(telling)
