@@ -12,6 +12,7 @@ from tfllmrec import Recommender
 from tfllmrec.content import backbone
 from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.data import Dataset
+from tfllmrec.models.base.trainer import Trainer
 from tfllmrec.models.registry import FAMILIES, load_model, model_class
 
 QUICK = {
@@ -61,6 +62,12 @@ def configured(make: Callable[..., Recommender]) -> Callable[..., Recommender]:
         return made
 
     return configured
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `fit` build models without training them."""
+    monkeypatch.setattr(Trainer, "fit", lambda *_, **__: {})
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_unset_options_are_chosen_from_the_data(name: str, data: Dataset, monkey
         (Ease, "l2", 0),
         (Ease, "l2", float("nan")),
         (Ease, "l2", float("inf")),
-        (TwoTower, "loss", "hinge"),
+        (TwoTower, "loss", "triplet"),
         (TwoTower, "dropout", 1.0),
         (TwoTower, "batch_size", -5),
         (TwoTower, "temperature", 0),
@@ -124,8 +124,8 @@ def test_unset_options_are_chosen_from_the_data(name: str, data: Dataset, monkey
         (TwoTower, "hard_negatives", 0),
         (TwoTower, "learning_rate", float("inf")),
         (BertRanker, "objective", "pairwise"),
-        (BertRanker, "list_size", 0),
-        (BertRanker, "max_validation_lists", 0),
+        (BertRanker, "list_size", -1),
+        (BertRanker, "max_validation_lists", -1),
         (BertRanker, "pooling_heads", 0),
         (BertRanker, "columns", 3),
         (BertRanker, "towers", "{"),
@@ -254,6 +254,7 @@ def test_calls_before_fit_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("untrained")
 def test_refit_config_requires_validation_targets(data: Dataset) -> None:
     model = TwoTower(epochs=1, dim=4, hidden_units=4).fit(data, verbose=0)
     with pytest.raises(

@@ -64,6 +64,7 @@ def new_scores(recommender: Recommender, history: list[str]) -> pd.Series:
     return table.set_index("item_id")["score"]
 
 
+@pytest.mark.usefixtures("untrained")
 @FAMILIES
 def test_options_reach_the_item_embedding(name: str, make: Make, with_image_vectors: Dataset) -> None:
     options = {"content": True, "vectors": "image", "token_std": 0.3, "id_dropout": 0.4, "modality_dropout": 0.2}
@@ -161,6 +162,7 @@ def test_columns_of_new_items_are_checked_and_may_be_empty(trained: Recommender)
         assert sentence is None or str(error.value) == sentence
 
 
+@pytest.mark.usefixtures("untrained")
 @FAMILIES
 def test_new_items_are_refused_without_content(name: str, make: Make, board: Checkerboard) -> None:
     recommender: Any = make(name, content=False, epochs=1).fit(board.data, verbose=0)

@@ -60,11 +60,12 @@ def test_ratings_are_learnt_and_survive_saving(family, data, tiny_bert, tmp_path
     np.testing.assert_allclose(load_model(tmp_path / "saved").predict_ratings(split.test), expected, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("untrained")
 @pytest.mark.parametrize("family", OPTIONS)
 def test_ratings_start_at_their_mean(family, data, tiny_bert, monkeypatch):
     """Empty histories are no exception: popularity is not a rating. The towers are not fine-tuned."""
     monkeypatch.setattr(TwoTower, "fit_more", lambda *_, **__: pytest.fail("the towers have seen all interactions"))
-    options = {**OPTIONS[family], "learning_rate": 1e-9, "epochs": 1, "objective": "rating", "history_length": 4}
+    options = {**OPTIONS[family], "objective": "rating", "history_length": 4}
     ranker = model_class(family)(**options, backbone=str(tiny_bert)).fit(data, verbose=0)
     [bias] = [weight.numpy() for weight in ranker.model.weights if weight.path in ("added/bias", "score/bias")]
     np.testing.assert_allclose(bias, [data.ratings.mean()], rtol=1e-5)

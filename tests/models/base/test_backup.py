@@ -196,7 +196,7 @@ def test_a_backup_of_another_fit_is_refused(
 def test_a_damaged_backup_is_refused(results: Resumed, split: Split, tmp_path: Path) -> None:
     case, whole, path = results.case, results.backup.read_bytes(), tmp_path / "fit"
     with (tmp_path / "other.npz").open("wb") as file:
-        np.savez(file, told=np.array("[]"), variables_0=np.zeros(3))
+        np.savez(file, description=np.array("[]"), variables_0=np.zeros(3))
     damaged = [
         b"",
         b"text",
@@ -211,7 +211,7 @@ def test_a_damaged_backup_is_refused(results: Resumed, split: Split, tmp_path: P
     damaged.append(bytes(unreadable))
     for content in damaged:
         path.write_bytes(content)
-        with pytest.raises(InputError, match=f"{path} is no backup of a fit: remove it, or choose another path"):
+        with pytest.raises(InputError, match=f"{path} is not a backup of a fit; remove it, or choose another path"):
             model_class(case.family)(**case.options).fit(split.train, split.validation, verbose=0, backup=path)
         assert path.read_bytes() == content
 

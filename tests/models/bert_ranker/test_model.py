@@ -52,7 +52,7 @@ def scores_of(ranker: BertRanker) -> np.ndarray:
 
 
 def test_new_items_are_scored_as_their_texts(trained: BertRanker) -> None:
-    """In histories and as candidates."""
+    """New items are read in histories and as candidates."""
     grown = trained.with_items(NEW)
     histories, candidates = [["n1"], ["n3", "n1"]], [["n2", "n3", "n1"]] * 2
     texts = NEW.set_index("item_id")["title"].to_dict()
@@ -162,7 +162,7 @@ def test_invalid_options_of_the_towers_are_refused(make: Make, split: Split) -> 
 
 
 def test_refit_config_has_the_best_epochs(trained: BertRanker) -> None:
-    """Of the head, of the towers before the lists, and of their fine-tuning."""
+    """The head, the towers before the lists and their fine-tuning have separate numbers of epochs."""
     refit = trained.refit_config()
     logs = (trained.training_log, trained.built.pretrain_log, trained.built.towers.training_log)
     assert [len(log["val_ndcg@10"]) for log in logs] == [2, 2, 3]
@@ -172,6 +172,7 @@ def test_refit_config_has_the_best_epochs(trained: BertRanker) -> None:
     assert refit.towers == {**trained.config.towers, "epochs": best[1]}
 
 
+@pytest.mark.usefixtures("untrained")
 def test_a_small_bert_is_trained_on_the_item_texts(
     make: Make, split: Split, small_bert_calls: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

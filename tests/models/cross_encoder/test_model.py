@@ -89,6 +89,7 @@ def test_a_small_bert_is_trained_on_candidate_texts_for_whole_pairs(
     assert small_bert_calls == [split.train.items["title"].tolist(), {"length": 20 + 12 + 3, "seed": 4}]
 
 
+@pytest.mark.usefixtures("untrained")
 def test_a_pair_too_long_for_the_bert_is_refused(make: Make, split: Split) -> None:
     with pytest.raises(InputError) as error:
         make("cross_encoder", history_tokens=26).fit(split.train, verbose=0)
@@ -124,7 +125,7 @@ def test_the_learning_rate_depends_on_the_tuning(board: Checkerboard, tuning: st
 
 
 def test_pairs_are_scored_in_small_passes(trained: CrossEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For candidates, texts and all items: whole batches of long lists would take gigabytes."""
+    """Candidates, texts and all items are scored in passes: batches of long lists would take gigabytes."""
     passes: list[tuple[int, int]] = []
     original = Pairs.call
 
@@ -142,12 +143,11 @@ def test_pairs_are_scored_in_small_passes(trained: CrossEncoder, monkeypatch: py
     assert passes[8:] == [(1, 2)] * 2 * 11  # 20 items and the padding
 
 
-def test_too_many_pairs_are_refused(make: Make, board: Checkerboard) -> None:
-    ranker = make("cross_encoder").fit(board.data, verbose=0)
+def test_too_many_pairs_are_refused(trained: CrossEncoder, board: Checkerboard) -> None:
     _, targets = leave_last_out(board.data)
     items = len(board.data.items)
     too_many = targets.take(np.zeros(10_000_000 // items + 1, np.int64))
     pairs = f"{len(too_many):,} targets among {items} items are {len(too_many) * items:,} pairs"
     with pytest.raises(InputError, match=f"^cross_encoder: {pairs}, and at most 10,000,000 are scored in one call; "):
-        ranker.evaluate(too_many)
-    assert ranker.evaluate(targets.take(np.arange(3)))["ndcg@10"] >= 0
+        trained.evaluate(too_many)
+    assert trained.evaluate(targets.take(np.arange(3)))["ndcg@10"] >= 0

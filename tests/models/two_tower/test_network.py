@@ -53,7 +53,7 @@ def pooling() -> HistoryPooling:
 
 def test_pooling_starts_as_decayed_means(pooling: HistoryPooling) -> None:
     items = RANDOM.normal(size=(2, LENGTH, DIM)).astype(np.float32)
-    pooling.question.kernel.assign(np.zeros((3, 2 * DIM)))
+    pooling.query.kernel.assign(np.zeros((3, 2 * DIM)))
     outputs = pooled(pooling, items, [5, 3], np.ones((2, 3), np.float32))
     for row, length in enumerate([5, 3]):
         for head, decay in enumerate([0.6, 0.98]):
@@ -65,8 +65,8 @@ def test_pooling_starts_as_decayed_means(pooling: HistoryPooling) -> None:
 def test_pooling_weights_follow_the_newest_items(pooling: HistoryPooling) -> None:
     items = RANDOM.normal(size=(1, LENGTH, DIM)).astype(np.float32)
     newest = RANDOM.normal(size=(1, 3)).astype(np.float32)
-    questions = (newest @ pooling.question.kernel.numpy()).reshape(2, DIM)
-    fit = questions @ items[0].T / np.sqrt(DIM) + pooling.age_bias.numpy()
+    queries = (newest @ pooling.query.kernel.numpy()).reshape(2, DIM)
+    fit = queries @ items[0].T / np.sqrt(DIM) + pooling.age_bias.numpy()
     weights = np.exp(fit) / np.exp(fit).sum(axis=1, keepdims=True)
     outputs = pooled(pooling, items, [LENGTH], newest)
     np.testing.assert_allclose(outputs[0], (weights @ items[0]).ravel(), rtol=1e-4, atol=1e-6)
