@@ -228,7 +228,7 @@ def test_unknown_columns_are_refused(
     with pytest.raises(InputError, match=f"^{sentence}"):
         model_class(family)(**options).fit(coloured)
     if options.get("segment") != "colour":
-        with pytest.raises(InputError, match=r"segment|and the data set has no user table$"):
+        with pytest.raises(InputError, match=r"segment|need a users table, which the data set does not have"):
             model_class(family)(**options).fit(replace(coloured, users=None))
 
 
