@@ -18,14 +18,14 @@ HISTORIES = np.array([[1, 2, 3, 4, 5], [6, 2, 0, 0, 0], [3, 0, 0, 0, 0], [0, 0, 
 CANDIDATES = np.array([[1, 6, 2], [4, 4, 0], [2, 3, 5], [1, 2, 3]], np.int32)
 
 
-def newest_first(histories: np.ndarray) -> np.ndarray:
+def most_recent_first(histories: np.ndarray) -> np.ndarray:
     rows = [[item for item in row[::-1] if item] for row in histories]
     return np.array([[*row, *[0] * (histories.shape[1] - len(row))] for row in rows], np.int32)
 
 
 def read(histories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return item vectors, newest first, and their mask."""
-    items = newest_first(histories)
+    items = most_recent_first(histories)
     return VECTORS[items], items > 0
 
 

@@ -109,6 +109,6 @@ def test_a_loaded_network_has_the_same_sides(network: NextItemNetwork, tmp_path:
             np.testing.assert_array_equal(outputs[name], expected[1][name])
     assert {id(weight) for weight in network.model.weights} == {id(weight) for side in sides for weight in side.weights}
     before = queries({"history": HISTORIES}).numpy()
-    own = candidates.get_layer("items").own  # histories and candidates share the vectors
+    own = candidates.get_layer("items").id_vectors  # histories and candidates share the vectors
     own.assign(own + RANDOM.normal(size=own.shape))
     assert not np.allclose(queries({"history": HISTORIES}), before)
