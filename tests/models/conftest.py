@@ -1,4 +1,4 @@
-"""Every family fitted once on a small data set that has the usual and the odd."""
+"""Every family fitted once on a small data set with common and unusual ids."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ from tfllmrec import Recommender
 from tfllmrec.content import backbone
 from tfllmrec.content.pretrained import Bert, pretrained
 from tfllmrec.data import Dataset
+from tfllmrec.models.base.trainer import Trainer
 from tfllmrec.models.registry import FAMILIES, load_model, model_class
 
 QUICK = {
@@ -19,7 +20,7 @@ QUICK = {
     "next_item": {"epochs": 2, "dim": 8, "units": 8},
     "multi_task": {"epochs": 2, "dim": 8, "units": 8, "expert_units": 4},
 }
-"""What a family needs to be fitted in seconds, beside `quick_ranking`; a new family may do without."""
+"""Options that fit a family in seconds, beside those of `quick_ranking`; families may have none."""
 
 ITEMS = ["花样年华", "🎬", "a b", "x|y", *"0123456789"]
 USERS = ["小明", "👩‍🚀", "née", *(f"u{number}" for number in range(9))]
@@ -27,16 +28,16 @@ USERS = ["小明", "👩‍🚀", "née", *(f"u{number}" for number in range(9))
 
 @pytest.fixture(scope="session")
 def data() -> Dataset:
-    """A training part: 12 users with 3 to 9 of 14 items, popular ones first.
+    """A training part: 12 users with 3 to 9 of 14 items, drawn with more weight on the first items.
 
-    User "newcomer" and item "cold" are known, and have no interaction in it.
+    User "newcomer" and item "cold" are known and have no interactions in it.
     """
     random = np.random.default_rng(0)
     weights = np.linspace(3, 1, len(ITEMS))
     rows = [("newcomer", "cold", 0)]
     for user in USERS:
-        had = random.choice(ITEMS, random.integers(3, 10), replace=False, p=weights / weights.sum())
-        rows += [(user, item, time) for time, item in enumerate(had)]
+        chosen = random.choice(ITEMS, random.integers(3, 10), replace=False, p=weights / weights.sum())
+        rows += [(user, item, time) for time, item in enumerate(chosen)]
     table = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
     items = pd.DataFrame({"item_id": [*ITEMS, "cold"]})
     items["title"] = [f"Title of {item}" for item in items["item_id"]]
@@ -46,14 +47,14 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="session")
 def make(quick_ranking: dict[str, dict[str, Any]]) -> Callable[..., Recommender]:
-    """A family by name, quick to fit; histories are cut to 4 items, fewer than most users have."""
+    """Create a recommender that is quick to fit; it reads 4 items of a history, fewer than most users have."""
     quick = QUICK | quick_ranking
     return lambda name, **options: model_class(name)(**{"history_length": 4, **quick.get(name, {}), **options})
 
 
 @pytest.fixture(scope="session")
 def configured(make: Callable[..., Recommender]) -> Callable[..., Recommender]:
-    """The same, not to be fitted whole: with its configuration, as `fit` has it at the start."""
+    """Create an unfitted recommender with the configuration that `fit` would start with."""
 
     def configured(name: str, **options: Any) -> Recommender:
         made = make(name, **options)
@@ -64,27 +65,33 @@ def configured(make: Callable[..., Recommender]) -> Callable[..., Recommender]:
 
 
 @pytest.fixture
-def asked_of_small_bert(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What a small BERT is to learn from and how, texts and options; it is `tiny_bert` in any case."""
-    told: list[Any] = []
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `fit` build models without training them."""
+    monkeypatch.setattr(Trainer, "fit", lambda *_, **__: {})
+
+
+@pytest.fixture
+def small_bert_calls(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Record the texts and options that a small BERT is trained with; `tiny_bert` is returned instead."""
+    calls: list[Any] = []
 
     def small(texts: list[str], **options: Any) -> Bert:
-        told.extend((texts, options))
+        calls.extend((texts, options))
         return pretrained(tiny_bert)
 
     monkeypatch.setattr(backbone, "small_bert", small)
-    return told
+    return calls
 
 
 @pytest.fixture(scope="session", params=FAMILIES)
 def fitted(request: pytest.FixtureRequest, make: Callable[..., Recommender], data: Dataset) -> Recommender:
-    """Every family in turn."""
+    """A fitted recommender of every family."""
     return make(request.param).fit(data, verbose=0)
 
 
 @pytest.fixture(scope="session")
 def folder(fitted: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `fitted` is saved; copy it before you change it."""
+    """The folder of the saved `fitted`; tests that change it copy it first."""
     folder = tmp_path_factory.mktemp(fitted.family) / "a folder" / "模型"
     fitted.save(folder)
     return folder
@@ -92,5 +99,5 @@ def folder(fitted: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def loaded(folder: Path) -> Recommender:
-    """What comes back."""
+    """The recommender loaded from `folder`."""
     return load_model(folder)

@@ -15,7 +15,7 @@ from tfllmrec.data import Dataset, Histories, Targets
 from tfllmrec.errors import InputError
 from tfllmrec.models.registry import model_class
 
-EVERYTHING = 99
+ALL_ITEMS = 99
 USERS = ["小明", "👩‍🚀", "u3", "newcomer", "unknown"]
 FILES = {"recommender.json", "items.parquet", "users.parquet", "model.keras"}
 BERT = {"config.json", "metadata.json", "model.weights.h5", "tokenizer.json", "vocabulary.txt"}
@@ -31,7 +31,7 @@ MORE_FILES = {
 
 
 def rows(table: pd.DataFrame, count: int) -> list[list[str]]:
-    """The items of every row, best first."""
+    """Return the items of every row, best first."""
     return [table.loc[table["row"] == row, "item_id"].tolist() for row in range(count)]
 
 
@@ -39,10 +39,10 @@ def one_row(
     recommender: Recommender, user: str | None, history: Sequence[str] | None = None, **options: Any
 ) -> list[str]:
     users, histories = None if user is None else [user], None if history is None else [history]
-    return rows(recommender.recommend(users, histories, **{"k": EVERYTHING, **options}), 1)[0]
+    return rows(recommender.recommend(users, histories, **{"k": ALL_ITEMS, **options}), 1)[0]
 
 
-def had(data: Dataset, user: str) -> list[str]:
+def history_of(data: Dataset, user: str) -> list[str]:
     table = data.interactions
     return table.loc[table["user_id"] == user, "item_id"].tolist()
 
@@ -54,13 +54,13 @@ def all_items(data: Dataset) -> set[str]:
 
 @pytest.fixture(scope="module")
 def by_popularity(data: Dataset) -> list[str]:
-    """All items; of equally popular ones the first of the vocabulary comes first."""
+    """All items by popularity; equally popular ones in the order of the vocabulary."""
     return data.item_vocabulary.ids(1 + np.argsort(-data.item_counts[1:], kind="stable")).tolist()
 
 
 @pytest.fixture(scope="module")
-def questions(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Every user, known or not, with a stored, a full and an empty history."""
+def queries(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Every user index, 0 for unknown users included, with a stored, a full and an empty history."""
     users = np.arange(len(data.user_vocabulary) + 1, dtype=np.int32)
     histories = [data.histories.most_recent(4), np.tile([3, 1, 2, 5], (len(users), 1)), np.zeros((len(users), 4))]
     return np.tile(users, 3), np.concatenate(histories).astype(np.int32)
@@ -78,49 +78,51 @@ def test_recommendations_are_a_table(fitted: Recommender) -> None:
 
 
 def test_seen_items_are_excluded(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
-    """The whole history is excluded, older items than the model reads included."""
-    for user, found in zip(USERS, rows(fitted.recommend(USERS, k=EVERYTHING), 5), strict=True):
-        assert set(found) == all_items - set(had(data, user))
-        assert len(found) == len(set(found))
-    assert max(len(had(data, user)) for user in USERS) > fitted.history_length
+    """The whole history is excluded, including items older than those that the model reads."""
+    for user, results in zip(USERS, rows(fitted.recommend(USERS, k=ALL_ITEMS), 5), strict=True):
+        assert set(results) == all_items - set(history_of(data, user))
+        assert len(results) == len(set(results))
+    assert max(len(history_of(data, user)) for user in USERS) > fitted.history_length
 
 
 def test_seen_items_are_included_on_request(fitted: Recommender, all_items: set[str]) -> None:
     for histories in (None, [["🎬", "0"]] * 5):
-        for found in rows(fitted.recommend(USERS, histories, k=EVERYTHING, exclude_seen=False), 5):
-            assert set(found) == all_items
+        for results in rows(fitted.recommend(USERS, histories, k=ALL_ITEMS, exclude_seen=False), 5):
+            assert set(results) == all_items
 
 
 def test_excluded_items_are_not_returned(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
     users, exclude = ["小明", "unknown"], [["🎬", "unheard of", ""], ["花样年华", "cold"]]
-    found = rows(fitted.recommend(users, k=EVERYTHING, exclude=exclude), 2)
-    assert set(found[0]) == all_items - set(had(data, "小明")) - {"🎬"}
-    assert set(found[1]) == all_items - {"花样年华", "cold"}
-    seen_too = rows(fitted.recommend(users, k=EVERYTHING, exclude=exclude, exclude_seen=False), 2)
+    results = rows(fitted.recommend(users, k=ALL_ITEMS, exclude=exclude), 2)
+    assert set(results[0]) == all_items - set(history_of(data, "小明")) - {"🎬"}
+    assert set(results[1]) == all_items - {"花样年华", "cold"}
+    seen_too = rows(fitted.recommend(users, k=ALL_ITEMS, exclude=exclude, exclude_seen=False), 2)
     assert set(seen_too[0]) == all_items - {"🎬"}
 
 
 def test_fewer_items_than_k_may_be_left(fitted: Recommender, data: Dataset, all_items: set[str]) -> None:
-    left = all_items - set(had(data, "小明"))
+    left = all_items - set(history_of(data, "小明"))
     assert len(one_row(fitted, "小明", k=len(left) + 1)) == len(left)
-    nothing = fitted.recommend(["小明", "u3"], exclude=[list(all_items), []], k=2)
-    assert nothing["row"].tolist() == [1, 1]
+    table = fitted.recommend(["小明", "u3"], exclude=[list(all_items), []], k=2)
+    assert table["row"].tolist() == [1, 1]
 
 
-def test_items_of_given_and_stored_histories_are_excluded(
+def test_items_of_request_and_stored_histories_are_excluded(
     fitted: Recommender, data: Dataset, all_items: set[str]
 ) -> None:
-    given = sorted(all_items - set(had(data, "小明")))[:2]
-    assert set(one_row(fitted, "小明", given)) == all_items - set(had(data, "小明")) - set(given)
+    history = sorted(all_items - set(history_of(data, "小明")))[:2]
+    assert set(one_row(fitted, "小明", history)) == all_items - set(history_of(data, "小明")) - set(history)
 
 
-def test_a_given_history_replaces_the_stored_one(fitted: Recommender, data: Dataset) -> None:
-    given = ["🎬", "0", "x|y", "7", "1"]
-    newest = data.item_vocabulary.lookup(given[1:])[None]
+def test_a_request_history_replaces_the_stored_one(fitted: Recommender, data: Dataset) -> None:
+    history = ["🎬", "0", "x|y", "7", "1"]
+    recent = data.item_vocabulary.lookup(history[1:])[None]
     for user in ("小明", "unknown"):
-        table = fitted.recommend([user], [given], k=5)
-        hidden = data.item_vocabulary.lookup(given + had(data, user))[None]  # a cascade does not retrieve these
-        scores = fitted.score(data.user_vocabulary.lookup([user]), newest, exclude=hidden).numpy()[0]
+        table = fitted.recommend([user], [history], k=5)
+        excluded = data.item_vocabulary.lookup(history + history_of(data, user))[
+            None
+        ]  # which a cascade does not retrieve
+        scores = fitted.score(data.user_vocabulary.lookup([user]), recent, exclude=excluded).numpy()[0]
         np.testing.assert_allclose(table["score"], scores[data.item_vocabulary.lookup(table["item_id"])], rtol=1e-5)
 
 
@@ -130,9 +132,9 @@ def test_histories_change_the_scores(fitted: Recommender) -> None:
 
 
 def test_an_empty_history_reads_the_stored_one(fitted: Recommender) -> None:
-    expected = fitted.recommend(USERS, k=EVERYTHING)
+    expected = fitted.recommend(USERS, k=ALL_ITEMS)
     for histories in ([[]] * 5, [[""], ["unheard of"], ["", ""], [], [""]]):
-        pd.testing.assert_frame_equal(fitted.recommend(USERS, histories, k=EVERYTHING), expected)
+        pd.testing.assert_frame_equal(fitted.recommend(USERS, histories, k=ALL_ITEMS), expected)
 
 
 def test_popularity_is_the_fallback(fitted: Recommender, by_popularity: list[str]) -> None:
@@ -146,9 +148,9 @@ def test_popularity_is_the_fallback(fitted: Recommender, by_popularity: list[str
 def test_unknown_users_are_served_from_their_history(fitted: Recommender) -> None:
     histories = [["花样年华", "🎬", "3"], ["0"]]
     named = fitted.recommend(["unknown", "unknown too"], histories)
-    nameless = fitted.recommend(histories=histories)
-    pd.testing.assert_frame_equal(named.drop(columns="user_id"), nameless.drop(columns="user_id"))
-    assert set(nameless["user_id"]) == {""}
+    anonymous = fitted.recommend(histories=histories)
+    pd.testing.assert_frame_equal(named.drop(columns="user_id"), anonymous.drop(columns="user_id"))
+    assert set(anonymous["user_id"]) == {""}
 
 
 def test_unknown_items_are_ignored(fitted: Recommender) -> None:
@@ -157,9 +159,9 @@ def test_unknown_items_are_ignored(fitted: Recommender) -> None:
     pd.testing.assert_frame_equal(padded, known)
 
 
-def test_scores_are_finite(fitted: Recommender, questions: tuple[np.ndarray, np.ndarray], all_items: set[str]) -> None:
-    scores = fitted.score(*questions)
-    assert scores.shape == (len(questions[0]), len(all_items) + 1)
+def test_scores_are_finite(fitted: Recommender, queries: tuple[np.ndarray, np.ndarray], all_items: set[str]) -> None:
+    scores = fitted.score(*queries)
+    assert scores.shape == (len(queries[0]), len(all_items) + 1)
     assert scores.dtype == "float32"
     assert np.isfinite(scores).all()
 
@@ -172,7 +174,7 @@ def test_rows_are_independent(fitted: Recommender) -> None:
 
 def test_evaluation_and_recommendations_agree(fitted: Recommender, data: Dataset) -> None:
     """The rank of a target is its position among all unseen items, the last one of equal scores."""
-    table = fitted.recommend(["小明"], k=EVERYTHING)
+    table = fitted.recommend(["小明"], k=ALL_ITEMS)
     items = data.item_vocabulary.lookup(table["item_id"])
     users = np.repeat(data.user_vocabulary.lookup(["小明"]), len(items))
     targets = Targets(users, data.histories.take(users), items)
@@ -182,20 +184,20 @@ def test_evaluation_and_recommendations_agree(fitted: Recommender, data: Dataset
     assert fitted.evaluate(targets, k=3)["recall@3"] == pytest.approx(hits)
 
 
-def test_an_empty_request_has_an_empty_answer(fitted: Recommender) -> None:
+def test_an_empty_request_returns_an_empty_table(fitted: Recommender) -> None:
     table = fitted.recommend([])
     assert len(table) == 0
     assert "item_id" in table
 
 
 def test_a_loaded_recommender_predicts_the_same(
-    fitted: Recommender, loaded: Recommender, questions: tuple[np.ndarray, np.ndarray]
+    fitted: Recommender, loaded: Recommender, queries: tuple[np.ndarray, np.ndarray]
 ) -> None:
     assert type(loaded) is type(fitted)
     assert loaded.config == fitted.config
-    np.testing.assert_array_equal(loaded.score(*questions), fitted.score(*questions))
-    question = {"users": USERS, "histories": [["🎬"], [], [], [], []], "exclude": [[], ["0"], [], [], []]}
-    pd.testing.assert_frame_equal(loaded.recommend(**question), fitted.recommend(**question))
+    np.testing.assert_array_equal(loaded.score(*queries), fitted.score(*queries))
+    request = {"users": USERS, "histories": [["🎬"], [], [], [], []], "exclude": [[], ["0"], [], [], []]}
+    pd.testing.assert_frame_equal(loaded.recommend(**request), fitted.recommend(**request))
 
 
 def test_a_saved_folder_is_plain_files(folder: Path, fitted: Recommender) -> None:
@@ -210,16 +212,16 @@ def test_saving_again_overwrites(loaded: Recommender, tmp_path: Path) -> None:
 
 
 def test_configurations_survive_json(fitted: Recommender) -> None:
-    told = json.loads(json.dumps(fitted.config.to_dict()))
-    assert fitted.config_class.from_options(told) == fitted.config
+    options = json.loads(json.dumps(fitted.config.to_dict()))
+    assert fitted.config_class.from_options(options) == fitted.config
 
 
 def test_a_fit_is_determined_by_its_seed(
-    fitted: Recommender, data: Dataset, questions: tuple[np.ndarray, np.ndarray]
+    fitted: Recommender, data: Dataset, queries: tuple[np.ndarray, np.ndarray]
 ) -> None:
     again = model_class(fitted.family).with_config(fitted.config)
     assert again.fit(data, verbose=0) is again
-    np.testing.assert_allclose(again.score(*questions), fitted.score(*questions), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(again.score(*queries), fitted.score(*queries), rtol=1e-4, atol=1e-5)
 
 
 def test_histories_of_the_training_part_are_stored(loaded: Recommender, data: Dataset) -> None:

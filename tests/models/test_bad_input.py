@@ -1,4 +1,4 @@
-"""Bad questions, options and folders: one clear sentence each, and no code run from a folder."""
+"""Invalid requests, options and folders raise one clear sentence, and no code from a folder is executed."""
 
 import json
 import pickle
@@ -25,7 +25,7 @@ def popularity(data: Dataset) -> Popularity:
 
 
 @pytest.mark.parametrize(
-    ("question", "sentence"),
+    ("arguments", "sentence"),
     [
         ({"users": ["u1"], "k": 0}, "k is 0, and must be at least 1"),
         ({"users": ["u1"], "k": -3}, "k is -3"),
@@ -40,9 +40,9 @@ def popularity(data: Dataset) -> Popularity:
         ({"histories": [["0"], "1"]}, "histories must have a list of strings per row, not '1'"),
     ],
 )
-def test_bad_questions(popularity: Popularity, question: dict[str, Any], sentence: str) -> None:
+def test_invalid_requests_are_refused(popularity: Popularity, arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence) as error:
-        popularity.recommend(**question)
+        popularity.recommend(**arguments)
     assert str(error.value).startswith("recommend: ")
     assert "\n" not in str(error.value)
 
@@ -55,19 +55,19 @@ SEQUENCES = {
 
 
 @pytest.mark.parametrize("kind", SEQUENCES)
-def test_any_sequence_of_histories(popularity: Popularity, kind: str) -> None:
+def test_histories_may_be_any_sequence(popularity: Popularity, kind: str) -> None:
     histories = [["0", "1"], ["🎬", "2"]]
     expected = popularity.recommend(histories=histories)
-    found = popularity.recommend(histories=SEQUENCES[kind](histories), exclude=SEQUENCES[kind](histories))
-    pd.testing.assert_frame_equal(found, expected)
+    results = popularity.recommend(histories=SEQUENCES[kind](histories), exclude=SEQUENCES[kind](histories))
+    pd.testing.assert_frame_equal(results, expected)
 
 
-def test_users_from_a_column(popularity: Popularity) -> None:
+def test_users_may_be_a_column(popularity: Popularity) -> None:
     users = pd.Series(["小明", "u1"], index=[7, 3])
     pd.testing.assert_frame_equal(popularity.recommend(users), popularity.recommend(users.tolist()))
 
 
-def test_families_have_names() -> None:
+def test_families_are_found_by_name() -> None:
     assert all(model_class(name) is model_class(name) and model_class(name).family == name for name in FAMILIES)
     with pytest.raises(
         InputError,
@@ -77,27 +77,28 @@ def test_families_have_names() -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_config_or_options(name: str) -> None:
-    with pytest.raises(InputError, match=f"{name}: give a config or single options, not both"):
-        model_class(name)(model_class(name).config_class(), seed=1)
+def test_config_and_options_together_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name}: give either config or single options$"):
+        model_class(name)(config=model_class(name).config_class(), seed=1)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_unknown_options_name_the_known_ones(name: str, data: Dataset) -> None:
-    with pytest.raises(InputError, match="option epoch5 is unknown; there are history_length, seed"):
-        model_class(name)(epoch5=3).fit(data)
+def test_unknown_options_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"^unknown option epoch5: choose one of history_length, seed"):
+        model_class(name).from_options({"epoch5": 3})
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unset_options_are_chosen_from_the_data(name: str, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     cls = model_class(name)
-    monkeypatch.setattr(cls, "_fit", lambda *_, **__: None)
+    monkeypatch.setattr(cls, "_fit", lambda *_, **__: (None, {}))
+    monkeypatch.setattr(cls, "_use", lambda *_: None)
     assert cls().fit(data).config == cls.config_class.for_data(data, {})
-    one = cls(history_length=7).fit(data).config
-    assert one == cls.config_class.for_data(data, {"history_length": 7})
-    assert one.history_length == 7
-    given = cls.config_class(seed=5)
-    assert cls(given).fit(data).config is given
+    config = cls(history_length=7).fit(data).config
+    assert config == cls.config_class.for_data(data, {"history_length": 7})
+    assert config.history_length == 7
+    complete = cls.config_class(seed=5)
+    assert cls(config=complete).fit(data).config is complete
     assert cls.config_class.from_options({}) == cls.config_class()
 
 
@@ -115,7 +116,7 @@ def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: 
         (Ease, "l2", 0),
         (Ease, "l2", float("nan")),
         (Ease, "l2", float("inf")),
-        (TwoTower, "loss", "hinge"),
+        (TwoTower, "loss", "triplet"),
         (TwoTower, "dropout", 1.0),
         (TwoTower, "batch_size", -5),
         (TwoTower, "temperature", 0),
@@ -123,8 +124,8 @@ def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: 
         (TwoTower, "hard_negatives", 0),
         (TwoTower, "learning_rate", float("inf")),
         (BertRanker, "objective", "pairwise"),
-        (BertRanker, "list_size", 0),
-        (BertRanker, "max_validation_lists", 0),
+        (BertRanker, "list_size", -1),
+        (BertRanker, "max_validation_lists", -1),
         (BertRanker, "pooling_heads", 0),
         (BertRanker, "columns", 3),
         (BertRanker, "towers", "{"),
@@ -138,17 +139,17 @@ def test_without_options_the_data_choose(name: str, data: Dataset, monkeypatch: 
         (Cascade, "parts", '{"ease": 3} more'),
     ],
 )
-def test_bad_values(cls: type[Recommender], option: str, value: Any, data: Dataset) -> None:
+def test_invalid_option_values_are_refused(cls: type[Recommender], option: str, value: Any, data: Dataset) -> None:
     with pytest.raises(InputError, match=rf"^option {option}\b.*=.*: .*") as error:
         cls.config_class.for_data(data, {option: value})
     assert "\n" not in str(error.value)
 
 
-def test_text_is_read_as_the_options_type() -> None:
+def test_text_is_parsed_as_the_type_of_the_option() -> None:
     config = TwoTower.config_class.from_options({"epochs": "7", "dropout": "0.5", "content": "false"})
     assert (config.epochs, config.dropout, config.content) == (7, 0.5, False)
-    told = {"retrievers": "ease, two_tower,", "weights": "1, 0.5", "parts": '{"ease": {"l2": 3}}'}
-    config = Cascade.config_class.from_options(told)
+    options = {"retrievers": "ease, two_tower,", "weights": "1, 0.5", "parts": '{"ease": {"l2": 3}}'}
+    config = Cascade.config_class.from_options(options)
     assert (config.retrievers, config.weights, config.parts) == (("ease", "two_tower"), (1, 0.5), {"ease": {"l2": 3}})
 
 
@@ -163,9 +164,13 @@ def saved(popularity: Popularity, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def described(saved: Path, **changes: Any) -> None:
+def describe(saved: Path, **changes: Any) -> None:
     path = saved / "recommender.json"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+def described_as(**changes: Any) -> Callable[[Path], object]:
+    return lambda saved: describe(saved, **changes)
 
 
 def rewritten(text: str) -> Callable[[Path], object]:
@@ -175,17 +180,22 @@ def rewritten(text: str) -> Callable[[Path], object]:
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (lambda saved: shutil.rmtree(saved), "holds no saved recommender"),
     "no description": (lambda saved: (saved / "recommender.json").unlink(), "recommender.json is missing or damaged"),
-    "no JSON": (rewritten('{"format": 1, '), "recommender.json is missing or damaged"),
-    "another JSON": (rewritten("[1, 2]"), "recommender.json is missing or damaged"),
-    "binary": (lambda saved: (saved / "recommender.json").write_bytes(b"\xff\xfe\x00"), "is missing or damaged"),
+    "truncated JSON": (rewritten('{"format": 2, '), "recommender.json is missing or damaged"),
+    "JSON list": (rewritten("[1, 2]"), "recommender.json is missing or damaged"),
+    "binary description": (
+        lambda saved: (saved / "recommender.json").write_bytes(b"\xff\xfe\x00"),
+        "is missing or damaged",
+    ),
     "no format": (rewritten('{"family": "popularity"}'), "recommender.json is missing or damaged"),
-    "another format": (lambda saved: described(saved, format=99), "has format 99; this version .* reads format 1"),
-    "unknown family": (lambda saved: described(saved, family="three_tower"), "there is no family 'three_tower'"),
-    "unknown option": (lambda saved: described(saved, config={"bogus": 1}), "option bogus is unknown"),
-    "no family": (rewritten('{"format": 1, "config": {}}'), "is missing or damaged"),
-    "no config": (rewritten('{"format": 1, "family": "popularity"}'), "is missing or damaged"),
-    "no names": (rewritten('{"format": 1, "family": ["ease"], "config": {}}'), "is missing or damaged"),
-    "no options": (rewritten('{"format": 1, "family": "ease", "config": [3]}'), "is missing or damaged"),
+    "another format": (lambda saved: describe(saved, format=99), "has format 99; this version .* reads format 2"),
+    "unknown family": (lambda saved: describe(saved, family="three_tower"), "unknown family 'three_tower'"),
+    "unknown option": (lambda saved: describe(saved, config={"bogus": 1}), "unknown option bogus"),
+    "no family": (rewritten('{"format": 2, "config": {}, "sources": {}}'), "is missing or damaged"),
+    "no config": (rewritten('{"format": 2, "family": "popularity", "sources": {}}'), "is missing or damaged"),
+    "no sources": (rewritten('{"format": 2, "family": "popularity", "config": {}}'), "is missing or damaged"),
+    "family is a list": (described_as(family=["ease"]), "is missing or damaged"),
+    "config is a list": (described_as(config=[3]), "is missing or damaged"),
+    "sources is a list": (described_as(sources=[3]), "is missing or damaged"),
     "other items": (lambda saved: pd.DataFrame({"id": ["1"]}).to_parquet(saved / "items.parquet"), "items.parquet"),
     "no items": (lambda saved: (saved / "items.parquet").unlink(), "items.parquet"),
     "no model": (lambda saved: (saved / "model.keras").unlink(), "model.keras"),
@@ -194,21 +204,21 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_folders_that_are_no_run(saved: Path, damage: str) -> None:
-    harm, sentence = DAMAGE[damage]
-    harm(saved)
+def test_damaged_folders_are_refused(saved: Path, damage: str) -> None:
+    apply, sentence = DAMAGE[damage]
+    apply(saved)
     with pytest.raises(InputError, match=sentence) as error:
         load_model(saved)
     assert "\n" not in str(error.value)
 
 
-def test_a_folder_of_another_family(saved: Path) -> None:
+def test_a_folder_of_another_family_is_refused(saved: Path) -> None:
     with pytest.raises(InputError, match="holds a popularity, not a ease"):
         Ease.load(saved)
 
 
 class Trap:
-    """Leaves a mark where it is unpickled."""
+    """Create a file when unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -219,38 +229,41 @@ class Trap:
 
 def test_a_pickle_is_never_loaded(saved: Path, tmp_path: Path) -> None:
     for name in ("model.keras", "items.parquet", "users.parquet", "recommender.json"):
-        kept = (saved / name).read_bytes()
+        content = (saved / name).read_bytes()
         (saved / name).write_bytes(pickle.dumps(Trap(tmp_path / "mark")))
         with pytest.raises(InputError, match=name):
             load_model(saved)
-        (saved / name).write_bytes(kept)
+        (saved / name).write_bytes(content)
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_lambda_layer_is_never_run(saved: Path) -> None:
-    past = keras.Input((4,), dtype="int32", name="history")
+def test_a_lambda_layer_is_never_executed(saved: Path) -> None:
+    history = keras.Input((4,), dtype="int32", name="history")
     user = keras.Input((), dtype="int32", name="user")
-    scores = keras.layers.Lambda(lambda past: keras.ops.cast(past, "float32"))(past)
-    keras.Model({"user": user, "history": past}, scores).save(saved / "model.keras")
+    scores = keras.layers.Lambda(lambda items: keras.ops.cast(items, "float32"))(history)
+    keras.Model({"user": user, "history": history}, scores).save(saved / "model.keras")
     with pytest.raises(InputError, match=r"model\.keras") as error:
         load_model(saved)
-    assert "`Lambda` layer" in str(error.value.__cause__)  # and not for want of a weight
+    assert "`Lambda` layer" in str(error.value.__cause__)  # not a missing weight
 
 
-def test_nothing_is_asked_before_fit(tmp_path: Path) -> None:
-    for ask in (lambda model: model.recommend(["u"]), lambda model: model.save(tmp_path / "run")):
+def test_calls_before_fit_are_refused(tmp_path: Path) -> None:
+    for call in (lambda model: model.recommend(["u"]), lambda model: model.save(tmp_path / "run")):
         with pytest.raises(InputError, match="this popularity is not fitted; call fit first"):
-            ask(Popularity())
+            call(Popularity())
     assert not (tmp_path / "run").exists()
 
 
-def test_how_long_to_refit_takes_validation_targets(data: Dataset) -> None:
+@pytest.mark.usefixtures("untrained")
+def test_refit_config_requires_validation_targets(data: Dataset) -> None:
     model = TwoTower(epochs=1, dim=4, hidden_units=4).fit(data, verbose=0)
-    with pytest.raises(InputError, match="only a fit with validation targets"):
+    with pytest.raises(
+        InputError, match=r"^fit: without validation targets the best number of epochs is unknown; give"
+    ):
         model.refit_config()
 
 
-def test_a_second_fit_chooses_for_its_own_data(data: Dataset) -> None:
+def test_a_second_fit_chooses_options_from_its_own_data(data: Dataset) -> None:
     model = Ease().fit(data)
     longest = model.config.history_length
     assert model.fit(data.keep(data.user_indices < 3)).config.history_length < longest

@@ -1,4 +1,4 @@
-"""On the board with one right answer: who learns from histories finds it, and popularity cannot."""
+"""On a board with one correct item a user, families that read histories find it, and popularity does not."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from tfllmrec.models.registry import model_class
 
 
 def share_of_answers(recommender: Recommender, board: Checkerboard) -> float:
-    """How many users get the item they lack of their own colour as the first."""
+    """Return the share of users whose first recommendation is the missing item of their colour."""
     table = recommender.recommend(list(board.answers), k=1)
     return float(np.mean(table["item_id"] == table["user_id"].map(board.answers)))
 
 
-def test_popularity_cannot_know(board: Checkerboard) -> None:
+def test_popularity_does_not_find_the_answer(board: Checkerboard) -> None:
     assert share_of_answers(model_class("popularity")().fit(board.data), board) < 0.2
 
 
@@ -71,8 +71,8 @@ def test_next_item_finds_the_answer(board: Checkerboard, options: dict[str, Any]
 
 
 def test_a_ranker_finds_the_answer(board: Checkerboard, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the vectors alone have not learnt enough to."""
-    monkeypatch.setattr(TwoTower, "go_on", lambda *_: None)  # they would have, then
+    """The head finds the answer although the vectors alone do not."""
+    monkeypatch.setattr(TwoTower, "fit_more", lambda *_, **__: None)  # fine-tuned towers would find it
     quick = {"dim": 8, "hidden_units": 16, "learning_rate": 0.02, "ema": 0.5}
     options = {
         "retriever": "popularity",
@@ -96,5 +96,5 @@ def test_a_cascade_finds_the_answer(board: Checkerboard) -> None:
     split = leave_one_out(board.data)
     recommender = model_class("cascade")(**options).fit(split.train, split.validation)
     assert recommender.weights[1] > recommender.weights[0]
-    settled = model_class("cascade").with_config(recommender.refit_config()).fit(board.data)
-    assert share_of_answers(settled, board) > 0.9
+    refitted = model_class("cascade").with_config(recommender.refit_config()).fit(board.data)
+    assert share_of_answers(refitted, board) > 0.9

@@ -1,4 +1,4 @@
-"""Families that know items by their content: what reaches the model, and what is answered for new items."""
+"""Families that read item content: inputs of the model, and scores of new items."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,31 +27,31 @@ OPTIONS = {
 }
 NEW = pd.DataFrame(
     {
-        "item_id": ["new even", "i03", "new odd", "nothing"],
+        "item_id": ["new even", "i03", "new odd", "no content"],
         "title": ["even item 20", "odd item 3", "odd item 21", "?"],
         "categories": ["even", "odd", "odd", None],
     }
 )
-"""One of them is known already; of the last nothing is told."""
+"""The second item is known already; the last one has no content."""
 
 
-def with_images(items: pd.DataFrame, colour: pd.Series) -> pd.DataFrame:
-    """Every item with a picture of its colour, but the first, and some noise."""
+def with_images(items: pd.DataFrame, colours: pd.Series) -> pd.DataFrame:
+    """Add image vectors that encode the colour of every item but the first, and noise."""
     noise = np.linspace(-0.1, 0.1, len(items))
-    images = [[float(c == "even"), float(c == "odd"), n] for c, n in zip(colour, noise, strict=True)]
+    images = [[float(c == "even"), float(c == "odd"), n] for c, n in zip(colours, noise, strict=True)]
     return items.assign(image=[None, *images[1:]])
 
 
 @pytest.fixture(scope="module")
-def pictured(board: Checkerboard) -> Dataset:
+def with_image_vectors(board: Checkerboard) -> Dataset:
     return replace(board.data, items=with_images(board.data.items, board.data.items["categories"]))
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def trained(request: pytest.FixtureRequest, make: Make, pictured: Dataset) -> Recommender:
-    """On titles, categories and pictures."""
+def trained(request: pytest.FixtureRequest, make: Make, with_image_vectors: Dataset) -> Recommender:
+    """A family trained on titles, categories and images."""
     options = {**OPTIONS[request.param], "vectors": "image", "id_dropout": 0.1, "modality_dropout": 0.1}
-    return make(request.param, **options).fit(pictured, verbose=0)
+    return make(request.param, **options).fit(with_image_vectors, verbose=0)
 
 
 def scores_of(recommender: Recommender) -> np.ndarray:
@@ -64,22 +64,23 @@ def new_scores(recommender: Recommender, history: list[str]) -> pd.Series:
     return table.set_index("item_id")["score"]
 
 
+@pytest.mark.usefixtures("untrained")
 @FAMILIES
-def test_options_reach_the_items(name: str, make: Make, pictured: Dataset) -> None:
+def test_options_reach_the_item_embedding(name: str, make: Make, with_image_vectors: Dataset) -> None:
     options = {"content": True, "vectors": "image", "token_std": 0.3, "id_dropout": 0.4, "modality_dropout": 0.2}
-    items = make(name, **options, epochs=1).fit(pictured, verbose=0).model.get_layer("items")
-    np.testing.assert_array_equal(items.vectors["image"], vector_matrix(pictured.items, "image"))
-    tokens = token_matrix(pictured.items, token_vocabulary(pictured.items))
+    items = make(name, **options, epochs=1).fit(with_image_vectors, verbose=0).model.get_layer("items")
+    np.testing.assert_array_equal(items.vectors["image"], vector_matrix(with_image_vectors.items, "image"))
+    tokens = token_matrix(with_image_vectors.items, token_vocabulary(with_image_vectors.items))
     assert items.token_count == tokens.shape[1] > 0
     np.testing.assert_array_equal(items.token_indices, np.stack(tokens.nonzero(), axis=1))
     assert (items.token_std, items.id_dropout, items.modality_dropout) == (0.3, 0.4, 0.2)
-    items = make(name, content=False, epochs=1).fit(pictured, verbose=0).model.get_layer("items")
+    items = make(name, content=False, epochs=1).fit(with_image_vectors, verbose=0).model.get_layer("items")
     assert [weight.name for weight in items.weights] == ["id_vectors"]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "multi_task"])
-def test_a_training_step_is_traced_once_and_makes_one_table_of_items(
-    name: str, make: Make, pictured: Dataset, monkeypatch: pytest.MonkeyPatch
+def test_a_training_step_is_traced_once_with_one_item_table(
+    name: str, make: Make, with_image_vectors: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps, table = [], ItemEmbedding.table
 
@@ -89,22 +90,21 @@ def test_a_training_step_is_traced_once_and_makes_one_table_of_items(
         return table(layer, training)
 
     monkeypatch.setattr(ItemEmbedding, "table", counted)
-    make(name, epochs=1).fit(pictured, verbose=0)
+    make(name, epochs=1).fit(with_image_vectors, verbose=0)
     assert steps
     assert len(steps) == len(set(steps))
     assert len(steps) == 1  # the step is traced once
 
 
 @FAMILIES
-def test_a_column_that_the_items_lack(name: str, make: Make, board: Checkerboard) -> None:
+def test_a_missing_vector_column_is_refused(name: str, make: Make, board: Checkerboard) -> None:
     with pytest.raises(InputError, match="items: column image is missing; the table has item_id, title, categories"):
         make(name, vectors=["image"]).fit(board.data)
 
 
 @FAMILIES
 @pytest.mark.parametrize("content", [True, False])
-def test_an_item_that_nobody_had_learns_nothing_of_its_own(name: str, content: bool, make: Make, data: Dataset) -> None:
-    """So that it is what its content is, and no worse."""
+def test_id_embeddings_of_cold_items_stay_zero(name: str, content: bool, make: Make, data: Dataset) -> None:
     recommender = make(name, content=content, weight_decay=0.1).fit(data, verbose=0)
     cold = data.item_vocabulary.lookup(["cold"])
     own = recommender.model.get_layer("items").id_vectors.numpy()
@@ -116,41 +116,40 @@ def test_an_item_that_nobody_had_learns_nothing_of_its_own(name: str, content: b
         assert np.count_nonzero(biases) == np.count_nonzero(data.item_counts)
 
 
-def test_new_items_are_recommended_for_what_they_are(trained: Recommender, board: Checkerboard) -> None:
-    pictures = with_images(NEW, NEW["categories"])
-    grown = trained.with_items(pictures)
+def test_new_items_are_scored_by_their_content(trained: Recommender, board: Checkerboard) -> None:
+    grown = trained.with_items(with_images(NEW, NEW["categories"]))
     for colour, other, history in (("even", "odd", ["i00", "i02", "i04"]), ("odd", "even", ["i01", "i03", "i05"])):
         scores = new_scores(grown, history)
         assert scores[f"new {colour}"] > scores[f"new {other}"]
         known_others = [f"i{number:02}" for number in range(colour == "even", 20, 2)]
         assert scores[f"new {colour}"] > scores[known_others].max()
-    assert {"new even", "new odd", "nothing"} <= set(scores.index)
+    assert {"new even", "new odd", "no content"} <= set(scores.index)
 
 
-def test_what_was_there_stays_as_it_was(trained: Recommender) -> None:
+def test_scores_of_known_items_are_unchanged_by_new_items(trained: Recommender) -> None:
     grown = trained.with_items(with_images(NEW, NEW["categories"]))
     np.testing.assert_array_equal(scores_of(grown)[:, 1:21], scores_of(trained)[:, 1:])
     assert np.isfinite(scores_of(grown)).all()
     assert len(trained.fitted_data.items) == 20
-    assert grown.fitted_data.items.tokens[21:].tolist() == ["new even", "new odd", "nothing"]
+    assert grown.fitted_data.items.tokens[21:].tolist() == ["new even", "new odd", "no content"]
     assert grown.fitted_data.titles[21:].tolist() == ["even item 20", "odd item 21", "?"]
     assert grown.fitted_data.counts[21:].tolist() == [0, 0, 0]
 
 
-def test_new_items_for_a_loaded_recommender_and_then_once_more(trained: Recommender, tmp_path: Path) -> None:
+def test_items_can_be_added_after_loading_and_repeatedly(trained: Recommender, tmp_path: Path) -> None:
     trained.save(tmp_path / "run")
     new = with_images(NEW, NEW["categories"])
     grown = load_model(tmp_path / "run").with_items(new)
     np.testing.assert_array_equal(scores_of(grown), scores_of(trained.with_items(new)))
     grown.save(tmp_path / "grown")
     again = load_model(tmp_path / "grown").with_items(new.assign(item_id=["a", "b", "i01", "new even"]))
-    assert again.fitted_data.items.tokens[21:].tolist() == ["new even", "new odd", "nothing", "a", "b"]
+    assert again.fitted_data.items.tokens[21:].tolist() == ["new even", "new odd", "no content", "a", "b"]
     np.testing.assert_allclose(scores_of(again)[:, :24], scores_of(grown), rtol=1e-5, atol=1e-6)
 
 
-def test_columns_of_new_items_may_be_empty_and_must_fit(trained: Recommender) -> None:
-    blind = trained.with_items(NEW.assign(image=None))
-    assert np.isfinite(scores_of(blind)).all()
+def test_columns_of_new_items_are_checked_and_may_be_empty(trained: Recommender) -> None:
+    without_images = trained.with_items(NEW.assign(image=None))
+    assert np.isfinite(scores_of(without_images)).all()
     for bad, sentence in (
         (NEW, "items: column image is missing; the table has item_id, title, categories"),
         (NEW.assign(image=[[1.0, 2.0]] * 4), "items: vectors of column image have length 2, and must have 3"),
@@ -163,20 +162,21 @@ def test_columns_of_new_items_may_be_empty_and_must_fit(trained: Recommender) ->
         assert sentence is None or str(error.value) == sentence
 
 
+@pytest.mark.usefixtures("untrained")
 @FAMILIES
-def test_no_content_no_new_items(name: str, make: Make, board: Checkerboard) -> None:
+def test_new_items_are_refused_without_content(name: str, make: Make, board: Checkerboard) -> None:
     recommender: Any = make(name, content=False, epochs=1).fit(board.data, verbose=0)
-    with pytest.raises(InputError, match=f"^this {name} knows items by their interactions alone; train it with"):
+    with pytest.raises(InputError, match=f"^this {name} scores items by their interactions alone; fit it with con"):
         recommender.with_items(NEW)
 
 
 @pytest.mark.parametrize("name", ["popularity", "markov_chain", "ease"])
-def test_families_without_content(name: str, make: Make, board: Checkerboard) -> None:
-    with pytest.raises(InputError, match=f"^a {name} knows items by their interactions alone; new ones take training$"):
+def test_new_items_are_refused_by_families_without_content(name: str, make: Make, board: Checkerboard) -> None:
+    with pytest.raises(InputError, match=f"^a {name} scores items by their interactions alone; fit it on data "):
         make(name).fit(board.data).with_items(NEW)
 
 
-def test_damaged_tokens(trained: Recommender, tmp_path: Path) -> None:
+def test_damaged_tokens_are_refused(trained: Recommender, tmp_path: Path) -> None:
     trained.save(tmp_path)
     (tmp_path / "tokens.json").write_text("[1")
     with pytest.raises(InputError, match=r"tokens\.json is missing or damaged$"):

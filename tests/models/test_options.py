@@ -47,8 +47,7 @@ def sources(data: Dataset, **options: Any) -> dict[str, str]:
 
 
 def test_sources_are_caller_data_or_default(data: Dataset) -> None:
-    found = sources(data, l2=7.0)
-    assert found == {"history_length": "data: longest history", "seed": "default", "l2": "caller"}
+    assert sources(data, l2=7.0) == {"history_length": "data: longest history", "seed": "default", "l2": "caller"}
     assert sources(data, history_length=3)["history_length"] == "caller"
 
 

@@ -1,4 +1,4 @@
-"""A floor under the quality on real data: the demo's ratings, leave-one-out, films with five or more."""
+"""Lower and upper bounds of quality on real data: the demo data set, split leave-one-out."""
 
 import pytest
 
@@ -34,9 +34,9 @@ def split() -> Split:
         ("ease", {}, 0.035, 0.05),
         ("markov_chain", {}, 0.055, 0.067),
         ("two_tower", QUICK_TWO_TOWER, 0.03, 0.1),
-        ("next_item", QUICK_NEXT_ITEM, 0.042, 0.1),  # 0.051 to 0.056, as the seed falls
+        ("next_item", QUICK_NEXT_ITEM, 0.042, 0.1),  # 0.051 to 0.056, depending on the seed
     ],
 )
-def test_ndcg(split: Split, name: str, options: dict[str, object], low: float, high: float) -> None:
+def test_ndcg_is_within_bounds(split: Split, name: str, options: dict[str, object], low: float, high: float) -> None:
     recommender = model_class(name)(**options).fit(split.train, verbose=0)
     assert low < recommender.evaluate(split.test)["ndcg@10"] < high

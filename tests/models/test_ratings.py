@@ -1,4 +1,4 @@
-"""Rankers whose scores are ratings: what they learn from, and how well they tell them."""
+"""Rankers with the objective "rating": training data and errors of predicted ratings."""
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ from tfllmrec import TwoTower
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.ratings import rmse
+from tfllmrec.models.ranker import training
 from tfllmrec.models.registry import load_model, model_class
 
 USERS, ITEMS = 60, 12
@@ -20,7 +21,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:
-    """Everybody rates good films 5 and bad ones 1, and says so in no other way."""
+    """Good films are rated 5 and bad ones 1; interactions carry no other signal."""
     random = np.random.default_rng(0)
     rows = [
         (f"u{user}", item, time) for user in range(USERS) for time, item in enumerate(random.permutation(ITEMS)[:8])
@@ -48,8 +49,8 @@ def test_ratings_are_learnt_and_survive_saving(family, data, tiny_bert, tmp_path
     ranker = model_class(family)(**options, **OPTIONS[family]).fit(split.train, split.validation, verbose=0)
     expected = ranker.predict_ratings(split.test)
     assert expected.shape == (len(split.test),)
-    blind = rmse(np.full(len(split.test), data.ratings.mean()), split.test.ratings)
-    assert rmse(expected, split.test.ratings) < blind / 2
+    constant = rmse(np.full(len(split.test), data.ratings.mean()), split.test.ratings)
+    assert rmse(expected, split.test.ratings) < constant / 2
     best = int(np.argmin(ranker.training_log["val_rmse"])) + 1
     assert ranker.refit_config().epochs == best
     assert min(ranker.training_log["val_rmse"]) == pytest.approx(
@@ -59,34 +60,35 @@ def test_ratings_are_learnt_and_survive_saving(family, data, tiny_bert, tmp_path
     np.testing.assert_allclose(load_model(tmp_path / "saved").predict_ratings(split.test), expected, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("untrained")
 @pytest.mark.parametrize("family", OPTIONS)
 def test_ratings_start_at_their_mean(family, data, tiny_bert, monkeypatch):
-    """Also after an empty history, where popularity is no rating. The towers knew everything and do not go on."""
-    monkeypatch.setattr(TwoTower, "go_on", lambda *_: pytest.fail("there is nothing to go on with"))
-    options = {**OPTIONS[family], "learning_rate": 1e-9, "epochs": 1, "objective": "rating", "history_length": 4}
+    """Empty histories are no exception: popularity is not a rating. The towers are not fine-tuned."""
+    monkeypatch.setattr(TwoTower, "fit_more", lambda *_, **__: pytest.fail("the towers have seen all interactions"))
+    options = {**OPTIONS[family], "objective": "rating", "history_length": 4}
     ranker = model_class(family)(**options, backbone=str(tiny_bert)).fit(data, verbose=0)
     [bias] = [weight.numpy() for weight in ranker.model.weights if weight.path in ("added/bias", "score/bias")]
     np.testing.assert_allclose(bias, [data.ratings.mean()], rtol=1e-5)
     candidates = np.array([[1, 2, 3]], np.int32)
-    found = ranker.predictor.score_candidates(np.zeros(1, np.int32), np.zeros((1, 4), np.int32), candidates)["scores"]
+    scores = ranker.predictor.score_candidates(np.zeros(1, np.int32), np.zeros((1, 4), np.int32), candidates)["scores"]
     popular = np.log1p(data.item_counts[candidates])
-    assert np.abs(found - popular).min() > 1e-3
-    if family == "bert_ranker":  # whose head adds nothing at first
-        np.testing.assert_allclose(found, np.full((1, 3), data.ratings.mean()), rtol=1e-5)
+    assert np.abs(scores - popular).min() > 1e-3
+    if family == "bert_ranker":  # an untrained head adds 0
+        np.testing.assert_allclose(scores, np.full((1, 3), data.ratings.mean()), rtol=1e-5)
 
 
-def test_a_later_epoch_has_the_order_that_it_has_in_an_unbroken_fit(data, configured):
-    ranker = configured("bert_ranker", objective="rating", batch_size=50)
+def test_a_resumed_fit_has_the_batches_of_an_uninterrupted_one(data, configured):
+    batches_from = training._batches(configured("bert_ranker", objective="rating", batch_size=50).config, data, None)
 
     def users(batches):
         return [features["user"].tolist() for features, _ in batches.as_numpy_iterator()]
 
-    unbroken = ranker._batches(data, 0)
-    first, second = users(unbroken), users(unbroken)
-    assert users(ranker._batches(data, 1)) == second != first
+    uninterrupted = batches_from(0)
+    first, second = users(uninterrupted), users(uninterrupted)
+    assert users(batches_from(1)) == second != first
 
 
-def test_no_ratings_to_learn_from(data, tiny_bert):
+def test_data_without_ratings_are_refused(data, tiny_bert):
     unrated = Dataset.from_frames(data.interactions.drop(columns="rating"), data.items)
     ranker = model_class("bert_ranker")(objective="rating", backbone=str(tiny_bert), history_length=4, towers=TOWERS)
     with pytest.raises(InputError, match="column rating is missing"):

@@ -1,4 +1,4 @@
-"""Every layer of ours, inside a small functional model, is the same after `.keras` and after its config."""
+"""Every registered layer survives saving in a functional model and `from_config`."""
 
 from pathlib import Path
 
@@ -97,7 +97,7 @@ MODELS = {
     recurrent.HistoryMeans: lambda past: recurrent.HistoryMeans(2)(vectors_of(past)),
     items.ItemBias: items.ItemBias(ITEMS),
 }
-"""What makes an output from a history, by the layer that it is about."""
+"""Functions from a history to an output, by the layer under test."""
 LAYERS = pytest.mark.parametrize("layer", MODELS, ids=lambda layer: layer.__name__)
 
 
@@ -110,7 +110,7 @@ def own_layer(model: keras.Model, layer: type) -> keras.layers.Layer:
     return next(part for part in model.layers if isinstance(part, layer))
 
 
-def test_every_registered_layer_is_here() -> None:
+def test_every_registered_layer_is_tested() -> None:
     registered = {
         name: part for name, part in keras.saving.get_custom_objects().items() if name.startswith("tfllmrec>")
     }
@@ -123,10 +123,10 @@ def test_every_registered_layer_is_here() -> None:
 
 
 @LAYERS
-def test_the_same_after_saving(layer: type, tmp_path: Path) -> None:
+def test_outputs_and_weights_survive_saving(layer: type, tmp_path: Path) -> None:
     model = model_of(layer)
     own = own_layer(model, layer)
-    for variable in own.variables:  # nothing may depend on how a weight started
+    for variable in own.variables:  # outputs must not depend on initial weights
         if variable.dtype == "float32":
             variable.assign(RANDOM.normal(size=variable.shape))
     model.save(tmp_path / "model.keras")
@@ -134,12 +134,12 @@ def test_the_same_after_saving(layer: type, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(HISTORIES), model(HISTORIES))
     loaded_layer = own_layer(loaded, layer)
     assert loaded_layer.get_config() == own.get_config()
-    for found, saved in zip(loaded_layer.weights, own.weights, strict=True):  # those the output does not show, too
-        np.testing.assert_array_equal(found, saved)
+    for weight, expected in zip(loaded_layer.weights, own.weights, strict=True):  # unread ones included
+        np.testing.assert_array_equal(weight, expected)
 
 
 @LAYERS
-def test_a_config_makes_the_same_layer(layer: type) -> None:
+def test_a_layer_is_rebuilt_from_its_config(layer: type) -> None:
     own = own_layer(model_of(layer), layer)
     twin = layer.from_config(own.get_config())
     assert twin.get_config() == own.get_config()
@@ -148,9 +148,9 @@ def test_a_config_makes_the_same_layer(layer: type) -> None:
 
 
 @LAYERS
-def test_shapes_are_told_before_they_are_computed(layer: type) -> None:
+def test_symbolic_shapes_match_computed_ones(layer: type) -> None:
     model = model_of(layer)
-    found = model(HISTORIES)
-    assert tuple(model.output.shape) == (None, *found.shape[1:])
-    assert model.output.dtype == found.dtype
-    assert np.isfinite(found).all()  # the row that is all padding as well
+    outputs = model(HISTORIES)
+    assert tuple(model.output.shape) == (None, *outputs.shape[1:])
+    assert model.output.dtype == outputs.dtype
+    assert np.isfinite(outputs).all()  # the row of padding included

@@ -34,7 +34,7 @@ def model_class(name: str) -> "type[Recommender]":
         The family's class.
 
     Raises:
-        InputError: the family is not registered.
+        InputError: If the family is not registered.
 
     Example:
         >>> model_class("popularity").__name__
@@ -48,7 +48,7 @@ def model_class(name: str) -> "type[Recommender]":
 
 def class_modules() -> dict[str, str]:
     """Map the class name of every family to its module, without importing it."""
-    return {class_name: module for module, _, class_name in (place.partition(":") for place in FAMILIES.values())}
+    return {class_name: module for module, _, class_name in (location.partition(":") for location in FAMILIES.values())}
 
 
 def load_model(folder: str | Path) -> "Recommender":
@@ -61,7 +61,7 @@ def load_model(folder: str | Path) -> "Recommender":
         The fitted recommender.
 
     Raises:
-        InputError: the folder does not contain a saved recommender.
+        InputError: If the folder does not contain a saved recommender.
     """
     from tfllmrec.models.base.saving import read_description
 

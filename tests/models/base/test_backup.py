@@ -1,4 +1,4 @@
-"""A fit with a backup: broken off anywhere and begun again it ends as an unbroken one does."""
+"""A fit that resumes from a backup has the results of an uninterrupted one, wherever it was interrupted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,16 +21,16 @@ NEXT_ITEM = {"units": 8, "input_dropout": 0.3, "dropout": 0.3, "batch_size": 16}
 TWO_TOWER = {"hidden_units": 8, "pooling_heads": 1, "recent_items": 1, "user_vectors": False, "content": False}
 
 
-class Broken(Exception):  # noqa: N818  # no error: it stands for a power cut
-    """Breaks a fit off."""
+class InterruptionError(Exception):
+    """Interrupt a fit, as a power failure would."""
 
 
 class Caller(keras.callbacks.Callback):
-    """A caller's callback: sees what callers see, and breaks a fit off at a place of an epoch, if one is given."""
+    """Record what a caller's callback receives, and interrupt the fit at a step of an epoch if one is given."""
 
-    def __init__(self, epoch: int = -1, place: int | str = "") -> None:
+    def __init__(self, epoch: int = -1, step: int | str = "") -> None:
         super().__init__()
-        self.broken_at, self.epoch = (epoch, place), -1
+        self.interrupted_at, self.epoch = (epoch, step), -1
         self.begun: list[int] = []
         self.logs: dict[int, dict[str, float]] = {}
 
@@ -48,32 +48,32 @@ class Caller(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         self._at("after the last")
 
-    def _at(self, place: int | str) -> None:
-        if (self.epoch, place) == self.broken_at:
-            raise Broken
+    def _at(self, step: int | str) -> None:
+        if (self.epoch, step) == self.interrupted_at:
+            raise InterruptionError
 
 
 @dataclass
 class Case:
-    """A fit, and the place in an epoch where it breaks off; with validation the epochs count from the best one."""
+    """A fit, and the epoch and step at which it is interrupted; with validation, epochs count from the best one."""
 
     family: str
     options: dict[str, Any]
     validated: bool
-    broken_at: tuple[int, int | str]
+    interrupted_at: tuple[int, int | str]
 
 
 CASES = {
-    "next_item, full softmax, stops after the break": Case(
+    "next_item, full softmax, early stopping after the interruption": Case(
         "next_item", {**SMALL, **NEXT_ITEM, **STOPPING}, True, (2, "end")
     ),
-    "next_item, sampled softmax, broken off in an epoch": Case(
+    "next_item, sampled softmax, interrupted within an epoch": Case(
         "next_item", {**SMALL, **NEXT_ITEM, "content": False, "negatives": "sampled", "num_negatives": 5}, False, (1, 1)
     ),
-    "two_tower, full softmax, a schedule": Case(
+    "two_tower, full softmax, learning rate schedule": Case(
         "two_tower", {**SMALL, **TWO_TOWER, "schedule": "cosine", "warmup": 1}, False, (1, "end")
     ),
-    "two_tower, mixed negatives, stopped before the break": Case(
+    "two_tower, mixed negatives, early stopping before the interruption": Case(
         "two_tower",
         {**SMALL, **TWO_TOWER, **STOPPING, "negatives": "mixed", "num_negatives": 5},
         True,
@@ -84,12 +84,12 @@ FIRST = next(iter(CASES))
 
 
 @dataclass
-class Told:
-    """What came of a case: unbroken without a backup, and broken off in an epoch and begun again."""
+class Resumed:
+    """The results of a case: an uninterrupted fit, and a fit that was interrupted and resumed."""
 
     case: Case
     epoch: int
-    unbroken: Recommender
+    uninterrupted: Recommender
     resumed: Recommender
     callers: list[Caller]
     backup: Path
@@ -101,7 +101,7 @@ def split(board: Checkerboard) -> Split:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def told(request: pytest.FixtureRequest, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Told:
+def results(request: pytest.FixtureRequest, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Resumed:
     case, backup = CASES[request.param], tmp_path_factory.mktemp("case") / "made" / "fit"
 
     def fit(*callers: Caller, **options: Any) -> Recommender:
@@ -109,55 +109,51 @@ def told(request: pytest.FixtureRequest, split: Split, tmp_path_factory: pytest.
         made = model_class(case.family)(**case.options)
         return made.fit(split.train, validation, callbacks=callers, verbose=0, **options)
 
-    unbroken, (epoch, place) = fit(), case.broken_at
+    uninterrupted, (epoch, step) = fit(), case.interrupted_at
     if case.validated:
-        epoch += int(np.argmax(unbroken.training_log["val_ndcg@10"]))
-    callers = [Caller(epoch, place), Caller()]
-    with pytest.raises(Broken):
+        epoch += int(np.argmax(uninterrupted.training_log["val_ndcg@10"]))
+    callers = [Caller(epoch, step), Caller()]
+    with pytest.raises(InterruptionError):
         fit(callers[0], backup=backup)
-    return Told(case, epoch, unbroken, fit(callers[1], backup=str(backup)), callers, backup)
+    return Resumed(case, epoch, uninterrupted, fit(callers[1], backup=str(backup)), callers, backup)
 
 
-def assert_same(one: Recommender, other: Recommender) -> None:
-    assert one.training_log.keys() == other.training_log.keys()
-    for name, values in one.training_log.items():
-        np.testing.assert_allclose(other.training_log[name], values, rtol=1e-5, err_msg=name)
-    for expected, found in zip(one.model.variables, other.model.variables, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=expected.path)
-    np.testing.assert_allclose(other.index.vectors, one.index.vectors, rtol=1e-4, atol=1e-6)
+def test_resumed_and_uninterrupted_fits_agree(results: Resumed) -> None:
+    assert results.resumed.training_log.keys() == results.uninterrupted.training_log.keys()
+    for name, values in results.uninterrupted.training_log.items():
+        np.testing.assert_allclose(results.resumed.training_log[name], values, rtol=1e-5, err_msg=name)
+    for expected, weight in zip(results.uninterrupted.model.variables, results.resumed.model.variables, strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-4, atol=1e-6, err_msg=expected.path)
+    np.testing.assert_allclose(results.resumed.index.vectors, results.uninterrupted.index.vectors, rtol=1e-4, atol=1e-6)
+    assert results.resumed.config == results.uninterrupted.config
 
 
-def test_it_ends_as_an_unbroken_fit_does(told: Told) -> None:
-    assert told.resumed.training_log.keys() == told.unbroken.training_log.keys()
-    for name, values in told.unbroken.training_log.items():
-        np.testing.assert_allclose(told.resumed.training_log[name], values, rtol=1e-5, err_msg=name)
-    for expected, found in zip(told.unbroken.model.variables, told.resumed.model.variables, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=expected.path)
-    np.testing.assert_allclose(told.resumed.index.vectors, told.unbroken.index.vectors, rtol=1e-4, atol=1e-6)
-    assert told.resumed.config == told.unbroken.config
+@pytest.mark.parametrize("results", [name for name in CASES if CASES[name].validated], indirect=True)
+def test_early_stopping_is_resumed(results: Resumed) -> None:
+    epochs = len(results.uninterrupted.training_log["val_ndcg@10"])
+    assert results.epoch < epochs < results.case.options["epochs"]
+    assert results.resumed.refit_config() == results.uninterrupted.refit_config()
 
 
-@pytest.mark.parametrize("told", [name for name in CASES if CASES[name].validated], indirect=True)
-def test_there_was_something_to_forget(told: Told) -> None:
-    epochs = len(told.unbroken.training_log["val_ndcg@10"])
-    assert told.epoch < epochs < told.case.options["epochs"]
-    assert told.resumed.refit_config() == told.unbroken.refit_config()
-
-
-def test_callers_see_the_epochs_and_logs_of_one_fit(told: Told) -> None:
-    epochs = len(told.unbroken.training_log["loss"])
-    assert [caller.begun for caller in told.callers] == [[*range(told.epoch + 1)], [*range(told.epoch, epochs)]]
-    assert {epoch for caller in told.callers for epoch in caller.logs} == {*range(epochs)}
-    for caller in told.callers:
+def test_callbacks_receive_the_epochs_and_logs_of_one_fit(results: Resumed) -> None:
+    epochs = len(results.uninterrupted.training_log["loss"])
+    assert [caller.begun for caller in results.callers] == [
+        [*range(results.epoch + 1)],
+        [*range(results.epoch, epochs)],
+    ]
+    assert {epoch for caller in results.callers for epoch in caller.logs} == {*range(epochs)}
+    for caller in results.callers:
         for epoch, logs in caller.logs.items():
-            assert logs == pytest.approx({name: values[epoch] for name, values in told.unbroken.training_log.items()})
+            assert logs == pytest.approx(
+                {name: values[epoch] for name, values in results.uninterrupted.training_log.items()}
+            )
 
 
-def test_nothing_but_the_backup_is_left(told: Told) -> None:
-    assert list(told.backup.parent.iterdir()) == [told.backup]
+def test_only_the_backup_is_written(results: Resumed) -> None:
+    assert list(results.backup.parent.iterdir()) == [results.backup]
 
 
-@pytest.mark.parametrize("told", [FIRST], indirect=True)
+@pytest.mark.parametrize("results", [FIRST], indirect=True)
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
@@ -172,9 +168,11 @@ def test_nothing_but_the_backup_is_left(told: Told) -> None:
     ],
     ids=str,
 )
-def test_another_fit_is_refused(told: Told, split: Split, changed: dict[str, Any], named: str) -> None:
-    case = told.case
-    before, train, validation = told.backup.read_bytes(), split.train, split.validation
+def test_a_backup_of_another_fit_is_refused(
+    results: Resumed, split: Split, changed: dict[str, Any], named: str
+) -> None:
+    case = results.case
+    before, train, validation = results.backup.read_bytes(), split.train, split.validation
     family, options = changed.get("family", case.family), case.options
     if "train" in changed:
         train = train.keep(np.arange(len(train.interactions)) > 0)
@@ -189,16 +187,16 @@ def test_another_fit_is_refused(told: Told, split: Split, changed: dict[str, Any
     else:
         options = options | changed
     with pytest.raises(InputError, match=rf"fit is the backup of a fit with another {named}\b") as refusal:
-        model_class(family)(**options).fit(train, validation, verbose=0, backup=told.backup)
+        model_class(family)(**options).fit(train, validation, verbose=0, backup=results.backup)
     assert "\n" not in str(refusal.value)
-    assert told.backup.read_bytes() == before
+    assert results.backup.read_bytes() == before
 
 
-@pytest.mark.parametrize("told", [FIRST], indirect=True)
-def test_a_damaged_backup_is_one_sentence(told: Told, split: Split, tmp_path: Path) -> None:
-    case, whole, path = told.case, told.backup.read_bytes(), tmp_path / "fit"
+@pytest.mark.parametrize("results", [FIRST], indirect=True)
+def test_a_damaged_backup_is_refused(results: Resumed, split: Split, tmp_path: Path) -> None:
+    case, whole, path = results.case, results.backup.read_bytes(), tmp_path / "fit"
     with (tmp_path / "other.npz").open("wb") as file:
-        np.savez(file, told=np.array("[]"), variables_0=np.zeros(3))
+        np.savez(file, description=np.array("[]"), variables_0=np.zeros(3))
     damaged = [
         b"",
         b"text",
@@ -209,23 +207,23 @@ def test_a_damaged_backup_is_one_sentence(told: Told, split: Split, tmp_path: Pa
         (tmp_path / "other.npz").read_bytes(),
     ]
     unreadable = bytearray(whole)
-    unreadable[whole.index(b"PK\x01\x02") + 10] = 99  # a compression method that nobody has
+    unreadable[whole.index(b"PK\x01\x02") + 10] = 99  # an unknown compression method
     damaged.append(bytes(unreadable))
     for content in damaged:
         path.write_bytes(content)
-        with pytest.raises(InputError, match=f"{path} is no backup of a fit: remove it, or choose another path"):
+        with pytest.raises(InputError, match=f"{path} is not a backup of a fit; remove it, or choose another path"):
             model_class(case.family)(**case.options).fit(split.train, split.validation, verbose=0, backup=path)
         assert path.read_bytes() == content
 
 
 @pytest.fixture
 def fit() -> Callable[..., None]:
-    """Fits next to nothing up to an epoch, with a backup."""
+    """Fit a tiny model up to an epoch, with a backup."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("adam", "mse", run_eagerly=True)
 
-    def fit(kept: Backup, epochs: int) -> None:
-        model.fit(np.ones((2, 1)), np.ones(2), epochs=epochs, initial_epoch=kept.epoch, callbacks=[kept], verbose=0)
+    def fit(backup: Backup, epochs: int) -> None:
+        model.fit(np.ones((2, 1)), np.ones(2), epochs=epochs, initial_epoch=backup.epoch, callbacks=[backup], verbose=0)
 
     return fit
 
@@ -234,27 +232,27 @@ def backup_at(path: Path) -> Backup:
     return Backup(path, {"a": 1}, keras.callbacks.EarlyStopping())
 
 
-def test_a_backup_is_replaced_in_one_step(
+def test_a_backup_is_replaced_atomically(
     fit: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, write = tmp_path / "made" / "fit", np.savez
 
-    def half(file: Any, **arrays: np.ndarray) -> None:
+    def write_half(file: Any, **arrays: np.ndarray) -> None:
         write(file, **arrays)
         file.truncate(file.tell() // 2)
-        raise Broken
+        raise InterruptionError
 
     fit(backup_at(path), 1)
-    assert not list(tmp_path.iterdir())  # one epoch is not worth a backup: it is over when the fit is
+    assert not list(tmp_path.iterdir())  # a fit of one epoch ends with it: no backup is written
     fit(backup_at(path), 3)
     assert backup_at(path).epoch == 2
-    monkeypatch.setattr(np, "savez", half)
-    with pytest.raises(Broken):
+    monkeypatch.setattr(np, "savez", write_half)
+    with pytest.raises(InterruptionError):
         fit(backup_at(path), 4)
     assert backup_at(path).epoch == 2
 
 
-def test_a_place_that_cannot_be_written_to_is_one_sentence(fit: Callable[..., None], tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_refused(fit: Callable[..., None], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "fit"
     with pytest.raises(InputError, match=f"{path.parent}") as refusal:
@@ -263,7 +261,7 @@ def test_a_place_that_cannot_be_written_to_is_one_sentence(fit: Callable[..., No
 
 
 @pytest.mark.parametrize("family", ["popularity", "markov_chain", "ease"])
-def test_families_without_epochs_ignore_it(board: Checkerboard, tmp_path: Path, family: str) -> None:
+def test_families_without_epochs_ignore_the_backup(board: Checkerboard, tmp_path: Path, family: str) -> None:
     model_class(family)().fit(board.data, verbose=0, backup=tmp_path / "new")
     (tmp_path / "text").write_text("text")
     model_class(family)().fit(board.data, verbose=0, backup=tmp_path / "text")

@@ -1,4 +1,4 @@
-"""What families that train in epochs share: learning rates, and a moving average of the weights."""
+"""Training in epochs: learning rates, and the moving average of the weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,14 +20,14 @@ from tfllmrec.models.base.trainer import learning_rate
         ("cosine", 10, {0: 0, 5: 0.1, 10: 0.2, 60: 0.1, 35: 0.1 + 0.1 * np.sqrt(0.5), 110: 0, 111: 0}),
         ("cosine", 110, {0: 0, 55: 0.1, 110: 0.2}),
     ],
-    ids=["warm-up", "cosine", "both", "never anything but warm-up"],
+    ids=["warm-up", "cosine", "both", "warm-up only"],
 )
 def test_learning_rates(schedule: str, warmup: int, rates: dict[float, float]) -> None:
     rate = learning_rate(0.2, schedule, warmup, 110)
     assert {step: float(rate(step)) for step in rates} == pytest.approx(rates, abs=1e-6)
 
 
-def test_a_constant_learning_rate() -> None:
+def test_a_constant_learning_rate_is_a_number() -> None:
     assert learning_rate(0.2, "constant", 0, 110) == 0.2
 
 
@@ -37,7 +37,7 @@ def split(board: Checkerboard) -> Split:
 
 
 class Watch(keras.callbacks.Callback):
-    """Averages the weights of every step by itself, and remembers what was there at the end of an epoch."""
+    """Average the weights of every step independently, and record the state at the end of every epoch."""
 
     def __init__(self, momentum: float) -> None:
         super().__init__()
@@ -74,44 +74,44 @@ FAMILIES = {
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def watched(request: pytest.FixtureRequest, split: Split, make: Callable[..., Recommender]) -> Watch:
-    """With so high a learning rate that the last epoch is not the best."""
+    """A fit at a learning rate so high that the last epoch is not the best."""
     options = {"learning_rate": 0.4, "ema": 0.5, "weight_decay": 0.3, "patience": 9, "content": False}
     watch = Watch(0.5)
     watch.recommender = make(request.param, **options, **FAMILIES[request.param])
     family = type(watch.recommender)
     serve = family._serve
 
-    def served(*arguments: Any) -> Any:
+    def recorded(*arguments: Any) -> Any:
         watch.built = serve(*arguments)
         return watch.built
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(family, "_serve", served)
+        patch.setattr(family, "_serve", recorded)
         watch.recommender.fit(split.train, split.validation, callbacks=[watch], verbose=0)
     return watch
 
 
-def test_the_average_is_what_is_evaluated(watched: Watch) -> None:
+def test_the_averaged_weights_are_evaluated(watched: Watch) -> None:
     assert len(watched.epochs) == 3
     for epoch in watched.epochs:
         for weight, average in zip(epoch["weights"], epoch["average"], strict=True):
             np.testing.assert_allclose(weight, average, rtol=1e-4, atol=1e-6)
         own = epoch["weights"][epoch["names"].index("id_vectors")]
-        np.testing.assert_allclose(epoch["index"][1:], own[1:], rtol=1e-6)  # which the ranking of the targets read
+        np.testing.assert_allclose(epoch["index"][1:], own[1:], rtol=1e-6)  # read by the validation
 
 
-def test_the_average_is_not_what_training_goes_on_from(watched: Watch) -> None:
-    """A step after an epoch's end is a step, not a leap from the average."""
+def test_training_continues_from_the_weights_that_are_not_averaged(watched: Watch) -> None:
+    """The first step of an epoch is no larger than other steps."""
     steps = len(watched.steps) // 3
     last, following = watched.steps[steps - 1], watched.steps[steps]
     rate = max(epoch["rate"] for epoch in watched.epochs[:2])
     for before, after in zip(last, following, strict=True):
         assert np.abs(after - before).max() < 3 * rate
     averaged = watched.epochs[0]["weights"]
-    assert max(np.abs(one - other).max() for one, other in zip(averaged, last, strict=True)) > 0.02
+    assert max(np.abs(average - weight).max() for average, weight in zip(averaged, last, strict=True)) > 0.02
 
 
-def test_the_average_of_the_best_epoch_is_what_is_kept(watched: Watch, split: Split) -> None:
+def test_the_averaged_weights_of_the_best_epoch_are_kept(watched: Watch, split: Split) -> None:
     values = watched.recommender.training_log["val_ndcg@10"]
     assert max(values) > values[-1] + 0.01
     best = watched.epochs[int(np.argmax(values))]
@@ -121,14 +121,14 @@ def test_the_average_of_the_best_epoch_is_what_is_kept(watched: Watch, split: Sp
     assert watched.recommender.evaluate(split.validation)["ndcg@10"] == pytest.approx(max(values), abs=1e-6)
 
 
-def test_the_optimizer_is_told(watched: Watch) -> None:
+def test_options_reach_the_optimizer(watched: Watch) -> None:
     steps = len(watched.steps) // 3
     assert steps > 1
     assert [epoch["steps"] for epoch in watched.epochs] == [steps, 2 * steps, 3 * steps]
     assert {epoch["decay"] for epoch in watched.epochs} == {0.3}
     rates = [epoch["rate"] for epoch in watched.epochs]
-    if watched.recommender.family == "next_item":  # up in one epoch, down to nothing in two
+    if watched.recommender.family == "next_item":  # warm-up in one epoch, decay to 0 in two
         assert rates == pytest.approx([0.4, 0.2, 0], abs=1e-6)
-    else:  # up in two, and there it stays
+    else:  # warm-up in two epochs, then constant
         first = 0.4 / (2 * steps)
         assert rates == pytest.approx([first + (0.4 - first) / 2, 0.4, 0.4], abs=1e-6)

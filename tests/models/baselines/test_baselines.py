@@ -1,4 +1,4 @@
-"""The baselines against slow plain implementations of what they are said to be."""
+"""The baselines against plain implementations of their definitions."""
 
 from collections import Counter
 
@@ -17,7 +17,7 @@ def all_users(data: Dataset) -> np.ndarray:
 
 
 def test_popularity_counts_interactions(data: Dataset) -> None:
-    table = Popularity().fit(data).recommend(["nobody"], k=99)
+    table = Popularity().fit(data).recommend(["unknown"], k=99)
     counts = Counter(data.interactions["item_id"])
     expected = [np.log1p(counts[item]) for item in table["item_id"]]
     np.testing.assert_allclose(table["score"], expected, rtol=1e-6)
@@ -26,27 +26,29 @@ def test_popularity_counts_interactions(data: Dataset) -> None:
 
 
 def markov_chain(data: Dataset, history: list[int]) -> np.ndarray:
-    """FACTS: transitions at distance 1, 2, 3 with weight 1, .5, .3, divided by 1 + the source item's count; the
-    sum over the last 5 items with weight .7^age, plus 1e-6 popularity."""
+    """Sum the transitions of the last 5 items with weights 0.7^age, plus 1e-6 popularity.
+
+    Transitions at distances 1, 2 and 3 have weights 1, 0.5 and 0.3, divided by 1 + the count of the source item.
+    """
     counts = data.item_counts
     scores = 1e-6 * np.log1p(counts)
     for age, source in enumerate(reversed(history[-5:])):
         for user in range(len(data.user_vocabulary) + 1):
             row = data.histories.row(user).tolist()
-            for place, item in enumerate(row):
+            for position, item in enumerate(row):
                 for distance, weight in ((1, 1.0), (2, 0.5), (3, 0.3)):
-                    if item == source and place + distance < len(row):
-                        scores[row[place + distance]] += 0.7**age * weight / (1 + counts[source])
+                    if item == source and position + distance < len(row):
+                        scores[row[position + distance]] += 0.7**age * weight / (1 + counts[source])
     return scores
 
 
-def test_markov_chain(data: Dataset) -> None:
+def test_markov_chain_sums_transitions(data: Dataset) -> None:
     recommender = MarkovChain().fit(data)
     histories = [row.tolist() for row in map(data.histories.row, all_users(data)) if len(row)]
     histories += [[3], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
-    asked = Histories.from_rows(histories).most_recent(50)
-    found = recommender.score(np.zeros(len(histories), np.int32), asked).numpy()
-    for history, scores in zip(histories, found, strict=True):
+    recent = Histories.from_rows(histories).most_recent(50)
+    all_scores = recommender.score(np.zeros(len(histories), np.int32), recent).numpy()
+    for history, scores in zip(histories, all_scores, strict=True):
         np.testing.assert_allclose(scores, markov_chain(data, history), rtol=1e-5, atol=1e-9)
 
 
@@ -66,14 +68,14 @@ def test_ease_is_the_closed_form(data: Dataset) -> None:
     recommender = Ease(l2=20).fit(data)
     assert recommender.history_length == data.histories.lengths.max()
     known = np.flatnonzero(data.histories.lengths)
-    found = recommender.score(
+    scores = recommender.score(
         known.astype(np.int32), data.histories.take(known).most_recent(recommender.history_length)
     )
-    np.testing.assert_allclose(found, seen[known] @ weights, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(scores, seen[known] @ weights, rtol=1e-4, atol=1e-6)
     assert np.abs(seen @ weights).max() > 0.1
 
 
-def test_ease_counts_a_repeat_once() -> None:
+def test_ease_counts_repeated_items_once() -> None:
     once, twice = (
         ease_module.autoencoder_weights(Histories.from_rows(rows), 4, 1.0)
         for rows in ([[1, 2], [2, 3]], [[1, 2, 1, 1], [2, 3, 2]])
@@ -81,7 +83,7 @@ def test_ease_counts_a_repeat_once() -> None:
     np.testing.assert_array_equal(once, twice)
 
 
-def test_too_many_items_for_ease(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_items_for_ease_are_refused(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ease_module, "_MAX_ITEMS", len(data.item_vocabulary) - 1)
     with pytest.raises(InputError, match=r"ease: 15 items are too many .* at most 14\b"):
         Ease().fit(data)

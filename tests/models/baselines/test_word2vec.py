@@ -1,4 +1,4 @@
-"""What only the content-based family does: decayed means, its options, new items."""
+"""The Word2Vec family: decayed means, options and new items."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def fitted(board: Checkerboard) -> Word2Vec:
 
 def test_scores_are_products_with_the_decayed_mean(fitted: Word2Vec) -> None:
     vectors = fitted.index.vectors.numpy()
-    assert vectors.shape == (21, 32)  # words beside neighbours
+    assert vectors.shape == (21, 32)  # word vectors and co-occurrence vectors
     histories = np.array([[1, 2, 3, 0], [4, 5, 6, 7], [9, 0, 0, 0]], np.int32)
     expected = [
         (0.25 * vectors[1] + 0.5 * vectors[2] + vectors[3]) / 1.75,
@@ -36,18 +36,18 @@ def test_scores_are_products_with_the_decayed_mean(fitted: Word2Vec) -> None:
     np.testing.assert_allclose(fitted.score(users, histories), np.array(expected) @ vectors.T, rtol=1e-4, atol=1e-5)
 
 
-def test_popularity_after_nothing(fitted: Word2Vec, board: Checkerboard) -> None:
+def test_empty_histories_are_scored_by_popularity(fitted: Word2Vec, board: Checkerboard) -> None:
     scores = fitted.score(np.array([3], np.int32), np.zeros((1, 4), np.int32))
     np.testing.assert_allclose(scores, [np.log1p(board.data.item_counts)], rtol=1e-6)
 
 
-def test_it_knows_what_is_alike(fitted: Word2Vec, board: Checkerboard) -> None:
-    found = fitted.recommend(list(board.answers), k=1).set_index("user_id")["item_id"]
-    right = [int(item[1:]) % 2 == int(user[1:]) % 2 for user, item in found.items()]
+def test_similar_items_are_recommended(fitted: Word2Vec, board: Checkerboard) -> None:
+    first = fitted.recommend(list(board.answers), k=1).set_index("user_id")["item_id"]
+    right = [int(item[1:]) % 2 == int(user[1:]) % 2 for user, item in first.items()]
     assert np.mean(right) == 1
 
 
-def test_new_items_at_once_and_after_loading(fitted: Word2Vec, tmp_path: Path) -> None:
+def test_new_items_are_scored_before_and_after_loading(fitted: Word2Vec, tmp_path: Path) -> None:
     grown = fitted.with_items(NEW)
     histories = [["i00", "i02"], ["i01", "i03"]]
     scores = grown.recommend(histories=histories, k=99).set_index(["row", "item_id"])["score"]
@@ -60,40 +60,40 @@ def test_new_items_at_once_and_after_loading(fitted: Word2Vec, tmp_path: Path) -
 
 
 def test_options_reach_the_content(board: Checkerboard, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {
+    options = {
         "columns": ("title", "text"), "names": ("genres",), "language": "zh", "dim": 7, "window": 3, "min_count": 4,
         "epochs": 5, "phrases": False, "subwords": True, "remove_common": False, "seed": 6,
     }  # fmt: skip
-    told: list[object] = []
+    calls: list[object] = []
 
-    class Given(Exception):  # noqa: N818  # no error: the test has what it came for
+    class FitCalledError(Exception):
         pass
 
     def fit(*arguments: object, **options: object) -> None:
-        told.extend([*arguments, options])
-        raise Given
+        calls.extend([*arguments, options])
+        raise FitCalledError
 
     monkeypatch.setattr(Word2VecContent, "fit", fit)
     for neighbours in (True, False):
-        told.clear()
-        with pytest.raises(Given):
-            Word2Vec(**{**given, "columns": "title, text", "names": "genres"}, neighbours=neighbours).fit(board.data)
-        items, interactions, options, _ = told
+        calls.clear()
+        with pytest.raises(FitCalledError):
+            Word2Vec(**{**options, "columns": "title, text", "names": "genres"}, neighbours=neighbours).fit(board.data)
+        items, interactions, word2vec_options, _ = calls
         assert items is board.data.items
         assert (interactions is board.data.interactions) == neighbours
-        assert options == Word2VecOptions(**given)
+        assert word2vec_options == Word2VecOptions(**options)
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
     [("decay", 0), ("decay", 1.1), ("language", "ja"), ("dim", 0), ("window", 0), ("epochs", 0), ("columns", 3)],
 )
-def test_bad_options(option: str, value: object) -> None:
+def test_invalid_options_are_refused(option: str, value: object) -> None:
     with pytest.raises(InputError, match=f"^option {option}={value!r}: "):
         Word2Vec(**{option: value})
 
 
-def test_columns_that_are_not_there(make: Callable[..., Word2Vec], data: Dataset) -> None:
+def test_missing_text_columns_are_refused(make: Callable[..., Word2Vec], data: Dataset) -> None:
     recommender = make("word2vec", columns="text", names="genres", neighbours=True)
     with pytest.raises(InputError, match=r"^items: none of the columns text, genres is there to read"):
         recommender.fit(data, verbose=0)

@@ -1,4 +1,4 @@
-"""The retrievers that find the lists of a cascade's ranker."""
+"""The retrievers of the lists that a cascade's ranker learns from."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tfllmrec.models.cascade.model import _refitted
 
 
 class Stub:
-    """A retriever that records its fits."""
+    """Record the fits of a retriever."""
 
     def __init__(self, config: str, fits: list[tuple[str, Any]]) -> None:
         self.config, self.fits = config, fits
@@ -23,7 +23,7 @@ class Stub:
         return self
 
 
-def test_retrievers_are_refitted_with_the_best_epochs_if_these_are_known(board: Checkerboard) -> None:
+def test_retrievers_are_refitted_with_the_best_epochs(board: Checkerboard) -> None:
     train, fits = leave_one_out(board.data).train, list[tuple[str, Any]]()
     for validated, config in ((True, "options with the best epochs"), (False, "options")):
         retriever: Any = Stub("options", fits)

@@ -1,4 +1,4 @@
-"""Retrievers and a ranker as one recommender: whose parts go together, how they are weighed, what they answer."""
+"""Retrievers and a ranker as one recommender: parts, weights and scores."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ def popular(make: Make, split: Split) -> Recommender:
 
 @pytest.fixture(scope="module")
 def chain(make: Make, split: Split) -> Recommender:
-    """Reads more of a history than the others."""
+    """A retriever that reads more of a history than the other parts."""
     return make("markov_chain", history_length=6).fit(split.train)
 
 
@@ -50,7 +50,7 @@ def whole(chain: Recommender, words: Recommender, ranker: Recommender, split: Sp
     return Cascade(retrievers=[chain, words], ranker=ranker, **SIZES).fit(split.train, split.validation)
 
 
-def test_it_is_of_parts(whole: Cascade, chain: Recommender, words: Recommender, ranker: Recommender) -> None:
+def test_fitted_parts_are_used(whole: Cascade, chain: Recommender, words: Recommender, ranker: Recommender) -> None:
     assert (whole.retrievers, whole.ranker) == ((chain, words), ranker)
     assert (whole.config.retrievers, whole.config.ranker) == (("markov_chain", "word2vec"), "bert_ranker")
     assert whole.history_length == 6
@@ -58,25 +58,25 @@ def test_it_is_of_parts(whole: Cascade, chain: Recommender, words: Recommender, 
     assert (whole.weights >= 0).all()
 
 
-def test_weights_are_learnt_on_the_lists_of_the_validation_targets(
+def test_weights_are_learnt_from_lists_of_validation_targets(
     whole: Cascade, chain: Recommender, words: Recommender, ranker: Recommender, split: Split
 ) -> None:
-    asked = split.validation
-    lists = union([CandidateLists(asked, one.rank_targets(asked, 6).top) for one in (chain, words)])
+    targets = split.validation
+    lists = union([CandidateLists(targets, part.rank_targets(targets, 6).top) for part in (chain, words)])
     columns = []
-    for one in (chain, words):
-        scores = one.score(asked.users, asked.histories.most_recent(one.history_length)).numpy()
+    for part in (chain, words):
+        scores = part.score(targets.users, targets.histories.most_recent(part.history_length)).numpy()
         columns.append(np.take_along_axis(scores, lists.candidates, axis=1))
     columns.append(
-        ranker.predictor.score_candidates(asked.users, asked.histories.most_recent(4), lists.candidates)[
+        ranker.predictor.score_candidates(targets.users, targets.histories.most_recent(4), lists.candidates)[
             "scores"
         ].numpy()
     )
-    expected = learn_weights(np.stack(columns, axis=2), lists.candidates, asked.items)
+    expected = learn_weights(np.stack(columns, axis=2), lists.candidates, targets.items)
     np.testing.assert_allclose(whole.weights, expected, rtol=1e-2, atol=1e-3)
 
 
-def test_who_knows_nothing_counts_for_little(popular: Recommender, chain: Recommender, split: Split) -> None:
+def test_uninformative_parts_have_small_weights(popular: Recommender, chain: Recommender, split: Split) -> None:
     weights = Cascade(retrievers=[popular, chain], ranker="", **SIZES).fit(split.train, split.validation).weights
     assert weights[1] > 5 * weights[0]
 
@@ -89,75 +89,78 @@ def test_given_weights_are_not_learnt(popular: Recommender, chain: Recommender, 
         np.testing.assert_array_equal(made.weights, [3, 0.5])
 
 
-def test_without_anything_to_learn_from_the_parts_count_alike(
+def test_weights_equalise_deviations_without_validation_targets(
     popular: Recommender, chain: Recommender, ranker: Recommender, split: Split
 ) -> None:
-    """Their weighted scores of what is found for known users spread alike; empty places do not count."""
+    """Weighted scores of the candidates of known users have deviation 1; empty positions are left out."""
     made, users = Cascade(retrievers=[popular, chain], ranker=ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
     made.fit(split.train)
-    asked = Targets(users, split.train.histories.take(users), np.ones_like(users))
-    lists = union([CandidateLists(asked, one.rank_targets(asked, 6).top) for one in (popular, chain)])
-    there = lists.candidates > 0
-    assert not there.all()
+    targets = Targets(users, split.train.histories.take(users), np.ones_like(users))
+    lists = union([CandidateLists(targets, part.rank_targets(targets, 6).top) for part in (popular, chain)])
+    present = lists.candidates > 0
+    assert not present.all()
     scores = [
         retriever_scores(popular, lists),
         retriever_scores(chain, lists),
         ranker_scores(ranker.predictor, lists),
     ]
-    for weight, said in zip(made.weights, scores, strict=True):
-        assert weight * said[there].std() == pytest.approx(1, rel=1e-3)
+    for weight, part_scores in zip(made.weights, scores, strict=True):
+        assert weight * part_scores[present].std() == pytest.approx(1, rel=1e-3)
 
 
 def test_scores_are_the_weighted_sum_of_the_parts(
     whole: Cascade, chain: Recommender, words: Recommender, ranker: Recommender, split: Split
 ) -> None:
     users, histories = np.array([0, 3], np.int32), split.validation.histories.take(np.array([0, 5]))
-    found = whole.score(users, histories.most_recent(6), exclude=histories.padded()).numpy()
-    of_chain = chain.score(users, histories.most_recent(6)).numpy()
-    of_words = words.score(users, histories.most_recent(4)).numpy()
-    blended = whole.weights[0] * of_chain + whole.weights[1] * of_words
-    every = np.tile(np.arange(21, dtype=np.int32), (2, 1))
+    scores = whole.score(users, histories.most_recent(6), exclude=histories.padded()).numpy()
+    chain_scores = chain.score(users, histories.most_recent(6)).numpy()
+    words_scores = words.score(users, histories.most_recent(4)).numpy()
+    blended = whole.weights[0] * chain_scores + whole.weights[1] * words_scores
+    all_items = np.tile(np.arange(21, dtype=np.int32), (2, 1))
     added = (
         blended
-        + whole.weights[2] * ranker.predictor.score_candidates(users, histories.most_recent(4), every)["scores"].numpy()
+        + whole.weights[2]
+        * ranker.predictor.score_candidates(users, histories.most_recent(4), all_items)["scores"].numpy()
     )
     for row in range(2):
-        had = histories.row(row).tolist()
-        left = [item for item in range(1, 21) if item not in had]
-        best = [sorted(left, key=lambda item: -one[row, item])[:4] for one in (of_chain, of_words)]
+        seen = histories.row(row).tolist()
+        left = [item for item in range(1, 21) if item not in seen]
+        best = [sorted(left, key=lambda item: -scores[row, item])[:4] for scores in (chain_scores, words_scores)]
         candidates = sorted({*best[0], *best[1]}, key=lambda item: -blended[row, item])[:6]
-        np.testing.assert_allclose(found[row, candidates], added[row, candidates], rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(scores[row, candidates], added[row, candidates], rtol=1e-3, atol=1e-3)
         others = [item for item in range(1, 21) if item not in candidates]
-        assert found[row, others].max() < found[row, candidates].min()
+        assert scores[row, others].max() < scores[row, candidates].min()
 
 
-def test_evaluation_looks_for_candidates_among_what_was_not_seen(whole: Cascade, split: Split) -> None:
-    """The whole of a history takes no place, also what is older than any part reads."""
-    asked = split.test
-    assert asked.histories.lengths.min() > whole.history_length
-    found = whole.rank_targets(asked)
-    for place in range(0, len(asked), 7):
-        user, had = asked.users[place : place + 1], asked.histories.row(place)
-        scores = whole.score(user, asked.histories.take([place]).most_recent(6), exclude=had[None]).numpy()[0]
-        scores[[0, *had]] = -np.inf
-        assert found.ranks[place] == np.sum(scores >= scores[asked.items[place]])
+def test_evaluation_retrieves_unseen_items(whole: Cascade, split: Split) -> None:
+    """The whole history is excluded, including items older than those that any part reads."""
+    targets = split.test
+    assert targets.histories.lengths.min() > whole.history_length
+    ranked = whole.rank_targets(targets)
+    for row in range(0, len(targets), 7):
+        user, seen = targets.users[row : row + 1], targets.histories.row(row)
+        scores = whole.score(user, targets.histories.take([row]).most_recent(6), exclude=seen[None]).numpy()[0]
+        scores[[0, *seen]] = -np.inf
+        assert ranked.ranks[row] == np.sum(scores >= scores[targets.items[row]])
         order = np.argsort(-scores, kind="stable")[:10]
-        np.testing.assert_array_equal(found.top[place][: 20 - len(had)], order[: 20 - len(had)])
+        np.testing.assert_array_equal(ranked.top[row][: 20 - len(seen)], order[: 20 - len(seen)])
 
 
-def test_among_some_items(whole: Cascade, split: Split) -> None:
+def test_an_item_subset_is_ranked_alone(whole: Cascade, split: Split) -> None:
     item_subset = np.unique(split.test.items)[:9]
     chosen = np.isin(split.test.items, item_subset)
-    past = split.test.histories.take(np.flatnonzero(chosen))
-    targets = Targets(split.test.users[chosen], past, split.test.items[chosen])
+    histories = split.test.histories.take(np.flatnonzero(chosen))
+    targets = Targets(split.test.users[chosen], histories, split.test.items[chosen])
     top = whole.rank_targets(targets, item_subset=item_subset).top
     assert np.isin(top[top > 0], item_subset).all()
 
 
-def test_parts_of_other_items(chain: Recommender, make: Make, board: Checkerboard, split: Split) -> None:
+def test_parts_fitted_on_other_items_are_refused(
+    chain: Recommender, make: Make, board: Checkerboard, split: Split
+) -> None:
     other = make("popularity").fit(board.data.keep(board.data.item_indices > 0))
     made = Cascade(retrievers=[chain, other], ranker="", **SIZES)
-    assert made.fit(split.train).is_fitted  # the same items of other interactions
+    assert made.fit(split.train).is_fitted  # other interactions of the same items
     smaller = split.train.interactions.query("item_id != 'i00'")
     other = make("popularity").fit(type(board.data).from_frames(smaller))
     for parts in ([chain, other], [other, chain]):
@@ -173,7 +176,7 @@ def test_fitted_parts_are_kept_and_others_are_fitted(chain: Recommender, make: M
     assert [part.is_fitted for part in made.retrievers] == [True] * 3
 
 
-def test_one_weight_a_part(chain: Recommender, split: Split) -> None:
+def test_a_wrong_number_of_weights_is_refused(chain: Recommender, split: Split) -> None:
     with pytest.raises(InputError, match=r"^cascade: give one weight for each of the 1 parts, not 2$"):
         Cascade(retrievers=[chain], ranker="", weights=[1, 2]).fit(split.train)
 
@@ -182,8 +185,8 @@ def test_one_weight_a_part(chain: Recommender, split: Split) -> None:
     ("options", "sentence"),
     [
         ({"ranker": "ease"}, r"^cascade: ease is not a ranker; choose one of bert_ranker, cross_encoder$"),
-        ({"ranker": "nobody"}, r"^unknown family 'nobody'"),
-        ({"retrievers": "markov_chain,nobody"}, r"^unknown family 'nobody'"),
+        ({"ranker": "unregistered"}, r"^unknown family 'unregistered'"),
+        ({"retrievers": "markov_chain,unregistered"}, r"^unknown family 'unregistered'"),
         ({"retrievers": ""}, r"^cascade: give at least one retriever$"),
         ({"retrievers": "ease,ease"}, r"^cascade: 2 parts are of the family ease, and options are given by family; "),
         ({"retrievers": "ease,bert_ranker"}, r"^cascade: 2 parts are of the family bert_ranker, and options are giv"),
@@ -191,17 +194,17 @@ def test_one_weight_a_part(chain: Recommender, split: Split) -> None:
         ({"parts": {"ease": {"l3": 1}}}, r"^unknown option l3"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_fitted(
+def test_invalid_options_are_refused_before_any_fit(
     make: Make, split: Split, options: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for family in ("markov_chain", "ease", "bert_ranker"):
-        monkeypatch.setattr(model_class(family), "_fit", lambda *_, **__: pytest.fail("nothing is to be fitted"))
+        monkeypatch.setattr(model_class(family), "_fit", lambda *_, **__: pytest.fail("a fit was started"))
     with pytest.raises(InputError, match=sentence) as error:
         make("cascade", **options).fit(split.train)
     assert "\n" not in str(error.value)
 
 
-def test_options_of_the_parts(make: Make, split: Split) -> None:
+def test_options_reach_the_parts(make: Make, split: Split) -> None:
     parts = {"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}
     made = make("cascade", parts='{"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}', ranker="", seed=3)
     made.fit(split.train)
@@ -215,11 +218,11 @@ def test_options_of_the_parts(make: Make, split: Split) -> None:
 
 @pytest.fixture(scope="module")
 def fits(make: Make, split: Split) -> tuple[Cascade, list[tuple[Any, ...]], TrainingLists]:
-    """A cascade that was fitted with validation targets, and what its retrievers were fitted on: (family, rows)."""
-    told, fit = [], Recommender.fit_in_context
+    """A cascade fitted with validation targets, all fits as (family, rows), and the lists of its ranker."""
+    calls, fit = [], Recommender.fit_in_context
 
-    def spied(self: Recommender, train: Any, *arguments: Any, **options: Any) -> Recommender:
-        told.append((self.family, len(train.interactions)))
+    def recorded_fit(self: Recommender, train: Any, *arguments: Any, **options: Any) -> Recommender:
+        calls.append((self.family, len(train.interactions)))
         return fit(self, train, *arguments, **options)
 
     lists, retrieve = [], TrainingLists.retrieve
@@ -229,18 +232,18 @@ def fits(make: Make, split: Split) -> tuple[Cascade, list[tuple[Any, ...]], Trai
         return lists[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recommender, "fit_in_context", spied)
+        patch.setattr(Recommender, "fit_in_context", recorded_fit)
         patch.setattr(TrainingLists, "retrieve", recorded)
         made = make("cascade").fit(split.train, split.validation, verbose=0)
-    return made, told, lists[0]
+    return made, calls, lists[0]
 
 
-def test_the_ranker_learns_from_retrievers_that_did_not_know_the_answers(
+def test_retrievers_of_training_lists_are_fitted_without_the_targets(
     fits: tuple[Cascade, list[tuple[Any, ...]], TrainingLists], split: Split
 ) -> None:
-    made, told, lists = fits
+    made, calls, lists = fits
     rows, users = len(split.train.interactions), len(split.train.user_vocabulary)
-    assert told == [
+    assert calls == [
         ("cascade", rows),
         ("markov_chain", rows),
         ("ease", rows),
@@ -250,44 +253,44 @@ def test_the_ranker_learns_from_retrievers_that_did_not_know_the_answers(
         ("ease", rows - users),
     ]
     assert made.ranker is not None
-    chosen = lists.validation
-    assert chosen is not None
+    validation = lists.validation
+    assert validation is not None
     expected = union(
-        [CandidateLists(split.validation, one.rank_targets(split.validation, 4).top) for one in made.retrievers]
+        [CandidateLists(split.validation, part.rank_targets(split.validation, 4).top) for part in made.retrievers]
     )
-    assert chosen.candidates.shape == expected.candidates.shape
-    for user, candidates in zip(chosen.targets.users, chosen.candidates, strict=True):
+    assert validation.candidates.shape == expected.candidates.shape
+    for user, candidates in zip(validation.targets.users, validation.candidates, strict=True):
         np.testing.assert_array_equal(candidates, expected.candidates[split.validation.users == user][0])
 
 
-def test_settled_for_more_data(fits: tuple[Cascade, list[tuple[Any, ...]], TrainingLists], split: Split) -> None:
-    """The weights as they were, and the epochs that were best."""
+def test_refit_config_has_the_weights_and_the_best_epochs(
+    fits: tuple[Cascade, list[tuple[Any, ...]], TrainingLists], split: Split
+) -> None:
     made, _, _ = fits
-    settled = made.refit_config()
-    again = Cascade(config=settled).fit(split.train, verbose=0)
+    refit = made.refit_config()
+    again = Cascade(config=refit).fit(split.train, verbose=0)
     np.testing.assert_allclose(again.weights, made.weights, rtol=1e-6)
     assert made.ranker is not None
     assert again.ranker is not None
     assert again.ranker.config == made.ranker.refit_config()
-    assert [one.config for one in again.retrievers] == [one.config for one in made.retrievers]
-    assert Cascade.config_class.from_options(settled.to_dict()) == settled
+    assert [part.config for part in again.retrievers] == [part.config for part in made.retrievers]
+    assert Cascade.config_class.from_options(refit.to_dict()) == refit
 
 
-def test_two_of_a_family(make: Make, split: Split) -> None:
-    """They are joined once they are fitted, and cannot be fitted as one."""
+def test_two_parts_of_a_family_must_be_fitted_separately(make: Make, split: Split) -> None:
     near, far = (make("markov_chain", history_length=length).fit(split.train) for length in (1, 4))
     made = Cascade(retrievers=[near, far], ranker="").fit(split.train, split.validation)
-    assert [one.history_length for one in made.retrievers] == [1, 4]
+    assert [part.history_length for part in made.retrievers] == [1, 4]
     with pytest.raises(InputError, match=r"^cascade: 2 parts are of the family markov_chain, and .*recommenders$"):
         made.refit_config()
 
 
-def test_new_items(words: Recommender, ranker: Recommender, split: Split) -> None:
+def test_new_items_reach_all_parts(words: Recommender, ranker: Recommender, split: Split) -> None:
     made = Cascade(retrievers=[words], ranker=ranker, **SIZES).fit(split.train, split.validation)
     new = pd.DataFrame({"item_id": ["new", "i00"], "title": ["even item 20", "known"], "categories": ["even", "even"]})
     grown = made.with_items(new)
     assert grown.fitted_data.items.tokens[21:].tolist() == ["new"]
-    assert [len(one.fitted_data.items) for one in (*grown.retrievers, grown.ranker)] == [21, 21]
+    assert [len(part.fitted_data.items) for part in (*grown.retrievers, grown.ranker)] == [21, 21]
     table = grown.recommend(histories=[["i02", "i04"]], k=99).set_index("item_id")
     assert np.isfinite(table["score"]).all()
     assert "new" in table.index
@@ -296,7 +299,7 @@ def test_new_items(words: Recommender, ranker: Recommender, split: Split) -> Non
     assert made.fitted_data.items != grown.fitted_data.items
 
 
-def test_new_items_that_a_part_cannot_know(whole: Cascade) -> None:
+def test_new_items_are_refused_if_a_part_does_not_read_content(whole: Cascade) -> None:
     new = pd.DataFrame({"item_id": ["new"], "title": ["even item 20"]})
     with pytest.raises(InputError, match=r"^a markov_chain scores items by their interactions alone"):
         whole.with_items(new)

@@ -1,4 +1,4 @@
-"""The recurrent model of histories: what a position sees, and what both sides share."""
+"""The next-item network: states of histories, and the item vectors that both sides share."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def encoder_of(**options: Any) -> keras.Model:
 
 
 def randomise(*parts: keras.Model) -> None:
-    """Weights so large that all inputs count."""
+    """Assign weights so large that every input has an effect."""
     for part in parts:
         for weight in part.trainable_weights:
             weight.assign(RANDOM.normal(size=weight.shape))
@@ -46,7 +46,7 @@ def sides(network: NextItemNetwork) -> tuple[keras.Model, keras.Model]:
     return network.queries, network.candidates
 
 
-def test_a_query_is_the_head_of_the_state_after_the_newest_item(sides: tuple[keras.Model, keras.Model]) -> None:
+def test_a_query_is_computed_from_the_state_after_the_newest_item(sides: tuple[keras.Model, keras.Model]) -> None:
     queries, _ = sides
     vectors = queries.get_layer("items")(HISTORIES)
     states = queries.get_layer("history_encoder")(vectors).numpy()
@@ -60,7 +60,7 @@ def test_an_empty_history_has_a_finite_query(sides: tuple[keras.Model, keras.Mod
     assert np.isfinite(query).all()
 
 
-def test_padding_changes_nothing_whatever_its_vector(sides: tuple[keras.Model, keras.Model]) -> None:
+def test_the_vector_of_padding_has_no_effect(sides: tuple[keras.Model, keras.Model]) -> None:
     encoder, head = (sides[0].get_layer(name) for name in ("history_encoder", "query_head"))
     table = keras.layers.Embedding(ITEMS + 1, DIM)
     queries = query_model(table, encoder, head)
@@ -69,25 +69,25 @@ def test_padding_changes_nothing_whatever_its_vector(sides: tuple[keras.Model, k
     table.embeddings.assign(np.concatenate([np.full((1, DIM), 9.0), table.embeddings[1:]]))
     after = queries({"history": HISTORIES}).numpy()
     np.testing.assert_array_equal(after[:3], before[:3])
-    assert not np.allclose(after[3], before[3])  # which is read from the padding alone
+    assert not np.allclose(after[3], before[3])  # an empty history is read from the padding
 
 
-def test_more_room_on_the_right_changes_nothing(sides: tuple[keras.Model, keras.Model]) -> None:
+def test_more_padding_has_no_effect(sides: tuple[keras.Model, keras.Model]) -> None:
     items, encoder, head = (sides[0].get_layer(name) for name in ("items", "history_encoder", "query_head"))
     longer = encoder_of(history_length=8, layers=2, pooling_heads=2, normalise=True)
     for weight, short in zip(longer.weights, encoder.weights, strict=True):
         weight.assign(np.pad(short, [(0, 0), (0, 3)]) if weight.name == "age_bias" else short)
-    roomy = query_model(items, longer, head)({"history": np.pad(HISTORIES, [(0, 0), (0, 3)])})
-    np.testing.assert_allclose(roomy, sides[0]({"history": HISTORIES}), rtol=1e-4, atol=1e-5)
+    queries = query_model(items, longer, head)({"history": np.pad(HISTORIES, [(0, 0), (0, 3)])})
+    np.testing.assert_allclose(queries, sides[0]({"history": HISTORIES}), rtol=1e-4, atol=1e-5)
 
 
-def test_candidates_drop_out_in_training_alone(sides: tuple[keras.Model, keras.Model]) -> None:
+def test_candidates_have_dropout_only_in_training(sides: tuple[keras.Model, keras.Model]) -> None:
     _, candidates = sides
-    asked = np.tile(np.arange(1, 10, dtype=np.int32), 100)
-    served, trained = candidates(asked), candidates(asked, training=True)
-    vectors = candidates.get_layer("items")(asked).numpy()
+    indices = np.tile(np.arange(1, 10, dtype=np.int32), 100)
+    served, trained = candidates(indices), candidates(indices, training=True)
+    vectors = candidates.get_layer("items")(indices).numpy()
     np.testing.assert_array_equal(served["candidate"], vectors)
-    np.testing.assert_array_equal(served["bias"], candidates.get_layer("item_bias").bias.numpy()[asked])
+    np.testing.assert_array_equal(served["bias"], candidates.get_layer("item_bias").bias.numpy()[indices])
     np.testing.assert_array_equal(trained["bias"], served["bias"])
     dropped = trained["candidate"].numpy() == 0
     assert dropped.mean() == pytest.approx(0.4, abs=0.05)
@@ -102,13 +102,13 @@ def test_a_loaded_network_has_the_same_sides(network: NextItemNetwork, tmp_path:
     for part in (network, loaded):
         model, queries, candidates = part.model, part.queries, part.candidates
         np.testing.assert_array_equal(queries({"history": HISTORIES}), expected[0])
-        found = model({"history": HISTORIES, "item": items})
-        np.testing.assert_array_equal(found["query"], expected[0])
+        outputs = model({"history": HISTORIES, "item": items})
+        np.testing.assert_array_equal(outputs["query"], expected[0])
         for name in ("candidate", "bias"):
             np.testing.assert_array_equal(candidates(items)[name], expected[1][name])
-            np.testing.assert_array_equal(found[name], expected[1][name])
+            np.testing.assert_array_equal(outputs[name], expected[1][name])
     assert {id(weight) for weight in network.model.weights} == {id(weight) for side in sides for weight in side.weights}
     before = queries({"history": HISTORIES}).numpy()
-    own = candidates.get_layer("items").id_vectors  # of the loaded one: a history is read in the space it is matched in
+    own = candidates.get_layer("items").id_vectors  # histories and candidates share the vectors
     own.assign(own + RANDOM.normal(size=own.shape))
     assert not np.allclose(queries({"history": HISTORIES}), before)

@@ -1,4 +1,4 @@
-"""A ranker's fit that is broken off: while it learns from lists, and in what it learns after them."""
+"""A fit of a ranker resumes from a backup, interrupted in the training on lists or in the fine-tuning after it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ from tfllmrec.data import Checkerboard, leave_one_out
 from tfllmrec.tasks.ranking import RankingModel
 
 RANKERS = ["bert_ranker", "cross_encoder"]
-ASKED = (
+REQUEST = (
     np.array([1, 0], np.int32),
     np.array([[1, 3, 5, 7], [2, 4, 0, 0]], np.int32),
     np.array([[1, 20, 4], [5, 6, 2]], np.int32),
@@ -21,22 +21,22 @@ ASKED = (
 """Users, histories and candidates."""
 
 
-class Broken(Exception):  # noqa: N818  # no error: it stands for a power cut
-    """Breaks a fit off."""
+class InterruptionError(Exception):
+    """Interrupt a fit, as a power failure would."""
 
 
-class Break(keras.callbacks.Callback):
-    """While a family learns from lists, after its second epoch, or in what it learns after that."""
+class Interrupt(keras.callbacks.Callback):
+    """Interrupt after the second epoch on lists, or after the first epoch of the fine-tuning."""
 
     def __init__(self, after_lists: bool) -> None:
         super().__init__()
-        self.after_lists, self.lists_met = after_lists, False
+        self.after_lists, self.lists_seen = after_lists, False
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         lists = isinstance(self.model, RankingModel)
-        if (self.lists_met and not lists) if self.after_lists else (lists and epoch == 1):
-            raise Broken
-        self.lists_met |= lists
+        if (self.lists_seen and not lists) if self.after_lists else (lists and epoch == 1):
+            raise InterruptionError
+        self.lists_seen |= lists
 
 
 @pytest.fixture(scope="module", params=RANKERS)
@@ -53,22 +53,22 @@ def fit(
 
 
 @pytest.fixture(scope="module")
-def unbroken(fit: Callable[..., Recommender]) -> Recommender:
+def uninterrupted(fit: Callable[..., Recommender]) -> Recommender:
     return fit()
 
 
 @pytest.mark.parametrize(
     ("fit", "after_lists"), [*((name, False) for name in RANKERS), ("bert_ranker", True)], indirect=["fit"]
 )
-def test_a_fit_that_was_broken_off_ends_as_an_unbroken_one(
-    fit: Callable[..., Recommender], unbroken: Recommender, after_lists: bool, tmp_path: Path
+def test_resumed_and_uninterrupted_fits_agree(
+    fit: Callable[..., Recommender], uninterrupted: Recommender, after_lists: bool, tmp_path: Path
 ) -> None:
-    with pytest.raises(Broken):
-        fit(Break(after_lists), backup=tmp_path / "fit")
+    with pytest.raises(InterruptionError):
+        fit(Interrupt(after_lists), backup=tmp_path / "fit")
     resumed = fit(backup=tmp_path / "fit")
-    assert len(resumed.training_log["loss"]) == len(unbroken.training_log["loss"]) == 3
-    np.testing.assert_allclose(resumed.training_log["loss"], unbroken.training_log["loss"], rtol=1e-4)
-    for one, other in zip(resumed.model.weights, unbroken.model.weights, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=other.path)
-    scores, expected = (made.predictor.score_candidates(*ASKED)["scores"] for made in (resumed, unbroken))
+    assert len(resumed.training_log["loss"]) == len(uninterrupted.training_log["loss"]) == 3
+    np.testing.assert_allclose(resumed.training_log["loss"], uninterrupted.training_log["loss"], rtol=1e-4)
+    for weight, expected in zip(resumed.model.weights, uninterrupted.model.weights, strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-3, atol=1e-5, err_msg=expected.path)
+    scores, expected = (made.predictor.score_candidates(*REQUEST)["scores"] for made in (resumed, uninterrupted))
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-4)

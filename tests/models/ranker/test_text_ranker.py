@@ -1,4 +1,4 @@
-"""Rankers asked in raw texts: what reaches the models, text by text and token by token."""
+"""Ranking of raw texts: the inputs of the models, by text and by token."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ LOWEST = np.finfo(np.float32).min
 HISTORIES = [["old", "one", "two", "three"], ["", "new", " \xa0", "best", ""], ["one"], ["", " "]]
 """Oldest first."""
 READ = [["three", "two", "one"], ["best", "new"], ["one"], []]
-"""What is read of them, newest first."""
+"""The texts that are read, newest first."""
 CANDIDATES = [["one", "two", ""], ["best", "\u3000", "two"], ["a", "b", "c"], ["one", "best", "a"]]
 
 
@@ -34,7 +34,7 @@ def bert(tiny_bert: Path) -> Bert:
 
 @pytest.fixture(scope="module")
 def parts() -> tuple[keras.Model, keras.Model, keras.Model]:
-    """Item vectors that are not zeros where texts are blank, an encoder and a head with random weights."""
+    """Item vectors that are not zero for blank texts, an encoder and a head with random weights."""
     keras.utils.set_random_seed(0)
     inputs = {"bert": keras.Input((8,), name="bert"), "image": keras.Input((2,), name="image")}
     joined = keras.layers.Concatenate()([inputs["bert"], inputs["image"]])
@@ -49,66 +49,66 @@ def parts() -> tuple[keras.Model, keras.Model, keras.Model]:
     return content, encoder, head
 
 
-def test_a_text_is_an_item_that_is_known_by_it_alone(
+def test_a_text_is_scored_as_an_item_with_this_text_alone(
     bert: Bert, parts: tuple[keras.Model, keras.Model, keras.Model]
 ) -> None:
-    """Nobody's, with zeros for whatever is not there: other modalities, blank texts, and nothing after a history."""
+    """The user is unknown; other modalities, blank texts and padding are zeros."""
     content, encoder, head = parts
 
     texts = sorted({text for row in (*READ, *CANDIDATES) for text in row})
     vectors = text_vectors(texts, bert, length=6, keep=False)
-    found = content({"bert": vectors, "image": np.zeros((len(texts), 2), np.float32)}).numpy()
-    item = dict(zip(texts, found, strict=True))
-    found = TextRanker(bert, 6, content, encoder, head)(padded(HISTORIES), padded(CANDIDATES)).numpy()
-    assert found.shape == (4, 3)
+    vectors = content({"bert": vectors, "image": np.zeros((len(texts), 2), np.float32)}).numpy()
+    item = dict(zip(texts, vectors, strict=True))
+    scores = TextRanker(bert, 6, content, encoder, head)(padded(HISTORIES), padded(CANDIDATES)).numpy()
+    assert scores.shape == (4, 3)
     for row, (read, candidates) in enumerate(zip(READ, CANDIDATES, strict=True)):
-        items, there = np.zeros((1, LENGTH, DIM), np.float32), np.zeros((1, LENGTH), bool)
-        for place, text in enumerate(read):
-            items[0, place], there[0, place] = item[text], True
-        query = encoder({"user": np.zeros(1, np.int32), "items": items, "present": there}).numpy()
-        for place, text in enumerate(candidates):
+        items, present = np.zeros((1, LENGTH, DIM), np.float32), np.zeros((1, LENGTH), bool)
+        for position, text in enumerate(read):
+            items[0, position], present[0, position] = item[text], True
+        query = encoder({"user": np.zeros(1, np.int32), "items": items, "present": present}).numpy()
+        for position, text in enumerate(candidates):
             if not text.strip():
-                assert found[row, place] == LOWEST
+                assert scores[row, position] == LOWEST
                 continue
-            known = {"query": query, "items": items, "present": there}
+            known = {"query": query, "items": items, "present": present}
             expected = head({**known, "candidates": item[text][None, None]}).numpy()[0, 0]
-            assert found[row, place] == pytest.approx(expected, rel=1e-3, abs=1e-3)
-    assert len(np.unique(found[found > LOWEST].round(2))) == 10
+            assert scores[row, position] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+    assert len(np.unique(scores[scores > LOWEST].round(2))) == 10
 
 
-class Heard(keras.layers.Layer):
-    """Keeps what it is given, call by call; the score of a candidate is its first token."""
+class RecordingScorer(keras.layers.Layer):
+    """Record the inputs of every call; the score of a candidate is its first token."""
 
-    given: ClassVar[list[tuple[Any, Any]]] = []
+    calls: ClassVar[list[tuple[Any, Any]]] = []
 
     def call(self, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        self.given.append((history, candidates))
+        self.calls.append((history, candidates))
         return tf.cast(candidates[:, :, 0], tf.float32)
 
     def compute_output_spec(self, history: Any, candidates: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor(candidates.shape[:2], "float32")
 
 
-def test_a_pair_scorer_gets_bare_tokens(bert: Bert) -> None:
-    """Of titles with what stands between items, newest first; of candidates without. What is too long is cut."""
+def test_a_pair_scorer_receives_tokens_without_frame(bert: Bert) -> None:
+    """Titles, newest first, have separators; candidates have none. Long texts are cut."""
 
     def ids(text: str, length: int) -> list[int]:
-        found = [bert.tokenizer.token_to_id(token) for token in text.split()]
-        return [*found, *[0] * (length - len(found))]
+        tokens = [bert.tokenizer.token_to_id(token) for token in text.split()]
+        return [*tokens, *[0] * (length - len(tokens))]
 
     history = keras.Input((2, 4), dtype="int32", name="history")
     candidates = keras.Input((None, 3), dtype="int32", name="candidates")
-    scorer = keras.Model({"history": history, "candidates": candidates}, Heard()(history, candidates))
-    asked = [["x", "ab", "", "c"], [" ", "abcde"], [""]], [["ab", "", "c d e f"], ["a", "b", "a"], ["a", "b", " "]]
+    scorer = keras.Model({"history": history, "candidates": candidates}, RecordingScorer()(history, candidates))
+    request = [["x", "ab", "", "c"], [" ", "abcde"], [""]], [["ab", "", "c d e f"], ["a", "b", "a"], ["a", "b", " "]]
     ranker = PairTextRanker(bert, scorer)
-    Heard.given.clear()
-    scores = ranker(*map(padded, asked)).numpy()
-    titles, texts = (np.concatenate(part).tolist() for part in zip(*Heard.given, strict=True))
-    nothing = [0, 0, 0, 0]
+    RecordingScorer.calls.clear()
+    scores = ranker(*map(padded, request)).numpy()
+    titles, texts = (np.concatenate(part).tolist() for part in zip(*RecordingScorer.calls, strict=True))
+    blank = [0, 0, 0, 0]
     assert titles == [
         [ids("c [UNK]", 4), ids("a ##b [UNK]", 4)],  # the vocabulary has no ";"
-        [ids("a ##b ##c ##d", 4), nothing],
-        [nothing, nothing],
+        [ids("a ##b ##c ##d", 4), blank],
+        [blank, blank],
     ]
     a, b = ids("a", 3), ids("b", 3)
     assert texts == [[ids("a ##b", 3), [0, 0, 0], ids("c d e", 3)], [a, b, a], [a, b, [0, 0, 0]]]

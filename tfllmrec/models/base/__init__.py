@@ -1,1 +1,1 @@
-"""base."""
+"""Parts that all model families share."""

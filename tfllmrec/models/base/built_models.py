@@ -48,7 +48,7 @@ class BuiltModels:
 
     @property
     def reads_scenarios(self) -> bool:
-        """Whether the scoring model reads a scenario."""
+        """Return whether the scoring model reads a scenario."""
         return "scenario" in self.scorer.input
 
     @property

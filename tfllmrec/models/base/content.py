@@ -26,7 +26,7 @@ _TOKENS = "tokens.json"
 
 @checked_dataclass(frozen=True, config=STRICT)
 class ContentConfig(NeuralConfig):
-    """The options of families that read item content, beside those of every `NeuralConfig`.
+    """The options of families that read item content, in addition to those of every `NeuralConfig`.
 
     Attributes:
         content: whether title and categories add to the vector of an item.

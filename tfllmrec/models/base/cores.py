@@ -42,7 +42,7 @@ def call_model(model: keras.Model, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
 
 
 def scenario_flags(inputs: dict[str, tf.Tensor]) -> Outputs:
-    """Whether the scenario of each row is known, where the inputs have one."""
+    """Return whether the scenario of each row is known, if the inputs have one."""
     return {"scenario_known": inputs["scenario"] > 0} if "scenario" in inputs else {}
 
 
@@ -71,7 +71,7 @@ def retrieval_signatures(core: Core, *, main: str) -> list[Signature]:
             for "recommend".
     """
     outputs = _ITEMS | flags_of(core.inputs)
-    if SCENARIO in core.inputs:  # a request without a scenario has no answer
+    if SCENARIO in core.inputs:  # requests without a scenario have no results
         meaning = (
             "The best items of a scenario for a user, after a history given in the request or else the stored one. "
             "Given, stored and excluded items are not returned. An unknown scenario has no items."
@@ -105,8 +105,8 @@ def candidate_scores_core(built: BuiltModels) -> Core:
         return scores if isinstance(scores, dict) else {"scores": scores}
 
     def by_all(inputs: dict[str, tf.Tensor]) -> Outputs:
-        nothing = tf.zeros([tf.shape(inputs["user"])[0], 0], tf.int32)
-        scores = call_model(built.scorer, {**inputs, "exclude": nothing})
+        no_exclusions = tf.zeros([tf.shape(inputs["user"])[0], 0], tf.int32)
+        scores = call_model(built.scorer, {**inputs, "exclude": no_exclusions})
         return {"scores": tf.gather(scores, inputs["candidates"], batch_dims=1)}
 
     compute: Callable[[dict[str, tf.Tensor]], Outputs] = by_all if scorer is None else by_candidates

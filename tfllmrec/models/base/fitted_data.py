@@ -1,4 +1,4 @@
-"""What every recommender remembers of its training data: ids, titles, stored histories, counts."""
+"""Fitted data: ids, titles, stored histories and counts of the training data."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _FEATURES, _SCENARIOS = "user_features.json", "scenarios.json"
 
 @dataclass(frozen=True)
 class FittedData:
-    """Ids, titles and histories, so that a model of indices can be asked in strings.
+    """Ids, titles and histories that map requests of strings to indices and results back.
 
     Attributes:
         items: the items that can be recommended.
@@ -29,8 +29,8 @@ class FittedData:
         counts: interactions by item index in the training part, int64 [items + 1].
         users: the users with a stored history or an embedding.
         histories: stored histories by user index, [users + 1] rows; row 0 is empty.
-        features: what is told of users, or None where the model reads nothing of it.
-        scenarios: those that can be asked for, or None where the model reads none.
+        features: user features, or None if the model does not read any.
+        scenarios: names of scenarios, or None if the model does not read any.
     """
 
     items: Vocabulary
@@ -45,32 +45,39 @@ class FittedData:
     def from_dataset(
         cls, data: Dataset, user_columns: Sequence[str] = (), *, with_scenarios: bool = False
     ) -> "FittedData":
-        """The catalogue of a (training) data set.
+        """Collect the fitted data of a data set.
 
         Args:
-            data: the data set.
-            user_columns: of its user table, with features.
-            with_scenarios: whether the model reads scenarios, where the data has any.
+            data: the training data.
+            user_columns: columns of the user table that are read as features.
+            with_scenarios: whether the model reads scenarios where the data has them.
 
         Raises:
-            InputError: there is no such column.
+            InputError: If a column is missing.
         """
         features = UserFeatures.from_dataset(data, user_columns) if user_columns else None
         titles = np.concatenate([[""], data.items["title"].to_numpy(dtype=object)])
         scenarios = data.scenarios.names if with_scenarios and data.scenarios is not None else None
-        known = data.item_vocabulary, titles, data.item_counts, data.user_vocabulary, data.histories
-        return cls(*known, features, scenarios)
+        return cls(
+            items=data.item_vocabulary,
+            titles=titles,
+            counts=data.item_counts,
+            users=data.user_vocabulary,
+            histories=data.histories,
+            features=features,
+            scenarios=scenarios,
+        )
 
     def segment_counts(self, column: str) -> tuple[np.ndarray, np.ndarray]:
-        """Interactions of the users who share a value of a column of features.
+        """Count the interactions of users with the same value of a feature column.
 
         Returns:
-            The features that make the segments, int32 [segments]; interactions by segment and item, int64
-            [segments + 1, items + 1], in row 0 those of everybody.
+            Feature indices of the segments, int32 [segments]; interactions by segment and item, int64
+            [segments + 1, items + 1], with those of all users in row 0.
         """
-        assert self.features is not None, "no features, no segments"
-        of_users = self.features.stored[:, self.features.columns.index(column)]
-        features, segments = np.unique(of_users, return_inverse=True)  # 0 comes first: the unknown user has it
+        assert self.features is not None, "segments require user features"
+        user_values = self.features.stored[:, self.features.columns.index(column)]
+        features, segments = np.unique(user_values, return_inverse=True)  # 0 comes first: it is the unknown user's
         items, size = self.histories.values, len(self.items) + 1  # noqa: PD011
         cells = np.repeat(segments * size, self.histories.lengths) + items
         counts = np.bincount(cells, minlength=len(features) * size).reshape(-1, size)
@@ -78,20 +85,20 @@ class FittedData:
         return features[1:], counts
 
     def with_items(self, new: pd.DataFrame) -> "FittedData":
-        """The catalogue with further items (item_id, title), which come last and have no interaction."""
+        """Append new items (item_id, title), which have no interactions."""
         items = Vocabulary([*self.items.tokens[1:], *new["item_id"]])
         titles = np.concatenate([self.titles, new["title"].to_numpy(dtype=object)])
         return replace(self, items=items, titles=titles, counts=np.pad(self.counts, (0, len(new))))
 
     def save(self, folder: Path) -> None:
-        """Write `items.parquet`, `users.parquet`, and where there are any `user_features.json`, `scenarios.json`."""
+        """Write `items.parquet`, `users.parquet`, and the features and scenarios that the model reads."""
         items = {"item_id": self.items.tokens, "title": self.titles, "count": self.counts}
         pd.DataFrame(items).iloc[1:].to_parquet(folder / "items.parquet", index=False)
         rows = pa.LargeListArray.from_arrays(self.histories.offsets[1:], self.histories.values)
         users = {"user_id": pa.array(self.users.tokens[1:], pa.string()), "history": rows}
         if self.features is not None:
-            told = {"columns": self.features.columns, "features": self.features.vocabulary.tokens[1:].tolist()}
-            (folder / _FEATURES).write_text(json.dumps(told, ensure_ascii=False) + "\n", encoding="utf-8")
+            content = {"columns": self.features.columns, "features": self.features.vocabulary.tokens[1:].tolist()}
+            (folder / _FEATURES).write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
             users["features"] = pa.array(self.features.stored[1:].tolist(), pa.list_(pa.int32()))
         if self.scenarios is not None:
             names = json.dumps(self.scenarios.tokens[1:].tolist(), ensure_ascii=False)
@@ -103,7 +110,7 @@ class FittedData:
         """Read what `save` wrote.
 
         Raises:
-            InputError: a file is missing or damaged.
+            InputError: If a file is missing or damaged.
         """
         with reading(folder / "items.parquet") as path:
             table = pd.read_parquet(path)
@@ -120,8 +127,8 @@ class FittedData:
         features = None
         if stored is not None:
             with reading(folder / _FEATURES) as path:
-                told = json.loads(path.read_text(encoding="utf-8"))
-                names, vocabulary = tuple(told["columns"]), Vocabulary(told["features"])
+                content = json.loads(path.read_text(encoding="utf-8"))
+                names, vocabulary = tuple(content["columns"]), Vocabulary(content["features"])
                 features = UserFeatures(names, vocabulary, np.array([[0] * len(names), *stored], np.int32))
         scenarios = None
         if (folder / _SCENARIOS).exists():

@@ -22,7 +22,7 @@ _BLOCK = 2**16  # pairs of a target and an item scored at a time: 32 MB at 128 n
 
 
 class Embeddings(NamedTuple):
-    """Vectors with the ids of their rows, ready for a nearest-neighbour index.
+    """Vectors and the ids of their rows, for a nearest-neighbour index.
 
     Attributes:
         ids: strings [n].
@@ -131,12 +131,12 @@ class Predictor:
         """Score the candidates of every row of a request; see `Recommender.rank`."""
         users, history, _ = self.histories(request.users, request.histories)
         scenarios = self.scenarios("rank", request.scenarios)
-        found = [self.fitted_data.items.lookup(row) for row in request.candidates]
-        widest = max(map(len, found), default=0)
-        candidates = np.array([np.pad(row, (0, widest - len(row))) for row in found], np.int32)
+        indices = [self.fitted_data.items.lookup(row) for row in request.candidates]
+        widest = max(map(len, indices), default=0)
+        candidates = np.array([np.pad(row, (0, widest - len(row))) for row in indices], np.int32)
         recent = history.read.most_recent(self._candidate_core.history_length)
         scores = self.score_candidates(users, recent, candidates, scenarios)["scores"].numpy()
-        return [row[: len(items)] for row, items in zip(scores, found, strict=True)]
+        return [row[: len(items)] for row, items in zip(scores, indices, strict=True)]
 
     def score_candidates(
         self, users: np.ndarray, histories: np.ndarray, candidates: np.ndarray, scenarios: np.ndarray | None = None
@@ -161,8 +161,8 @@ class Predictor:
         index = self._require_index("similar_items")
         known = self.fitted_data.items.lookup(items)
         top_k = min(k, len(self.fitted_data.items))
-        nothing = np.zeros((len(known), 0), np.int32)
-        outputs = SimilarItems(index, top_k)({"item": tf.constant(known, tf.int32), "exclude": nothing})
+        no_exclusions = np.zeros((len(known), 0), np.int32)
+        outputs = SimilarItems(index, top_k)({"item": tf.constant(known, tf.int32), "exclude": no_exclusions})
         return self._table({"query_item_id": list(items)}, outputs["items"].numpy(), outputs["scores"].numpy())
 
     def embed_items(self, items: Sequence[str]) -> Embeddings:
@@ -190,9 +190,9 @@ class Predictor:
         Returns:
             User indices int32 [B]; the histories of the request; the stored ones.
         """
-        found = self.fitted_data.users.lookup(users)
-        given, stored = self._known_items(histories), self.fitted_data.histories.take(found)
-        return found, RequestHistories(given, Histories.where(given.lengths > 0, given, stored)), stored
+        indices = self.fitted_data.users.lookup(users)
+        given, stored = self._known_items(histories), self.fitted_data.histories.take(indices)
+        return indices, RequestHistories(given, Histories.where(given.lengths > 0, given, stored)), stored
 
     def scenarios(self, call: str, names: Sequence[str]) -> np.ndarray | None:
         """Look up the scenarios of a request, int32 [B]; None for a model that does not read any."""
@@ -201,11 +201,11 @@ class Predictor:
             if any(names):
                 raise InputError(f"{call}: this {self.family} does not read scenarios; leave them out")
             return None
-        found = known.lookup(names)
-        if not found.all():
-            unknown, available = names[int(np.argmin(found))], ", ".join(known.tokens[1:])
+        indices = known.lookup(names)
+        if not indices.all():
+            unknown, available = names[int(np.argmin(indices))], ", ".join(known.tokens[1:])
             raise InputError(f"{call}: unknown scenario {unknown!r}; name one in every row, of {available}")
-        return found
+        return indices
 
     @cached_property
     def _candidate_core(self) -> Any:
@@ -222,7 +222,7 @@ class Predictor:
         scenarios: np.ndarray | None,
         features: np.ndarray | None,
     ) -> dict[str, Any]:
-        """All inputs that a model may read; zeros for those that are not given."""
+        """Return all inputs that a model may read, with zeros for missing ones."""
         inputs: dict[str, Any] = {"user": users, "history": histories}
         inputs["scenario"] = np.zeros_like(users) if scenarios is None else scenarios
         if self.fitted_data.features is not None:
@@ -231,9 +231,9 @@ class Predictor:
         return inputs
 
     def _known_items(self, rows: Sequence[Sequence[str]]) -> Histories:
-        """The indices of the known items of every row."""
-        found = (self.fitted_data.items.lookup(row) for row in rows)
-        return Histories.from_rows(row[row > 0] for row in found)
+        """Look up the known items of every row."""
+        indices = (self.fitted_data.items.lookup(row) for row in rows)
+        return Histories.from_rows(row[row > 0] for row in indices)
 
     def _require_index(self, call: str) -> Any:
         if self.built.index is None:
@@ -250,7 +250,7 @@ class Predictor:
             )
 
     def _table(self, query: dict[str, Sequence[str]], items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
-        """Items and scores [rows, k] as a table with ids and titles, without empty positions."""
+        """Convert items and scores [rows, k] to a table with ids and titles, without empty positions."""
         rows, k = items.shape
         table = pd.DataFrame(
             {
@@ -269,8 +269,8 @@ class RequestHistories(NamedTuple):
     """Histories of a request.
 
     Attributes:
-        given: the known items that the request has.
-        read: what the model reads: the given items, or the stored ones where none is given.
+        given: the known items of the request.
+        read: the items that the model reads: the given ones, or the stored ones where none are given.
     """
 
     given: Histories

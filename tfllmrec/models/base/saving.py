@@ -1,4 +1,4 @@
-"""The description beside a saved recommender, and the error for missing or damaged files."""
+"""The description in the folder of a saved recommender, and the error for missing or damaged files."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -41,5 +41,7 @@ def reading(path: Path) -> Iterator[Path]:
     """Turn any error of reading a file of a saved recommender into an InputError that names it."""
     try:
         yield path
+    except InputError:  # it names another file already
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path.parent} holds no saved recommender: {path.name} is missing or damaged") from error

@@ -14,14 +14,14 @@ from tfllmrec.models.base.content import ContentConfig
 
 @dataclass(frozen=True, config=STRICT)
 class SequenceConfig(ContentConfig):
-    """The options of families that read a history item by item, beside those of every `ContentConfig`.
+    """The options of families that read a history item by item, in addition to those of every `ContentConfig`.
 
     Attributes:
         dim: width of item and query vectors.
         units: units of every recurrent layer.
         cell: "lstm" or "gru".
         layers: number of recurrent layers.
-        pooling_heads: weighted means of the history beside the recurrent state.
+        pooling_heads: weighted means of the history in addition to the recurrent state.
         normalise: whether input item vectors are layer-normalised.
         input_dropout: dropout of input item vectors.
         dropout: dropout of recurrent states and hidden units.

@@ -1,4 +1,4 @@
-"""Declarations of what an exported model answers: cores of numbers, and the kinds of their inputs and outputs.
+"""Declarations of the signatures of an exported model: numeric cores, and the kinds of their inputs and outputs.
 
 A family declares numeric cores. `tfllmrec.export` binds each kind of input and output to strings, look-ups, widths,
 warm-up requests and the model card.
@@ -56,7 +56,7 @@ class Input:
     """An input of a core.
 
     Attributes:
-        kind: what the input holds.
+        kind: the kind of the input.
         name: the name of the served input; by default the standard name of the kind. Texts also reach the core by it.
         encoder: for texts, maps (strings [B, any] or None, user indices int32 [B]) to the numbers that the core reads.
     """
@@ -97,7 +97,7 @@ class Core:
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """One request that an exported model answers.
+    """A signature of an exported model.
 
     Attributes:
         name: the name of the signature.

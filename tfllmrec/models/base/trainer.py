@@ -26,7 +26,7 @@ TrainingLog = Mapping[str, list[float]]
 
 @dataclass(frozen=True)
 class FitContext:
-    """The arguments of `fit` beside the data.
+    """The arguments of `fit` other than the data.
 
     Attributes:
         callbacks: callbacks for Keras `fit`.
@@ -41,14 +41,14 @@ class FitContext:
     retrieve: Callable[..., Any] | None = None
 
     def for_part(self, name: str) -> Self:
-        """Return the context for a part that is fitted on its own, with its backup beside this one."""
+        """Return the context for a part that is fitted separately, with a backup in the same folder."""
         backup = self.backup and self.backup.with_name(f"{name}-{self.backup.name}")
         return replace(self, backup=backup, retrieve=None)
 
 
 @checked_dataclass(frozen=True, config=STRICT)
 class NeuralConfig(Config):
-    """The options of families that train in epochs, beside those of every `Config`.
+    """The options of families that train in epochs, in addition to those of every `Config`.
 
     Attributes:
         learning_rate: learning rate of AdamW.
@@ -172,7 +172,7 @@ def ranking_validation(predictor: Predictor, validation: Targets | None) -> Rank
 def fit_settings(
     family: str, config: Config, model: keras.Model, train: Dataset, validation: Targets | None
 ) -> Mapping[str, Any]:
-    """Return what a backup must have in common with the fit that resumes from it."""
+    """Return the values that a backup and the fit that resumes from it must share."""
     histories, content = train.histories, [weight.numpy() for weight in model.non_trainable_weights]
     return {
         "family": family,

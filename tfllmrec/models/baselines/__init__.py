@@ -1,1 +1,1 @@
-"""baselines."""
+"""Baselines with closed-form fits, and Word2Vec."""

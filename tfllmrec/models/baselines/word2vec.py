@@ -1,4 +1,4 @@
-"""Word2Vec: items by the words of their content and by their neighbours in histories."""
+"""Word2Vec vectors of item texts and of histories."""
 
 import shutil
 from collections.abc import Sequence
@@ -59,9 +59,9 @@ class Word2VecModels(BuiltModels):
 
 
 class Word2Vec(Recommender):
-    """Represent items by Word2Vec (Mikolov et al., 2013) of their texts and of histories, a user by a decayed mean.
+    """Represent items by Word2Vec (Mikolov et al., 2013) of their texts and of histories, and users by a decayed mean.
 
-    Items need no interactions, and nothing is learnt of users: for new shops and new items.
+    Items need no interactions, and users are not learnt, so it suits new catalogs and new items.
 
     Args:
         decay: weight of an item in a history relative to the following one.

@@ -1,1 +1,1 @@
-"""bert_ranker."""
+"""The BERT ranker: a bi-encoder on item vectors of texts."""

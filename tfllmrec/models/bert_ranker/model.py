@@ -50,7 +50,7 @@ class BertRankerModels(BuiltModels):
 
 
 class BertRanker(Recommender):
-    """A bi-encoder: item vectors computed once from BERT's vectors of their texts, and a head that relates them.
+    """A bi-encoder: item vectors from BERT's vectors of their texts, and a head that scores candidates.
 
     Texts are encoded by a frozen BERT, every text once. Two towers (`TwoTower`) learn item and query vectors from
     texts, titles, categories and interactions. On these vectors an interaction head, with attention from the candidate
@@ -154,7 +154,7 @@ class BertRanker(Recommender):
         )
         built = self._serve(head, towers, bert, pretrain_log)
         log = train_ranker(Predictor(self.family, self.fitted_data, built), config, train, lists, validation, context)
-        if not rating:  # otherwise the towers have seen all interactions
+        if not rating:  # with ratings, the towers have seen all interactions
             more = context.for_part(f"further-{_TOWERS}")
             towers.fit_more(train, validation, more, epochs=config.finetune_epochs)
             built = self._serve(head, towers, bert, pretrain_log)
@@ -165,7 +165,7 @@ class BertRanker(Recommender):
         from tfllmrec.content.text_vectors import text_vectors
 
         texts = item_texts(items, self.config.columns)
-        keep = self.config.backbone != SMALL  # the small BERT is another one in every fit
+        keep = self.config.backbone != SMALL  # every fit trains its own small BERT
         vectors = text_vectors(texts, bert, length=self.config.text_length, keep=keep)
         return items.assign(**{BERT: list(vectors)})
 
@@ -178,12 +178,12 @@ class BertRanker(Recommender):
             inputs = candidate_scorer.input
             scores = popular_candidates_if_empty(candidate_scorer.output, self.fitted_data, inputs)
             candidate_scorer = keras.Model(inputs, scores)
-        every = scores_of_all(towers.index, network.encoder, head)
-        popular = popularity_scores(self.fitted_data, every.input)
+        all_items = scores_of_all(towers.index, network.encoder, head)
+        popular = popularity_scores(self.fitted_data, all_items.input)
         text_ranker = TextRanker(bert, config.text_length, network.items.fusion, network.encoder, head)
         return BertRankerModels(
             model=head,
-            scorer=keras.Model(every.input, popular_if_empty(every.output, popular, every.input)),
+            scorer=keras.Model(all_items.input, popular_if_empty(all_items.output, popular, all_items.input)),
             history_length=config.history_length,
             query_model=towers.query_model,
             index=towers.index,
@@ -226,9 +226,9 @@ class BertRanker(Recommender):
 
     def score_texts(self, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Score raw texts; see `tfllmrec.models.ranker.text_ranker.score_texts`."""
-        self.predictor  # noqa: B018  # raises where nothing is fitted
+        self.predictor  # noqa: B018  # raises if the recommender is not fitted
         return score_texts(text_function(self.built.text_ranker), histories, candidates)
 
     def signatures(self, top_k: int) -> list[Signature]:
-        """Declare what an export answers; see `Recommender.signatures`."""
+        """Declare the signatures of an export; see `Recommender.signatures`."""
         return [*super().signatures(top_k), rank_texts_signature(self.built.text_ranker)]

@@ -1,4 +1,4 @@
-"""The interaction head of a bi-encoder: a user's vector, their history and candidates, all as vectors, to scores."""
+"""The interaction head of a bi-encoder: scores from the vectors of a query, a history and candidates."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ from tfllmrec.layers.scoring import scoring_inputs
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class TargetAttention(keras.layers.Layer):
-    """How well a candidate goes with the items of a history that matter to it (after Zhou et al., 2018, KDD).
+    """Attention from candidates to a history (after Zhou et al., 2018, KDD).
 
-    A head's weights are a softmax over the history of (a learnt bias for the item's age + how much the item matters to
-    the candidate); what is weighted are the products of the candidate with the items.
+    A head returns a weighted mean of the products of the candidate with the items of the history. The weights are a
+    softmax over the history of an age bias plus the scaled product of the candidate with a key of the item.
 
-    (history float32 [B, L, D] newest first, present bool [B, L], candidates float32 [B, N, D]) -> float32
+    Maps history float32 [B, L, D], newest first, present bool [B, L] and candidates float32 [B, N, D] to float32
     [B, N, heads]; zeros for an empty history.
 
     Args:
-        pooling_heads: weighted means.
+        pooling_heads: number of weighted means.
     """
 
     def __init__(self, pooling_heads: int, **kwargs: Any) -> None:
@@ -31,35 +31,31 @@ class TargetAttention(keras.layers.Layer):
         self.pooling_heads = pooling_heads
 
     def build(self, history_shape: Any, present_shape: Any, candidates_shape: Any) -> None:
-        """Weights for L ages and D dimensions."""
         length, dim = history_shape[1:]
-        # Keys are made of the history: it is short, and candidates are many.
+        # Keys are computed from the history, which is shorter than the list of candidates.
         self.keys = keras.layers.Dense(self.pooling_heads * dim, name="keys")
         self.keys.build(history_shape)
         self.age_bias = self.add_weight(shape=(self.pooling_heads, length), name="age_bias")
         self.age_bias.assign(recency_biases(self.pooling_heads, length))
 
     def call(self, history: tf.Tensor, present: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        """See the class."""
         length, dim = history.shape[1:]
         keys = tf.reshape(self.keys(history), [-1, length, self.pooling_heads, dim])
         fit = tf.einsum("bnd,blhd->bnhl", candidates, keys) / np.sqrt(dim) + self.age_bias
-        weights = tf.nn.softmax(tf.where(present[:, None, None], fit, _HIDDEN), axis=-1)
-        products = tf.matmul(candidates, history, transpose_b=True)  # an absent item is zeros
+        weights = tf.nn.softmax(tf.where(present[:, None, None], fit, _MASKED), axis=-1)
+        products = tf.matmul(candidates, history, transpose_b=True)  # padding has zero vectors
         return tf.reduce_sum(weights * products[:, :, None], axis=-1)
 
     def compute_output_spec(
         self, history: keras.KerasTensor, present: keras.KerasTensor, candidates: keras.KerasTensor
     ) -> keras.KerasTensor:
-        """[B, N, heads]."""
         return keras.KerasTensor((*candidates.shape[:2], self.pooling_heads), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
         return {**super().get_config(), "pooling_heads": self.pooling_heads}
 
 
-_HIDDEN = -1e9
+_MASKED = -1e9
 
 
 def interaction_head(
@@ -71,24 +67,23 @@ def interaction_head(
     dropout: float = 0.2,
     mean_rating: float | None = None,
 ) -> keras.Model:
-    """Scores of candidates for a user: the product of both vectors, and what their interactions add.
+    """Build the model that scores candidates: the product of query and candidate vectors plus a perceptron.
 
-    What is added is a perceptron over the products of user and candidate, dimension by dimension, and over how well the
-    candidate goes with the history (`TargetAttention`). It starts at nothing, so that an untrained head ranks as the
-    vectors do.
+    The perceptron reads the elementwise products of query and candidate and the output of `TargetAttention`. Its last
+    layer starts at zero, so an untrained head ranks as the vectors do.
 
     Args:
         dim: width D of all vectors.
-        history_length: L.
-        pooling_heads: see `TargetAttention`.
+        history_length: length of histories, L.
+        pooling_heads: heads of `TargetAttention`.
         hidden_units: units of the perceptron.
-        dropout: on what the perceptron reads, and on its hidden units.
-        mean_rating: for scores that are ratings, which start there: the perceptron's alone, for who will have an item
-            may not like it; it reads the candidate's vector as well. None for scores that order.
+        dropout: dropout of the inputs and the hidden units of the perceptron.
+        mean_rating: initial score for the prediction of ratings. Ratings are the output of the perceptron alone,
+            because a likely item is not always a liked one; it reads the candidate vectors, too. None for ranking.
 
     Returns:
-        {"query": float32 [B, D], "items": float32 [B, L, D] newest first, "present": bool [B, L], "candidates":
-        float32 [B, N, D]} -> scores float32 [B, N].
+        A model of {"query": float32 [B, D], "items": float32 [B, L, D] newest first, "present": bool [B, L],
+        "candidates": float32 [B, N, D]} to scores float32 [B, N].
     """
     query = keras.Input((dim,), name="query")
     items = keras.Input((history_length, dim), name="items")
@@ -111,21 +106,21 @@ def interaction_head(
 
 
 def bi_encoder(items: keras.layers.Layer, encoder: keras.Model, head: keras.Model) -> keras.Model:
-    """A ranker of item indices: {"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, N]} -> [B, N].
+    """Build the model of {"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, N]} to scores [B, N].
 
     Args:
-        items: what turns item indices into vectors: an `ItemEmbedding`, or a table frozen for serving.
+        items: maps item indices to vectors: an `ItemEmbedding`, or a fixed table for serving.
         encoder: a `tfllmrec.models.two_tower.network.query_encoder`.
         head: an `interaction_head`.
     """
     inputs = scoring_inputs(encoder.input["items"].shape[1])
     candidates = keras.Input((None,), dtype="int32", name="candidates")
-    asked = _asked(inputs, items, encoder)
-    return keras.Model({**inputs, "candidates": candidates}, head({**asked, "candidates": items(candidates)}))
+    query = _query_inputs(inputs, items, encoder)
+    return keras.Model({**inputs, "candidates": candidates}, head({**query, "candidates": items(candidates)}))
 
 
 def scores_of_all(index: ItemIndex, encoder: keras.Model, head: keras.Model) -> keras.Model:
-    """The same of every item: {"user": int32 [B], "history": int32 [B, L]} -> [B, items + 1].
+    """Build the model of {"user": int32 [B], "history": int32 [B, L]} to scores of all items, [B, items + 1].
 
     Args:
         index: the vectors of all items.
@@ -133,19 +128,19 @@ def scores_of_all(index: ItemIndex, encoder: keras.Model, head: keras.Model) -> 
         head: an `interaction_head`.
     """
     inputs = scoring_inputs(encoder.input["items"].shape[1])
-    asked = _asked(inputs, index, encoder)
-    return keras.Model(inputs, _RowByRow(index, head)(asked["query"], asked["items"], asked["present"]))
+    query = _query_inputs(inputs, index, encoder)
+    return keras.Model(inputs, _AllItemScores(index, head)(query["query"], query["items"], query["present"]))
 
 
-def _asked(inputs: dict[str, Any], items: keras.layers.Layer, encoder: keras.Model) -> dict[str, Any]:
-    """What the head is to know of users; the encoder is as it was trained, and stays so."""
+def _query_inputs(inputs: dict[str, Any], items: keras.layers.Layer, encoder: keras.Model) -> dict[str, Any]:
+    """Return the inputs of the head except the candidates."""
     most_recent_first = MostRecentFirst()(inputs["history"])
     vectors, present = items(most_recent_first), most_recent_first > 0
-    return {"query": _AsTrained(encoder)(inputs["user"], vectors, present), "items": vectors, "present": present}
+    return {"query": _FrozenEncoder(encoder)(inputs["user"], vectors, present), "items": vectors, "present": present}
 
 
-class _AsTrained(keras.layers.Layer):
-    """An encoder without dropout, also in training: a functional model would hand `training` on to it."""
+class _FrozenEncoder(keras.layers.Layer):
+    """Call an encoder without dropout, also in training: a functional model would pass `training` on to it."""
 
     def __init__(self, encoder: keras.Model) -> None:
         super().__init__()
@@ -160,19 +155,19 @@ class _AsTrained(keras.layers.Layer):
         return keras.KerasTensor((user.shape[0], items.shape[2]), "float32")
 
 
-class _RowByRow(keras.layers.Layer):
-    """A head over all items of an index, a user at a time: attention of all at once would take gigabytes."""
+class _AllItemScores(keras.layers.Layer):
+    """Score all items of an index, a user at a time: attention for a batch of users would take gigabytes."""
 
     def __init__(self, index: ItemIndex, head: keras.Model) -> None:
         super().__init__()
         self._index, self._head = index, head
 
     def call(self, query: tf.Tensor, items: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-        everything = self._index.read_all(query.dtype)[None]
+        all_items = self._index.read_all(query.dtype)[None]
 
         def score(row: dict[str, tf.Tensor]) -> tf.Tensor:
-            asked = {name: part[None] for name, part in row.items()}
-            return self._head({**asked, "candidates": everything}, training=False)[0]
+            batch = {name: part[None] for name, part in row.items()}
+            return self._head({**batch, "candidates": all_items}, training=False)[0]
 
         rows = {"query": query, "items": items, "present": present}
         return tf.map_fn(score, rows, fn_output_signature=tf.float32)

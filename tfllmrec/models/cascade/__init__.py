@@ -1,1 +1,1 @@
-"""cascade."""
+"""The cascade of retrievers and a ranker."""

@@ -1,4 +1,4 @@
-"""How much each of several scores is to count: a conditional logit (McFadden, 1974) of lists of candidates."""
+"""Learn the weights of several scores: a conditional logit (McFadden, 1974) on lists of candidates."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -7,46 +7,46 @@ from scipy.special import logsumexp
 from tfllmrec.errors import InputError
 
 
-def learn_weights(scores: np.ndarray, candidates: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """The weights, none below 0, whose sum of scores makes the answers likeliest among their candidates.
+def learn_weights(scores: np.ndarray, candidates: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the non-negative weights that maximise the likelihood of the targets among their candidates.
 
-    Lists without their answer say nothing, and are passed over.
+    Lists without their target are ignored.
 
     Args:
-        scores: of every model, float [n, N, models].
-        candidates: int32 [n, N]; 0 is nothing.
-        answers: int32 [n].
+        scores: scores of every model, float [n, N, models].
+        candidates: item indices, int32 [n, N]; 0 is padding.
+        targets: item indices, int32 [n].
 
     Returns:
-        float64 [models].
+        Weights float64 [models].
 
     Raises:
-        InputError: no list has its answer.
+        InputError: If no list has its target.
 
     Example:
         >>> scores = np.array([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.5], [0.9, 0.0]]])
         >>> first, second = learn_weights(scores, np.array([[1, 2], [1, 2]]), np.array([1, 1]))
     """
-    is_answer = candidates == answers[:, None]
-    found = is_answer.any(axis=1)
-    if not found.any():
-        raise InputError("blend: no answer is among its candidates; retrieve more of them, or give the weights")
-    features, there, place = scores[found].astype(np.float64), candidates[found] > 0, is_answer[found].argmax(axis=1)
-    spread = features[there].std(axis=0)
-    scale = np.where(spread > 1e-9, spread, 1.0)  # so that all weights are of one size for the search
-    features, rows = np.where(there[..., None], features, 0) / scale, np.arange(len(features))
+    is_target = candidates == targets[:, None]
+    kept = is_target.any(axis=1)
+    if not kept.any():
+        raise InputError("blend: no list of candidates has its target; raise candidates, or give the weights")
+    features, present, position = scores[kept].astype(np.float64), candidates[kept] > 0, is_target[kept].argmax(axis=1)
+    deviations = features[present].std(axis=0)
+    scale = np.where(deviations > 1e-9, deviations, 1.0)  # the search is over weights of one magnitude
+    features, rows = np.where(present[..., None], features, 0) / scale, np.arange(len(features))
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        logits = np.where(there, features @ weights, -np.inf)
+        logits = np.where(present, features @ weights, -np.inf)
         normal = logsumexp(logits, axis=1)
-        chances = np.exp(logits - normal[:, None])
-        expected = np.einsum("nc,ncm->nm", chances, features)
-        value = np.mean(normal - logits[rows, place]) + _RIDGE * weights @ weights
-        return value, np.mean(expected - features[rows, place], axis=0) + 2 * _RIDGE * weights
+        probabilities = np.exp(logits - normal[:, None])
+        expected = np.einsum("nc,ncm->nm", probabilities, features)
+        value = np.mean(normal - logits[rows, position]) + _RIDGE * weights @ weights
+        return value, np.mean(expected - features[rows, position], axis=0) + 2 * _RIDGE * weights
 
     start = np.ones(features.shape[2])
     result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start))
     return result.x / scale
 
 
-_RIDGE = 1e-4  # so that there is one best answer where a model's scores tell everything, or nothing
+_RIDGE = 1e-4  # makes the optimum finite for perfect scores, and unique for constant ones

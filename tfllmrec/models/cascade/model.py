@@ -122,7 +122,7 @@ class Cascade(Recommender):
         self, train: Dataset, validation: Targets | None, context: FitContext
     ) -> tuple[CascadeModels, TrainingLog]:
         config = self.config
-        # Wrong parts are found here, before any is fitted.
+        # Wrong parts are refused before any is fitted.
         retrievers = [self._part(part, train) for part in self._retrievers or config.retrievers]
         ranker = self._part(self._ranker or config.ranker, train) if config.ranker else None
         self._check(retrievers, ranker, train)
@@ -132,14 +132,16 @@ class Cascade(Recommender):
         if ranker and not ranker.is_fitted:
 
             def retrieve(known: Dataset, targets: Sequence[Targets]) -> list[CandidateLists]:
-                found = retrievers if known is train else _refitted(retrievers, known, validated=validation is not None)
-                return [retrieve_candidates(found, part, config.ranked) for part in targets]
+                fitted = (
+                    retrievers if known is train else _refitted(retrievers, known, validated=validation is not None)
+                )
+                return [retrieve_candidates(fitted, part, config.ranked) for part in targets]
 
             ranker.fit_in_context(train, validation, replace(context.for_part(ranker.family), retrieve=retrieve))
         return self._serve(retrievers, ranker, self._weigh(retrievers, ranker, validation)), {}
 
     def _part(self, part: Part, train: Dataset) -> Recommender:
-        """A fitted part as it is, or an unfitted one with its options and a history no longer than the cascade's."""
+        """Return a given recommender, or create one that reads no more of a history than the cascade."""
         if isinstance(part, Recommender):
             return part
         options = {"seed": self.config.seed, **self.config.parts.get(part, {})}
@@ -183,11 +185,11 @@ class Cascade(Recommender):
         if validation is None:
             scores = _scores(retrievers, ranker, lists)[lists.candidates > 0]
             return 1 / np.maximum(scores.std(axis=0), 1e-12)
-        answered = lists.with_target()  # others have no target to learn from
-        return learn_weights(_scores(retrievers, ranker, answered), answered.candidates, answered.targets.items)
+        lists = lists.with_target()
+        return learn_weights(_scores(retrievers, ranker, lists), lists.candidates, lists.targets.items)
 
     def _sample(self) -> Targets:
-        """Some users and their stored histories, with arbitrary targets."""
+        """Return some users and their stored histories, with arbitrary targets."""
         stored = self.fitted_data.histories
         users = np.flatnonzero(stored.lengths)[:BLOCK].astype(np.int32)
         return Targets(users, stored.take(users), np.ones_like(users))
@@ -253,7 +255,7 @@ class Cascade(Recommender):
         return replace(self.config, parts=options, weights=tuple(self.weights.tolist()))
 
     def signatures(self, top_k: int) -> list[Signature]:
-        """Declare what an export answers; see `Recommender.signatures`."""
+        """Declare the signatures of an export; see `Recommender.signatures`."""
         built = self.built
         core = best_items_core(built, top_k)
         if top_k <= self.config.candidates:  # the candidates alone can be returned
@@ -279,13 +281,13 @@ def _family(part: Part) -> str:
 
 
 def _scores(retrievers: Sequence[Recommender], ranker: Recommender | None, lists: CandidateLists) -> np.ndarray:
-    """Scores of lists by every part, float32 [n, N, parts]."""
+    """Score lists by every part, float32 [n, N, parts]."""
     columns = [retriever_scores(retriever, lists) for retriever in retrievers]
     return np.stack([*columns, *([ranker_scores(ranker.predictor, lists)] if ranker else [])], axis=2)
 
 
 def _refitted(retrievers: Sequence[Recommender], known: Dataset, *, validated: bool) -> list[Recommender]:
-    """Retrievers of the same configurations, fitted on some of the training part."""
+    """Fit retrievers of the same configurations on some of the training part."""
     configs = [retriever.refit_config() if validated else retriever.config for retriever in retrievers]
     pairs = zip(retrievers, configs, strict=True)
     return [retriever.with_config(config).fit(known, verbose=0) for retriever, config in pairs]

@@ -1,1 +1,1 @@
-"""cross_encoder."""
+"""The cross-encoder: one BERT over history and candidate."""

@@ -202,12 +202,12 @@ class CrossEncoder(Recommender):
         if config.objective != "rating":  # popularity is not a rating
             scores = popular_candidates_if_empty(passes.output, self.fitted_data, passes.input)
             candidate_scorer = keras.Model(passes.input, scores)
-        every = scores_of_all(passes, len(self.fitted_data.items))
-        popular = popularity_scores(self.fitted_data, every.input)
+        all_items = scores_of_all(passes, len(self.fitted_data.items))
+        popular = popularity_scores(self.fitted_data, all_items.input)
         text_ranker = PairTextRanker(bert, network.scorer)
         return CrossEncoderModels(
             model=network.model,
-            scorer=keras.Model(every.input, popular_if_empty(every.output, popular, every.input)),
+            scorer=keras.Model(all_items.input, popular_if_empty(all_items.output, popular, all_items.input)),
             history_length=config.history_length,
             candidate_scorer=candidate_scorer,
             subset_by_candidates=True,
@@ -247,9 +247,9 @@ class CrossEncoder(Recommender):
 
     def score_texts(self, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
         """Score raw texts; see `tfllmrec.models.ranker.text_ranker.score_texts`."""
-        self.predictor  # noqa: B018  # raises where nothing is fitted
+        self.predictor  # noqa: B018  # raises if the recommender is not fitted
         return score_texts(text_function(self.built.text_ranker), histories, candidates)
 
     def signatures(self, top_k: int) -> list[Signature]:
-        """Declare what an export answers; see `Recommender.signatures`."""
+        """Declare the signatures of an export; see `Recommender.signatures`."""
         return [*super().signatures(top_k), rank_texts_signature(self.built.text_ranker)]

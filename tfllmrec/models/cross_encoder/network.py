@@ -11,13 +11,13 @@ from tfllmrec.layers.history import MostRecentFirst
 from tfllmrec.layers.scoring import scoring_inputs
 
 FRAME = 3
-"""[CLS], [SEP] and [SEP] of a pair."""
+"""The number of special tokens of a pair: [CLS] and two [SEP]."""
 BACKBONE = "backbone"
-"""The name of BERT in a `pair_scorer`."""
+"""The name of the BERT layer in a `pair_scorer`."""
 
 
 class Special(NamedTuple):
-    """The token ids that frame a pair; [PAD] is 0."""
+    """The ids of [CLS] and [SEP]; [PAD] is 0."""
 
     start: int
     separator: int
@@ -25,10 +25,10 @@ class Special(NamedTuple):
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class TokenTable(keras.layers.Layer):
-    """The tokens of items' texts: item indices int32 of any shape -> token ids int32 [..., T], 0 on the right.
+    """Map item indices int32 of any shape to the token ids of their texts, int32 [..., T], 0 on the right.
 
     Args:
-        item_count: items in the catalogue.
+        item_count: number of items.
         length: tokens of a text, T.
     """
 
@@ -41,40 +41,37 @@ class TokenTable(keras.layers.Layer):
 
     @classmethod
     def of(cls, tokens: np.ndarray, **kwargs: Any) -> Self:
-        """The layer of a table [items + 1, T]; row 0 is zeros."""
+        """Create the layer from a table [items + 1, T] with zeros in row 0."""
         layer = cls(len(tokens) - 1, tokens.shape[1], **kwargs)
         layer.tokens.assign(tokens)
         return layer
 
     def with_more(self, more: Self) -> Self:
-        """The layer with further items; row 0 of theirs is not looked at."""
+        """Return a layer with the items of another one appended; row 0 of the other is ignored."""
         return self.of(np.concatenate([self.tokens, more.tokens[1:]]), name=self.name)
 
     def call(self, items: tf.Tensor) -> tf.Tensor:
-        """See the class."""
         return tf.cast(tf.gather(tf.convert_to_tensor(self.tokens), items), tf.int32)
 
     def compute_output_spec(self, items: keras.KerasTensor) -> keras.KerasTensor:
-        """[..., T]."""
         return keras.KerasTensor((*items.shape, self.length), "int32")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
         return {**super().get_config(), "item_count": self.item_count, "length": self.length}
 
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class Pairs(keras.layers.Layer):
-    """Every candidate beside its user's history, as BERT reads two texts: [CLS] history [SEP] candidate [SEP].
+    """Join every candidate with the history of its user: [CLS] history [SEP] candidate [SEP].
 
-    The history's tokens stand one after the other, without the gaps between its texts, as many as have room; a
-    candidate begins at the same place in all pairs, so neither cuts the other off.
+    The tokens of the history are packed without padding between its texts and cut to `history_tokens`. Candidates start
+    at the same position in all pairs, so neither part truncates the other.
 
-    (history int32 [B, L, S] newest first, candidates int32 [B, N, T]) -> {"token_ids", "segment_ids", "padding_mask"},
-    each int32 [B * N, history_tokens + T + FRAME].
+    Maps history int32 [B, L, S], newest first, and candidates int32 [B, N, T] to {"token_ids", "segment_ids",
+    "padding_mask"}, each int32 [B * N, history_tokens + T + FRAME].
 
     Args:
-        history_tokens: room for the history.
+        history_tokens: tokens of the history that are kept.
         start: the id of [CLS].
         separator: the id of [SEP].
     """
@@ -84,33 +81,30 @@ class Pairs(keras.layers.Layer):
         self.history_tokens, self.start, self.separator = history_tokens, start, separator
 
     def call(self, history: tf.Tensor, candidates: tf.Tensor) -> dict[str, tf.Tensor]:
-        """See the class."""
         shape, width = tf.shape(candidates), self.history_tokens
         packed = tf.repeat(_packed(history, width), shape[1], axis=0)
         candidates = tf.reshape(candidates, [-1, candidates.shape[2]])
         first = tf.fill([tf.shape(candidates)[0], 1], self.start)
         separator = tf.fill([tf.shape(candidates)[0], 1], self.separator)
         token_ids = tf.concat([first, packed, separator, candidates, separator], axis=1)
-        places = tf.range(tf.shape(token_ids)[1])[None]
+        positions = tf.range(tf.shape(token_ids)[1])[None]
         return {
             "token_ids": token_ids,
-            "segment_ids": tf.broadcast_to(tf.cast(places > width + 1, tf.int32), tf.shape(token_ids)),
+            "segment_ids": tf.broadcast_to(tf.cast(positions > width + 1, tf.int32), tf.shape(token_ids)),
             "padding_mask": tf.cast(token_ids > 0, tf.int32),
         }
 
     def compute_output_spec(self, history: Any, candidates: Any) -> dict[str, keras.KerasTensor]:
-        """[B * N, history_tokens + T + FRAME]."""
         shape = (None, self.history_tokens + candidates.shape[2] + FRAME)
         return {name: keras.KerasTensor(shape, "int32") for name in ("token_ids", "segment_ids", "padding_mask")}
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
         names = ("history_tokens", "start", "separator")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def _packed(tokens: tf.Tensor, width: int) -> tf.Tensor:
-    """The first tokens of every row that are not 0: int32 [B, L, S] -> [B, width]."""
+    """Return the first tokens of every row that are not 0: int32 [B, L, S] to [B, width]."""
     flat = tf.pad(tf.reshape(tokens, [-1, tokens.shape[1] * tokens.shape[2]]), [[0, 0], [0, width]])
     backwards = tf.range(flat.shape[1], 0, -1)
     chosen = tf.math.top_k(tf.where(flat > 0, backwards, 0), width)
@@ -126,26 +120,24 @@ def pair_scorer(
     length: int,
     start: float = 0.0,
 ) -> keras.Model:
-    """Scores of pairs of texts, as tokens: {"history", "candidates"} -> float32 [B, N].
-
-    A linear function of the mean of the states of a pair's tokens.
+    """Build the model that scores pairs of tokenized texts: a linear function of the mean state of a pair's tokens.
 
     Args:
         backbone: a `keras_nlp.models.BertBackbone`.
-        special: its framing tokens.
-        history: texts of a history, L, and tokens of each, S.
+        special: its special tokens.
+        history: number of texts of a history, L, and tokens of each, S.
         history_tokens: see `Pairs`.
         length: tokens of a candidate, T.
-        start: about what scores are at first; a mean rating, say.
+        start: initial bias of the scores, such as a mean rating.
 
     Returns:
-        {"history": int32 [B, L, S] newest first, "candidates": int32 [B, N, T]} -> float32 [B, N].
+        A model of {"history": int32 [B, L, S] newest first, "candidates": int32 [B, N, T]} to scores float32 [B, N].
     """
     read = keras.Input(history, dtype="int32", name="history")
     candidates = keras.Input((None, length), dtype="int32", name="candidates")
     pairs = Pairs(history_tokens, *special, name="pairs")(read, candidates)
     backbone.name = BACKBONE
-    backbone.get_layer("pooled_dense").trainable = False  # makes an output that is not read
+    backbone.get_layer("pooled_dense").trainable = False  # its output is unused
     states = backbone(pairs)["sequence_output"]
     pooled = keras.layers.GlobalAveragePooling1D(dtype="float32")(states, mask=pairs["padding_mask"])
     bias = keras.initializers.Constant(start)
@@ -156,7 +148,7 @@ def pair_scorer(
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class _Reshaped(keras.layers.Layer):
-    """Scores of pairs [B * N, 1] as those of candidates [B, N]."""
+    """Reshape scores of pairs [B * N, 1] to scores of candidates [B, N]."""
 
     def call(self, scores: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         return tf.reshape(scores, tf.shape(candidates)[:2])
@@ -166,13 +158,13 @@ class _Reshaped(keras.layers.Layer):
 
 
 def cross_encoder(scorer: keras.Model, titles: TokenTable, texts: TokenTable, history_length: int) -> keras.Model:
-    """A ranker of item indices: {"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, N]} -> [B, N].
+    """Build the model of {"user": int32 [B], "history": int32 [B, L], "candidates": int32 [B, N]} to scores [B, N].
 
     Args:
         scorer: a `pair_scorer`.
-        titles: what is read of the items of a history.
-        texts: what is read of a candidate.
-        history_length: L; the scorer reads the newest of it.
+        titles: tokens of the items of a history.
+        texts: tokens of candidates.
+        history_length: length of histories, L; the scorer reads the most recent items.
     """
     inputs = scoring_inputs(history_length)
     candidates = keras.Input((None,), dtype="int32", name="candidates")
@@ -213,18 +205,18 @@ class CrossEncoderNetwork:
 
 
 def scores_of_all(ranker: keras.Model, item_count: int) -> keras.Model:
-    """The same of every item: {"user", "history"} -> [B, items + 1].
+    """Build the model of {"user": int32 [B], "history": int32 [B, L]} to scores of all items, [B, items + 1].
 
     Args:
-        ranker: a `cross_encoder`, `in_passes`.
-        item_count: items in the catalogue.
+        ranker: a `cross_encoder`, wrapped by `in_passes`.
+        item_count: number of items.
     """
-    inputs = {name: given for name, given in ranker.input.items() if name != "candidates"}
-    return keras.Model(inputs, ranker({**inputs, "candidates": _Everything(item_count)(inputs["user"])}))
+    inputs = {name: tensor for name, tensor in ranker.input.items() if name != "candidates"}
+    return keras.Model(inputs, ranker({**inputs, "candidates": _AllItems(item_count)(inputs["user"])}))
 
 
-class _Everything(keras.layers.Layer):
-    """All items as everybody's candidates: users int32 [B] -> int32 [B, items + 1]."""
+class _AllItems(keras.layers.Layer):
+    """Return all items as the candidates of every user: users int32 [B] to int32 [B, items + 1]."""
 
     def __init__(self, item_count: int) -> None:
         super().__init__()

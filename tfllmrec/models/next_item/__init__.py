@@ -1,1 +1,1 @@
-"""next_item."""
+"""The recurrent next-item model."""

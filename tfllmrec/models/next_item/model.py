@@ -44,7 +44,7 @@ class NextItemModels(BuiltModels):
 
 
 class NextItem(Recommender):
-    """Predict the next item with a recurrent network (Hidasi et al., 2016, ICLR) whose output is tied to its input.
+    """Predict the next item by a recurrent network (Hidasi et al., 2016, ICLR) with shared input and output vectors.
 
     The network is trained to predict the next item at every position, with one softmax over the catalog. Its state
     after the most recent item is the query vector.
@@ -54,7 +54,7 @@ class NextItem(Recommender):
         units: units of every recurrent layer.
         cell: recurrent cell.
         layers: number of recurrent layers.
-        pooling_heads: learnt weighted means of the history beside the recurrent state; 0 for none.
+        pooling_heads: learnt weighted means of the history in addition to the recurrent state; 0 for none.
         normalise: whether input item vectors are layer-normalised.
         input_dropout: dropout of input item vectors.
         dropout: dropout of recurrent states and hidden units.

@@ -1,4 +1,4 @@
-"""The next-item network: queries from the states of a history, scores against the item vectors that it reads."""
+"""The next-item network: query vectors from recurrent states, with input and output item vectors shared."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,10 +10,10 @@ from tfllmrec.layers.items import ItemBias, ItemEmbedding
 
 
 def query_model(items: keras.layers.Layer, encoder: keras.Model, head: keras.Model) -> keras.Model:
-    """{"history": int32 [B, L], oldest first, zeros on the right} -> query vectors of its end, float32 [B, D].
+    """Build the model of {"history": int32 [B, L], oldest first, zeros on the right} to query vectors float32 [B, D].
 
     Args:
-        items: what turns item indices into vectors: the `ItemEmbedding`, or a table frozen for serving.
+        items: maps item indices to vectors: an `ItemEmbedding`, or a fixed table for serving.
         encoder: a `history_encoder`.
         head: a `query_head`.
     """
@@ -23,12 +23,12 @@ def query_model(items: keras.layers.Layer, encoder: keras.Model, head: keras.Mod
 
 
 def candidate_model(items: keras.layers.Layer, bias: ItemBias, dropout: float = 0.0) -> keras.Model:
-    """Item indices int32 [C] -> {"candidate": vectors float32 [C, D], "bias": float32 [C]}.
+    """Build the model of item indices int32 [C] to {"candidate": vectors float32 [C, D], "bias": float32 [C]}.
 
     Args:
-        items: what turns item indices into vectors.
-        bias: their biases.
-        dropout: on the vectors.
+        items: maps item indices to vectors.
+        bias: biases of items.
+        dropout: dropout of the vectors.
     """
     item = keras.Input((), dtype="int32", name="item")
     candidate = keras.layers.Dropout(dropout)(items(item))

@@ -1,1 +1,1 @@
-"""ranker."""
+"""Parts that rankers share: candidate lists, training, raw texts."""

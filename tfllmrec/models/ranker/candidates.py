@@ -16,7 +16,7 @@ from tfllmrec.models.ranker.config import RankerConfig
 from tfllmrec.models.registry import model_class
 
 BLOCK = 256
-"""CandidateLists that a model scores at a time."""
+"""Lists that a model scores at a time."""
 
 Retrieve = Callable[[Dataset, Sequence[Targets]], list[CandidateLists]]
 """Retrieves candidate lists for targets by a retriever that is fitted on the data set."""
@@ -124,13 +124,13 @@ class TrainingLists:
         Raises:
             InputError: If no list has its target.
         """
-        answered = retrieve(earlier, [last])[0].with_target()
-        if not len(answered.targets):
+        with_target = retrieve(earlier, [last])[0].with_target()
+        if not len(with_target.targets):
             raise InputError(
-                "ranker: the retriever finds none of the items to learn from; raise candidates above "
-                f"{config.candidates}, or choose another retriever"
+                f"ranker: no list of candidates has its target; raise candidates above {config.candidates}, or "
+                "choose another retriever"
             )
-        lists = _sample(answered, config.max_train_lists, config.seed)
+        lists = _sample(with_target, config.max_train_lists, config.seed)
         if validation is None:
             return cls(lists, None)
         return cls(lists, _sample(retrieve(train, [validation])[0], config.max_validation_lists, config.seed))

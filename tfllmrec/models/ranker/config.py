@@ -10,7 +10,7 @@ from tfllmrec.tasks.ranking import Objective
 
 @dataclass(frozen=True, config=STRICT)
 class RankerConfig(NeuralConfig):
-    """The options of rankers, beside those of every `NeuralConfig`, which configure the training on lists.
+    """The options of rankers, in addition to those of every `NeuralConfig`, which configure the training on lists.
 
     Attributes:
         retriever: the family that finds the candidates to learn from, with its default options.

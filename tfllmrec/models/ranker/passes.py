@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-_PAIRS = 128  # in a pass; states of 100 tokens each are 80 MB in the widest layer of a small BERT
+_PAIRS = 128  # pairs a pass; states of 100 tokens each are 80 MB in the widest layer of a small BERT
 
 
 def in_passes(ranker: keras.Model) -> keras.Model:
@@ -28,7 +28,7 @@ class _InPasses(keras.layers.Layer):
             return self._ranker(inputs, training=True)
         shape = tf.shape(inputs["candidates"])
         rows, count = shape[0], shape[1]
-        passes = tf.maximum(1, -(-count // _PAIRS))  # of every row
+        passes = tf.maximum(1, -(-count // _PAIRS))  # passes a row
         size = -(-count // passes)
         users = tf.maximum(1, rows)  # `map_fn` fails on no rows
         padded = {name: _pad(tensor, 0, users - rows) for name, tensor in inputs.items()}

@@ -125,7 +125,7 @@ def text_function(ranker: ScoreTexts) -> ScoreTexts:
 
 
 def rank_texts_signature(ranker: ScoreTexts) -> Signature:
-    """The signature `rank_texts`, which scores raw texts."""
+    """Declare the signature `rank_texts`, which scores raw texts."""
 
     def score(inputs: dict[str, tf.Tensor]) -> Outputs:
         candidates = inputs["candidate_texts"]
@@ -141,7 +141,7 @@ def rank_texts_signature(ranker: ScoreTexts) -> Signature:
 
 
 def _most_recent_first(texts: tf.Tensor, count: int) -> tf.Tensor:
-    """The most recent texts of every row that are not blank: string [B, count], "" on the right."""
+    """Return the most recent non-blank texts of every row: string [B, count], "" on the right."""
     positions = tf.where(written(texts), tf.range(1, tf.shape(texts)[1] + 1), 0)
     chosen = MostRecentFirst()(most_recent(positions, count))
     return tf.gather(tf.pad(texts, [[0, 0], [1, 0]], constant_values=""), chosen, batch_dims=1)

@@ -1,1 +1,1 @@
-"""two_tower."""
+"""The two-tower model."""

@@ -53,7 +53,7 @@ class TwoTower(Recommender):
 
     Args:
         dim: width of user, item and query vectors.
-        recent_items: most recent items that are inputs of their own.
+        recent_items: most recent items that are separate inputs.
         pooling_heads: learnt weighted means of the history.
         hidden_units: units of the query tower's perceptron.
         user_vectors: whether every user has a learnt vector.
@@ -151,7 +151,7 @@ class TwoTower(Recommender):
         Args:
             train: all interactions, those of the first fit included.
             validation: targets that decide when to stop.
-            context: callbacks, verbosity and a backup of its own.
+            context: callbacks, verbosity and a separate backup.
             epochs: maximum number of epochs.
         """
         built = self.built

@@ -16,16 +16,16 @@ from tfllmrec.layers.users import FeatureMean, StoredFeatures
 
 @keras.saving.register_keras_serializable("tfllmrec")
 class HistoryPooling(keras.layers.Layer):
-    """Several weighted means of a history: recency-weighted at first, then as training finds best.
+    """Pool a history to several weighted means.
 
-    A head's weights are a softmax over the history of (a learnt bias for the item's age + how well the item
-    answers the newest items). The biases start as exponential decays, one a head.
+    The weights of a head are a softmax over the history of an age bias plus the scaled product of the item with a query
+    computed from the newest items. The age biases start as exponential decays, one a head.
 
-    (items float32 [B, L, D] newest first and zeros where nothing is present, present bool [B, L], newest float32
-    [B, n]) -> float32 [B, heads * D]; zeros for an empty history.
+    Maps items float32 [B, L, D], newest first with zeros for padding, present bool [B, L] and newest float32 [B, n] to
+    float32 [B, heads * D]; zeros for an empty history.
 
     Args:
-        pooling_heads: weighted means.
+        pooling_heads: number of weighted means.
     """
 
     def __init__(self, pooling_heads: int, **kwargs: Any) -> None:
@@ -33,27 +33,23 @@ class HistoryPooling(keras.layers.Layer):
         self.pooling_heads = pooling_heads
 
     def build(self, items_shape: Any, present_shape: Any, newest_shape: Any) -> None:
-        """Weights for L ages and D dimensions."""
         length, dim = items_shape[1:]
-        self.question = keras.layers.Dense(self.pooling_heads * dim, name="question")
-        self.question.build(newest_shape)
+        self.query = keras.layers.Dense(self.pooling_heads * dim, name="query")
+        self.query.build(newest_shape)
         self.age_bias = self.add_weight(shape=(self.pooling_heads, length), name="age_bias")
         self.age_bias.assign(recency_biases(self.pooling_heads, length))
 
     def call(self, items: Any, present: Any, newest: Any) -> Any:
-        """See the class."""
         dim = items.shape[2]
-        question = tf.reshape(self.question(newest), (-1, self.pooling_heads, dim))
-        fit = tf.matmul(question, items, transpose_b=True) / np.sqrt(dim) + self.age_bias
+        query = tf.reshape(self.query(newest), (-1, self.pooling_heads, dim))
+        fit = tf.matmul(query, items, transpose_b=True) / np.sqrt(dim) + self.age_bias
         weights = tf.nn.softmax(tf.where(present[:, None], fit, -1e9), axis=-1)
         return tf.reshape(tf.matmul(weights, items), (-1, self.pooling_heads * dim))
 
     def compute_output_spec(self, items: Any, present: Any, newest: Any) -> keras.KerasTensor:
-        """[B, heads * D]."""
         return keras.KerasTensor((items.shape[0], self.pooling_heads * items.shape[2]), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
         return {**super().get_config(), "pooling_heads": self.pooling_heads}
 
 
@@ -69,26 +65,25 @@ def query_encoder(
     feature_dropout: float = 0.3,
     dropout: float = 0.3,
 ) -> keras.Model:
-    """What turns a user and the vectors of a history into a query vector.
+    """Build the model that encodes a user and the item vectors of a history as a query vector.
 
-    What it goes by: the vectors of the newest items one by one, `heads` weighted means of the history, the user's own
-    vector, the mean of the vectors of the user's features. A one-layer perceptron beside a linear path, then LayerNorm.
+    Its inputs are the vectors of the newest items, the pooled history, the user vector and the mean vector of the user
+    features. A perceptron with one hidden layer is added to a linear path and layer-normalised.
 
     Args:
         dim: width D of item, user and query vectors.
-        history_length: L.
-        user_count: users with a vector of their own, or None for users without.
-        features: how many different features there are, and how many a user has at most, F; None for none.
-        recent_items: items that are features of their own.
-        pooling_heads: see `HistoryPooling`.
+        history_length: length of histories, L.
+        user_count: number of users with a vector, or None for a model without user vectors.
+        features: number of different features, and of features of a user, F; None for a model without features.
+        recent_items: newest items that are separate inputs.
+        pooling_heads: heads of `HistoryPooling`.
         hidden_units: units of the perceptron.
-        feature_dropout: on all that it goes by.
-        dropout: on the hidden units.
+        feature_dropout: dropout of the inputs.
+        dropout: dropout of the hidden units.
 
     Returns:
-        {"user": int32 [B], "items": float32 [B, L, D], "present": bool [B, L]} -> float32 [B, D]; items stand
-        newest first, with zeros where nothing is present. With features there is one more input, "features": int32
-        [B, F].
+        A model of {"user": int32 [B], "items": float32 [B, L, D], "present": bool [B, L]} to float32 [B, D]. Items are
+        newest first, with zeros for padding. With features, "features": int32 [B, F] is another input.
     """
     recent_items = min(recent_items, history_length)
     user = keras.Input((), dtype="int32", name="user")
@@ -114,13 +109,13 @@ def query_encoder(
 
 
 def query_tower(encoder: keras.Model, items: keras.layers.Layer, stored: StoredFeatures | None = None) -> keras.Model:
-    """{"user": int32 [B], "history": int32 [B, L] oldest first} -> query vectors, float32 [B, D].
+    """Build the model of {"user": int32 [B], "history": int32 [B, L] oldest first} to query vectors float32 [B, D].
 
     Args:
         encoder: a `query_encoder`.
-        items: what turns item indices into vectors: the `ItemEmbedding`, or a table frozen for serving.
-        stored: the features of known users, for an encoder that reads any; then there is one more input,
-            "user_features": int32 [B, F], which says more than what is stored.
+        items: maps item indices to vectors: an `ItemEmbedding`, or a fixed table for serving.
+        stored: features of known users, for an encoder that reads features. Another input, "user_features": int32
+            [B, F], replaces them.
     """
     inputs = scoring_inputs(encoder.input["items"].shape[1], 0 if stored is None else stored.columns)
     most_recent_first = MostRecentFirst()(inputs["history"])
@@ -131,11 +126,11 @@ def query_tower(encoder: keras.Model, items: keras.layers.Layer, stored: StoredF
 
 
 def candidate_tower(items: keras.layers.Layer, dropout: float = 0.0) -> keras.Model:
-    """Item indices int32 [C] -> candidate vectors, float32 [C, D].
+    """Build the model of item indices int32 [C] to candidate vectors float32 [C, D].
 
     Args:
-        items: what turns item indices into vectors.
-        dropout: on the vectors.
+        items: maps item indices to vectors.
+        dropout: dropout of the vectors.
     """
     item = keras.Input((), dtype="int32", name="item")
     return keras.Model(item, keras.layers.Dropout(dropout)(items(item)), name="candidate_tower")
