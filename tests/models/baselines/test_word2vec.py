@@ -95,5 +95,5 @@ def test_bad_options(option: str, value: object) -> None:
 
 def test_columns_that_are_not_there(make: Callable[..., Word2Vec], data: Dataset) -> None:
     recommender = make("word2vec", columns="text", names="genres", neighbours=True)
-    with pytest.raises(InputError, match=r"^items: none of the columns text, genres is there to read"):
+    with pytest.raises(InputError, match=r"^items: the table has none of the columns text, genres; it has "):
         recommender.fit(data, verbose=0)

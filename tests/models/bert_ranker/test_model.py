@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from tfllmrec import BertRanker, TwoTower
-from tfllmrec.content.pretrained import pretrained
-from tfllmrec.content.templates import item_texts
-from tfllmrec.content.text_vectors import text_vectors
+from tfllmrec.content.bert_loading import pretrained_bert
+from tfllmrec.content.bert_vectors import text_vectors
+from tfllmrec.content.item_texts import items_to_texts
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.models.registry import load_model
@@ -86,9 +86,9 @@ def test_new_items_leave_the_others_as_they_were(trained: BertRanker) -> None:
 
 def test_the_vectors_of_the_texts_reach_the_towers(trained: BertRanker, split: Split, tiny_bert: Path) -> None:
     found = trained.built.towers.model.get_layer("items").vectors["bert"]
-    texts = item_texts(split.train.items, trained.config.columns)
+    texts = items_to_texts(split.train.items, trained.config.columns)
     assert texts[0].startswith("even item 0. even")
-    expected = text_vectors(texts, pretrained(tiny_bert), length=64, keep=False)
+    expected = text_vectors(texts, pretrained_bert(tiny_bert), length=64, use_cache=False)
     np.testing.assert_allclose(found[1:], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found[0], 0)
 
@@ -164,7 +164,7 @@ def test_a_small_bert_learns_from_the_items_own_texts(
     monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
     made = make("bert_ranker", backbone="small", text_length=20, seed=4, epochs=1).fit(split.train, verbose=0)
     texts, options = asked_of_small_bert
-    assert texts == item_texts(split.train.items, made.config.columns)
+    assert texts == items_to_texts(split.train.items, made.config.columns)
     assert options == {"length": 20, "seed": 4}
     assert not (tmp_path / "cache").exists()  # nobody will meet this BERT again
     made.save(tmp_path / "run")
@@ -173,10 +173,10 @@ def test_a_small_bert_learns_from_the_items_own_texts(
 
 def test_a_backbone_that_is_none(make: Make, split: Split, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"^there is no BERT to be had from "):
+    with pytest.raises(InputError, match=r"^no BERT can be loaded from "):
         make("bert_ranker", backbone=str(tmp_path / "empty")).fit(split.train, verbose=0)
 
 
 def test_columns_that_are_not_there(make: Make, split: Split) -> None:
-    with pytest.raises(InputError, match=r"^items: none of the columns plot, cast is there to read; the table has "):
+    with pytest.raises(InputError, match=r"^items: the table has none of the columns plot, cast; it has "):
         make("bert_ranker", columns="plot,cast").fit(split.train, verbose=0)
