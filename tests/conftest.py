@@ -7,7 +7,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tfllmrec import cli
-from tfllmrec.content.pretrained import Bert
+from tfllmrec.content.bert import Bert
 from tfllmrec.data import Checkerboard, checkerboard
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import benchmark_parser, parse_options, progress, report, rounded
-from tfllmrec.content.templates import item_texts
-from tfllmrec.content.text_vectors import text_vectors
+from tfllmrec.content.bert_vectors import text_vectors
+from tfllmrec.content.item_texts import items_to_texts
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
 from tfllmrec.data import Dataset, load_dataset
 from tfllmrec.data.cold_splits import cold_items
@@ -71,7 +71,7 @@ def _with_vectors(data: Dataset, arguments: argparse.Namespace) -> Dataset:
         content = Word2VecContent.fit(items, options=options, workers=2)
         items = items.assign(word2vec=list(content.transform(items)))
     if arguments.text:
-        items = items.assign(text_vector=list(text_vectors(item_texts(data.items), arguments.text, progress=True)))
+        items = items.assign(text_vector=list(text_vectors(items_to_texts(data.items), arguments.text, progress=True)))
     return replace(data, items=items)
 
 

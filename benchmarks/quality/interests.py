@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.common import benchmark_parser, parse_options, report
 from tfllmrec import MultiTask
-from tfllmrec.content.labels import label_matrix
+from tfllmrec.content.item_tokens import label_matrix
 from tfllmrec.data import leave_one_out, load_dataset
 from tfllmrec.evaluation.interests import label_aucs, label_shares
 

@@ -4,17 +4,18 @@
 
 Data: douban-zh, whose titles are Chinese.
 
-Prints one JSON line: the share of [UNK] among the tokens of all titles for the vocabulary that `small_bert` learns from
-these titles (`learnt`), and for each model of `--backbone`; and the share in every second title for a vocabulary learnt
-from the other titles (`learnt from the others`), which simulates a catalog that grows.
+Prints one JSON line: the share of [UNK] among the tokens of all titles for the vocabulary that `train_small_bert`
+learns from these titles (`learnt`), and for each model of `--backbone`; and the share in every second title for a
+vocabulary learnt from the other titles (`learnt from the others`), which simulates a catalog that grows.
 """
 
 import argparse
 from pathlib import Path
 
 from benchmarks.common import benchmark_parser, report
-from tfllmrec.content.pretrained import Bert, pretrained
-from tfllmrec.content.small_bert import small_bert
+from tfllmrec.content.bert import Bert
+from tfllmrec.content.bert_loading import pretrained_bert
+from tfllmrec.content.small_bert import train_small_bert
 from tfllmrec.data.table_files import read_items
 
 
@@ -26,7 +27,7 @@ def main() -> None:
         "learnt": _bert_with_vocabulary_of(titles).unknown_share(titles),
         "learnt from the others": _bert_with_vocabulary_of(titles[::2]).unknown_share(titles[1::2]),
     }
-    shares |= {name: pretrained(name).unknown_share(titles) for name in arguments.backbone}
+    shares |= {name: pretrained_bert(name).unknown_share(titles) for name in arguments.backbone}
     result = {"benchmark": "unknown_tokens", "data": folder.name, "titles": len(titles)}
     result |= {"unknown": {name: round(share, 4) for name, share in shares.items()}}
     report(result, f"unknown_tokens-{folder.name}" if arguments.record else None)
@@ -34,13 +35,15 @@ def main() -> None:
 
 def _bert_with_vocabulary_of(texts: list[str]) -> Bert:
     """Return a BERT with a vocabulary learnt from texts; its weights do not matter."""
-    return small_bert(texts, layers=1, dim=8, heads=1, epochs=1)
+    return train_small_bert(texts, layers=1, dim=8, heads=1, epochs=1)
 
 
 def _arguments() -> argparse.Namespace:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--data", required=True, help="folder with a table of items")
-    parser.add_argument("--backbone", nargs="*", default=[], help="names for tfllmrec.content.pretrained.pretrained")
+    parser.add_argument(
+        "--backbone", nargs="*", default=[], help="names for tfllmrec.content.bert_loading.pretrained_bert"
+    )
     return parser.parse_args()
 
 

@@ -29,7 +29,7 @@ import pandas as pd
 
 from benchmarks.common import benchmark_parser, progress, report
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
-from tfllmrec.content.words import names, words
+from tfllmrec.content.words import split_names, split_words
 
 NEAREST = 10
 TEXTS = {
@@ -53,7 +53,7 @@ def main() -> None:
     texts = {}
     for name, (columns, named) in TEXTS.items():
         content = Word2VecContent.fit(films, options=Word2VecOptions(columns=columns, names=named))
-        texts[name] = {"words": len(content.words.words)} | _shares(content.transform(films), in_common)
+        texts[name] = {"words": len(content.word_vectors.vocabulary)} | _shares(content.transform(films), in_common)
         progress(f"{name}: {texts[name]}")
     result = {"benchmark": "word2vec_neighbours"} | sizes | {"jieba": jieba, "texts": texts}
     report(result, "word2vec_neighbours" if arguments.record else None)
@@ -63,13 +63,16 @@ def _with_reviews(films: pd.DataFrame, reviews: pd.DataFrame) -> pd.DataFrame:
     """Return the item table with reviews, and with actors who are not directors of the film."""
     written = reviews.groupby("item_id")["text"].agg("\n".join)
     rows = zip(films["actors"].fillna(""), films["directors"].fillna(""), strict=True)
-    actors = ["|".join(name for name in names(actors) if name not in names(directors)) for actors, directors in rows]
+    actors = [
+        "|".join(name for name in split_names(actors) if name not in split_names(directors))
+        for actors, directors in rows
+    ]
     return films.assign(reviews=films["item_id"].map(written), actors=actors)
 
 
 def _common_names(cells: pd.Series, at_most: float = 1.0) -> np.ndarray:
     """Return which films have a common name that at most a given share of all films has, bool [films, films]."""
-    occurs = cells.fillna("").map(names).map("|".join).str.get_dummies().to_numpy()
+    occurs = cells.fillna("").map(split_names).map("|".join).str.get_dummies().to_numpy()
     occurs = occurs[:, occurs.mean(axis=0) <= at_most]
     return occurs @ occurs.T > 0
 
@@ -91,9 +94,9 @@ def _shares(vectors: np.ndarray, in_common: dict[str, np.ndarray]) -> dict[str, 
 
 def _jieba_seconds(texts: list[str]) -> dict[str, Any]:
     started = time.process_time()
-    words("电影")
+    split_words("电影")
     loaded = time.process_time()
-    cut = sum(len(words(text)) for text in texts)
+    cut = sum(len(split_words(text)) for text in texts)
     seconds = {
         "load_cpu_seconds": round(loaded - started, 2),
         "cut_cpu_seconds": round(time.process_time() - loaded, 2),

@@ -30,7 +30,7 @@ import tensorflow as tf
 from benchmarks.common import benchmark_parser, progress, report
 from benchmarks.serving.load import one_by_one, rounded, take_turns
 from tfllmrec import BertRanker, Cascade, Dataset, NextItem, TwoTower
-from tfllmrec.content.small_bert import small_bert
+from tfllmrec.content.small_bert import train_small_bert
 from tfllmrec.export import export
 from tfllmrec.quiet import suppress_stderr
 from tfllmrec.serving.session import ServedModel
@@ -55,7 +55,7 @@ def synthetic_cascade(folder: Path, items: int) -> Cascade:
         ).drop_duplicates(["user_id", "item_id"]),
         pd.DataFrame({"item_id": names, "title": titles}),
     )
-    small_bert(titles[:1000], epochs=1).save(folder / "bert")
+    train_small_bert(titles[:1000], epochs=1).save(folder / "bert")
     towers: dict[str, Any] = {"dim": 64, "epochs": 1, "negatives": "sampled", "history_length": 50}
     parts = {
         "two_tower": TwoTower(**towers),

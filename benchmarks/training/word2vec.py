@@ -49,7 +49,7 @@ def main() -> None:
         name = f"texts_and_histories, {workers} workers"
         content = step(name, Word2VecContent.fit, data.items, data.interactions, workers=workers)
     width = step("transform", content.transform, items).shape[1]
-    shape = {"transformed": len(items), "width": width, "words": len(content.words.words)}
+    shape = {"transformed": len(items), "width": width, "words": len(content.word_vectors.vocabulary)}
     result = {"benchmark": "word2vec", "data": Path(arguments.data).name} | data.summary() | shape | {"steps": steps}
     report(result, "word2vec" if arguments.record else None)
 

@@ -1,4 +1,4 @@
-"""Texts of many scripts as words, and what is no word."""
+"""Word splitting of texts in many scripts."""
 
 import marshal
 import os
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tfllmrec.content.words import names, pairs, words
+from tfllmrec.content.words import character_bigrams, split_names, split_words
 
 ANY_TEXT = st.text(st.characters(), max_size=200)  # lone surrogates too
 PLAIN_TEXT = st.text(st.characters(exclude_characters="<>&"), max_size=200)
@@ -43,7 +43,7 @@ HTML = {
     "seen <!-- not <b>seen</b> --> too <!-- nor this": "seen too",
     "one<!-- no letter of it -->two": "one two",
     "<o:p>office</o:p> <my-tag a=1>mine</my-tag>": "office mine",
-    "cost <100mA, CC <= 0.2%, <li.Fits most <wow": "cost 100ma cc 0.2 li fits most wow",  # real tables have this
+    "cost <100mA, CC <= 0.2%, <li.Fits most <wow": "cost 100ma cc 0.2 li fits most wow",  # from real tables
     "a < b and c > d": "a b and c d",
     "R&D at AT&T": "r d at at t",
     "<霸王别姬>": "霸王别姬",
@@ -68,10 +68,10 @@ OTHER_SCRIPTS = {
     "مرحبا، بالعالم": "مرحبا بالعالم",
     "שלום עולם": "שלום עולם",
     "Война и мир": "война и мир",
-    "हिन्दी फ़िल्म": unicodedata.normalize("NFKC", "हिन्दी फ़िल्म"),  # vowel signs and viramas do not divide
+    "हिन्दी फ़िल्म": unicodedata.normalize("NFKC", "हिन्दी फ़िल्म"),  # vowel signs and viramas do not split words
     "สวัสดี 5": "สว วั ัส สด ดี 5",
     "１٢": "1٢",
-    "1\ufe0f\u20e3 2\u20e3": "1 2",  # in a key-cap, which is an emoji
+    "1\ufe0f\u20e3 2\u20e3": "1 2",  # a key-cap emoji
 }
 
 NOTHING = [
@@ -89,18 +89,18 @@ NOTHING = [
 
 
 @pytest.mark.parametrize("text", ENGLISH | HTML | CHINESE | OTHER_SCRIPTS)
-def test_known_answers(text: str) -> None:
-    assert words(text) == (ENGLISH | HTML | CHINESE | OTHER_SCRIPTS)[text].split()
+def test_split_words(text: str) -> None:
+    assert split_words(text) == (ENGLISH | HTML | CHINESE | OTHER_SCRIPTS)[text].split()
 
 
 @pytest.mark.parametrize("text", NOTHING)
-def test_no_word_at_all(text: str) -> None:
-    assert words(text) == []
+def test_text_without_words(text: str) -> None:
+    assert split_words(text) == []
 
 
-def test_half_an_emoji_is_left_out_and_the_rest_is_read() -> None:
-    assert words("good \ud83d film\ude00s") == ["good", "films"]
-    assert names("\ud83dfilm|tv") == ["film", "tv"]
+def test_lone_surrogates_are_removed() -> None:
+    assert split_words("good \ud83d film\ude00s") == ["good", "films"]
+    assert split_names("\ud83dfilm|tv") == ["film", "tv"]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_half_an_emoji_is_left_out_and_the_rest_is_read() -> None:
         ("other", "千与 与千 千寻 千と と千 千尋 尋の の神 神隠 隠し spirited away"),
     ],
 )
-def test_a_title_in_three_languages(language: str, expected: str) -> None:
-    assert words("千与千寻 千と千尋の神隠し Spirited Away", language) == expected.split()
+def test_languages(language: str, expected: str) -> None:
+    assert split_words("千与千寻 千と千尋の神隠し Spirited Away", language) == expected.split()
 
 
 @pytest.mark.parametrize(
@@ -127,24 +127,24 @@ def test_a_title_in_three_languages(language: str, expected: str) -> None:
         (" | ", []),
     ],
 )
-def test_names(cell: str, expected: list[str]) -> None:
-    assert names(cell) == expected
+def test_split_names(cell: str, expected: list[str]) -> None:
+    assert split_names(cell) == expected
 
 
-def test_pairs() -> None:
-    assert (pairs("abc"), pairs("ab"), pairs("a")) == (["ab", "bc"], ["ab"], ["a"])
+def test_character_bigrams() -> None:
+    assert (character_bigrams("abc"), character_bigrams("ab"), character_bigrams("a")) == (["ab", "bc"], ["ab"], ["a"])
 
 
 @given(ANY_TEXT, st.sampled_from(["auto", "zh", "other"]))
 @example("a\x1c\x85\u2028b", "auto")
 @settings(max_examples=300, deadline=None)
-def test_any_text_is_cut_into_words(text: str, language: str) -> None:
-    for word in words(text, language):
+def test_any_text_gives_valid_words(text: str, language: str) -> None:
+    for word in split_words(text, language):
         assert word
         assert word == word.lower()
         kinds = {unicodedata.category(character) for character in word if character not in "'."}
-        assert all(kind[0] in "LNM" or kind == "Cn" for kind in kinds)  # a script may have room for more letters
-    for name in names(text):
+        assert all(kind[0] in "LNM" or kind == "Cn" for kind in kinds)  # unassigned code points of a script
+    for name in split_names(text):
         assert name == " ".join(name.split())
         assert "|" not in name
         assert name.encode("utf-8")
@@ -152,18 +152,17 @@ def test_any_text_is_cut_into_words(text: str, language: str) -> None:
 
 @given(PLAIN_TEXT)
 @settings(max_examples=200, deadline=None)
-def test_markup_around_a_text_changes_nothing(text: str) -> None:
-    assert words(f"<p class='a b'>{text}</p><script>var x = 1;</script>&nbsp;<!-- y -->") == words(text)
+def test_surrounding_markup_is_removed(text: str) -> None:
+    assert split_words(f"<p class='a b'>{text}</p><script>var x = 1;</script>&nbsp;<!-- y -->") == split_words(text)
 
 
 @given(
     st.text(st.characters(max_codepoint=0x24F), max_size=50), st.text(st.characters(max_codepoint=0x24F), max_size=50)
 )
 @settings(max_examples=200, deadline=None)
-def test_a_space_divides_words(first: str, second: str) -> None:
-    assert words(first.replace("<", "") + "\n" + second.replace(">", "")) == words(first.replace("<", "")) + words(
-        second.replace(">", "")
-    )
+def test_space_separates_words(first: str, second: str) -> None:
+    first, second = first.replace("<", ""), second.replace(">", "")
+    assert split_words(f"{first}\n{second}") == split_words(first) + split_words(second)
 
 
 @pytest.mark.parametrize(
@@ -186,23 +185,23 @@ def test_a_space_divides_words(first: str, second: str) -> None:
         "ก",
     ],
 )
-def test_no_text_takes_quadratic_time(text: str) -> None:
+def test_time_is_linear(text: str) -> None:
     started = time.process_time()
-    words(text * 100_000)
-    assert time.process_time() - started < 5  # most take a tenth of a second; a million steps squared never end
+    split_words(text * 100_000)
+    assert time.process_time() - started < 5  # linear time is about 0.1 s
 
 
-def test_jieba_is_quiet_trusts_no_file_of_others_and_leaves_none(tmp_path: Path) -> None:
+def test_jieba_is_quiet_and_uses_no_shared_cache(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     folder.mkdir()
     planted = folder / "jieba.cache"
     planted.write_bytes(marshal.dumps(({}, 1)))
-    code = "from tfllmrec.content.words import words; print(ascii(words('重庆的石头')))"
-    loud = ["-W", "error", "-X", f"pycache_prefix={tmp_path / 'compiled'}"]  # warnings of what is compiled once more
+    code = "from tfllmrec.content.words import split_words; print(ascii(split_words('重庆的石头')))"
+    loud = ["-W", "error", "-X", f"pycache_prefix={tmp_path / 'compiled'}"]  # compiled again, with its warnings
     environment = {**os.environ, "TMPDIR": str(folder)}
     command = [sys.executable, *loud, "-c", code]
-    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert literal_eval(found.stdout) == ["重庆", "的", "石头"]
-    assert found.stderr == ""
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert literal_eval(result.stdout) == ["重庆", "的", "石头"]
+    assert result.stderr == ""
     assert [path.name for path in folder.iterdir()] == ["jieba.cache"]
     assert marshal.loads(planted.read_bytes()) == ({}, 1)

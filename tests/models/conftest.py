@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from tfllmrec import Recommender
-from tfllmrec.content import backbone
-from tfllmrec.content.pretrained import Bert, pretrained
+from tfllmrec.content import bert_loading
+from tfllmrec.content.bert import Bert
+from tfllmrec.content.bert_loading import pretrained_bert
 from tfllmrec.data import Dataset
 from tfllmrec.models.base.trainer import Trainer
 from tfllmrec.models.registry import FAMILIES, load_model, model_class
@@ -77,9 +78,9 @@ def small_bert_calls(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> list[A
 
     def small(texts: list[str], **options: Any) -> Bert:
         calls.extend((texts, options))
-        return pretrained(tiny_bert)
+        return pretrained_bert(tiny_bert)
 
-    monkeypatch.setattr(backbone, "small_bert", small)
+    monkeypatch.setattr(bert_loading, "train_small_bert", small)
     return calls
 
 

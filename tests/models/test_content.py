@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tfllmrec import Recommender
-from tfllmrec.content.tokens import token_matrix, token_vocabulary
-from tfllmrec.content.vectors import vector_matrix
+from tfllmrec.content.item_tokens import token_matrix, token_vocabulary
+from tfllmrec.content.vector_columns import vector_matrix
 from tfllmrec.data import Checkerboard, Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding

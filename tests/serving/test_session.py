@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from tfllmrec.content.pretrained import pretrained
+from tfllmrec.content.bert_loading import pretrained_bert
 from tfllmrec.errors import InputError
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.signature import Signature
@@ -230,7 +230,7 @@ def test_xla_can_be_switched_off(path):
 
 def test_tokenizers_run_in_a_process_that_knows_none(path, tiny_bert, tmp_path):
     """TensorFlow Text's operations come when a SavedModel needs them, and not before."""
-    bert, module = pretrained(tiny_bert), tf.Module()
+    bert, module = pretrained_bert(tiny_bert), tf.Module()
     tokens = bert.preprocessor(6)
     texts = tf.TensorSpec([None], tf.string, "texts")
     module.call = tf.function(lambda texts: {"token_ids": tokens(texts)["token_ids"]}, input_signature=[texts])

@@ -1,1 +1,1 @@
-"""What an item is: tokens, given vectors, and vectors of its words and of the company it keeps."""
+"""Item content: tokens, words, Word2Vec, BERT, and the vectors that they give."""

@@ -1,4 +1,4 @@
-"""What items are about, from their words and from the company they keep in histories."""
+"""Word2Vec content: vectors of items from their words and from their neighbours in histories."""
 
 import json
 from collections.abc import Sequence
@@ -9,38 +9,37 @@ from typing import Any, Self, get_args
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from tfllmrec.content.word_vectors import WordVectors, join_phrases, learn_phrases, rarity
-from tfllmrec.content.words import Language, names, words
+from tfllmrec.content.item_words import ItemWords, cell_texts
+from tfllmrec.content.phrases import learn_phrases
+from tfllmrec.content.word_vectors import WordVectors, idf_weights
+from tfllmrec.content.words import Language
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.files import atomic_folder
 
-_Columns = list[list[list[str]]]  # words by column and row
-
 
 @dataclass(frozen=True)
 class Word2VecOptions:
-    """How `Word2VecContent` reads texts, and how it learns from them and from histories.
+    """Options of `Word2VecContent`.
 
     Attributes:
-        columns: with text; a table that lacks one has no such text.
-        names: columns with names, `|` between; each name is one word.
-        language: see `tfllmrec.content.words.words`.
-        dim: width of either view.
-        window: words (or items) before and after that a word (or item) is to predict, at most. The default holds most
-            titles and histories as a whole, which is worth the time: items and their subjects have little order.
-        min_count: words (or items) that occur less often are unknown.
-        epochs: passes over texts, and over histories; None for as many as either needs (`enough_epochs`).
-        phrases: words that mostly come together become one.
-        subwords: unknown words have the vectors of their parts.
-        remove_common: what all texts share is taken out.
-        seed: of the training; exact with one worker.
+        columns: columns of text; missing columns are skipped.
+        names: columns of names, separated by `|`; each name is one word.
+        language: see `tfllmrec.content.words.split_words`.
+        dim: width of the vectors of words, and of those of histories.
+        window: maximum distance between a word (or item) and the words (or items) that it predicts. The default covers
+            most titles and histories; the additional time pays off because their order carries little information.
+        min_count: words (or items) with fewer occurrences are unknown.
+        epochs: passes over texts and histories; None for `tfllmrec.content.word_vectors.default_epochs` of either.
+        phrases: whether pairs of words that mostly occur together become one word.
+        subwords: whether unknown words get the mean vector of their character n-grams.
+        remove_common: whether the mean of all texts is subtracted from every text.
+        seed: of the training; results are deterministic with one worker only.
 
     Raises:
-        InputError: an option is none of its kind.
+        InputError: If an option is invalid.
     """
 
     columns: tuple[str, ...] = ("title", "text")
@@ -56,36 +55,42 @@ class Word2VecOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for option, least in {"dim": 1, "window": 1, "min_count": 1, "epochs": 1, "seed": 0}.items():
+        for option, minimum in {"dim": 1, "window": 1, "min_count": 1, "epochs": 1, "seed": 0}.items():
             value = getattr(self, option)
-            if value is not None and value < least:
-                raise InputError(f"option {option}={value}: it must be {least} or more")
+            if value is not None and value < minimum:
+                raise InputError(f"option {option}={value}: give {minimum} or more")
         for option in ("columns", "names"):
             if isinstance(getattr(self, option), str):
                 raise InputError(f"option {option}={getattr(self, option)!r}: give a tuple of names")
         if self.language not in get_args(Language):
-            raise InputError(f"option language={self.language!r}: it must be one of {', '.join(get_args(Language))}")
+            raise InputError(f"option language={self.language!r}: give one of {', '.join(get_args(Language))}")
+
+    def item_words(self, items: pd.DataFrame, *, progress: bool = False) -> ItemWords:
+        """Split the columns of an items table that these options name."""
+        return ItemWords.from_table(
+            items, columns=self.columns, names=self.names, language=self.language, progress=progress
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Word2VecContent:
-    """Content vectors of items: a view of their words and, where it has seen histories, one of their neighbours.
+    """Content vectors of items from their words and, if fitted on interactions, from their neighbours in histories.
 
-    The first is the mean of the vectors of an item's words, weighted by rarity (IDF), less the mean of all texts. The
-    second is Word2Vec of histories, with items for words (Barkan and Koenigstein, 2016, MLSP). Each has length 1, or is
-    zeros where nothing is known: no text or no known word in it, nothing that sets a text apart from the others, an
-    item that was in too few histories.
+    The word part is the IDF-weighted mean of an item's word vectors, minus the mean of all texts. The history part is
+    Item2Vec, that is Word2Vec of histories with items as words (Barkan and Koenigstein, 2016, MLSP). Each part has
+    length 1, or is zero if the item is unknown: it has no known word, its text does not differ from all others, or it
+    occurs in too few histories.
 
     Attributes:
-        options: see there.
-        phrases: what `learn_phrases` found.
-        words: vectors of words.
-        rarity: weights of words by index, float32 [words + 1].
-        common: what is taken out of every text, float32 [dim].
-        neighbours: vectors of items from histories, or None.
+        options: the options.
+        phrases: phrases of `learn_phrases`.
+        word_vectors: vectors of words.
+        idf: weights by word index, float32 [words + 1].
+        common_vector: mean of all texts, which is subtracted from every text, float32 [dim].
+        item2vec: vectors of items from histories, or None.
 
     Raises:
-        InputError: the parts do not belong together.
+        InputError: If the sizes of the parts differ, or weights are not finite.
 
     Example:
         >>> items = pd.DataFrame({"item_id": ["a", "b"], "title": ["Red wine", "White wine"]})
@@ -96,16 +101,17 @@ class Word2VecContent:
 
     options: Word2VecOptions
     phrases: Sequence[str]
-    words: WordVectors
-    rarity: np.ndarray
-    common: np.ndarray
-    neighbours: WordVectors | None = None
+    word_vectors: WordVectors
+    idf: np.ndarray
+    common_vector: np.ndarray
+    item2vec: WordVectors | None = None
 
     def __post_init__(self) -> None:
-        widths = {learnt.vectors.shape[1] for learnt in (self.words, self.neighbours) if learnt is not None}
-        fitting = widths == {self.options.dim, self.common.size} and self.rarity.shape == self.words.vectors.shape[:1]
-        if not (fitting and np.isfinite(self.rarity).all() and np.isfinite(self.common).all()):
-            raise InputError("Word2Vec content: the parts differ in their sizes, or hold numbers that are none")
+        dims = {part.vectors.shape[1] for part in (self.word_vectors, self.item2vec) if part is not None}
+        is_consistent = dims == {self.options.dim, self.common_vector.size}
+        is_consistent &= self.idf.shape == self.word_vectors.vectors.shape[:1]
+        if not (is_consistent and np.isfinite(self.idf).all() and np.isfinite(self.common_vector).all()):
+            raise InputError("Word2Vec content: the sizes of the parts differ, or weights are not finite")
 
     @classmethod
     def fit(
@@ -117,132 +123,112 @@ class Word2VecContent:
         workers: int = 1,
         progress: bool = False,
     ) -> Self:
-        """Learn both views, or without interactions the first.
+        """Learn the word part and, given interactions, the history part.
 
         Args:
-            items: the columns that the options name.
-            interactions: user_id, item_id, timestamp, in rows of any order. A user has one history, over all scenarios.
-            options: see there.
-            workers: threads; no two runs are equal with more than one.
+            items: the columns named by the options.
+            interactions: user_id, item_id and timestamp, rows in any order. A user has one history over all scenarios.
+            options: the options; None for the defaults.
+            workers: threads; results are deterministic with one only.
             progress: whether to show progress bars.
 
         Raises:
-            InputError: the items have none of the columns, or the interactions are not as they must be.
+            InputError: If the items have none of the columns, or the interactions are invalid.
         """
         options = options or Word2VecOptions()
         training = {name: getattr(options, name) for name in ("dim", "window", "min_count", "epochs", "seed")}
         training["workers"] = workers
-        histories = None if interactions is None else _histories(interactions)  # bad ones fail before the long work
-        named, texts = _read(items, options, progress=progress)
-        phrases = learn_phrases(chain.from_iterable(texts)) if options.phrases else []
-        sentences = _sentences(named, texts, phrases)
-        bars = ("words", "histories") if progress else ("", "")
-        learnt = WordVectors.train(sentences, **training, subwords=options.subwords, progress=bars[0])
-        weights = rarity(sentences, learnt.words)
-        means = _normalised(learnt.weighted_sums(sentences, weights))
+        histories = None if interactions is None else _item_sequences(interactions)  # checked before the slow steps
+        item_words = options.item_words(items, progress=progress)
+        phrases = learn_phrases(chain.from_iterable(item_words.texts)) if options.phrases else []
+        sentences = item_words.sentences(phrases)
+        labels = ("words", "histories") if progress else ("", "")
+        word_vectors = WordVectors.train(sentences, **training, subwords=options.subwords, progress=labels[0])
+        idf = idf_weights(sentences, word_vectors.vocabulary)
+        means = _normalise(word_vectors.weighted_sums(sentences, idf))
         known = means[means.any(axis=1)]
         common = known.mean(axis=0) if options.remove_common and len(known) > 1 else np.zeros(options.dim, np.float32)
-        neighbours = None if histories is None else WordVectors.train(histories, **training, progress=bars[1])
-        return cls(options, phrases, learnt, weights, common, neighbours)
+        item2vec = None if histories is None else WordVectors.train(histories, **training, progress=labels[1])
+        return cls(options, phrases, word_vectors, idf, common, item2vec)
 
     def transform(self, items: pd.DataFrame, *, progress: bool = False) -> np.ndarray:
-        """The vectors of items, known or new: float32 [items, dim] of words, followed by as many of neighbours.
+        """Return the vectors of known or new items: float32 [items, dim], or [items, 2 * dim] with the history part.
 
         Args:
-            items: the columns that the options name, and item_id where there are vectors of neighbours.
+            items: the columns named by the options, and item_id for the history part.
             progress: whether to show a progress bar.
 
         Raises:
-            InputError: the table has none of the columns, or no item_id.
+            InputError: If the table has none of the columns, or no item_id.
         """
-        sentences = _sentences(*_read(items, self.options, progress=progress), self.phrases)
-        means = _normalised(self.words.weighted_sums(sentences, self.rarity))
-        view = _normalised(means - self.common * means.any(axis=1, keepdims=True))
-        if self.neighbours is None:
-            return view
+        sentences = self.options.item_words(items, progress=progress).sentences(self.phrases)
+        means = _normalise(self.word_vectors.weighted_sums(sentences, self.idf))
+        word_part = _normalise(means - self.common_vector * means.any(axis=1, keepdims=True))
+        if self.item2vec is None:
+            return word_part
         if "item_id" not in items:
             raise InputError(f"items: column item_id is missing; the table has {', '.join(map(str, items.columns))}")
-        rows = self.neighbours.words.lookup(_cells(items["item_id"]))
-        return np.concatenate([view, _normalised(self.neighbours.vectors[rows])], axis=1)
+        indices = self.item2vec.vocabulary.lookup(cell_texts(items["item_id"]))
+        return np.concatenate([word_part, _normalise(self.item2vec.vectors[indices])], axis=1)
 
     def save(self, folder: str | Path) -> None:
-        """Write to a new folder, in one step and without pickle.
+        """Write to a new folder, atomically and without pickle.
 
         Raises:
-            InputError: the folder exists, or cannot be made.
+            InputError: If the folder exists or cannot be created.
         """
         options = {field.name: getattr(self.options, field.name) for field in fields(Word2VecOptions)}
-        told: dict[str, Any] = {"options": options, "phrases": self.phrases, "words": _ids(self.words)}
-        arrays: dict[str, Any] = {"rarity": self.rarity, "common": self.common, "words": self.words.vectors}
-        if self.words.parts is not None:
-            arrays["parts"] = self.words.parts
-        if self.neighbours is not None:
-            told["neighbours"], arrays["neighbours"] = _ids(self.neighbours), self.neighbours.vectors
-        with atomic_folder(Path(folder)) as hidden:
-            np.savez(hidden / "word2vec.npz", **arrays)
-            (hidden / "word2vec.json").write_text(json.dumps(told), encoding="utf-8")
+        content: dict[str, Any] = {"options": options, "phrases": self.phrases, "words": _words(self.word_vectors)}
+        arrays: dict[str, Any] = {
+            "rarity": self.idf,
+            "common": self.common_vector,
+            "words": self.word_vectors.vectors,
+        }
+        if self.word_vectors.subword_vectors is not None:
+            arrays["parts"] = self.word_vectors.subword_vectors
+        if self.item2vec is not None:
+            content["neighbours"], arrays["neighbours"] = _words(self.item2vec), self.item2vec.vectors
+        with atomic_folder(Path(folder)) as staging:
+            np.savez(staging / "word2vec.npz", **arrays)
+            (staging / "word2vec.json").write_text(json.dumps(content), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what `save` wrote.
+        """Read a folder that `save` wrote.
 
         Raises:
-            InputError: the folder holds none, or a damaged one.
+            InputError: If a file is missing or damaged.
         """
         try:
-            told = json.loads((Path(folder) / "word2vec.json").read_text(encoding="utf-8"))
+            content = json.loads((Path(folder) / "word2vec.json").read_text(encoding="utf-8"))
             with np.load(Path(folder) / "word2vec.npz") as file:
                 arrays = dict(file)
             values: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value for name, value in told["options"].items()
+                name: tuple(value) if isinstance(value, list) else value for name, value in content["options"].items()
             }
-            learnt = WordVectors(Vocabulary(told["words"]), arrays["words"], arrays.get("parts"))
-            neighbours = None
-            if "neighbours" in told:
-                neighbours = WordVectors(Vocabulary(told["neighbours"]), arrays["neighbours"])
+            word_vectors = WordVectors(Vocabulary(content["words"]), arrays["words"], arrays.get("parts"))
+            item2vec = None
+            if "neighbours" in content:
+                item2vec = WordVectors(Vocabulary(content["neighbours"]), arrays["neighbours"])
             options = Word2VecOptions(**values)
-            return cls(options, told["phrases"], learnt, arrays["rarity"], arrays["common"], neighbours)
-        except Exception as error:  # the readers of zip and npy files raise whatever damage makes them stumble over
-            raise InputError(f"{folder} holds no Word2Vec content: a file is missing or damaged") from error
+            return cls(options, content["phrases"], word_vectors, arrays["rarity"], arrays["common"], item2vec)
+        except Exception as error:  # damaged zip and npy files raise many types
+            raise InputError(f"{folder} does not contain Word2Vec content: a file is missing or damaged") from error
 
 
-def _histories(interactions: pd.DataFrame) -> list[list[str]]:
-    """Every user's item ids, oldest first; equal times in the order that a `Dataset` gives them."""
+def _item_sequences(interactions: pd.DataFrame) -> list[list[str]]:
+    """Return the item ids of every user, oldest first; ties are ordered as in a `Dataset`."""
     data = Dataset.from_frames(interactions.filter(["user_id", "item_id", "timestamp"]))
     histories = data.histories
     ids = data.item_vocabulary.tokens[histories.values]  # noqa: PD011
     return [ids[start:end].tolist() for start, end in zip(histories.offsets, histories.offsets[1:], strict=False)]
 
 
-def _read(items: pd.DataFrame, options: Word2VecOptions, *, progress: bool) -> tuple[_Columns, _Columns]:
-    """The names and the words of every item, each column by column."""
-    named = [[names(cell) for cell in _cells(items[column])] for column in options.names if column in items]
-    texts = []
-    for column in options.columns:
-        if column in items:
-            cells = tqdm(_cells(items[column]), desc=column, unit="text", disable=not progress)
-            texts.append([words(cell, options.language) for cell in cells])
-    if not named and not texts:
-        wanted, there = ", ".join((*options.columns, *options.names)), ", ".join(map(str, items.columns))
-        raise InputError(f"items: none of the columns {wanted} is there to read; the table has {there}")
-    return named, texts
-
-
-def _cells(column: pd.Series) -> list[str]:
-    return [str(cell) for cell in column.astype(object).where(column.notna(), "")]
-
-
-def _sentences(named: _Columns, texts: _Columns, phrases: Sequence[str]) -> list[list[str]]:
-    """What is learnt from, item by item: names first, where the title stands in their window, then words."""
-    joined = [join_phrases(column, phrases) for column in texts] if phrases else texts
-    return [list(chain.from_iterable(row)) for row in zip(*named, *joined, strict=True)]
-
-
-def _normalised(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1; zeros stay zeros, and what rounding leaves of a difference of equals becomes zeros."""
+def _normalise(vectors: np.ndarray) -> np.ndarray:
+    """Scale rows to length 1; rows shorter than 1e-5, which rounding leaves of zero, become zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-5)
 
 
-def _ids(learnt: WordVectors) -> list[str]:
-    return learnt.words.tokens[1:].tolist()
+def _words(word_vectors: WordVectors) -> list[str]:
+    return word_vectors.vocabulary.tokens[1:].tolist()

@@ -1,4 +1,4 @@
-"""Text as words: markup taken off, Chinese cut by jieba, other scripts at their word boundaries."""
+"""Word splitting: removes markup, segments Chinese with jieba, splits other scripts at word boundaries."""
 
 import html
 import re
@@ -15,92 +15,94 @@ _KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff"
 _SOUTHEAST = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ecd\u1000-\u103f\u1050-\u109d\u1780-\u17d3"
 _UNSPACED = _HAN + _KANA + _SOUTHEAST
 _LETTER = rf"[^\W_{_UNSPACED}]"
-# Python's \w lacks them, and without its vowel signs a word of Hindi is several. No emoji selectors (\ufe0f).
+# Combining marks are missing from Python's \w; without vowel signs a Hindi word falls apart. Emoji selectors (\ufe0f)
+# are excluded.
 _MARKS = "".join(c for c in map(chr, range(0x300, 0xFE00)) if unicodedata.category(c) in ("Mn", "Mc"))
 _WORD = re.compile(rf"[{_UNSPACED}]+|\d+(?:\.\d+)+|{_LETTER}+(?:[{_MARKS}]{_LETTER}*|'{_LETTER}+)*")
 _STARTS_UNSPACED, _ONLY_HAN = re.compile(f"[{_UNSPACED}]"), re.compile(f"[{_HAN}]+")
 
-_HIDDEN = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
+_HIDDEN_MARKUP = re.compile(r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-z][\w:-]*(?:[\s/][^<>]*)?>", re.IGNORECASE)
-_UNSEEN = re.compile("[\u00ad\u200c\u200d\u2060\ufeff]")  # where a word may break or must not
-_TRADE_MARK = re.compile("[™℠]")  # NFKC would make "nike™" the word "niketm"
+_INVISIBLE = re.compile("[\u00ad\u200c\u200d\u2060\ufeff]")  # soft hyphens, joiners and other invisible characters
+_TRADE_MARK = re.compile("[™℠]")  # NFKC would turn "nike™" into "niketm"
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
-def words(text: str, language: Language = "auto") -> list[str]:
-    """The words of a text in lower case, without markup, punctuation and symbols.
+def split_words(text: str, language: Language = "auto") -> list[str]:
+    """Split a text into lower-case words without markup, punctuation and symbols.
 
-    Full-width letters become plain ones (NFKC). Numbers are words, without commas between thousands: "2.5m" is 2.5
-    and m. A possessive 's goes. Chinese is cut by jieba; Japanese, Thai, Lao, Burmese and Khmer, which have no
-    spaces either, become overlapping pairs of characters.
+    Full-width letters become plain ones (NFKC). Numbers are words and lose their thousands separators; "2.5m" is split
+    into 2.5 and m. A possessive 's is removed. Chinese is segmented by jieba; Japanese, Thai, Lao, Burmese and Khmer,
+    which have no spaces either, are split into overlapping pairs of characters.
 
     Args:
-        text: any text, perhaps with HTML in it.
-        language: "auto" takes Chinese characters for Chinese where no kana touch them; "zh" has jieba cut all that is
-            written without spaces, and "other" nothing.
+        text: any text, also with HTML.
+        language: "auto" segments runs of Chinese characters without kana with jieba, "zh" all scripts without spaces,
+            "other" none.
 
     Example:
-        >>> words("<b>The Ocean&#39;s 1,000 wonders</b>: 2.5m deep")
+        >>> split_words("<b>The Ocean&#39;s 1,000 wonders</b>: 2.5m deep")
         ['the', 'ocean', '1000', 'wonders', '2.5', 'm', 'deep']
-        >>> words("我在重庆看了《疯狂的石头》")
+        >>> split_words("我在重庆看了《疯狂的石头》")
         ['我', '在', '重庆', '看', '了', '疯狂', '的', '石头']
-        >>> words("千与千寻 千と千尋の神隠し")
+        >>> split_words("千与千寻 千と千尋の神隠し")
         ['千与千寻', '千と', 'と千', '千尋', '尋の', 'の神', '神隠', '隠し']
     """
-    found: list[str] = []
-    for run in _WORD.findall(_THOUSANDS.sub("", _plain(text))):
+    words: list[str] = []
+    for run in _WORD.findall(_THOUSANDS.sub("", _normalise(text))):
         if not _STARTS_UNSPACED.match(run):
-            found.append(run.removesuffix("'s"))
+            words.append(run.removesuffix("'s"))
         elif language == "zh" or (language == "auto" and _ONLY_HAN.fullmatch(run)):
-            found += _jieba().lcut(run)
+            words += _jieba().lcut(run)
         else:
-            found += pairs(run)
-    return found
+            words += character_bigrams(run)
+    return words
 
 
-def names(cell: str) -> list[str]:
-    """Names with `|` between, each as one word; written as `words` writes them, but for spaces and signs.
+def split_names(cell: str) -> list[str]:
+    """Split names separated by `|`; each is one word, normalised as by `split_words` but with spaces and symbols.
 
     Example:
-        >>> names("Sci-Fi|Film  Noir||Home &amp; Kitchen")
+        >>> split_names("Sci-Fi|Film  Noir||Home &amp; Kitchen")
         ['sci-fi', 'film noir', 'home & kitchen']
     """
-    stripped = (" ".join(name.split()) for name in _plain(cell).split("|"))
+    stripped = (" ".join(name.split()) for name in _normalise(cell).split("|"))
     return [name for name in stripped if name]
 
 
-def pairs(characters: str) -> list[str]:
-    """Overlapping pairs of neighbours; a single character stays as it is."""
-    return [characters[place : place + 2] for place in range(max(len(characters) - 1, 1))]
+def character_bigrams(characters: str) -> list[str]:
+    """Return the overlapping pairs of characters; a single character is returned as it is."""
+    return [characters[start : start + 2] for start in range(max(len(characters) - 1, 1))]
 
 
-def _plain(text: str) -> str:
-    text = text.encode("utf-8", "ignore").decode("utf-8")  # half an emoji, cut in two by somebody, is no character
+def _normalise(text: str) -> str:
+    text = text.encode("utf-8", "ignore").decode("utf-8")  # removes lone surrogates, such as halves of an emoji
     if "<" in text or "&" in text:
-        text = _without_markup(text)
-    text = _TRADE_MARK.sub(" ", _UNSEEN.sub("", text))
+        text = _remove_markup(text)
+    text = _TRADE_MARK.sub(" ", _INVISIBLE.sub("", text))
     return unicodedata.normalize("NFKC", text).lower().replace("’", "'")
 
 
-def _without_markup(text: str) -> str:
-    """Markup as spaces, and entities as what they stand for.
+def _remove_markup(text: str) -> str:
+    """Replace tags by spaces and entities by their characters.
 
-    By patterns that take linear time: HTML parsers lose all that follows a "<" which is none, or take quadratic time
-    for tags in tags. Tables often hold markup that was escaped once more, so it is looked for after unescaping.
+    Regular expressions of linear time are used because HTML parsers drop everything after a "<" that does not start a
+    tag, or take quadratic time for nested tags. Tables often contain markup that was escaped twice, so tags are removed
+    after unescaping.
     """
-    text = _HIDDEN.sub(" ", html.unescape(text))
+    text = _HIDDEN_MARKUP.sub(" ", html.unescape(text))
     return html.unescape(_TAG.sub(" ", text))
 
 
 @cache
 def _jieba() -> Any:
-    """Jieba with its dictionary read from its own text.
+    """Return a jieba tokenizer that reads its dictionary from its own text file.
 
-    Left alone it reads a cache from the temporary folder that all users of a machine share, in a format (marshal)
-    that trusts whoever wrote it, and tells about it on stderr.
+    By default jieba loads a marshal file from the temporary folder that all users share, where another user could have
+    planted it, and logs to stderr.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports pkg_resources, and has escapes that Python complains of
+        warnings.simplefilter("ignore")  # jieba imports pkg_resources and contains invalid escape sequences
         import jieba
 
     tokenizer = jieba.Tokenizer()

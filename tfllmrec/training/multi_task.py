@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfllmrec.content.labels import label_matrix
+from tfllmrec.content.item_tokens import label_matrix
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError

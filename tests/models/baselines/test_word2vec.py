@@ -95,5 +95,5 @@ def test_invalid_options_are_refused(option: str, value: object) -> None:
 
 def test_missing_text_columns_are_refused(make: Callable[..., Word2Vec], data: Dataset) -> None:
     recommender = make("word2vec", columns="text", names="genres", neighbours=True)
-    with pytest.raises(InputError, match=r"^items: none of the columns text, genres is there to read"):
+    with pytest.raises(InputError, match=r"^items: the table has none of the columns text, genres; it has "):
         recommender.fit(data, verbose=0)

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from tfllmrec import BertRanker, TwoTower
-from tfllmrec.content.pretrained import pretrained
-from tfllmrec.content.templates import item_texts
-from tfllmrec.content.text_vectors import text_vectors
+from tfllmrec.content.bert_loading import pretrained_bert
+from tfllmrec.content.bert_vectors import text_vectors
+from tfllmrec.content.item_texts import items_to_texts
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.predictor import Predictor
@@ -88,9 +88,9 @@ def test_scores_of_known_items_are_unchanged_by_new_items(trained: BertRanker) -
 
 def test_text_vectors_reach_the_towers(trained: BertRanker, split: Split, tiny_bert: Path) -> None:
     vectors = trained.built.towers.model.get_layer("items").vectors["bert"]
-    texts = item_texts(split.train.items, trained.config.columns)
+    texts = items_to_texts(split.train.items, trained.config.columns)
     assert texts[0].startswith("even item 0. even")
-    expected = text_vectors(texts, pretrained(tiny_bert), length=64, keep=False)
+    expected = text_vectors(texts, pretrained_bert(tiny_bert), length=64, use_cache=False)
     np.testing.assert_allclose(vectors[1:], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(vectors[0], 0)
 
@@ -179,7 +179,7 @@ def test_a_small_bert_is_trained_on_the_item_texts(
     monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
     made = make("bert_ranker", backbone="small", text_length=20, seed=4, epochs=1).fit(split.train, verbose=0)
     texts, options = small_bert_calls
-    assert texts == item_texts(split.train.items, made.config.columns)
+    assert texts == items_to_texts(split.train.items, made.config.columns)
     assert options == {"length": 20, "seed": 4}
     assert not (tmp_path / "cache").exists()  # vectors of a BERT of one fit are not kept
     made.save(tmp_path / "run")

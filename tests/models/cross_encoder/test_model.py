@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from tfllmrec import CrossEncoder
-from tfllmrec.content.pretrained import pretrained
-from tfllmrec.content.templates import item_texts
+from tfllmrec.content.bert_loading import pretrained_bert
+from tfllmrec.content.item_texts import items_to_texts
 from tfllmrec.data import Checkerboard, Split, leave_one_out
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
@@ -48,7 +48,7 @@ def test_items_are_read_by_title_in_histories_and_by_columns_as_candidates(train
     """Known and new items have the scores of their raw texts."""
     grown, columns = trained.with_items(NEW), ["item_id", "title", "categories"]
     items = pd.concat([split.train.items[columns], NEW], ignore_index=True)
-    titles, texts = items["title"].tolist(), item_texts(items, ["categories", "title"])
+    titles, texts = items["title"].tolist(), items_to_texts(items, ["categories", "title"])
     assert texts[20:] == ["even. 花样年华", "odd, even. odd film 7"]
     histories = np.array([[1, 21, 3, 0], [22, 2, 5, 9], [21, 0, 0, 0]], np.int32)
     candidates = np.array([[2, 21, 22], [22, 1, 20], [21, 22, 4]], np.int32)
@@ -70,7 +70,7 @@ def test_the_frame_has_the_special_tokens_of_the_tokenizer(trained: CrossEncoder
 @pytest.mark.parametrize("tuning", ["full", "lora", "frozen"])
 def test_tuning_selects_the_trained_weights(tuning: str, make: Make, split: Split, tiny_bert: Path) -> None:
     made = make("cross_encoder", tuning=tuning, lora_rank=3, learning_rate=1e-2).fit(split.train, verbose=0)
-    before = {weight.path: weight.numpy() for weight in pretrained(tiny_bert).backbone.weights}
+    before = {weight.path: weight.numpy() for weight in pretrained_bert(tiny_bert).backbone.weights}
     after = {weight.path: weight.numpy() for weight in made.built.bert.backbone.weights}
     moved = {path.split("/")[-1] for path, values in before.items() if (values != after[path]).any()}
     added = {path: values for path, values in after.items() if path not in before}

@@ -9,7 +9,7 @@ import pytest
 from quick_learning import QUICK_LEARNING
 
 from tfllmrec import MultiTask
-from tfllmrec.content.labels import label_matrix
+from tfllmrec.content.item_tokens import label_matrix
 from tfllmrec.data import Dataset
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError

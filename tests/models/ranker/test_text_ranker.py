@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfllmrec.content.pretrained import Bert, pretrained
-from tfllmrec.content.text_vectors import text_vectors
+from tfllmrec.content.bert import Bert
+from tfllmrec.content.bert_loading import pretrained_bert
+from tfllmrec.content.bert_vectors import text_vectors
 from tfllmrec.models.bert_ranker.network import interaction_head
 from tfllmrec.models.ranker.text_ranker import PairTextRanker, TextRanker
 from tfllmrec.models.two_tower.network import query_encoder
@@ -29,7 +30,7 @@ def padded(rows: list[list[str]]) -> tf.Tensor:
 
 @pytest.fixture(scope="module")
 def bert(tiny_bert: Path) -> Bert:
-    return pretrained(tiny_bert)
+    return pretrained_bert(tiny_bert)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_a_text_is_scored_as_an_item_with_this_text_alone(
     content, encoder, head = parts
 
     texts = sorted({text for row in (*READ, *CANDIDATES) for text in row})
-    vectors = text_vectors(texts, bert, length=6, keep=False)
+    vectors = text_vectors(texts, bert, length=6, use_cache=False)
     vectors = content({"bert": vectors, "image": np.zeros((len(texts), 2), np.float32)}).numpy()
     item = dict(zip(texts, vectors, strict=True))
     scores = TextRanker(bert, 6, content, encoder, head)(padded(HISTORIES), padded(CANDIDATES)).numpy()

@@ -12,8 +12,8 @@ import pandas as pd
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from tfllmrec.content.tokens import token_matrix, token_vocabulary
-from tfllmrec.content.vectors import vector_matrix
+from tfllmrec.content.item_tokens import token_matrix, token_vocabulary
+from tfllmrec.content.vector_columns import vector_matrix
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tfllmrec.content.backbone import SMALL, backbone
-from tfllmrec.content.pretrained import Bert, pretrained
-from tfllmrec.content.templates import item_texts
+from tfllmrec.content.bert import Bert
+from tfllmrec.content.bert_loading import SMALL, bert_from_name, pretrained_bert
+from tfllmrec.content.item_texts import items_to_texts
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.models.base.built_models import BuiltModels
@@ -58,7 +58,8 @@ class BertRanker(Recommender):
     that were held out as targets of lists.
 
     Args:
-        backbone: a name for `tfllmrec.content.pretrained.pretrained`, or "small" for a BERT trained on the item texts.
+        backbone: a name for `tfllmrec.content.bert_loading.pretrained_bert`, or "small" for a BERT trained on the item
+            texts.
         columns: text columns of the item table.
         text_length: tokens of a text that are read.
         towers: options of the two towers; others are chosen from the size of the data.
@@ -133,8 +134,8 @@ class BertRanker(Recommender):
         config, rating = self.config, self.config.objective == "rating"
         earlier, last = (train, None) if rating else leave_last_out(train)
         towers: Any = model_class("two_tower").from_options(config.tower_options())
-        texts = item_texts(train.items, config.columns)
-        bert = backbone(config.backbone, texts, length=config.text_length, seed=config.seed)
+        texts = items_to_texts(train.items, config.columns)
+        bert = bert_from_name(config.backbone, texts, length=config.text_length, seed=config.seed)
         towers.fit_in_context(
             replace(earlier, items=self._with_texts(earlier.items, bert)), validation, context.for_part(_TOWERS)
         )
@@ -162,11 +163,11 @@ class BertRanker(Recommender):
 
     def _with_texts(self, items: pd.DataFrame, bert: Bert) -> pd.DataFrame:
         """Add the vectors of the texts to an item table."""
-        from tfllmrec.content.text_vectors import text_vectors
+        from tfllmrec.content.bert_vectors import text_vectors
 
-        texts = item_texts(items, self.config.columns)
+        texts = items_to_texts(items, self.config.columns)
         keep = self.config.backbone != SMALL  # every fit trains its own small BERT
-        vectors = text_vectors(texts, bert, length=self.config.text_length, keep=keep)
+        vectors = text_vectors(texts, bert, length=self.config.text_length, use_cache=keep)
         return items.assign(**{BERT: list(vectors)})
 
     def _serve(self, head: keras.Model, towers: Any, bert: Bert, pretrain_log: TrainingLog) -> BertRankerModels:
@@ -198,7 +199,7 @@ class BertRanker(Recommender):
         )
 
     def _restore(self, model: keras.Model, folder: Path) -> BertRankerModels:
-        return self._serve(model, load_model(folder / _TOWERS), pretrained(folder / _BERT), {})
+        return self._serve(model, load_model(folder / _TOWERS), pretrained_bert(folder / _BERT), {})
 
     def _save_parts(self, folder: Path) -> None:
         self.built.towers.save(folder / _TOWERS)

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfllmrec.content.backbone import backbone
-from tfllmrec.content.pretrained import Bert
-from tfllmrec.content.templates import BETWEEN_ITEMS, item_texts
-from tfllmrec.content.tokenizers import read_tokenizer, write_tokenizer
+from tfllmrec.content.bert import Bert, read_tokenizer, write_tokenizer
+from tfllmrec.content.bert_loading import bert_from_name
+from tfllmrec.content.item_texts import ITEM_SEPARATOR, items_to_texts
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.errors import InputError
@@ -65,7 +64,8 @@ class CrossEncoder(Recommender):
     `recommend` and `evaluate` score every item of the catalog, and refuse more than ten million pairs in one call.
 
     Args:
-        backbone: a name for `tfllmrec.content.pretrained.pretrained`, or "small" for a BERT trained on the item texts.
+        backbone: a name for `tfllmrec.content.bert_loading.pretrained_bert`, or "small" for a BERT trained on the item
+            texts.
         columns: text columns of a candidate; a history is read by its titles.
         text_length: tokens of a candidate that are read.
         title_length: tokens of a title that are read.
@@ -156,14 +156,14 @@ class CrossEncoder(Recommender):
             InputError: If it reads fewer tokens than a pair has.
         """
         config = self.config
-        texts, length = item_texts(train.items, config.columns), config.history_tokens + config.text_length + FRAME
-        bert = backbone(config.backbone, texts, length=length, seed=config.seed)
+        texts, length = items_to_texts(train.items, config.columns), config.history_tokens + config.text_length + FRAME
+        bert = bert_from_name(config.backbone, texts, length=length, seed=config.seed)
         if length > bert.backbone.max_sequence_length:
             raise InputError(
                 f"cross_encoder: this BERT reads at most {bert.backbone.max_sequence_length} tokens, and a pair has "
                 f"{length}, history_tokens + text_length + {FRAME}; lower one of them"
             )
-        return bert.computing_in_bfloat16() if config.precision == "bfloat16" else bert
+        return bert.with_bfloat16_compute() if config.precision == "bfloat16" else bert
 
     def _network(self, train: Dataset, bert: Bert) -> CrossEncoderNetwork:
         config, tokenizer = self.config, bert.tokenizer
@@ -186,10 +186,10 @@ class CrossEncoder(Recommender):
     def _token_ids(self, items: pd.DataFrame, bert: Bert) -> dict[str, np.ndarray]:
         """Token ids of titles, as a history has them, and of texts; row 0 is the padding's."""
         config = self.config
-        titles = [f"{title}{BETWEEN_ITEMS}" for title in items["title"]]
+        titles = [f"{title}{ITEM_SEPARATOR}" for title in items["title"]]
         texts = {
             "titles": (titles, config.title_length),
-            "texts": (item_texts(items, config.columns), config.text_length),
+            "texts": (items_to_texts(items, config.columns), config.text_length),
         }
         return {
             name: bert.token_ids(tf.constant(["", *values]), length).numpy() for name, (values, length) in texts.items()

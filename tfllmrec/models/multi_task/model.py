@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tfllmrec.content.labels import label_vocabulary
-from tfllmrec.content.written import Written
+from tfllmrec.content.item_tokens import label_vocabulary
+from tfllmrec.content.user_text_means import UserTextMeans
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.vocabulary import Vocabulary
@@ -170,7 +170,7 @@ class MultiTask(Recommender):
         predictor = Predictor(self.family, self.fitted_data, built)
         return built, train_network(predictor, built, config, train, validation, context, written)
 
-    def _learn_texts(self, train: Dataset) -> tuple[UserTexts | None, Written | None]:
+    def _learn_texts(self, train: Dataset) -> tuple[UserTexts | None, UserTextMeans | None]:
         config = self.config
         if not config.backbone:
             return None, None

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tfllmrec.content.written import Written
+from tfllmrec.content.user_text_means import UserTextMeans
 from tfllmrec.models.multi_task.config import MultiTaskConfig
 from tfllmrec.models.multi_task.network import MultiTaskNetwork
 from tfllmrec.tasks import negatives
@@ -20,7 +20,7 @@ def training_model(
     config: MultiTaskConfig,
     counts: np.ndarray,
     labels: np.ndarray | None,
-    written: Written | None,
+    written: UserTextMeans | None,
     seed_generator: keras.random.SeedGenerator,
 ) -> MultiTaskModel:
     """Build the model that trains a network on all its tasks.
@@ -44,7 +44,7 @@ def training_model(
         weights,
         labels=labels,
         interest_window=config.interest_window,
-        written=None if written is None else written.states,
+        written=None if written is None else written.means,
     )
 
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.content.labels import label_matrix
-from tfllmrec.content.written import Written
+from tfllmrec.content.item_tokens import label_matrix
+from tfllmrec.content.user_text_means import UserTextMeans
 from tfllmrec.data.batches import labelled_window_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
@@ -27,7 +27,7 @@ def train_network(
     train: Dataset,
     validation: Targets | None,
     context: FitContext,
-    written: Written | None,
+    written: UserTextMeans | None,
 ) -> TrainingLog:
     """Train a network on all its tasks, and update the models that score.
 
@@ -79,7 +79,9 @@ def _validation(
     return RatingCallback(ratings, validation)
 
 
-def _batches(config: MultiTaskConfig, train: Dataset, written: Written | None) -> Callable[[int], tf.data.Dataset]:
+def _batches(
+    config: MultiTaskConfig, train: Dataset, written: UserTextMeans | None
+) -> Callable[[int], tf.data.Dataset]:
     labels: dict[str, np.ndarray] = {}
     if train.scenarios is not None:
         labels["scenario"] = train.scenario_indices

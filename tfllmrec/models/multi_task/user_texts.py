@@ -10,11 +10,12 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.content.backbone import SMALL, backbone
-from tfllmrec.content.pretrained import Bert, pretrained
-from tfllmrec.content.templates import item_texts
-from tfllmrec.content.text_vectors import mean_encoder, text_vectors
-from tfllmrec.content.written import Written, running_means
+from tfllmrec.content.bert import Bert
+from tfllmrec.content.bert_encoder import mean_text_encoder
+from tfllmrec.content.bert_loading import SMALL, bert_from_name, pretrained_bert
+from tfllmrec.content.bert_vectors import text_vectors
+from tfllmrec.content.item_texts import items_to_texts
+from tfllmrec.content.user_text_means import UserTextMeans, running_means
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.saving import reading
@@ -38,7 +39,7 @@ class TextEncoder(tf.Module):
 
     def __init__(self, bert: Bert, length: int, vectors: np.ndarray, rows: np.ndarray) -> None:
         super().__init__(name="text_encoder")
-        self._encode = mean_encoder(bert, length)
+        self._encode = mean_text_encoder(bert, length)
         self.vectors = tf.Variable(vectors, trainable=False)
         self.rows = tf.Variable(rows.astype(np.int64), trainable=False)  # a GPU has no int32 variables
 
@@ -65,12 +66,12 @@ class UserTexts:
     encoder: TextEncoder
 
     @classmethod
-    def learn(cls, data: Dataset, name: str, *, length: int, seed: int) -> tuple[Self, Written]:
+    def learn(cls, data: Dataset, name: str, *, length: int, seed: int) -> tuple[Self, UserTextMeans]:
         """Encode the texts of a data set.
 
         Args:
             data: a data set with texts in its interactions.
-            name: the name of a BERT; see `tfllmrec.content.backbone.backbone`.
+            name: the name of a BERT; see `tfllmrec.content.bert_loading.bert_from_name`.
             length: tokens of a text that are read.
             seed: seed of a small BERT.
 
@@ -85,11 +86,11 @@ class UserTexts:
         if not present.any():
             raise InputError("interactions: column text is missing or empty; leave backbone out")
         texts = texts[present]
-        bert = backbone(name, [*item_texts(data.items), *texts], length=length, seed=seed)
-        vectors = text_vectors([*texts], bert, length=length, keep=name != SMALL)
+        bert = bert_from_name(name, [*items_to_texts(data.items), *texts], length=length, seed=seed)
+        vectors = text_vectors([*texts], bert, length=length, use_cache=name != SMALL)
         written = running_means(vectors, present, data.histories.offsets)
-        kept, rows = np.unique(written.newest, return_inverse=True)
-        return cls(bert, TextEncoder(bert, length, written.states[kept], rows)), written
+        kept, rows = np.unique(written.latest, return_inverse=True)
+        return cls(bert, TextEncoder(bert, length, written.means[kept], rows)), written
 
     @property
     def width(self) -> int:
@@ -119,5 +120,5 @@ class UserTexts:
         """Read what `save` wrote."""
         with reading(folder / _VECTORS) as path, np.load(path) as file:
             vectors, rows = file["vectors"], file["rows"]
-        bert = pretrained(folder / _BERT)
+        bert = pretrained_bert(folder / _BERT)
         return cls(bert, TextEncoder(bert, length, vectors, rows))

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.content.pretrained import Bert
-from tfllmrec.content.templates import BETWEEN_ITEMS
-from tfllmrec.content.text_vectors import text_encoder, written
+from tfllmrec.content.bert import Bert
+from tfllmrec.content.bert_encoder import text_encoder
+from tfllmrec.content.item_texts import ITEM_SEPARATOR
+from tfllmrec.content.text_tensors import has_text
 from tfllmrec.layers.history import MostRecentFirst, most_recent
 from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.models.base.cores import MAX_CANDIDATES
@@ -48,7 +49,7 @@ class TextRanker:
     def __call__(self, history: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """Score candidates."""
         recent = _most_recent_first(history, self._history_length)
-        present, known = written(recent), written(candidates)
+        present, known = has_text(recent), has_text(candidates)
         texts = tf.concat([recent, candidates], axis=1)
         vectors = self._item_vectors(self._encode(tf.reshape(texts, [-1])))
         vectors = tf.reshape(vectors, [tf.shape(texts)[0], tf.shape(texts)[1], self._dim])
@@ -87,12 +88,12 @@ class PairTextRanker:
         """Score candidates."""
         count, width = self._titles
         recent = _most_recent_first(history, count)
-        recent = tf.where(written(recent), recent + BETWEEN_ITEMS, "")
+        recent = tf.where(has_text(recent), recent + ITEM_SEPARATOR, "")
         titles = tf.reshape(self._tokens(tf.reshape(recent, [-1]), width), [-1, count, width])
         texts = self._tokens(tf.reshape(candidates, [-1]), self._length)
         texts = tf.reshape(texts, [tf.shape(candidates)[0], tf.shape(candidates)[1], self._length])
         scores = self._scorer({"history": titles, "candidates": texts}, training=False)
-        return tf.where(written(candidates), scores, LOWEST)
+        return tf.where(has_text(candidates), scores, LOWEST)
 
 
 def score_texts(
@@ -142,6 +143,6 @@ def rank_texts_signature(ranker: ScoreTexts) -> Signature:
 
 def _most_recent_first(texts: tf.Tensor, count: int) -> tf.Tensor:
     """Return the most recent non-blank texts of every row: string [B, count], "" on the right."""
-    positions = tf.where(written(texts), tf.range(1, tf.shape(texts)[1] + 1), 0)
+    positions = tf.where(has_text(texts), tf.range(1, tf.shape(texts)[1] + 1), 0)
     chosen = MostRecentFirst()(most_recent(positions, count))
     return tf.gather(tf.pad(texts, [[0, 0], [1, 0]], constant_values=""), chosen, batch_dims=1)

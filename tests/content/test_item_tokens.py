@@ -1,10 +1,10 @@
-"""Titles and categories as tokens."""
+"""Tokens of items: titles and categories."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tfllmrec.content.tokens import item_tokens, token_matrix, token_vocabulary
+from tfllmrec.content.item_tokens import item_tokens, token_matrix, token_vocabulary
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from tfllmrec.content.tokens import item_tokens, token_matrix, token_vocabulary
         ("侠", "剧情|动作", "category:剧情 category:动作 侠"),
         ("Amélie & l'été", "", "amélie l été"),
         ("2001: A Space Odyssey (1968)", "", "decade:196 2001 a space odyssey 1968"),
-        ("(500) Days, (3000)", "", "500 days 3000"),  # no years
+        ("(500) Days, (3000)", "", "500 days 3000"),  # not years
         ("Again and AGAIN", "Drama|Drama", "category:Drama again and"),
         ("snake_case", "", "snake case"),
         ("", "Sci-Fi| Film Noir ||", "category:Sci-Fi category:Film_Noir"),
@@ -26,14 +26,14 @@ from tfllmrec.content.tokens import item_tokens, token_matrix, token_vocabulary
         ("?! ... — 《》_", "|", ""),
     ],
 )
-def test_tokens(title: str, categories: str, tokens: str) -> None:
+def test_item_tokens(title: str, categories: str, tokens: str) -> None:
     assert [token.replace(" ", "_") for token in item_tokens(title, categories)] == tokens.split()
 
 
 ITEMS = pd.DataFrame({"title": ["red", "red blue", "blue red red", "?"], "categories": ["x", "", "x|y", ""]})
 
 
-def test_a_matrix_marks_which_item_has_which_token() -> None:
+def test_token_matrix() -> None:
     vocabulary = token_vocabulary(ITEMS, min_items=1)
     assert vocabulary.tokens.tolist() == ["", "category:x", "red", "blue", "category:y"]
     matrix = token_matrix(ITEMS, vocabulary)
@@ -43,14 +43,14 @@ def test_a_matrix_marks_which_item_has_which_token() -> None:
     )
 
 
-def test_other_items_with_the_same_tokens() -> None:
+def test_token_matrix_of_other_items() -> None:
     new = pd.DataFrame({"title": ["green", "Blue RED"], "categories": ["", "z|y"]})
     matrix = token_matrix(new, token_vocabulary(ITEMS, min_items=1))
     np.testing.assert_array_equal(matrix.toarray(), [[0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
 
 
 @pytest.mark.parametrize(("min_items", "tokens"), [(1, "category:x a b c"), (2, "category:x a b"), (3, "a"), (4, "")])
-def test_rare_tokens_are_left_out(min_items: int, tokens: str) -> None:
+def test_rare_tokens_are_excluded(min_items: int, tokens: str) -> None:
     items = pd.DataFrame({"title": ["a", "a b", "a b c", ""], "categories": ["x", "x", "", ""]})
     vocabulary = token_vocabulary(items, min_items=min_items)
     assert vocabulary.tokens.tolist() == ["", *tokens.split()]
@@ -58,13 +58,13 @@ def test_rare_tokens_are_left_out(min_items: int, tokens: str) -> None:
 
 
 @pytest.mark.parametrize("titles", [["", "?"], []], ids=["no words", "no items"])
-def test_no_tokens_at_all(titles: list[str]) -> None:
+def test_items_without_tokens(titles: list[str]) -> None:
     items = pd.DataFrame({"title": titles})
     matrix = token_matrix(items, token_vocabulary(items, min_items=1))
     assert matrix.shape == (len(titles) + 1, 0)
     assert matrix.nnz == 0
 
 
-def test_tables_without_categories() -> None:
+def test_table_without_categories() -> None:
     items = pd.DataFrame({"title": ["a", "a", "a"]})
     assert token_matrix(items, token_vocabulary(items)).toarray().tolist() == [[0], [1], [1], [1]]
