@@ -19,7 +19,7 @@ from tfllmrec.layers.item_to_item import DenseItemToItem
 from tfllmrec.models.multi_task.scenarios import NonEmptyRows
 from tfllmrec.models.registry import FAMILIES
 from tfllmrec.serving.session import ServedModel
-from tfllmrec.serving.warmup import replayed
+from tfllmrec.serving.warmup import replay_logs
 
 SPARSE = {"markov_chain", "cascade"}
 """Their cores read a sparse matrix, in the cascade as a retriever's."""
@@ -110,7 +110,7 @@ def aliases_of(path):
 
 def test_warm_up_has_every_shape_that_a_core_is_compiled_for(for_tpu):
     asked = {}
-    for log, _ in replayed(ServedModel(for_tpu, TPU.tags)):
+    for log, _ in replay_logs(ServedModel(for_tpu, TPU.tags)):
         shapes = {name: tuple(dim.size for dim in one.tensor_shape.dim) for name, one in log.request.inputs.items()}
         asked.setdefault(log.request.model_spec.signature_name, []).append(shapes)
     rows, widths = TPU.batch_sizes, (2, 1, 4, 32, 256, 2048)

@@ -1,4 +1,4 @@
-"""The text form of TF Serving's BatchingParameters, and what makes sense in it."""
+"""BatchingParameters: TF Serving's text format, defaults and valid values."""
 
 import os
 from dataclasses import asdict
@@ -30,6 +30,8 @@ allowed_batch_sizes: [4, 16]
 
 @pytest.fixture
 def from_text(tmp_path):
+    """Return a function that reads BatchingParameters from a text."""
+
     def read(text):
         path = tmp_path / "batching.txt"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -49,7 +51,7 @@ def test_every_field_is_read(from_text):
     )
 
 
-def test_splitting_is_written_as_tf_serving_wants_it(from_text):
+def test_splitting_is_read_from_the_wrapper_messages_of_tf_serving(from_text):
     # session_bundle_config.proto: google.protobuf.BoolValue enable_large_batch_splitting = 8
     assert from_text(SPLITTING) == BatchingParameters(
         max_batch_size=64,
@@ -59,14 +61,14 @@ def test_splitting_is_written_as_tf_serving_wants_it(from_text):
     )
 
 
-def test_splitting_can_be_switched_off(from_text):
+def test_splitting_can_be_disabled(from_text):
     assert not from_text("enable_large_batch_splitting { value: false }").enable_large_batch_splitting
 
 
 @pytest.mark.parametrize(
     "text", ["", "# nothing", "batch_timeout_micros { value: 0 }", "pad_variable_length_inputs: false"]
 )
-def test_defaults_are_those_of_tf_serving(from_text, text):
+def test_defaults_equal_those_of_tf_serving(from_text, text):
     assert asdict(from_text(text)) == {
         "max_batch_size": 1000,
         "batch_timeout_micros": 0,
@@ -95,33 +97,33 @@ def test_defaults_are_those_of_tf_serving(from_text, text):
         b"\xff\xfe",
     ],
 )
-def test_text_that_is_none(from_text, text):
-    with pytest.raises(InputError, match=r"batching\.txt holds no batching parameters: "):
+def test_an_invalid_text_is_refused(from_text, text):
+    with pytest.raises(InputError, match=r"batching\.txt cannot be read as a text-format BatchingParameters: "):
         from_text(text)
 
 
 @pytest.mark.parametrize("name", ["missing.txt", "."])
-def test_a_path_that_is_no_file(tmp_path, name):
-    with pytest.raises(InputError, match="holds no batching parameters"):
+def test_a_path_that_is_not_a_file_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="cannot be read as a text-format BatchingParameters"):
         BatchingParameters.from_file(tmp_path / name)
 
 
 @pytest.mark.parametrize(
-    ("name", "least"),
+    ("name", "minimum"),
     [("max_batch_size", 1), ("batch_timeout_micros", 0), ("max_enqueued_batches", 1), ("num_batch_threads", 1)],
 )
-def test_numbers_have_a_lowest_value(from_text, name, least):
-    assert getattr(BatchingParameters(**{name: least}), name) == least
-    for value in (least - 1, -5):
-        with pytest.raises(InputError, match=f"{name} is {value}, and must be at least {least}"):
+def test_a_number_below_its_minimum_is_refused(from_text, name, minimum):
+    assert getattr(BatchingParameters(**{name: minimum}), name) == minimum
+    for value in (minimum - 1, -5):
+        with pytest.raises(InputError, match=f"{name} must be at least {minimum}, not {value}"):
             BatchingParameters(**{name: value})
-        with pytest.raises(InputError, match=f"{name} is {value}"):
+        with pytest.raises(InputError, match=f"{name} must be at least {minimum}, not {value}"):
             from_text(f"{name} {{ value: {value} }}")
 
 
 @pytest.mark.parametrize("size", [0, -1, 9])
-def test_the_largest_execution_is_within_a_batch(size):
-    with pytest.raises(InputError, match=f"max_execution_batch_size is {size}, and must be 1 to max_batch_size"):
+def test_max_execution_batch_size_is_at_most_max_batch_size(size):
+    with pytest.raises(InputError, match=f"max_execution_batch_size must be between 1 and max_batch_size, not {size}"):
         BatchingParameters(max_batch_size=8, enable_large_batch_splitting=True, max_execution_batch_size=size)
     assert BatchingParameters(max_batch_size=8, max_execution_batch_size=size).largest_execution == 8
 
@@ -130,40 +132,40 @@ def test_the_largest_execution_is_within_a_batch(size):
     ("splitting", "execution", "largest"),
     [(False, None, 8), (False, 4, 8), (True, None, 8), (True, 4, 4), (True, 8, 8)],
 )
-def test_where_allowed_sizes_end(splitting, execution, largest):
+def test_allowed_sizes_end_at_the_largest_batch(splitting, execution, largest):
     options = {
         "max_batch_size": 8,
         "enable_large_batch_splitting": splitting,
         "max_execution_batch_size": execution,
     }
-    made = BatchingParameters(**options, allowed_batch_sizes=(1, 2, largest))
-    assert made.largest_execution == largest
+    parameters = BatchingParameters(**options, allowed_batch_sizes=(1, 2, largest))
+    assert parameters.largest_execution == largest
     for last in (largest - 1, largest + 1):
-        with pytest.raises(InputError, match=f"must rise and end at {largest}"):
+        with pytest.raises(InputError, match=f"must ascend and end at {largest}"):
             BatchingParameters(**options, allowed_batch_sizes=(1, 2, last))
 
 
 @pytest.mark.parametrize("sizes", [(4, 2, 8), (2, 2, 8), (8, 8), (0, 8), (-1, 8), (8, 4), (16,)])
-def test_allowed_sizes_rise_from_one_on(from_text, sizes):
-    with pytest.raises(InputError, match="must rise and end at 8"):
+def test_allowed_sizes_that_do_not_ascend_are_refused(from_text, sizes):
+    with pytest.raises(InputError, match="must ascend and end at 8"):
         BatchingParameters(max_batch_size=8, allowed_batch_sizes=sizes)
-    with pytest.raises(InputError, match="must rise and end at 8"):
+    with pytest.raises(InputError, match="must ascend and end at 8"):
         from_text("max_batch_size { value: 8 } " + " ".join(f"allowed_batch_sizes: {size}" for size in sizes))
 
 
 @pytest.mark.parametrize(
-    ("sizes", "filled"),
+    ("sizes", "padded"),
     [
         ((), {1: 1, 5: 5, 8: 8}),
         ((8,), {1: 8, 8: 8}),
         ((1, 4, 8), {1: 1, 2: 4, 3: 4, 4: 4, 5: 8, 8: 8}),
     ],
 )
-def test_the_size_that_a_batch_is_filled_up_to(sizes, filled):
+def test_a_batch_is_padded_to_the_next_allowed_size(sizes, padded):
     parameters = BatchingParameters(max_batch_size=8, allowed_batch_sizes=sizes)
-    assert {rows: parameters.allowed_size(rows) for rows in filled} == filled
+    assert {rows: parameters.allowed_size(rows) for rows in padded} == padded
 
 
-def test_parameters_do_not_change():
+def test_parameters_are_immutable():
     with pytest.raises(AttributeError):
         BatchingParameters().max_batch_size = 3

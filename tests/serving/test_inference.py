@@ -1,4 +1,4 @@
-"""A model of TensorFlow 1's kind, with classify and regress, over both interfaces; what is counted; health."""
+"""Classify, Regress and MultiInference of a TensorFlow 1 model over both interfaces; metrics and health."""
 
 import json
 import urllib.error
@@ -26,19 +26,19 @@ EVEN_AND_ODD = [["even", 0.25], ["odd", 0.75]]
 
 @pytest.fixture(scope="module")
 def sums(tmp_path_factory):
-    """Reads x and y of examples: the sum as regress, "even" .25 and "odd" .75 as classify, and some that are wrong."""
+    """Export a model that reads x and y: their sum to regress, "even" .25 and "odd" .75 to classify; some invalid."""
     folder = tmp_path_factory.mktemp("models") / "sums"
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         examples = v1.placeholder(tf.string, [None], "examples")
         features = {name: tf.io.FixedLenFeature([], tf.float32) for name in "xy"}
-        read = tf.io.parse_example(examples, features)
+        parsed = tf.io.parse_example(examples, features)
         bias = v1.get_variable("bias", initializer=10.0)
-        total = read["x"] + read["y"] + bias
+        total = parsed["x"] + parsed["y"] + bias
         rows = tf.shape(total)[0]
         classes, scores = tf.tile([["even", "odd"]], [rows, 1]), tf.tile([[0.25, 0.75]], [rows, 1])
         session.run(bias.initializer)
-        answers = {
+        methods = {
             "serving_default": (REGRESS, {"outputs": total}),
             "column": (REGRESS, {"outputs": total[:, None]}),
             "labels": (CLASSIFY, {"classes": classes, "scores": scores}),
@@ -55,7 +55,7 @@ def sums(tmp_path_factory):
                 {key: v1.saved_model.build_tensor_info(tensor) for key, tensor in outputs.items()},
                 method,
             )
-            for name, (method, outputs) in answers.items()
+            for name, (method, outputs) in methods.items()
         }
         builder = v1.saved_model.Builder(str(folder / "1"))
         builder.add_meta_graph_and_variables(session, ["serve"], signatures)
@@ -77,13 +77,13 @@ def channel(server):
 
 
 @pytest.fixture(scope="module")
-def ask(channel):
+def stub(channel):
     return prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
 
 def example(**features):
-    made = {name: tf.train.Feature(float_list={"value": [value]}) for name, value in features.items()}
-    return tf.train.Example(features=tf.train.Features(feature=made))
+    feature = {name: tf.train.Feature(float_list={"value": [value]}) for name, value in features.items()}
+    return tf.train.Example(features=tf.train.Features(feature=feature))
 
 
 TWO = input_pb2.Input(example_list={"examples": [example(x=1, y=2), example(x=3, y=4)]})
@@ -92,26 +92,26 @@ SHARED = input_pb2.Input(
 )
 
 
-def regression(signature="", given=TWO):
-    return regression_pb2.RegressionRequest(model_spec={"name": "sums", "signature_name": signature}, input=given)
+def regression(signature="", examples=TWO):
+    return regression_pb2.RegressionRequest(model_spec={"name": "sums", "signature_name": signature}, input=examples)
 
 
-def classification(signature="labels", given=TWO):
+def classification(signature="labels", examples=TWO):
     spec = {"name": "sums", "signature_name": signature}
-    return classification_pb2.ClassificationRequest(model_spec=spec, input=given)
+    return classification_pb2.ClassificationRequest(model_spec=spec, input=examples)
 
 
 def classes(result):
-    return [[[one.label, one.score] for one in row.classes] for row in result.classifications]
+    return [[[each.label, each.score] for each in row.classes] for row in result.classifications]
 
 
-@pytest.mark.parametrize("given", [TWO, SHARED], ids=["examples", "with a context"])
+@pytest.mark.parametrize("examples", [TWO, SHARED], ids=["examples", "with a context"])
 @pytest.mark.parametrize("signature", ["", "column"])
-def test_regress(ask, signature, given):
-    answer = ask.Regress(regression(signature, given))
-    assert [one.value for one in answer.result.regressions] == [13, 17]
-    assert (answer.model_spec.name, answer.model_spec.version.value) == ("sums", 1)
-    assert answer.model_spec.signature_name == (signature or "serving_default")
+def test_regress_returns_a_value_per_example(stub, signature, examples):
+    response = stub.Regress(regression(signature, examples))
+    assert [each.value for each in response.result.regressions] == [13, 17]
+    assert (response.model_spec.name, response.model_spec.version.value) == ("sums", 1)
+    assert response.model_spec.signature_name == (signature or "serving_default")
 
 
 @pytest.mark.parametrize(
@@ -122,78 +122,80 @@ def test_regress(ask, signature, given):
         ("only_classes", [["even", 0], ["odd", 0]]),
     ],
 )
-def test_classify(ask, signature, expected):
-    assert classes(ask.Classify(classification(signature)).result) == [expected] * 2
+def test_classify_returns_labels_and_scores_per_example(stub, signature, expected):
+    assert classes(stub.Classify(classification(signature)).result) == [expected] * 2
 
 
-def test_both_at_once(ask):
+def test_multi_inference_returns_the_results_of_all_tasks(stub):
     tasks = [
         {"model_spec": {"name": "sums", "signature_name": "labels"}, "method_name": CLASSIFY},
         {"model_spec": {"name": "sums"}, "method_name": REGRESS},
     ]
-    labels, sums = ask.MultiInference(inference_pb2.MultiInferenceRequest(tasks=tasks, input=TWO)).results
+    labels, sums = stub.MultiInference(inference_pb2.MultiInferenceRequest(tasks=tasks, input=TWO)).results
     assert classes(labels.classification_result) == [EVEN_AND_ODD] * 2
-    assert [one.value for one in sums.regression_result.regressions] == [13, 17]
+    assert [each.value for each in sums.regression_result.regressions] == [13, 17]
     assert (labels.model_spec.signature_name, sums.model_spec.signature_name) == ("labels", "serving_default")
 
 
-def several(*tasks):
-    made = [{"model_spec": {"name": name, "signature_name": "labels"}, "method_name": method} for name, method in tasks]
-    return inference_pb2.MultiInferenceRequest(tasks=made, input=TWO)
+def multi(*tasks):
+    messages = [
+        {"model_spec": {"name": name, "signature_name": "labels"}, "method_name": method} for name, method in tasks
+    ]
+    return inference_pb2.MultiInferenceRequest(tasks=messages, input=TWO)
 
 
-NOTHING = input_pb2.Input()
-BAD = example(x=1)
+EMPTY = input_pb2.Input()
+INCOMPLETE = example(x=1)
 REFUSED = {
-    "no examples": ("Regress", regression(given=NOTHING), "has no examples"),
+    "no examples": ("Regress", regression(examples=EMPTY), "has no examples"),
     "only a context": (
         "Regress",
-        regression(given=input_pb2.Input(example_list_with_context={"context": BAD})),
+        regression(examples=input_pb2.Input(example_list_with_context={"context": INCOMPLETE})),
         "has no examples",
     ),
     "a feature is missing": (
         "Regress",
-        regression(given=input_pb2.Input(example_list={"examples": [BAD]})),
+        regression(examples=input_pb2.Input(example_list={"examples": [INCOMPLETE]})),
         "y",
     ),
     "regress a classifier": ("Regress", regression("labels"), "must have tensorflow/serving/regress"),
     "classify a regressor": ("Classify", classification(""), "must have tensorflow/serving/classify"),
     "neither classes nor scores": ("Classify", classification("neither"), "neither classes nor scores"),
-    "scores that are no rows": ("Classify", classification("flat"), r"must be \[examples, classes\]"),
-    "no number": ("Regress", regression("no_number"), "must be a number for every example"),
-    "no tasks": ("MultiInference", several(), "at least one task"),
-    "two models": ("MultiInference", several(("sums", CLASSIFY), ("other", CLASSIFY)), "of one model"),
-    "twice": ("MultiInference", several(("sums", CLASSIFY), ("sums", CLASSIFY)), "asked twice"),
-    "another method": ("MultiInference", several(("sums", PREDICT)), "must be tensorflow/serving/classify or"),
+    "scores without classes": ("Classify", classification("flat"), r"must be \[examples, classes\]"),
+    "no number": ("Regress", regression("no_number"), "must be a number for each example"),
+    "no tasks": ("MultiInference", multi(), "at least one task"),
+    "two models": ("MultiInference", multi(("sums", CLASSIFY), ("other", CLASSIFY)), "of one model"),
+    "twice": ("MultiInference", multi(("sums", CLASSIFY), ("sums", CLASSIFY)), "requested twice"),
+    "another method": ("MultiInference", multi(("sums", PREDICT)), "must be tensorflow/serving/classify or"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused(ask, case):
+def test_invalid_requests_are_refused(stub, case):
     api, request, words = REFUSED[case]
     with pytest.raises(grpc.RpcError, match=words) as error:
-        getattr(ask, api)(request)
+        getattr(stub, api)(request)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    test_regress(ask, "", TWO)
+    assert [each.value for each in stub.Regress(regression()).result.regressions] == [13, 17]
 
 
 def post(server, api, body):
     url = f"{server.rest_url}/v1/models/sums:{api}"
     try:
-        with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60) as answer:
-            return answer.status, json.loads(answer.read())
+        with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60) as response:
+            return response.status, json.loads(response.read())
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.loads(error.read())["error"]
 
 
-def test_over_rest(server):
+def test_classify_and_regress_over_rest(server):
     examples = [{"x": 1.0, "y": [2.5]}, {"x": [3.0], "y": 4.0}]
     assert post(server, "regress", {"examples": examples}) == (200, {"results": [13.5, 17]})
     shared = {"context": {"y": 2.5}, "examples": [{"x": 1.0}, {"x": 3.0, "y": 4.0}]}
     assert post(server, "Regress", shared) == (200, {"results": [13.5, 17]})
-    asked = {"signature_name": "labels", "examples": examples}
-    assert post(server, "classify", asked) == (200, {"results": [EVEN_AND_ODD] * 2})
+    body = {"signature_name": "labels", "examples": examples}
+    assert post(server, "classify", body) == (200, {"results": [EVEN_AND_ODD] * 2})
 
 
 @pytest.mark.parametrize(
@@ -207,64 +209,64 @@ def test_over_rest(server):
         ({"examples": [{"x": [1, "a"]}]}, "example 0, feature 'x' must be a number"),
         ({"examples": [{"x": True}]}, "example 0, feature 'x' must be a number"),
         ({"examples": [{"x": 2**64}]}, "example 0, feature 'x' has a number beyond 64 bits"),
-        ({"examples": [{"x": "\ud800"}]}, "no Unicode text"),
-        ({"examples": [{"x": {"b64": "?"}}]}, "no base64"),
+        ({"examples": [{"x": "\ud800"}]}, "not valid Unicode"),
+        ({"examples": [{"x": {"b64": "?"}}]}, "not valid base64"),
         ({"examples": [{"x": 1.0}], "context": 1}, "the context must be an object"),
         ({"examples": [{"x": 1, "y": 2.0}]}, "regress|serving_default"),
         ({"examples": [{"x": 1.0}], "signature_name": "labels"}, "must have tensorflow/serving/regress"),
     ],
 )
-def test_bad_bodies(server, body, words):
+def test_invalid_bodies_are_refused(server, body, words):
     status, sentence = post(server, "regress", body)
     assert status == 400
     assert any(word in sentence for word in words.split("|"))
 
 
-def counted(server):
-    """The samples that Prometheus reads, but for histograms' buckets."""
-    with urllib.request.urlopen(f"{server.rest_url}/metrics", timeout=60) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain")
-        lines = answer.read().decode().splitlines()
+def read_metrics(server):
+    """Return the metrics by name, from Prometheus' text format."""
+    with urllib.request.urlopen(f"{server.rest_url}/metrics", timeout=60) as response:
+        assert response.headers["Content-Type"].startswith("text/plain")
+        lines = response.read().decode().splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
-def test_what_is_counted(server, ask):
-    before = counted(server)
+def test_requests_are_counted_by_model_and_status(server, stub):
+    before = read_metrics(server)
     for _ in range(3):
-        ask.Regress(regression())
+        stub.Regress(regression())
     post(server, "regress", {"examples": [{"x": 1.0, "y": 2.5}]})
     post(server, "regress", {})
     with pytest.raises(grpc.RpcError):
-        ask.Predict(predict_pb2.PredictRequest(model_spec={"name": "made up"}))
-    after = counted(server)
-    grown = {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
+        stub.Predict(predict_pb2.PredictRequest(model_spec={"name": "unknown"}))
+    after = read_metrics(server)
+    changes = {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
     serving = ":tensorflow:serving:request_"
 
     def count(model, status):
-        return grown.pop(f'{serving}count{{model_name="{model}",status="{status}"}}')
+        return changes.pop(f'{serving}count{{model_name="{model}",status="{status}"}}')
 
     assert [count("sums", "OK"), count("sums", "INVALID_ARGUMENT"), count("", "NOT_FOUND")] == [4, 1, 1]
     labels = 'API="{}",entrypoint="{}",model_name="sums"'
-    for api, entry, times in (("Regress", "GRPC", 3), ("regress", "REST", 1)):
-        assert grown[f"{serving}latency_count{{{labels.format(api, entry)}}}"] == times
-        assert grown[f"{serving}latency_sum{{{labels.format(api, entry)}}}"] > 0
-    assert all("request_latency" in name for name in grown)
+    for api, entrypoint, count_of_api in (("Regress", "GRPC", 3), ("regress", "REST", 1)):
+        assert changes[f"{serving}latency_count{{{labels.format(api, entrypoint)}}}"] == count_of_api
+        assert changes[f"{serving}latency_sum{{{labels.format(api, entrypoint)}}}"] > 0
+    assert all("request_latency" in name for name in changes)
 
 
-def test_health(sums):
+def test_the_health_service_reports_serving_until_the_server_stops(sums):
     running = ModelServer(one_model("sums", sums), port=0, rest_api_port=0).start()
     with grpc.insecure_channel(running.grpc_address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         for service in ("", "tensorflow.serving.PredictionService"):
-            answer = health.Check(health_pb2.HealthCheckRequest(service=service))
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
-        watched = health.Watch(health_pb2.HealthCheckRequest())
-        assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+            response = health.Check(health_pb2.HealthCheckRequest(service=service))
+            assert response.status == health_pb2.HealthCheckResponse.SERVING
+        statuses = health.Watch(health_pb2.HealthCheckRequest())
+        assert next(statuses).status == health_pb2.HealthCheckResponse.SERVING
         running.stop(grace=0)
-        assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert next(statuses).status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def test_no_metrics_unless_asked_for(sums):
+def test_metrics_are_disabled_by_default(sums):
     running = ModelServer(one_model("sums", sums), port=0, rest_api_port=0).start()
     try:
         with pytest.raises(urllib.error.HTTPError, match="404"):

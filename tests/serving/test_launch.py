@@ -1,6 +1,10 @@
-"""The server as a process: how it starts, what it says, how it ends."""
+"""The server as a process: output, signals, shutdown after running requests, and failures to start."""
 
+import gc
 import json
+import logging
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,212 +13,220 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import numpy as np
 import pytest
-from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+from batcher_harness import wait_until
+from stub_client import TIMEOUT, predict_request
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving import Client, ServerProcess
-from tfllmrec.serving.configuration import one_model
+from tfllmrec.serving import Client, ServerProcess, models, polling, recommendation_log, serve
+from tfllmrec.serving.batching_parameters import BatchingParameters
+from tfllmrec.serving.configuration import one_model, read_config
 from tfllmrec.serving.server import ModelServer
 
-FULL = grpc.StatusCode.UNAVAILABLE
-TOLD_ELSEWHERE = """
+SIGNAL_TO_ANOTHER_THREAD = """
 import signal, threading
 from tfllmrec.serving.signals import wait_for_signal
-until_told = wait_for_signal()
+wait = wait_for_signal()
 threading.Timer(0.1, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
-until_told()
+wait()
 """
+SLOW_BATCHING = """
+max_batch_size { value: 2 }
+batch_timeout_micros { value: 3000000 }
+max_enqueued_batches { value: 1 }
+"""
+"""A request of 1 row waits for 3 seconds; only one batch may wait, so that a request of 2 rows is refused meanwhile."""
 ROW = {"user_id": "用户3", "history": ["item1"], "exclude_item_ids": ["item2"]}
 
 
-@pytest.fixture(scope="module")
-def slow(batching_file):
-    """A batch is of 2 rows, or waits for 3 seconds; only one may wait.
-
-    So it can be known, without a clock, that a request of 1 row waits: one of 2 rows is turned down meanwhile.
-    """
-    return ("--enable_batching", "--batching_parameters_file", batching_file(rows=2, micros=3_000_000, waiting=1))
+@pytest.fixture
+def multiplier(multipliers, tmp_path):
+    """Return the folder of a model that multiplies by 2."""
+    shutil.copytree(multipliers[2], tmp_path / "twice" / "1")
+    return tmp_path / "twice"
 
 
-def waiting(send, stub, request_for):
-    """The future of a request of 1 row, from `send`, that the server has and has not answered."""
-    probe = request_for("retrieve", **{name: [value] * 2 for name, value in ROW.items()})
-    future = send()
+# ---- a process
+
+
+def waiting_request(stub, request):
+    """Return the future of a request of 1 row that the server has received and not answered."""
+    probe = predict_request("retrieve", **{name: [value] * 2 for name, value in ROW.items()})
+    future = stub.Predict.future(request, timeout=TIMEOUT)
     for _ in range(10_000):
         try:
             stub.Predict(probe, timeout=6)
         except grpc.RpcError as error:
-            if error.code() is not FULL:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
                 raise
             if not future.done():
                 return future
-        if future.done():  # the probe was there first, and it was turned down itself
-            future = send()
-    pytest.fail("no request of 1 row came to wait")
-
-
-def best(models):
-    return [
-        [item for item, *_ in row]
-        for row in models.recommended([ROW["user_id"]], [ROW["history"]], exclude=[ROW["exclude_item_ids"]])
-    ]
+        if future.done():  # the probe was received first, so the request itself was refused
+            future = stub.Predict.future(request, timeout=TIMEOUT)
+    pytest.fail("no request of 1 row is waiting")
 
 
 @pytest.fixture(scope="module")
-def started(config_file, slow):
-    """A server in a shell's way, which has not said anything yet; killed if it does not end by itself."""
-    command = [sys.executable, "-m", "tfllmrec", "serve", "--model_config_file", config_file, *slow]
-    ports = ["--port", "0", "--rest_api_port", "0"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "encoding": "utf-8"}
-    with subprocess.Popen([*map(str, command), *ports], **pipes) as process:
-        yield process
-        process.kill()
+def stopped(models, tmp_path_factory, make_stub_client):
+    """Return a stopped server process: address, stderr, exit statuses, and the outputs of a running request."""
+    batching_file = tmp_path_factory.mktemp("batching") / "batching.config"
+    batching_file.write_text(SLOW_BATCHING, encoding="utf-8")
+    arguments = ("--enable_batching", "--batching_parameters_file", batching_file)
+    with ServerProcess(models.folder / "films", *arguments) as process:
+        stub = make_stub_client(process).predictions
+        running = waiting_request(stub, predict_request("retrieve", **{name: [value] for name, value in ROW.items()}))
+        process._process.terminate()
+        outputs = running.result().outputs
+        process._process.wait()
+        errors = process.errors()
+        statuses = [process.stop(), process.stop()]
+    return process.grpc_address, errors, [*statuses, process.stop()], outputs
 
 
-# ---- how it ends
+def test_the_process_stops_after_running_requests(stopped, models):
+    outputs = stopped[3]
+    expected = models.recommended([ROW["user_id"]], [ROW["history"]], exclude=[ROW["exclude_item_ids"]])[0]
+    assert [item.decode() for item in outputs["item_ids"].string_val if item] == [item for item, *_ in expected]
 
 
-def test_a_signal_that_another_thread_is_given_ends_it_too():
-    subprocess.run([sys.executable, "-c", TOLD_ELSEWHERE], check=True, timeout=60)
+def test_the_process_exits_with_0_and_can_be_stopped_repeatedly(stopped):
+    address, _, statuses, _ = stopped
+    assert statuses == [0, 0, 0]
+    with Client(address, "films") as client, pytest.raises(InputError, match=address):
+        client.status()
 
 
-def test_it_stops_after_the_requests_that_run(started, models, slow, request_for):
-    assert started.pid  # two start at a time
-    with ServerProcess(models.folder / "films", *slow) as process:
-        channel = grpc.insecure_channel(process.grpc_address)
-        stub = PredictionServiceStub(channel)
-        request = request_for("retrieve", **{name: [value] for name, value in ROW.items()})
-        running = waiting(lambda: stub.Predict.future(request, timeout=60), stub, request_for)
-        assert process.stop() == 0
-        answer = running.result()
-        channel.close()
-        assert [[item.decode() for item in answer.outputs["item_ids"].string_val if item]] == best(models)
-        assert process.stop() == 0  # once more does no harm
-        with Client(process.grpc_address, "films") as client, pytest.raises(InputError, match=process.grpc_address):
-            client.status()
-    assert process.stop() == 0
+def test_the_process_writes_nothing_to_stderr(stopped):
+    assert stopped[1] == []
 
 
-@pytest.fixture(scope="module")
-def told(started, request_for):
-    """A server that is interrupted while it answers: (stdout, stderr, exit status, the answer)."""
-    lines = []
-    while not lines or not lines[-1].startswith("REST"):
-        lines.append(started.stdout.readline())
-        assert lines[-1], started.stderr.read()
-    grpc_address, rest_url = (line.split()[-1] for line in lines[-2:])
-    with grpc.insecure_channel(grpc_address) as channel, ThreadPoolExecutor(1) as pool:
-        running = waiting(lambda: pool.submit(post, rest_url), PredictionServiceStub(channel), request_for)
-        started.send_signal(signal.SIGINT)
-        failed = running.exception()
-    stdout, stderr = started.communicate(timeout=300)
-    return "".join(lines) + stdout, stderr, started.returncode, failed or running.result()
+def test_a_process_that_does_not_start_is_one_sentence():
+    with pytest.raises(InputError) as error:
+        ServerProcess("a_folder", "--model_base_path", "another_folder")
+    assert str(error.value).startswith("the model server did not start: serve: give either ")
+    assert len(str(error.value).splitlines()) == 1
 
 
-def post(rest_url):
-    body = json.dumps({"signature_name": "retrieve", "instances": [ROW]}).encode()
-    with urllib.request.urlopen(f"{rest_url}/v1/models/films:predict", body, timeout=60) as answer:
-        return json.loads(answer.read())
+def test_a_process_that_does_not_respond_is_reported():
+    with pytest.raises(InputError, match=r"^the model server did not start: it did not respond in time$"):
+        ServerProcess("a_folder", timeout=0.01)
 
 
-def test_an_interrupt_ends_it_as_well_after_the_requests_that_run(told, models):
-    _, _, status, answer = told
-    assert isinstance(answer, dict), answer
-    assert [[item for item in row["item_ids"] if item] for row in answer["predictions"]] == best(models)
-    assert status == 0
+# ---- output and signals, in this process
 
 
-def test_it_says_where_it_is_and_what_it_serves(told):
-    said = told[0]
-    lines = said.splitlines()
+@pytest.fixture
+def restore_process():
+    """Restore the signal handlers, log handlers and garbage collection that `serve` changes."""
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    loggers = [logging.getLogger(module.__name__) for module in (models, polling, recommendation_log)]
+    handlers, levels = [logger.handlers[:] for logger in loggers], [logger.level for logger in loggers]
+    yield
+    for number, handler in signals.items():
+        signal.signal(number, handler)
+    for logger, before, level in zip(loggers, handlers, levels, strict=True):
+        logger.handlers[:] = before
+        logger.setLevel(level)
+    gc.unfreeze()
+
+
+@pytest.fixture
+def serve_until(monkeypatch, restore_process, capsys):
+    """Return a function that serves configurations and sends a signal as soon as the server prints its addresses.
+
+    It returns the printed lines.
+    """
+    monkeypatch.setattr(serve, "disable_xla", lambda: None)
+
+    def run(number, configs):
+        def print_and_send(line, **options):
+            print(line, **options)
+            if line.startswith("REST"):
+                os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(serve, "print", print_and_send, raising=False)
+        serve.serve(configs, port=0, rest_api_port=0)
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_may_arrive_as_soon_as_the_addresses_are_printed(serve_until, multiplier, number):
+    addresses = serve_until(number, one_model("twice", multiplier))[-2:]
+    assert addresses[0].startswith("gRPC on 127.0.0.1:")
+    assert addresses[1].startswith("REST on http://127.0.0.1:")
+
+
+def test_loaded_versions_and_addresses_are_printed(serve_until, server_config, write_config):
+    lines = serve_until(signal.SIGTERM, read_config(write_config("printed.config", server_config[:4])))
     assert [line.split(": ")[0] for line in lines[:5]] == ["films", "films", "popular", "next", "broken"]
     assert [("version 1 ready" in lines[0]), ("version 2 ready" in lines[1])] == [True, True]
     assert ["version 1 ready" in line for line in lines[2:4]] == [True, True]
-    assert "version 1 is not served" in lines[4]
+    assert "version 1 failed to load" in lines[4]
     assert "saved_model.pb" in lines[4]
     assert lines[5].startswith("gRPC on 127.0.0.1:")
     assert lines[6].startswith("REST on http://127.0.0.1:")
     assert len(lines) == 7
 
 
-def test_it_says_nothing_else(told):
-    assert told[1] == ""
+def test_a_signal_to_another_thread_ends_the_process():
+    subprocess.run([sys.executable, "-c", SIGNAL_TO_ANOTHER_THREAD], check=True, timeout=60)
 
 
-def test_it_can_be_stopped_as_soon_as_it_is_there(models):
-    ended = at_once(models)
-    assert "REST on" in ended.stdout
-    assert (ended.returncode, ended.stderr) == (0, "")
+def test_a_server_stops_after_running_requests_of_both_interfaces(multiplier, make_stub_client):
+    batching = BatchingParameters(max_batch_size=4, batch_timeout_micros=300_000)
+    server = ModelServer(one_model("twice", multiplier), port=0, rest_api_port=0, batching=batching).start()
+    client = make_stub_client(server)
+    request = predict_request("serving_default", spec={"name": "twice"}, x=np.float32([1.5]))
+    body = json.dumps({"inputs": [2.5]}).encode()
+
+    def post():
+        with urllib.request.urlopen(f"{server.rest_url}/v1/models/twice:predict", body, timeout=TIMEOUT) as response:
+            return json.loads(response.read())
+
+    queues = server._core._batcher._queues
+    with ThreadPoolExecutor(2) as pool:
+        over_grpc = pool.submit(client.send, request)
+        over_rest = pool.submit(post)
+        wait_until(lambda: sum(batch.rows for queue in [*queues.values()] for batch in [*queue.batches]) == 2)
+        server.stop()
+        assert over_grpc.result()[1]["y"].tolist() == [3]
+        assert over_rest.result() == {"outputs": [5.0]}
 
 
-TOLD_AT_ONCE = """
-import os, signal, sys
-from tfllmrec.serving import serve
-
-def say(line, **options):
-    print(line, **options)
-    if line.startswith("REST"):
-        os.kill(os.getpid(), signal.SIGTERM)
-
-serve.print = say
-from tfllmrec.cli import main
-main()
-"""
-"""A server that is told to end in the moment that it says it is there, which is when `ServerProcess` returns."""
+# ---- failures to start
 
 
-def at_once(models):
-    command = [sys.executable, "-c", TOLD_AT_ONCE, "serve", models.folder / "films"]
-    ports = ["--port", "0", "--rest_api_port", "0"]
-    return subprocess.run(
-        [*map(str, command), *ports], capture_output=True, text=True, encoding="utf-8", timeout=300, check=False
-    )
-
-
-# ---- how it does not start
-
-
-@pytest.fixture(scope="module")
-def corrupt(models):
-    """What a process says that has nothing to serve."""
-    with pytest.raises(InputError) as refusal:
-        ServerProcess(models.folder / "broken")
-    return str(refusal.value)
-
-
-def test_a_model_that_does_not_load(corrupt, models):
-    assert str(models.folder / "broken" / "1") in corrupt
-    assert "SavedModel" in corrupt
-
-
-def test_a_refusal_is_one_sentence(corrupt):
-    assert len(corrupt.splitlines()) == 1
-    assert "Traceback" not in corrupt
+def test_a_model_that_does_not_load_is_one_sentence(run, models):
+    status, output, errors = run("serve", models.folder / "broken", "--port", 0, "--rest_api_port", 0)
+    assert (status, output.count("\n"), errors.count("\n")) == (2, 1, 1)
+    assert f"the SavedModel in {models.folder / 'broken' / '1'} cannot be loaded" in errors
 
 
 @pytest.mark.parametrize("option", ["port", "rest_api_port"])
-def test_a_port_in_use(models, option):
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        port = held.getsockname()[1]
+def test_a_port_in_use_is_refused(models, option):
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
         ports = {"port": 0, "rest_api_port": 0} | {option: port}
         with pytest.raises(InputError, match=f"{port}.*--{option}"):
             ModelServer(one_model("films", models.folder / "films"), **ports)
 
 
 @pytest.mark.parametrize("option", ["--port", "--rest_api_port"])
-def test_a_port_beyond_all_ports(run, models, option):
-    status, _, said = run("serve", models.folder / "films", option, 99999)
+def test_a_port_beyond_65535_is_refused(run, models, option):
+    status, _, errors = run("serve", models.folder / "films", option, 99999)
     assert status == 2
-    assert "65535" in said
+    assert "65535" in errors
 
 
-def test_a_folder_that_is_no_export(tmp_path):
-    with pytest.raises(InputError, match=f"{tmp_path}.*no export"):
+def test_a_folder_that_is_not_an_export_is_refused(tmp_path):
+    with pytest.raises(InputError, match=f"{tmp_path} is not an export"):
         ModelServer(one_model("empty", tmp_path), port=0, rest_api_port=0)
 
 
-def test_a_version_in_place_of_its_model(models):
+def test_a_version_instead_of_its_model_is_refused(models):
     films = models.folder / "films"
     with pytest.raises(InputError, match=f"{films / '1'} .*{films}$"):
         ModelServer(one_model("films", films / "1"), port=0, rest_api_port=0)

@@ -1,4 +1,4 @@
-"""What a configuration names, as it is found on disk."""
+"""Models of a configuration: files, version policies, labels, lookups and damaged versions."""
 
 import shutil
 from pathlib import Path
@@ -17,18 +17,18 @@ from tfllmrec_client.status import RequestError
 
 CONFIG = 'model_config_list { config { name: "films" base_path: "/films" model_platform: "tensorflow" MORE } }'
 ALL = "model_version_policy { all {} }"
-NOTHING = [".tmp-1", "tmp", "1x", "v1", "-1x", "1.0", "1_0", "²", "٣", "五", "latest"]
-"""Names of folders that TF Serving reads no version number from."""
+NOT_VERSIONS = [".tmp-1", "tmp", "1x", "v1", "-1x", "1.0", "1_0", "²", "٣", "五", "latest"]
+"""Folder names that TF Serving does not read as version numbers."""
 
 
 @pytest.fixture
-def films(saved, tmp_path):
-    """Makes a model's folder of versions by name, and the `Models` of a configuration with it."""
+def films(multipliers, tmp_path):
+    """Return a function that makes a folder of versions by name, and a function that loads it as `Models`."""
 
     def make(*names, more=ALL, tripling=()):
         folder = tmp_path / "films"
         for name in names:
-            shutil.copytree(saved[3 if name in tripling else 2], folder / name)
+            shutil.copytree(multipliers[3 if name in tripling else 2], folder / name)
         return folder, lambda: Models([config(folder, more)])
 
     return make
@@ -42,33 +42,35 @@ def spec(name="films", **version):
     return ModelSpec(name=name, **version)
 
 
-def served(models):
-    """The versions that answer, and what they make of 1."""
-    found = {version: found.model for _, version, found in models if found.model}
+def outputs_of(models):
+    """Return the output for 1 of each available version."""
+    available = {number: version.model for _, number, version in models if version.model}
     one = np.ones(1, np.float32)
-    return {version: model.run("", {"x": one})["y"].tolist() for version, model in found.items()}
+    return {version: model.run("", {"x": one})["y"].tolist() for version, model in available.items()}
 
 
-def refused(call, **asked):
+def error_of(call, **fields):
     with pytest.raises(RequestError) as error:
-        call(spec(**asked))
+        call(spec(**fields))
     return error.value.code.name, str(error.value)
 
 
-def test_one_model(tmp_path, monkeypatch):
+def test_one_model_is_a_configuration_with_an_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (found,) = one_model("films", Path("models/films"))
-    assert (found.name, found.base_path) == ("films", f"{tmp_path}/models/films")
-    assert found.model_platform == "tensorflow"
-    assert not found.HasField("model_version_policy")
+    (config,) = one_model("films", Path("models/films"))
+    assert (config.name, config.base_path) == ("films", f"{tmp_path}/models/films")
+    assert config.model_platform == "tensorflow"
+    assert not config.HasField("model_version_policy")
 
 
-def test_one_model_is_the_folder_of_versions(saved):
-    with pytest.raises(InputError, match=f"{saved[2]} is a version of a model: give .* {saved[2].parent}$"):
-        one_model("films", saved[2])
+def test_a_version_folder_is_refused_as_a_model(multipliers):
+    with pytest.raises(
+        InputError, match=f"{multipliers[2]} is a single version of a model: use .* {multipliers[2].parent}$"
+    ):
+        one_model("films", multipliers[2])
 
 
-def test_a_config_is_read(tmp_path):
+def test_a_configuration_file_is_read(tmp_path):
     path = tmp_path / "models.config"
     labelled = 'version_labels { key: "stable" value: 2 } model_version_policy { specific { versions: 2 } }'
     second = 'config { name: "电影" base_path: "/more" model_platform: "tensorflow" } }'
@@ -82,35 +84,35 @@ def test_a_config_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        (CONFIG, "", "must name at least one model"),
-        (CONFIG, "model_config_list {}", "must name at least one model"),
-        (CONFIG, "custom_model_config {}", "must name at least one model"),
-        ('name: "films"', "", "every config has a name"),
+        (CONFIG, "", "must have at least one model"),
+        (CONFIG, "model_config_list {}", "must have at least one model"),
+        (CONFIG, "custom_model_config {}", "must have at least one model"),
+        ('name: "films"', "", "every model must have a name"),
         ('"/films"', '"films"', "base_path of model films must be absolute, not 'films'"),
         ('base_path: "/films"', "", "base_path of model films must be absolute, not ''"),
         ('model_platform: "tensorflow"', "", 'model films must have model_platform: "tensorflow"'),
         ('"tensorflow"', '"pytorch"', 'model films must have model_platform: "tensorflow"'),
         ("MORE", 'MORE } config { name: "films" base_path: "/" model_platform: "tensorflow"', "films is listed twice"),
-        ("MORE", "more: 1", "no model server configuration: .*more"),
-        (CONFIG, CONFIG[:-1], "no model server configuration"),
-        (CONFIG, "\udcff", "no model server configuration"),
+        ("MORE", "more: 1", "cannot be read as a text-format ModelServerConfig: .*more"),
+        (CONFIG, CONFIG[:-1], "cannot be read as a text-format ModelServerConfig"),
+        (CONFIG, "\udcff", "cannot be read as a text-format ModelServerConfig"),
     ],
 )
-def test_configs_that_are_wrong(tmp_path, old, new, sentence):
+def test_an_invalid_configuration_is_refused(tmp_path, old, new, sentence):
     path = tmp_path / "models.config"
     path.write_text(CONFIG.replace(old, new).replace("MORE", ""), encoding="utf-8", errors="surrogateescape")
     with pytest.raises(InputError, match=f"^{path}.*{sentence}"):
         read_config(path)
 
 
-def test_a_config_that_is_not_there(tmp_path):
+def test_a_missing_configuration_file_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "models.config"):
-        with pytest.raises(InputError, match=f"{path} holds no model server configuration"):
+        with pytest.raises(InputError, match=f"{path} cannot be read as a text-format ModelServerConfig"):
             read_config(path)
 
 
 @pytest.mark.parametrize(
-    ("more", "wanted"),
+    ("more", "versions"),
     [
         ("", [10]),
         ("model_version_policy { latest {} }", [10]),
@@ -123,11 +125,11 @@ def test_a_config_that_is_not_there(tmp_path):
         ("model_version_policy { specific { versions: [10, 2, 2] } }", [2, 10]),
     ],
 )
-def test_policies(films, more, wanted):
+def test_a_policy_selects_versions(films, more, versions):
     _, models = films("9", "10", "2", more=more, tripling="9")
     models = models()
-    assert served(models) == {version: [3.0 if version == 9 else 2.0] for version in wanted}
-    assert list(models.statuses(ModelSpec(name="films"))) == wanted
+    assert outputs_of(models) == {version: [3.0 if version == 9 else 2.0] for version in versions}
+    assert list(models.statuses(ModelSpec(name="films"))) == versions
 
 
 @pytest.mark.parametrize(
@@ -136,69 +138,74 @@ def test_policies(films, more, wanted):
         ("model_version_policy { specific { versions: [2, 4, 3] } }", "model films: .*/films has no version 3"),
         (
             'version_labels { key: "stable" value: 1 }',
-            "model films: label stable is for version 1, which is not loaded",
+            "model films: label stable points to version 1, which is not loaded",
         ),
-        ('version_labels { key: "stable" value: 7 }', "label stable is for version 7, which is not loaded"),
+        ('version_labels { key: "stable" value: 7 }', "label stable points to version 7, which is not loaded"),
     ],
 )
-def test_versions_that_are_not_there(films, more, sentence):
+def test_missing_versions_are_refused(films, more, sentence):
     _, models = films("1", "2", more=more)
     with pytest.raises(InputError, match=sentence):
         models()
 
 
-@pytest.mark.parametrize("names", [[], ["tmp", ".tmp-1"], NOTHING])
-def test_a_folder_without_versions(films, names):
+@pytest.mark.parametrize("names", [[], ["tmp", ".tmp-1"], NOT_VERSIONS])
+def test_a_folder_without_versions_is_refused(films, names):
     folder, models = films(*names)
-    with pytest.raises(InputError, match=f"{folder} is no export"):
+    with pytest.raises(InputError, match=f"{folder} is not an export"):
         models()
 
 
 @pytest.mark.parametrize(("name", "version"), [("1", 1), ("01", 1), ("0", 0), ("9223372036854775807", 2**63 - 1)])
-def test_names_that_are_numbers_among_others_that_are_none(films, name, version):
-    _, models = films(name, *NOTHING)
+def test_version_folders_are_found_among_other_names(films, name, version):
+    _, models = films(name, *NOT_VERSIONS)
     models = models()
-    assert served(models) == {version: [2.0]}
+    assert outputs_of(models) == {version: [2.0]}
     assert models.find(spec())[0] == version
 
 
 @pytest.mark.parametrize("name", [str(2**63), "20261122000000000000000"])
-def test_numbers_beyond_64_bits_are_names_like_any_other(films, name):
-    assert served(films("1", name)[1]()) == {1: [2.0]}  # ParseVersionNumber of TF Serving reads an int64
+def test_numbers_beyond_64_bits_are_not_versions(films, name):
+    assert outputs_of(films("1", name)[1]()) == {1: [2.0]}  # ParseVersionNumber of TF Serving reads an int64
 
 
-def test_finding_a_version(films):
+def test_a_version_is_found_by_number_label_or_default(films):
     labels = "".join(f'version_labels {{ key: "{key}" value: {value} }}' for key, value in (("old", 1), ("new", 2)))
     _, models = films("1", "2", "3", more=ALL + labels, tripling="1")
     models = models()
-    newest, model = models.find(spec())
-    assert (newest, model.folder.name) == (3, "3")
-    for asked, wanted in (({"version": {"value": 1}}, 1), ({"version_label": "old"}, 1), ({"version_label": "new"}, 2)):
-        version, model = models.find(spec(**asked))
-        assert (version, model.folder.name, list(models.statuses(spec(**asked)))) == (wanted, str(wanted), [wanted])
+    newest, version = models.find(spec())
+    assert (newest, version.folder.name) == (3, "3")
+    for fields, expected in (
+        ({"version": {"value": 1}}, 1),
+        ({"version_label": "old"}, 1),
+        ({"version_label": "new"}, 2),
+    ):
+        number, version = models.find(spec(**fields))
+        assert (number, version.folder.name) == (expected, str(expected))
+        assert list(models.statuses(spec(**fields))) == [expected]
     assert list(models.statuses(spec())) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
-    ("asked", "code", "sentence"),
+    ("fields", "code", "sentence"),
     [
-        ({"name": ""}, "INVALID_ARGUMENT", "names no model"),
-        ({"name": "Films"}, "NOT_FOUND", "there is no model 'Films' here; there are films"),
-        ({"name": "other", "version_label": "stable"}, "NOT_FOUND", "there is no model 'other' here"),
-        ({"version": {"value": 7}}, "NOT_FOUND", "model 'films' has no version 7"),
-        ({"version": {"value": 0}}, "NOT_FOUND", "model 'films' has no version 0"),
-        ({"version": {}}, "NOT_FOUND", "model 'films' has no version 0"),
-        ({"version": {"value": -1}}, "NOT_FOUND", "model 'films' has no version -1"),
-        ({"version_label": "stab"}, "INVALID_ARGUMENT", "no version label 'stab'; there are: stable"),
-        ({"version_label": ""}, "INVALID_ARGUMENT", "no version label ''; there are: stable"),
+        ({"name": ""}, "INVALID_ARGUMENT", "has no model name"),
+        ({"name": "Films"}, "NOT_FOUND", "model 'Films' is not served; available models: films"),
+        ({"name": "other", "version_label": "stable"}, "NOT_FOUND", "model 'other' is not served"),
+        ({"version": {"value": 7}}, "NOT_FOUND", "version 7 of model 'films'"),
+        ({"version": {"value": 0}}, "NOT_FOUND", "version 0 of model 'films'"),
+        ({"version": {}}, "NOT_FOUND", "version 0 of model 'films'"),
+        ({"version": {"value": -1}}, "NOT_FOUND", "version -1 of model 'films'"),
+        ({"version_label": "stab"}, "INVALID_ARGUMENT", "no version label 'stab'; available labels: stable"),
+        ({"version_label": ""}, "INVALID_ARGUMENT", "no version label ''; available labels: stable"),
     ],
 )
-def test_what_is_not_found(films, asked, code, sentence):
+def test_unknown_models_versions_and_labels_are_refused(films, fields, code, sentence):
     models = films("1", "2", more=ALL + 'version_labels { key: "stable" value: 1 }')[1]()
     for call in (models.find, models.statuses):
-        found = refused(call, **asked)
-        assert found[0] == code
-        assert sentence in found[1]
+        error = error_of(call, **fields)
+        assert error[0] == code
+        assert sentence in error[1]
 
 
 def truncate(folder):
@@ -219,41 +226,41 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_broken_version_stands_beside_a_good_one(films, damage):
+def test_a_damaged_version_does_not_affect_another_version(films, damage):
     folder, models = films("2", "3", more=ALL + 'version_labels { key: "broken" value: 3 }')
     DAMAGES[damage](folder / "3")
     models = models()
-    assert served(models) == {2: [2.0]}
+    assert outputs_of(models) == {2: [2.0]}
     broken = models.statuses(ModelSpec(name="films"))[3]
-    assert (broken.model, broken.warmed) == (None, 0)
-    assert f"{folder}/3 holds no SavedModel that loads: " in broken.error
+    assert (broken.model, broken.warmup_count) == (None, 0)
+    assert f"the SavedModel in {folder}/3 cannot be loaded: " in broken.error
     assert models.find(spec())[0] == 2
-    for asked in ({"version": {"value": 3}}, {"version_label": "broken"}):
-        assert refused(models.find, **asked)[0] == "NOT_FOUND"
-        assert models.statuses(spec(**asked)) == {3: broken}
+    for fields in ({"version": {"value": 3}}, {"version_label": "broken"}):
+        assert error_of(models.find, **fields)[0] == "NOT_FOUND"
+        assert models.statuses(spec(**fields)) == {3: broken}
 
 
-def test_a_model_without_any_version_that_loads(films):
+def test_a_model_without_an_available_version_is_not_found(films):
     folder, models = films("3")
     truncate(folder / "3")
-    code, sentence = refused(models().find)
+    code, sentence = error_of(models().find)
     assert code == "NOT_FOUND"
     assert "None" not in sentence
 
 
-def test_a_model_without_a_name_in_another_folder(films, tmp_path):
+def test_two_models_can_share_a_folder(films, tmp_path):
     folder, _ = films("1")
     models = Models([config(folder), *one_model("more", folder)])
     assert [(name, version) for name, version, _ in models] == [("films", 1), ("more", 1)]
     assert models.find(spec("more"))[0] == 1
-    with pytest.raises(InputError, match=f"{tmp_path}/nowhere is no export"):
+    with pytest.raises(InputError, match=f"{tmp_path}/nowhere is not an export"):
         Models([config(folder), config(tmp_path / "nowhere")])
 
 
-def test_closed_models_do_not_answer(films):
+def test_closed_models_refuse_requests(films):
     models = films("1")[1]()
     model = models.find(spec())[1].model
     models.close()
-    assert refused(models.find)[0] == "NOT_FOUND"
+    assert error_of(models.find)[0] == "NOT_FOUND"
     with pytest.raises((RequestError, tf.errors.CancelledError), match="closed"):
         model.run("", {"x": np.ones(1, np.float32)})

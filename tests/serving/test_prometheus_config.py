@@ -1,4 +1,4 @@
-"""The file that names where metrics are."""
+"""Metrics path of a monitoring configuration."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from tfllmrec.serving.prometheus_config import metrics_path
         ("", ""),
     ],
 )
-def test_where_metrics_are(tmp_path, text, expected):
+def test_the_metrics_path_is_read(tmp_path, text, expected):
     path = tmp_path / "monitoring.config"
     path.write_text(text)
     assert metrics_path(path) == expected
@@ -24,13 +24,13 @@ def test_where_metrics_are(tmp_path, text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nonsense", "no monitoring configuration"),
+        ("nonsense", "cannot be read as a text-format MonitoringConfig"),
         ('prometheus_config { enable: true path: "m" }', "start with a slash"),
     ],
 )
-def test_files_that_are_wrong(tmp_path, text, message):
+def test_an_invalid_file_is_refused(tmp_path, text, message):
     path = tmp_path / "monitoring.config"
-    with pytest.raises(InputError, match="no monitoring configuration"):
+    with pytest.raises(InputError, match="cannot be read as a text-format MonitoringConfig"):
         metrics_path(path)
     path.write_text(text)
     with pytest.raises(InputError, match=message):

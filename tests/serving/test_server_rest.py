@@ -1,4 +1,4 @@
-"""The REST interface: TF Serving's paths and JSON."""
+"""The REST interface: TF Serving's paths, JSON forms, metadata, status and connections."""
 
 import http.client
 import json
@@ -24,20 +24,20 @@ PATHS = {
 
 
 def as_lists(arrays):
-    """What JSON should say; strings are text."""
+    """Return arrays as the JSON has them; strings are text."""
     return {
         name: np.vectorize(bytes.decode, otypes=[object])(values).tolist() if values.dtype.kind == "O" else values
         for name, values in arrays.items()
     }
 
 
-def assert_columns(found, expected):
-    assert found.keys() == expected.keys()
+def assert_columns(columns, expected):
+    assert columns.keys() == expected.keys()
     for name, values in expected.items():
         if isinstance(values, list):
-            assert found[name] == values, name
+            assert columns[name] == values, name
         else:
-            np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(columns[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def rows_of(columns):
@@ -45,60 +45,60 @@ def rows_of(columns):
 
 
 @pytest.mark.parametrize("signature", CASES)
-def test_rows_and_columns_answer_as_grpc(server, signature):
+def test_rows_and_columns_equal_the_outputs_over_grpc(server, signature):
     expected = as_lists(server.predict(signature, **CASES[signature]))
-    alone = next(iter(expected.values())) if len(expected) == 1 else None
+    single = len(expected) == 1
 
-    status, found = server.http(PREDICT, {"signature_name": signature, "inputs": CASES[signature]})
-    assert (status, found.keys()) == (200, {"outputs"})
-    columns = found["outputs"] if alone is None else {next(iter(expected)): found["outputs"]}
+    status, content = server.http(PREDICT, {"signature_name": signature, "inputs": CASES[signature]})
+    assert (status, content.keys()) == (200, {"outputs"})
+    columns = {next(iter(expected)): content["outputs"]} if single else content["outputs"]
     assert_columns(columns, expected)
 
-    status, found = server.http(PREDICT, {"signature_name": signature, "instances": rows_of(CASES[signature])})
-    assert (status, found.keys()) == (200, {"predictions"})
-    if alone is None:
-        assert {frozenset(row) for row in found["predictions"]} == {frozenset(expected)}
-    rows = found["predictions"]
-    columns = {name: rows if alone is not None else [row[name] for row in rows] for name in expected}
+    status, content = server.http(PREDICT, {"signature_name": signature, "instances": rows_of(CASES[signature])})
+    assert (status, content.keys()) == (200, {"predictions"})
+    rows = content["predictions"]
+    if not single:
+        assert {frozenset(row) for row in rows} == {frozenset(expected)}
+    columns = {name: rows if single else [row[name] for row in rows] for name in expected}
     assert_columns(columns, expected)
 
 
-def test_a_single_input_may_stand_alone(server):
+def test_a_single_input_may_be_bare(server):
     ids = CASES["embed_items"]["item_ids"]
     expected = server.predict("embed_items", item_ids=ids)["embeddings"]
-    for key, answer in {"instances": "predictions", "inputs": "outputs"}.items():
-        status, found = server.http(PREDICT, {"signature_name": "embed_items", key: ids})
+    for key, response_key in {"instances": "predictions", "inputs": "outputs"}.items():
+        status, content = server.http(PREDICT, {"signature_name": "embed_items", key: ids})
         assert status == 200
-        np.testing.assert_allclose(found[answer], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(content[response_key], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_versions_and_labels_in_the_path(server, models, path):
-    status, found = server.http(f"{path}:predict", {"instances": ROWS})
+def test_versions_and_labels_of_the_path_select_the_recommender(server, models, path):
+    status, content = server.http(f"{path}:predict", {"instances": ROWS})
     assert status == 200
-    asked = (COLUMNS["user_id"], COLUMNS["history"])
-    expected = models.recommended(*asked, exclude=COLUMNS["exclude_item_ids"], version=PATHS[path])
-    for row, places in zip(found["predictions"], expected, strict=True):
-        assert [item for item in row["item_ids"] if item] == [item for item, _, _ in places]
-        assert [title for title in row["titles"] if title] == [title for _, title, _ in places]
-        np.testing.assert_allclose(row["scores"][: len(places)], [score for *_, score in places], 1e-5, 1e-6)
+    users, histories, exclude = COLUMNS.values()
+    expected = models.recommended(users, histories, exclude=exclude, version=PATHS[path])
+    for row, items in zip(content["predictions"], expected, strict=True):
+        assert [item for item in row["item_ids"] if item] == [item for item, _, _ in items]
+        assert [title for title in row["titles"] if title] == [title for _, title, _ in items]
+        np.testing.assert_allclose(row["scores"][: len(items)], [score for *_, score in items], 1e-5, 1e-6)
 
 
 @pytest.mark.parametrize("word", [":predict", ":PREDICT", ":Predict"])
-def test_the_default_signature(server, word):
-    found = server.http(f"/v1/models/films{word}", {"instances": ROWS})
-    assert found == server.http(PREDICT, {"signature_name": "serving_default", "instances": ROWS})
-    assert found == server.http(PREDICT, {"signature_name": "", "instances": ROWS})
+def test_the_default_signature_is_used_without_a_name(server, word):
+    response = server.http(f"/v1/models/films{word}", {"instances": ROWS})
+    assert response == server.http(PREDICT, {"signature_name": "serving_default", "instances": ROWS})
+    assert response == server.http(PREDICT, {"signature_name": "", "instances": ROWS})
 
 
-def test_strings_in_base64(server):
-    told = {"user_id": [{"b64": "55So5oi3Mw=="}], "history": [["item1"]], "exclude_item_ids": [[{"b64": ""}]]}
+def test_strings_in_base64_are_decoded(server):
+    encoded = {"user_id": [{"b64": "55So5oi3Mw=="}], "history": [["item1"]], "exclude_item_ids": [[{"b64": ""}]]}
     plain = {"user_id": ["用户3"], "history": [["item1"]], "exclude_item_ids": [[""]]}
-    assert server.http(PREDICT, {"inputs": told}) == server.http(PREDICT, {"inputs": plain})
-    assert server.http(PREDICT, {"inputs": told})[0] == 200
+    assert server.http(PREDICT, {"inputs": encoded}) == server.http(PREDICT, {"inputs": plain})
+    assert server.http(PREDICT, {"inputs": encoded})[0] == 200
 
 
-def test_escapes_and_utf8_are_the_same(server):
+def test_escapes_and_utf8_are_equivalent(server):
     escaped, plain = (json.dumps({"instances": ROWS}, ensure_ascii=escape).encode() for escape in (True, False))
     assert escaped != plain
     assert server.http(PREDICT, escaped) == server.http(PREDICT, plain)
@@ -107,73 +107,73 @@ def test_escapes_and_utf8_are_the_same(server):
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("word", ["/metadata", "/Metadata"])
-def test_metadata_is_grpcs_as_json(server, path, word):
-    status, found = server.http(path + word)
+def test_metadata_equals_that_over_grpc(server, path, word):
+    status, content = server.http(path + word)
     assert status == 200
-    assert found["model_spec"] == {"name": "films", "signature_name": "", "version": str(PATHS[path])}
-    assert found.keys() == {"model_spec", "metadata"}
-    assert found["metadata"].keys() == {"signature_def"}
+    assert content["model_spec"] == {"name": "films", "signature_name": "", "version": str(PATHS[path])}
+    assert content.keys() == {"model_spec", "metadata"}
+    assert content["metadata"].keys() == {"signature_def"}
     expected, parsed = get_model_metadata_pb2.SignatureDefMap(), get_model_metadata_pb2.SignatureDefMap()
     server.metadata("signature_def", name="films", version={"value": PATHS[path]}).metadata["signature_def"].Unpack(
         expected
     )
-    assert found["metadata"]["signature_def"]["signature_def"].keys() == set(expected.signature_def)
-    assert json_format.ParseDict(found["metadata"]["signature_def"], parsed) == expected
-    user = found["metadata"]["signature_def"]["signature_def"]["retrieve"]["inputs"]["user_id"]
+    assert content["metadata"]["signature_def"]["signature_def"].keys() == set(expected.signature_def)
+    assert json_format.ParseDict(content["metadata"]["signature_def"], parsed) == expected
+    user = content["metadata"]["signature_def"]["signature_def"]["retrieve"]["inputs"]["user_id"]
     assert user["dtype"] == "DT_STRING"
     assert user["tensor_shape"] == {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}
 
 
 def test_the_status_of_all_versions(server):
-    fine = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    found = [{"version": version} | fine for version in ("2", "1")]
-    assert server.http("/v1/models/films") == (200, {"model_version_status": found})
+    available = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    statuses = [{"version": version} | available for version in ("2", "1")]
+    assert server.http("/v1/models/films") == (200, {"model_version_status": statuses})
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path.count("/") > 3])
 def test_the_status_of_one_version(server, path):
-    status, found = server.http(path)
-    assert (status, [one["version"] for one in found["model_version_status"]]) == (200, [str(PATHS[path])])
+    status, content = server.http(path)
+    assert (status, [each["version"] for each in content["model_version_status"]]) == (200, [str(PATHS[path])])
 
 
 def test_the_status_of_a_model_that_does_not_load(server):
-    status, found = server.http("/v1/models/broken")
-    (one,) = found["model_version_status"]
-    assert (status, one["version"], one["state"]) == (200, "1", "END")
-    assert one["status"]["error_code"] != "OK"
-    assert "saved_model.pb" in one["status"]["error_message"]
+    status, content = server.http("/v1/models/broken")
+    (broken,) = content["model_version_status"]
+    assert (status, broken["version"], broken["state"]) == (200, "1", "END")
+    assert broken["status"]["error_code"] != "OK"
+    assert "saved_model.pb" in broken["status"]["error_message"]
 
 
-def test_two_requests_on_one_connection(server):
+def test_a_connection_is_reused_after_an_error(server):
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
     connection.connect()
-    kept = connection.sock
+    socket = connection.sock
     bodies = [{"instances": ROWS}, "nonsense", {"inputs": COLUMNS}]
-    answers = []
+    responses = []
     for body in bodies:
         connection.request("POST", PREDICT, json.dumps(body).encode())
-        answer = connection.getresponse()
-        assert answer.getheader("Content-Type") == "application/json"
-        answers.append((answer.status, json.loads(answer.read())))
-        assert connection.sock is kept
+        response = connection.getresponse()
+        assert response.getheader("Content-Type") == "application/json"
+        responses.append((response.status, json.loads(response.read())))
+        assert connection.sock is socket
     connection.close()
-    assert [status for status, _ in answers] == [200, 400, 200]
-    assert answers == [server.http(PREDICT, body) for body in bodies]
+    assert [status for status, _ in responses] == [200, 400, 200]
+    assert responses == [server.http(PREDICT, body) for body in bodies]
 
 
-def test_a_body_in_chunks(server):
+def test_a_chunked_body_is_read(server):
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
     text = json.dumps({"instances": ROWS}).encode()
     connection.request("POST", PREDICT, iter([text[:100], text[100:]]), encode_chunked=True)
-    answer = connection.getresponse()
-    assert (answer.status, json.loads(answer.read())) == server.http(PREDICT, {"instances": ROWS})
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())) == server.http(PREDICT, {"instances": ROWS})
     connection.close()
-    assert answer.status == 200
+    assert response.status == 200
 
 
-def test_many_connections_at_once(server):
-    """More than wait in a short queue of the operating system."""
+def test_many_concurrent_connections_are_accepted(server):
+    """More connections than the operating system queues by default."""
     with ThreadPoolExecutor(64) as pool:
-        answers = list(pool.map(lambda _: server.http(PREDICT, {"instances": ROWS}), range(640)))
-    assert {status for status, _ in answers} == {200}
-    assert all(answer == answers[0] for answer in answers)
+        responses = list(pool.map(lambda _: server.http(PREDICT, {"instances": ROWS}), range(640)))
+    assert {status for status, _ in responses} == {200}
+    assert all(response == responses[0] for response in responses)

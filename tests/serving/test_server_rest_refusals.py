@@ -1,4 +1,4 @@
-"""What the REST interface refuses: a status and one line of JSON."""
+"""Requests that the REST interface refuses, with a status and one line of JSON."""
 
 from urllib.parse import quote
 
@@ -6,54 +6,54 @@ import pytest
 from film_requests import CASES, COLUMNS, PREDICT, ROWS, assert_error
 
 ROW = ROWS[0]
-ONE = {name: values[:1] for name, values in COLUMNS.items()}
+FIRST = {name: values[:1] for name, values in COLUMNS.items()}
 BODIES = {
-    "nothing": b"",
-    "no json": b"user_id=1",
-    "half a json": b'{"instances": [',
-    "no text": b"\xff\xfe\xfd",
+    "empty": b"",
+    "not JSON": b"user_id=1",
+    "incomplete JSON": b'{"instances": [',
+    "not UTF-8": b"\xff\xfe\xfd",
     "a list": [ROW],
     "a string": "instances",
     "a number": 7,
     "null": None,
     "neither": {"signature_name": "retrieve"},
-    "both": {"instances": [ROW], "inputs": ONE},
-    "both though one is null": {"instances": [ROW], "inputs": None},
+    "both": {"instances": [ROW], "inputs": FIRST},
+    "both, one of them null": {"instances": [ROW], "inputs": None},
     "no rows": {"instances": []},
-    "rows that are none": {"instances": ROW},
-    "rows of null": {"instances": None},
-    "columns of null": {"inputs": None},
-    "columns of rows": {"inputs": [ROW]},
+    "an object for rows": {"instances": ROW},
+    "null for rows": {"instances": None},
+    "null for columns": {"inputs": None},
+    "rows for columns": {"inputs": [ROW]},
     "bare values for three inputs": {"instances": ["用户3"]},
     "a bare tensor for three inputs": {"inputs": ["用户3"]},
     "ragged rows": {"instances": [ROW, ROW | {"history": ["item1"]}]},
     "ragged columns": {"inputs": COLUMNS | {"history": [["a"], ["a", "b"], [], ["a"]]}},
-    "lists and no lists": {"inputs": ONE | {"history": [["a", ["b"]]]}},
-    "no lists and lists": {"inputs": ONE | {"history": [[["b"], "a"]]}},
+    "a string before a list": {"inputs": FIRST | {"history": [["a", ["b"]]]}},
+    "a list before a string": {"inputs": FIRST | {"history": [[["b"], "a"]]}},
     "a number for a string": {"instances": [ROW | {"user_id": 3}]},
     "true for a string": {"instances": [ROW | {"user_id": True}]},
     "null for a string": {"instances": [ROW | {"user_id": None}]},
     "an object for a string": {"instances": [ROW | {"user_id": {"id": "3"}}]},
     "a string for a list": {"instances": [ROW | {"history": "item1"}]},
     "a list for a string": {"instances": [ROW | {"user_id": ["用户3"]}]},
-    "no base64": {"instances": [ROW | {"user_id": {"b64": "!"}}]},
+    "invalid base64": {"instances": [ROW | {"user_id": {"b64": "!"}}]},
     "a missing key": {"instances": [{name: ROW[name] for name in ("user_id", "history")}]},
-    "a missing column": {"inputs": {name: ONE[name] for name in ("user_id", "history")}},
+    "a missing column": {"inputs": {name: FIRST[name] for name in ("user_id", "history")}},
     "an extra key": {"instances": [ROW | {"k": 10}]},
-    "an extra column": {"inputs": ONE | {"k": [10]}},
-    "an extra key further down": {"instances": [ROW, ROW | {"k": 10}]},
-    "no object further down": {"instances": [ROW, "row"]},
-    "unequal columns": {"inputs": ONE | {"user_id": ["a", "b"]}},
+    "an extra column": {"inputs": FIRST | {"k": [10]}},
+    "an extra key in the second row": {"instances": [ROW, ROW | {"k": 10}]},
+    "a string as the second row": {"instances": [ROW, "row"]},
+    "unequal columns": {"inputs": FIRST | {"user_id": ["a", "b"]}},
     "unknown signature": {"signature_name": "retrieved", "instances": [ROW]},
-    "a signature that is no string": {"signature_name": 1, "instances": [ROW]},
-    "a signature of null": {"signature_name": None, "instances": [ROW]},
-    "half a character": b'{"instances": [{"user_id": "\\ud800", "history": ["a"], "exclude_item_ids": [""]}]}',
-    "half a character in a list": b'{"instances": [{"user_id": "", "history": ["\\udfff"], "exclude_item_ids": [""]}]}',
-    "half a character as a key": b'{"inputs": {"\\ud800": ["a"]}}',
-    "half a character as a signature": b'{"signature_name": "\\ud800", "inputs": {}}',
+    "a number for a signature": {"signature_name": 1, "instances": [ROW]},
+    "null for a signature": {"signature_name": None, "instances": [ROW]},
+    "a lone surrogate": b'{"instances": [{"user_id": "\\ud800", "history": ["a"], "exclude_item_ids": [""]}]}',
+    "a lone surrogate in a list": b'{"instances": [{"user_id": "", "history": ["\\udfff"], "exclude_item_ids": [""]}]}',
+    "a lone surrogate as a key": b'{"inputs": {"\\ud800": ["a"]}}',
+    "a lone surrogate as a signature": b'{"signature_name": "\\ud800", "inputs": {}}',
     "deep lists": b"[" * 100_000,
-    "deep lists that end": b"[" * 100_000 + b"]" * 100_000,
-    "deep lists in a row": b'{"instances": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "closed deep lists": b"[" * 100_000 + b"]" * 100_000,
+    "deep lists as rows": b'{"instances": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "deep objects": b'{"instances": ' + b'{"a":' * 100_000,
     "many dimensions": b'{"instances": ' + b"[" * 500 + b"]" * 500 + b"}",
     "many dimensions of one input": b'{"signature_name": "embed_items", "inputs": ' + b"[" * 50 + b"]" * 50 + b"}",
@@ -62,8 +62,11 @@ BODIES = {
         "inputs": CASES["retrieve_ids"] | {"user": [1.5, 2]},
     },
     "true for an index": {"signature_name": "retrieve_ids", "inputs": CASES["retrieve_ids"] | {"user": [True, 2]}},
-    "beyond an index": {"signature_name": "retrieve_ids", "inputs": CASES["retrieve_ids"] | {"user": [2**31, 2]}},
-    "far beyond an index": {"signature_name": "retrieve_ids", "inputs": CASES["retrieve_ids"] | {"user": [10**40, 2]}},
+    "a number beyond int32": {"signature_name": "retrieve_ids", "inputs": CASES["retrieve_ids"] | {"user": [2**31, 2]}},
+    "a number beyond 64 bits": {
+        "signature_name": "retrieve_ids",
+        "inputs": CASES["retrieve_ids"] | {"user": [10**40, 2]},
+    },
     "a number of 5000 digits": b'{"inputs": ' + b"9" * 5000 + b"}",
     "not a number": b'{"signature_name": "retrieve_ids", "inputs": {"user": [NaN], "history": [[0,0,0,0]], '
     b'"exclude": [[0]]}}',
@@ -71,14 +74,14 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_bad_bodies(server, well, body):
+def test_invalid_bodies_are_refused(server, assert_serves, body):
     body = b"null" if body is None else body
     assert_error(server.http(PREDICT, body), 400)
-    well()
+    assert_serves()
 
 
 @pytest.mark.parametrize("key", ["a\nb", "🎬", "\0", "\r\n\r\n"])
-def test_an_error_is_one_line_whatever_it_quotes(server, key):
+def test_an_error_with_a_quoted_name_is_one_line(server, key):
     assert_error(server.http(PREDICT, {"inputs": {key: ["a"]}}), 400)
     assert_error(server.http(PREDICT, {"signature_name": key, "instances": [ROW]}), 400)
     assert_error(server.http(f"/v1/models/{quote(key, safe='')}:predict", {"instances": [ROW]}), 404)
@@ -131,16 +134,16 @@ def test_an_error_is_one_line_whatever_it_quotes(server, key):
         ("GET", "/v1/models/%00", 404),
     ],
 )
-def test_paths_that_lead_nowhere(server, well, method, path, code):
+def test_unknown_paths_are_refused(server, assert_serves, method, path, code):
     body = {"instances": [ROW]} if method in ("POST", "PUT") else None
     assert_error(server.http(path, body, method), code)
-    well()
+    assert_serves()
 
 
-def test_a_refusal_names_no_python(server):
+def test_a_refusal_does_not_show_python_values(server):
     assert "None" not in server.http("/v1/models/broken:predict", {"instances": [ROW]})[1]["error"]
 
 
 @pytest.mark.parametrize("words", [("filmz", "films"), ("films/versions/7", "7"), ("films/labels/beta", "stable")])
-def test_a_refusal_says_what_there_is(server, words):
+def test_a_refusal_names_the_available_models_and_labels(server, words):
     assert words[1] in server.http(f"/v1/models/{words[0]}:predict", {"instances": [ROW]})[1]["error"]

@@ -1,4 +1,4 @@
-"""A SavedModel asked by signature name, against what `tf.saved_model.load` says of the same."""
+"""SavedModels in a session: equal to `tf.saved_model.load`, refused inputs, XLA and custom operations."""
 
 import json
 import subprocess
@@ -16,41 +16,37 @@ from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.signature import Signature
 from tfllmrec_client.status import RequestError
 
-XLA = """
-import sys
+OTHER_PROCESS = """
+import json, sys
 from tfllmrec_client.messages import PredictRequest  # before TensorFlow
 import numpy as np
-from tfllmrec.serving.session import ServedModel, without_xla
+from tfllmrec.serving.session import ServedModel, disable_xla
 from tfllmrec_client.status import RequestError
 from tensorflow_serving.apis import predict_pb2
 
 light = PredictRequest(model_spec={"name": "films", "version": {"value": 3}})
-assert predict_pb2.PredictRequest.FromString(light.SerializeToString()).model_spec.version.value == 3
-ask = lambda name: ServedModel(sys.argv[1]).run(name, {"x": np.float32([1, 2])})["y"].tolist()
-assert ask("compiled") == ask("serving_default") == [2, 4]
-without_xla()
-assert ask("serving_default") == [2, 4]
+parsed = predict_pb2.PredictRequest.FromString(light.SerializeToString())
+run = lambda name: ServedModel(sys.argv[1]).run(name, {"x": np.float32([1, 2])})["y"].tolist()
+results = {"parsed_version": parsed.model_spec.version.value, "compiled": run("compiled")}
+results["plain"] = run("serving_default")
+results["text_without_need"] = "tensorflow_text" in sys.modules
+tokens = ServedModel(sys.argv[2])("serving_default", texts=["ab 花", "", "a a a a a"])
+results["token_ids"] = tokens["token_ids"].tolist()
+results["keras_nlp"] = "keras_nlp" in sys.modules
+disable_xla()
+results["plain_without_xla"] = run("serving_default")
 try:
-    ask("compiled")
+    results["compiled_without_xla"] = run("compiled")
 except RequestError as error:
-    print(error.code.name, error)
-else:
-    raise SystemExit("the compiled signature runs without XLA")
+    results["compiled_without_xla"] = str(error)
+print(json.dumps(results))
 """
-TEXTS = """
-import sys
-from tfllmrec.serving.session import ServedModel
-
-assert ServedModel(sys.argv[1])("serving_default", x=[1, 2])["y"].tolist() == [2, 4]
-assert "tensorflow_text" not in sys.modules  # which takes a second
-print(ServedModel(sys.argv[2])("serving_default", texts=["ab 花", "", "a a a a a"])["token_ids"].tolist())
-assert "keras_nlp" not in sys.modules
-"""
+"""Script for a separate process: `disable_xla` is permanent, and tensorflow_text must not be imported yet."""
 X = {"x": np.float32([1, 2])}
 JOIN = {"a": [b"x", b"\xff"], "n": [[1, 2], [3, 4]]}
 
 
-class Made(tf.Module):
+class Signatures(tf.Module):
     def __init__(self):
         super().__init__()
         self.two = tf.Variable(2.0)
@@ -70,7 +66,7 @@ class Made(tf.Module):
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    module, path = Made(), tmp_path_factory.mktemp("made") / "1"
+    module, path = Signatures(), tmp_path_factory.mktemp("signatures") / "1"
     signatures = {"serving_default": module.double, "compiled": module.compiled, "join": module.join}
     tf.saved_model.save(module, str(path), signatures=signatures)
     return path
@@ -85,28 +81,28 @@ def arrays(a=JOIN["a"], n=JOIN["n"]):
     return {"a": np.array(a, object), "n": np.array(n, np.int32)}
 
 
-def refused(model, *arguments):
+def error_of(model, *arguments):
     with pytest.raises(RequestError) as error:
         model.run(*arguments)
     return error.value.code.name, str(error.value)
 
 
-def plain(outputs):
+def as_lists(outputs):
     return {name: np.array(values).tolist() for name, values in outputs.items()}
 
 
 @pytest.mark.parametrize(("name", "inputs"), [("serving_default", X), ("compiled", X), ("join", arrays())])
-def test_answers_are_those_of_tensorflow(model, path, name, inputs):
+def test_outputs_equal_those_of_tensorflow(model, path, name, inputs):
     loaded = tf.saved_model.load(str(path)).signatures[name]
     expected = loaded(**{key: tf.constant(value) for key, value in inputs.items()})
-    found = model.run(name, inputs)
-    assert plain(found) == plain({key: value.numpy() for key, value in expected.items()})
-    assert {key: value.dtype for key, value in found.items()} == {
+    outputs = model.run(name, inputs)
+    assert as_lists(outputs) == as_lists({key: value.numpy() for key, value in expected.items()})
+    assert {key: value.dtype for key, value in outputs.items()} == {
         key: np.array(value.numpy()).dtype for key, value in expected.items()
     }
 
 
-def test_the_signatures_are_known(model, path):
+def test_signatures_are_listed_without_internal_ones(model, path):
     assert set(model.signature_defs) == {"compiled", "join", "serving_default", "__saved_model_init_op"}
     with pytest.raises(RequestError):
         model.signature("__saved_model_init_op")
@@ -120,7 +116,7 @@ def test_the_signatures_are_known(model, path):
 @pytest.mark.parametrize(
     ("name", "batched"), [("", False), ("serving_default", False), ("compiled", True), ("join", True)]
 )
-def test_a_signature_whose_inputs_and_outputs_are_rows_can_be_batched(model, name, batched):
+def test_a_signature_with_rows_in_all_inputs_and_outputs_can_be_batched(model, name, batched):
     assert model.signature(name).batched == batched
 
 
@@ -129,10 +125,10 @@ def test_a_signature_without_inputs_cannot_be_batched():
     assert not Signature("all_items", SignatureDef(outputs={"rows": rows})).batched
 
 
-def test_no_name_means_serving_default(model):
+def test_an_empty_name_means_serving_default(model):
     assert (
-        plain(model.run("", X))
-        == plain(model.run("serving_default", X))
+        as_lists(model.run("", X))
+        == as_lists(model.run("serving_default", X))
         == {
             "size": 2,
             "text": [b"1.0", b"2.0"],
@@ -142,105 +138,121 @@ def test_no_name_means_serving_default(model):
     assert model.signature("") is model.signature("serving_default")
 
 
-def test_a_call_takes_lists_and_gives_text(model):
-    assert plain(model("join", a=["电", ""], n=[[1, 2], [3, 4]])) == {"joined": ["电1", "3"], "n": [[1, 2], [3, 4]]}
-    assert plain(model("", x=[])) == {"size": 0, "text": [], "y": []}
+def test_a_call_accepts_lists_and_returns_text(model):
+    assert as_lists(model("join", a=["电", ""], n=[[1, 2], [3, 4]])) == {"joined": ["电1", "3"], "n": [[1, 2], [3, 4]]}
+    assert as_lists(model("", x=[])) == {"size": 0, "text": [], "y": []}
 
 
 @pytest.mark.parametrize("name", ["retrieve", "__saved_model_init_op", "Serving_default", " "])
-def test_an_unknown_signature(model, name):
-    code, sentence = refused(model, name, X)
+def test_an_unknown_signature_is_refused(model, name):
+    code, sentence = error_of(model, name, X)
     assert code == "FAILED_PRECONDITION"
-    assert sentence == f"there is no signature {name!r}; there are compiled, join, serving_default"
+    assert sentence == f"the model has no signature {name!r}; available signatures: compiled, join, serving_default"
 
 
 @pytest.mark.parametrize(
     ("inputs", "sentence"),
     [
-        ({}, "join takes the inputs a, n; missing: a, n, extra: none"),
+        ({}, "join has the inputs a, n; missing: a, n, extra: none"),
         ({"a": arrays()["a"]}, "missing: n, extra: none"),
         ({**arrays(), "b": np.zeros(2)}, "missing: none, extra: b"),
         ({"a": arrays()["a"], "N": arrays()["n"]}, "missing: n, extra: N"),
-        ({**arrays(), "n": np.zeros((2, 2), np.int64)}, "join: input n is int64, and must be int32"),
-        ({**arrays(), "n": arrays()["a"]}, "input n is string, and must be int32"),
-        ({**arrays(), "a": np.zeros(2, np.float32)}, "input a is float32, and must be string"),
-        (arrays(a=b"x"), "join: input a has the shape [], and must have ['?']"),
-        (arrays(a=[[b"x", b"y"]]), "input a has the shape [1, 2]"),
-        (arrays(n=[1, 2]), "input n has the shape [2], and must have ['?', 2]"),
-        (arrays(n=[[1], [2]]), "input n has the shape [2, 1]"),
-        (arrays(n=np.zeros((2, 0))), "input n has the shape [2, 0]"),
-        (arrays(n=[[1, 2, 3]] * 2), "input n has the shape [2, 3]"),
+        ({**arrays(), "n": np.zeros((2, 2), np.int64)}, "join: input n must be int32, not int64"),
+        ({**arrays(), "n": arrays()["a"]}, "input n must be int32, not string"),
+        ({**arrays(), "a": np.zeros(2, np.float32)}, "input a must be string, not float32"),
+        (arrays(a=b"x"), "join: input a must have the shape ['?'], not []"),
+        (arrays(a=[[b"x", b"y"]]), "input a must have the shape ['?'], not [1, 2]"),
+        (arrays(n=[1, 2]), "input n must have the shape ['?', 2], not [2]"),
+        (arrays(n=[[1], [2]]), "input n must have the shape ['?', 2], not [2, 1]"),
+        (arrays(n=np.zeros((2, 0))), "input n must have the shape ['?', 2], not [2, 0]"),
+        (arrays(n=[[1, 2, 3]] * 2), "input n must have the shape ['?', 2], not [2, 3]"),
     ],
 )
-def test_inputs_that_do_not_fit(model, inputs, sentence):
-    found = refused(model, "join", inputs)
-    assert found[0] == "INVALID_ARGUMENT"
-    assert sentence in found[1]
+def test_inputs_that_do_not_fit_are_refused(model, inputs, sentence):
+    code, message = error_of(model, "join", inputs)
+    assert code == "INVALID_ARGUMENT"
+    assert sentence in message
 
 
-@pytest.mark.parametrize("wanted", [["y"], ["size", "y"], ["y", "size", "y"], ("text",), []])
-def test_outputs_can_be_chosen(model, wanted):
-    found = model.run("", X, wanted)
-    assert sorted(found) == sorted(set(wanted) or {"y", "size", "text"})
-    assert plain(found) == {name: value for name, value in plain(model.run("", X)).items() if name in found}
+@pytest.mark.parametrize("output_filter", [["y"], ["size", "y"], ["y", "size", "y"], ("text",), []])
+def test_an_output_filter_selects_outputs(model, output_filter):
+    outputs = model.run("", X, output_filter)
+    assert sorted(outputs) == sorted(set(output_filter) or {"y", "size", "text"})
+    assert as_lists(outputs) == {name: value for name, value in as_lists(model.run("", X)).items() if name in outputs}
 
 
-@pytest.mark.parametrize("wanted", [["Y"], ["y", "z"], [""]])
-def test_outputs_that_there_are_not(model, wanted):
-    assert refused(model, "", X, wanted) == (
+@pytest.mark.parametrize("output_filter", [["Y"], ["y", "z"], [""]])
+def test_an_unknown_output_is_refused(model, output_filter):
+    assert error_of(model, "", X, output_filter) == (
         "INVALID_ARGUMENT",
-        f"serving_default has no output {wanted[-1]!r}; there are size, text, y",
+        f"serving_default has no output {output_filter[-1]!r}; available outputs: size, text, y",
     )
 
 
-def test_what_fails_in_the_graph_is_one_line_without_places_in_the_graph(model):
+def test_an_error_in_the_graph_is_one_line_without_graph_locations(model):
     for _ in range(2):
-        code, sentence = refused(model, "join", arrays(a=[b"x", b"y", b"z"]))
+        code, sentence = error_of(model, "join", arrays(a=[b"x", b"y", b"z"]))
         assert code == "INVALID_ARGUMENT"
         assert sentence.startswith("join failed: ")
         assert "\n" not in sentence
         assert "[[" not in sentence
         assert "node" not in sentence.lower()
         assert len(sentence) > len("join failed: ") + 10
-    assert plain(model.run("join", arrays()))["joined"] == [b"x1", b"\xff3"]
+    assert as_lists(model.run("join", arrays()))["joined"] == [b"x1", b"\xff3"]
 
 
-def test_a_signature_that_names_what_is_not_in_the_graph(path, tmp_path):
+def test_a_signature_with_a_missing_tensor_is_refused(path, tmp_path):
     graph = SavedModel.FromString((path / "saved_model.pb").read_bytes())
     graph.meta_graphs[0].signature_def["join"].outputs["joined"].name = "nowhere:0"
     (tmp_path / "saved_model.pb").write_bytes(graph.SerializeToString())
     (tmp_path / "variables").symlink_to(path / "variables")
-    code, sentence = refused(ServedModel(tmp_path), "join", arrays())
+    code, sentence = error_of(ServedModel(tmp_path), "join", arrays())
     assert code in ("INVALID_ARGUMENT", "NOT_FOUND")
     assert "nowhere" in sentence
 
 
 @pytest.mark.parametrize("name", ["nowhere", "."])
-def test_a_folder_without_a_model(tmp_path, name):
-    with pytest.raises(InputError, match=f"{tmp_path / name} holds no SavedModel that loads: "):
+def test_a_folder_without_a_saved_model_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=f"the SavedModel in {tmp_path / name} cannot be loaded: "):
         ServedModel(tmp_path / name)
 
 
-def test_xla_can_be_switched_off(path):
-    found = subprocess.run([sys.executable, "-c", XLA, str(path)], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-    assert "compiled failed: " in found.stdout
-    assert "XLA" in found.stdout
-
-
-def test_tokenizers_run_in_a_process_that_knows_none(path, tiny_bert, tmp_path):
-    """TensorFlow Text's operations come when a SavedModel needs them, and not before."""
-    bert, module = pretrained_bert(tiny_bert), tf.Module()
-    tokens = bert.preprocessor(6)
+@pytest.fixture(scope="module")
+def tokenizer_path(tiny_bert, tmp_path_factory):
+    """Return a SavedModel that tokenizes texts."""
+    module, path = tf.Module(), tmp_path_factory.mktemp("tokenizer")
+    tokens = pretrained_bert(tiny_bert).preprocessor(6)
     texts = tf.TensorSpec([None], tf.string, "texts")
     module.call = tf.function(lambda texts: {"token_ids": tokens(texts)["token_ids"]}, input_signature=[texts])
-    tf.saved_model.save(module, str(tmp_path), signatures=module.call.get_concrete_function())
-    found = subprocess.run([sys.executable, "-c", TEXTS, path, tmp_path], capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
-    ids = {piece: bert.tokenizer.token_to_id(piece) for piece in ("[CLS]", "[SEP]", "a", "##b", "花")}
-    start, end, a, b, flower = ids.values()
-    assert json.loads(found.stdout.splitlines()[-1]) == [
+    tf.saved_model.save(module, str(path), signatures=module.call.get_concrete_function())
+    return path
+
+
+@pytest.fixture(scope="module")
+def other_process(path, tokenizer_path):
+    """Return the results of `OTHER_PROCESS`."""
+    command = [sys.executable, "-c", OTHER_PROCESS, path, tokenizer_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_xla_can_be_disabled(other_process):
+    assert other_process["compiled"] == other_process["plain"] == other_process["plain_without_xla"] == [2, 4]
+    assert "compiled failed: " in other_process["compiled_without_xla"]
+    assert "XLA" in other_process["compiled_without_xla"]
+
+
+def test_messages_of_the_client_and_of_tensorflow_serving_coexist(other_process):
+    assert other_process["parsed_version"] == 3
+
+
+def test_tensorflow_text_is_imported_only_when_a_model_needs_it(other_process, tiny_bert):
+    tokenizer = pretrained_bert(tiny_bert).tokenizer
+    start, end, a, b, flower = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "a", "##b", "花"))
+    assert other_process["token_ids"] == [
         [start, a, b, flower, end, 0],
         [start, end, 0, 0, 0, 0],
         [start, a, a, a, a, end],
     ]
+    assert (other_process["text_without_need"], other_process["keras_nlp"]) == (False, False)

@@ -1,4 +1,4 @@
-"""Warm-up requests: written with an export, replayed before a version answers."""
+"""Warm-up requests: written with an export, replayed before a version becomes available."""
 
 import shutil
 
@@ -33,14 +33,14 @@ def records(exported):
 
 @pytest.fixture(scope="module")
 def signatures(exported):
-    """All but TensorFlow's own."""
-    found = ServedModel(exported).signature_defs
-    return {name: definition for name, definition in found.items() if not name.startswith("__")}
+    """Return the signatures without TensorFlow's internal ones."""
+    definitions = ServedModel(exported).signature_defs
+    return {name: definition for name, definition in definitions.items() if not name.startswith("__")}
 
 
 @pytest.fixture
 def version(exported, tmp_path):
-    """Version 2 of a model that has a version 1 as well, whose warm-up requests may be written over."""
+    """Return the folder of version 2 of a model with a version 1; its warm-up requests may be overwritten."""
     for name in "12":
         shutil.copytree(exported, tmp_path / "films" / name)
     return tmp_path / "films" / "2"
@@ -53,7 +53,7 @@ def write(version, records):
 
 
 def changed(record, **fields):
-    """A record whose request has other inputs or another signature."""
+    """Return a record with other inputs, outputs or another signature."""
     log = PredictionLog.FromString(record)
     request = log.predict_log.request
     request.model_spec.signature_name = fields.get("signature", request.model_spec.signature_name)
@@ -63,22 +63,22 @@ def changed(record, **fields):
     return log.SerializeToString()
 
 
-def why_not_served(version):
-    """What is said about a version 2 that is the newest, and does not answer."""
+def load_error(version):
+    """Return the error of version 2, which must fail to load."""
     models = Models(one_model("films", version.parent))
     with pytest.raises(RequestError) as error:
         models.find(ModelSpec(name="films", version={"value": 2}))
     assert error.value.code.name == "NOT_FOUND"
-    found = models.statuses(ModelSpec(name="films"))[2]
-    assert (found.model, found.warmed) == (None, 0)
-    return found.error
+    loaded = models.statuses(ModelSpec(name="films"))[2]
+    assert (loaded.model, loaded.warmup_count) == (None, 0)
+    return loaded.error
 
 
-def test_where_tf_serving_looks(exported):
+def test_the_file_has_the_path_of_tf_serving(exported):
     assert (exported / "assets.extra" / "tf_serving_warmup_requests").is_file()
 
 
-def test_a_request_for_every_signature_and_batch_size(records, signatures):
+def test_every_signature_has_a_request_per_batch_size(records, signatures):
     requests = [PredictionLog.FromString(record).predict_log.request for record in records]
     assert len(requests) <= 1000
     assert sorted((request.model_spec.signature_name, rows_of(request)) for request in requests) == sorted(
@@ -90,10 +90,10 @@ def test_a_request_for_every_signature_and_batch_size(records, signatures):
         assert request.inputs.keys() == definition.inputs.keys()
         for name, tensor in request.inputs.items():
             shape = [dim.size for dim in definition.inputs[name].tensor_shape.dim]
-            found = tf.make_ndarray(tensor).shape
+            sizes = tf.make_ndarray(tensor).shape
             assert tensor.dtype == definition.inputs[name].dtype
-            assert len(found) == len(shape)
-            assert all(size > 0 and wanted in (-1, size) for size, wanted in zip(found, shape, strict=True))
+            assert len(sizes) == len(shape)
+            assert all(size > 0 and expected in (-1, size) for size, expected in zip(sizes, shape, strict=True))
 
 
 def rows_of(request):
@@ -101,7 +101,7 @@ def rows_of(request):
     return rows
 
 
-def test_the_ids_are_real(records):
+def test_requests_have_known_ids(records):
     users = set(made_data().interactions["user_id"])
     texts = {"user_id": users, "history": set(ITEMS), "exclude_item_ids": set(ITEMS)}
     seen = set()
@@ -113,7 +113,7 @@ def test_the_ids_are_real(records):
     assert seen == set(texts)
 
 
-def test_replay_counts(exported, records, signatures, version):
+def test_replay_returns_the_number_of_requests(exported, records, signatures, version):
     assert replay(ServedModel(exported)) == len(records) == len(signatures) * len(CPU.batch_sizes)
     write(version, records[:1] * 3)
     assert replay(ServedModel(version)) == 3
@@ -123,14 +123,14 @@ def test_replay_counts(exported, records, signatures, version):
     assert replay(ServedModel(version)) == 0
 
 
-def test_a_version_is_warm_before_it_answers(exported, records, signatures):
+def test_a_version_is_warmed_up_before_it_is_available(exported, records, signatures):
     models = Models(one_model("films", exported.parent))
-    assert [(version, found.warmed, found.error) for _, version, found in models] == [(1, len(records), "")]
+    assert [(number, version.warmup_count, version.error) for _, number, version in models] == [(1, len(records), "")]
     model = models.find(ModelSpec(name="films"))[1].model
     assert {name for name, _ in model._calls} == set(signatures)
 
 
-def test_chosen_outputs_and_the_default_signature(version, records):
+def test_an_output_filter_and_the_default_signature_are_replayed(version, records):
     write(version, [changed(records[0], signature="", outputs=["scores"])])
     model = ServedModel(version)
     assert replay(model) == 1
@@ -138,39 +138,39 @@ def test_chosen_outputs_and_the_default_signature(version, records):
 
 
 @pytest.mark.parametrize("count", [1000, 1001])
-def test_a_thousand_requests_at_most(version, records, count):
+def test_more_than_1000_requests_are_refused(version, records, count):
     write(version, [changed(records[0], outputs=["scores"])] * count)
     if count == 1000:
         assert replay(ServedModel(version)) == 1000
         return
     with pytest.raises(InputError, match=f"{version / WARMUP_FILE} has 1001 records, .* at most 1000"):
         replay(ServedModel(version))
-    assert str(version / WARMUP_FILE) in why_not_served(version)
+    assert str(version / WARMUP_FILE) in load_error(version)
 
 
 DAMAGES = {
     "cut": lambda data: data[:-3],
-    "text": lambda data: b"no records at all" * 3,
+    "text": lambda data: b"not a TFRecord" * 3,
     "a bit": lambda data: bytes([*data[:40], data[40] ^ 1, *data[41:]]),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file(version, damage):
+def test_a_damaged_file_is_refused(version, damage):
     path = version / WARMUP_FILE
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    with pytest.raises(InputError, match=f"{path} is no TFRecord of PredictionLog messages"):
+    with pytest.raises(InputError, match=f"{path} is not a TFRecord file of PredictionLog messages"):
         replay(ServedModel(version))
-    assert str(path) in why_not_served(version)
+    assert str(path) in load_error(version)
 
 
-@pytest.mark.parametrize("record", [b"\xff\xff\xff", b"no message"])
-def test_records_that_are_no_logs(version, records, record):
+@pytest.mark.parametrize("record", [b"\xff\xff\xff", b"not a message"])
+def test_records_that_are_not_logs_are_refused(version, records, record):
     path = version / WARMUP_FILE
     write(version, [records[0], record])
-    with pytest.raises(InputError, match=f"{path} is no TFRecord of PredictionLog messages"):
+    with pytest.raises(InputError, match=f"{path} is not a TFRecord file of PredictionLog messages"):
         replay(ServedModel(version))
-    assert str(path) in why_not_served(version)
+    assert str(path) in load_error(version)
 
 
 FAILING = {
@@ -179,21 +179,21 @@ FAILING = {
     "unknown input": {"inputs": {"more": tf.make_tensor_proto([1])}},
     "wrong dtype": {"inputs": {"user_id": tf.make_tensor_proto([1])}},
     "wrong rows": {"inputs": {"user_id": tf.make_tensor_proto([b"a"] * 5)}},
-    "a dtype that is not supported": {"inputs": {"user_id": tf.make_tensor_proto([1j])}},
+    "unsupported dtype": {"inputs": {"user_id": tf.make_tensor_proto([1j])}},
 }
 
 
 @pytest.mark.parametrize("failing", FAILING)
-def test_a_request_that_fails(version, records, failing):
-    asked = next(record for record in records if b"user_id" in record)
-    write(version, [asked, changed(asked, **FAILING[failing])])
-    assert str(version / WARMUP_FILE) in why_not_served(version)
+def test_a_failing_request_fails_the_version(version, records, failing):
+    valid = next(record for record in records if b"user_id" in record)
+    write(version, [valid, changed(valid, **FAILING[failing])])
+    assert str(version / WARMUP_FILE) in load_error(version)
 
 
-def test_a_version_that_does_not_warm_up_stands_beside_one_that_does(version, records):
+def test_a_failed_warm_up_does_not_affect_another_version(version, records):
     write(version, [records[0][:-1]])
     config = one_model("films", version.parent)[0]
     config.model_version_policy.all.SetInParent()
     models = Models([config])
-    assert [(number, found.warmed) for _, number, found in models] == [(1, len(records)), (2, 0)]
+    assert [(number, version.warmup_count) for _, number, version in models] == [(1, len(records)), (2, 0)]
     assert models.find(ModelSpec(name="films"))[0] == 1

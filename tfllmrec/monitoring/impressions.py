@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.recommendation_log import Impression
+from tfllmrec.serving.impression import Impression
 
 
 class Impressions(NamedTuple):
@@ -16,7 +16,7 @@ class Impressions(NamedTuple):
 
     Attributes:
         table: one row per impression, ordered by time, with the columns of
-            `tfllmrec.serving.recommendation_log.Impression`.
+            `tfllmrec.serving.impression.Impression`.
         truncated_lines: number of lines that the server did not finish because it was killed or the disk was full.
             They are left out.
     """

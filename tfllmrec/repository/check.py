@@ -11,7 +11,7 @@ from tfllmrec.export.ops import check_ops
 from tfllmrec.export.precision import precision_of
 from tfllmrec.export.target import target_of
 from tfllmrec.serving.session import ServedModel
-from tfllmrec.serving.warmup import replayed
+from tfllmrec.serving.warmup import replay_logs
 from tfllmrec_client.tensors import read
 
 _TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2, "int8": 2e-2}
@@ -38,7 +38,7 @@ def check_version(version: Path) -> int:
     model = ServedModel(version, target_of(version).tags)
     compared = 0
     try:
-        for log, found in replayed(model):
+        for log, found in replay_logs(model):
             recorded = {name: read(tensor) for name, tensor in log.response.outputs.items()}
             if wrong := different(recorded, found, tolerance):
                 asked = f"signature {log.request.model_spec.signature_name}, request {compared}"

@@ -17,7 +17,7 @@ _MOST_ROWS = 1024  # of a request; more than a batch has, it is cut
 
 def write_defaults(folder: Path, target: Target) -> None:
     """Write the configurations of batching and monitoring where there are none; those that are there stay."""
-    batching = batching_parameters.MESSAGE(
+    batching = batching_parameters.BatchingParametersProto(
         max_batch_size={"value": _MOST_ROWS},
         batch_timeout_micros={"value": 1000},
         max_enqueued_batches={"value": 100},
@@ -26,7 +26,9 @@ def write_defaults(folder: Path, target: Target) -> None:
         enable_large_batch_splitting={"value": True},
         max_execution_batch_size={"value": target.batch_sizes[-1]},
     )
-    metrics = prometheus_config.MESSAGE(prometheus_config={"enable": True, "path": prometheus_config.METRICS_PATH})
+    metrics = prometheus_config.MonitoringConfigProto(
+        prometheus_config={"enable": True, "path": prometheus_config.METRICS_PATH}
+    )
     for name, message in ((BATCHING, batching), (MONITORING, metrics)):
         if not (folder / name).exists():
             _write(folder / name, message)

@@ -1,4 +1,4 @@
-"""How batches are made: the text file that `--batching_parameters_file` names."""
+"""Parameters of dynamic batching: the file of `--batching_parameters_file`."""
 
 import os
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from tfllmrec.errors import InputError
 from tfllmrec.serving.text_files import read_message
 from tfllmrec_client.messages import declare
 
-MESSAGE = declare(
-    "batching",  # tensorflow-serving-api does not ship it
+BatchingParametersProto = declare(
+    "batching",  # tensorflow-serving-api does not contain this message
     {
         "BatchingParameters": {
             "max_batch_size": (1, "Int64Value"),
@@ -29,20 +29,22 @@ MESSAGE = declare(
 
 @dataclass(frozen=True)
 class BatchingParameters:
-    """TF Serving's `BatchingParameters`, with its defaults.
+    """TF Serving's `BatchingParameters` with its default values.
 
     Args:
-        max_batch_size: the most rows of a request, and of a batch unless those are cut smaller.
-        batch_timeout_micros: how long a batch may wait for more requests, from its first one on.
-        max_enqueued_batches: batches that may wait in a queue; a request beyond them is turned down.
-        num_batch_threads: batches that run at the same time.
-        allowed_batch_sizes: sizes that a batch is filled up to, ascending; the last is the largest a batch has.
-        pad_variable_length_inputs: requests of different widths can share a batch.
-        enable_large_batch_splitting: requests with more rows than max_execution_batch_size are cut.
-        max_execution_batch_size: the most rows of a batch then; by default max_batch_size.
+        max_batch_size: maximum number of rows of a request, and of a batch unless large batches are split.
+        batch_timeout_micros: time that a batch waits for more requests, from its first request on.
+        max_enqueued_batches: maximum number of batches in a queue. A request that needs another batch is refused.
+        num_batch_threads: number of batches that run at the same time.
+        allowed_batch_sizes: sizes to which batches are padded, ascending. The last one is the size of the largest
+            batch.
+        pad_variable_length_inputs: whether requests with different shapes can share a batch.
+        enable_large_batch_splitting: whether requests with more than `max_execution_batch_size` rows are split.
+        max_execution_batch_size: maximum number of rows of a batch if large batches are split; `max_batch_size` by
+            default.
 
     Raises:
-        InputError: a number that makes no sense, or allowed sizes that do not end where they must.
+        InputError: If a number is out of range, or the allowed sizes do not ascend to the size of the largest batch.
     """
 
     max_batch_size: int = 1000
@@ -55,47 +57,47 @@ class BatchingParameters:
     max_execution_batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        least = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batches": 1, "num_batch_threads": 1}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise InputError(f"batching: {name} is {getattr(self, name)}, and must be at least {low}")
+        minima = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batches": 1, "num_batch_threads": 1}
+        for name, minimum in minima.items():
+            if getattr(self, name) < minimum:
+                raise InputError(f"batching: {name} must be at least {minimum}, not {getattr(self, name)}")
         if not 1 <= self.largest_execution <= self.max_batch_size:
             raise InputError(
-                f"batching: max_execution_batch_size is {self.largest_execution}, and must be 1 to max_batch_size"
+                f"batching: max_execution_batch_size must be between 1 and max_batch_size, not {self.largest_execution}"
             )
         sizes = self.allowed_batch_sizes
         if sizes and (list(sizes) != sorted(set(sizes)) or sizes[0] < 1 or sizes[-1] != self.largest_execution):
             raise InputError(
-                f"batching: allowed_batch_sizes are {list(sizes)}, and must rise and end at {self.largest_execution}, "
-                "the largest batch"
+                f"batching: allowed_batch_sizes must ascend and end at {self.largest_execution}, the size of the "
+                f"largest batch, not be {list(sizes)}"
             )
 
     @classmethod
     def from_file(cls, path: Path) -> "BatchingParameters":
-        """Read the text form of TF Serving's message.
+        """Read TF Serving's `BatchingParameters` in text format.
 
         Raises:
-            InputError: no such file, or one that is no such text.
+            InputError: If the file cannot be read or parsed, or a parameter is invalid.
         """
-        message = read_message(path, MESSAGE, "batching parameters")
+        message = read_message(path, BatchingParametersProto)
         values = {descriptor.name: value for descriptor, value in message.ListFields()}
-        values.pop("thread_pool_name", None)  # a name in TF Serving's own logs
-        return cls(**{name: _plain(value) for name, value in values.items()})
+        values.pop("thread_pool_name", None)  # only names the threads in TF Serving's logs
+        return cls(**{name: _python_value(value) for name, value in values.items()})
 
     @property
     def largest_execution(self) -> int:
-        """Rows of the largest batch that is run."""
+        """Number of rows of the largest batch that runs."""
         if self.enable_large_batch_splitting and self.max_execution_batch_size is not None:
             return self.max_execution_batch_size
         return self.max_batch_size
 
     def allowed_size(self, rows: int) -> int:
-        """The size a batch of so many rows is filled up to."""
+        """Return the size to which a batch of `rows` rows is padded."""
         return next((size for size in self.allowed_batch_sizes if size >= rows), rows)
 
 
-def _plain(value: Any) -> Any:
-    """Wrapped values without their wrapping, repeated ones as a tuple."""
+def _python_value(value: Any) -> Any:
+    """Unwrap a wrapper message such as Int64Value, and convert a repeated field to a tuple."""
     if hasattr(value, "value"):
         return value.value
     return value if isinstance(value, bool) else tuple(value)

@@ -1,4 +1,4 @@
-"""What a configuration asks for: models, the versions of each that its policy wants, and labels."""
+"""Model server configuration: models, the versions that each policy selects, and labels."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,31 +12,42 @@ from tfllmrec.serving.text_files import read_message
 
 
 def one_model(name: str, base_path: Path) -> list[Any]:
-    """The configuration of a server with a single model, as a list of one `ModelConfig`."""
+    """Return the configuration of a server with a single model: a list of one `ModelConfig`.
+
+    Raises:
+        InputError: If the folder is a version of a model.
+    """
     base_path = base_path.absolute()
     if (base_path / "saved_model.pb").exists():
-        raise InputError(f"{base_path} is a version of a model: give the folder that holds it, {base_path.parent}")
+        raise InputError(f"{base_path} is a single version of a model: use its parent folder, {base_path.parent}")
     return [model_server_config_pb2.ModelConfig(name=name, base_path=str(base_path), model_platform="tensorflow")]
 
 
 def read_config(path: Path) -> list[Any]:
-    """The `ModelConfig`s of a `--model_config_file`.
+    """Read the `ModelConfig`s of a `--model_config_file`.
 
     Raises:
-        InputError: no such file, no such text, no models, a model twice, or a path that is not absolute.
+        InputError: If the file cannot be read or parsed, or `checked_configs` refuses its content.
     """
-    message = read_message(path, model_server_config_pb2.ModelServerConfig, "model server configuration")
-    return checked_configs(message, str(path))
+    return checked_configs(read_message(path, model_server_config_pb2.ModelServerConfig), str(path))
 
 
 def checked_configs(message: Any, source: str) -> list[Any]:
-    """The `ModelConfig`s of a `ModelServerConfig`; errors name their source."""
+    """Return the `ModelConfig`s of a `ModelServerConfig`.
+
+    Args:
+        message: a `ModelServerConfig`.
+        source: name of the configuration in error messages.
+
+    Raises:
+        InputError: If there is no model, a model has no name or occurs twice, or a path is not absolute.
+    """
     configs = list(message.model_config_list.config)
     names = [config.name for config in configs]
     if not names or "" in names:
-        raise InputError(f"{source}: model_config_list must name at least one model, and every config has a name")
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError(f"{source}: model {twice[0]} is listed twice")
+        raise InputError(f"{source}: model_config_list must have at least one model, and every model must have a name")
+    if duplicates := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"{source}: model {duplicates[0]} is listed twice")
     for config in configs:
         if not Path(config.base_path).is_absolute():
             raise InputError(f"{source}: base_path of model {config.name} must be absolute, not {config.base_path!r}")
@@ -45,34 +56,32 @@ def checked_configs(message: Any, source: str) -> list[Any]:
     return configs
 
 
-def wanted_versions(config: Any) -> dict[int, Path]:
-    """The versions a `ModelConfig`'s policy asks for: the newest one, unless it says otherwise.
+def selected_versions(config: Any) -> dict[int, Path]:
+    """Return the version folders that the policy of a `ModelConfig` selects; the newest version by default.
 
     Raises:
-        InputError: a folder without versions, or without one that is asked for.
+        InputError: If the folder has no versions, or the policy names a version that does not exist.
     """
-    there = dict(sorted(version_folders(Path(config.base_path)).items()))
-    if not there:
-        raise InputError(
-            f"{config.base_path} is no export: it has no folder named by a version number; `tfllmrec export` makes one"
-        )
+    folders = dict(sorted(version_folders(Path(config.base_path)).items()))
+    if not folders:
+        raise InputError(f"{config.base_path} is not an export: no version folder. Create one with `tfllmrec export`")
     policy = config.model_version_policy
     if policy.HasField("all"):
-        return there
+        return folders
     if policy.HasField("specific"):
-        if missing := sorted(set(policy.specific.versions) - set(there)):
+        if missing := sorted(set(policy.specific.versions) - set(folders)):
             raise InputError(f"model {config.name}: {config.base_path} has no version {missing[0]}")
-        return {version: there[version] for version in sorted(policy.specific.versions)}
-    return dict(list(there.items())[-max(1, policy.latest.num_versions) :])
+        return {version: folders[version] for version in sorted(policy.specific.versions)}
+    return dict(list(folders.items())[-max(1, policy.latest.num_versions) :])
 
 
-def labels_of(config: Any, wanted: Mapping[int, Path]) -> dict[str, int]:
-    """The versions of a `ModelConfig` by label.
+def version_labels(config: Any, selected: Mapping[int, Path]) -> dict[str, int]:
+    """Return the versions of a `ModelConfig` by label.
 
     Raises:
-        InputError: a label's version is not among those that are wanted.
+        InputError: If a label points to a version that is not selected.
     """
     for label, version in config.version_labels.items():
-        if version not in wanted:
-            raise InputError(f"model {config.name}: label {label} is for version {version}, which is not loaded")
+        if version not in selected:
+            raise InputError(f"model {config.name}: label {label} points to version {version}, which is not loaded")
     return dict(config.version_labels)

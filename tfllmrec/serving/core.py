@@ -1,4 +1,4 @@
-"""What both interfaces of the model server ask: predict, metadata and status, in TF Serving's messages."""
+"""Operations of both interfaces of the model server in TF Serving's messages: predict, metadata, status and reload."""
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
@@ -19,20 +19,20 @@ from tfllmrec.serving.signature import Signature
 from tfllmrec_client.status import RequestError, invalid
 
 _METADATA_FIELD = "signature_def"
-_UNKNOWN = 2
+_UNKNOWN_ERROR = 2
 
 
 class ServerCore:
-    """Loaded models behind a batcher, if there is one.
+    """Served models with optional batching and logging.
 
     Args:
-        models: what is served.
-        batcher: joins requests; None runs each on its own.
+        models: served models.
+        batcher: joins requests to batches; None runs each request alone.
         recommendation_log: logs served recommendations; None logs nothing.
 
     Attributes:
-        models: what is served.
-        metrics: what is counted.
+        models: served models.
+        metrics: request metrics.
     """
 
     def __init__(
@@ -44,84 +44,88 @@ class ServerCore:
             self.metrics.add(recommendation_log)
 
     def predict(
-        self, spec: Any, inputs: Mapping[str, np.ndarray], outputs: Collection[str] = ()
+        self, spec: Any, inputs: Mapping[str, np.ndarray], output_filter: Collection[str] = ()
     ) -> tuple[Any, Mapping[str, np.ndarray]]:
         """Run a signature.
 
         Args:
-            spec: a `ModelSpec`: model, version or label, signature.
-            inputs: all inputs of the signature, strings as bytes.
-            outputs: those wanted; none means all.
+            spec: a `ModelSpec` with the model, the version or label, and the signature.
+            inputs: all inputs of the signature, with strings as bytes.
+            output_filter: names of the outputs to compute; all outputs if empty.
 
         Returns:
-            The `ModelSpec` that answered, and the outputs by name.
+            The `ModelSpec` of the version that ran, and the outputs by name.
 
         Raises:
-            RequestError: the request is refused.
+            RequestError: If the request is refused or fails.
         """
-        with self.models.asked(spec) as (version, model):
+        with self.models.use(spec) as (version, model):
             signature = model.signature(spec.signature_name)
-            answered = model_pb2.ModelSpec(name=spec.name, signature_name=signature.name, version={"value": version})
-            if self._batcher and signature.batched and not outputs:
-                found = self._batched(self._batcher, model, signature, inputs)
+            used = model_pb2.ModelSpec(name=spec.name, signature_name=signature.name, version={"value": version})
+            if self._batcher and signature.batched and not output_filter:
+                outputs = self._run_batched(self._batcher, model, signature, inputs)
             else:
-                found = model.run(signature.name, inputs, outputs)
+                outputs = model.run(signature.name, inputs, output_filter)
         if self._recommendation_log:
-            self._recommendation_log.add(answered, spec.version_label, inputs, found)
-        return answered, found
+            self._recommendation_log.add(used, spec.version_label, inputs, outputs)
+        return used, outputs
 
-    def _batched(
+    def _run_batched(
         self, batcher: Batcher, model: ServedModel, signature: Signature, inputs: Mapping[str, np.ndarray]
     ) -> Mapping[str, np.ndarray]:
-        """The outputs for inputs that are run together with others, unless they have no rows."""
+        """Run a request in a batch, or alone if it has no rows."""
         signature.check(inputs)
         if not all(map(len, inputs.values())):
             return model.run(signature.name, inputs)
         return batcher.run((model, signature.name), lambda merged: model.run(signature.name, merged), inputs)
 
-    def counting(self, spec: Any, api: str, entrypoint: str) -> AbstractContextManager[None]:
-        """Count a request, see `Metrics.request`."""
+    def count_request(self, spec: Any, api: str, entrypoint: str) -> AbstractContextManager[None]:
+        """Count the request that runs inside the block, see `Metrics.request`."""
         known = spec.name if spec.name in self.models.names else ""
         return self.metrics.request(known, api, entrypoint)
 
-    def signature(self, spec: Any) -> Any:
-        """The `Signature` that a `ModelSpec` means."""
-        with self.models.asked(spec) as (_, model):
+    def signature(self, spec: Any) -> Signature:
+        """Return the signature that a `ModelSpec` requests.
+
+        Raises:
+            RequestError: If the model, version or signature is not available.
+        """
+        with self.models.use(spec) as (_, model):
             return model.signature(spec.signature_name)
 
     def metadata(self, spec: Any, fields: Collection[str] = (_METADATA_FIELD,)) -> Any:
-        """A `GetModelMetadataResponse`: the signatures of a model.
+        """Return a `GetModelMetadataResponse` with the signatures of a model.
 
         Raises:
-            RequestError: no fields are asked for, or others than `signature_def`; no such model or version.
+            RequestError: If `fields` is not only `signature_def`, or the model or version is not available.
         """
         if set(fields) != {_METADATA_FIELD}:
-            raise invalid(f"metadata_field must be {_METADATA_FIELD!r}, which is all there is")
-        with self.models.asked(spec) as (version, model):
+            raise invalid(f"metadata_field must be {_METADATA_FIELD!r}, the only supported field")
+        with self.models.use(spec) as (version, model):
             signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=model.signature_defs)
-        answer = get_model_metadata_pb2.GetModelMetadataResponse()
-        answer.model_spec.CopyFrom(model_pb2.ModelSpec(name=spec.name, version={"value": version}))
-        answer.metadata[_METADATA_FIELD].Pack(signatures)
-        return answer
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        response.model_spec.CopyFrom(model_pb2.ModelSpec(name=spec.name, version={"value": version}))
+        response.metadata[_METADATA_FIELD].Pack(signatures)
+        return response
 
     def status(self, spec: Any) -> Any:
-        """A `GetModelStatusResponse`: the state of every version, END with the error where it could not be loaded.
+        """Return a `GetModelStatusResponse`: the state of each version; END with an error if loading failed.
 
         Raises:
-            RequestError: no such model or version.
+            RequestError: If the model or version does not exist.
         """
-        answer = get_model_status_pb2.GetModelStatusResponse()
-        for number, found in sorted(self.models.statuses(spec).items(), reverse=True):
-            status = {"error_code": _UNKNOWN if found.error else 0, "error_message": found.error}
-            answer.model_version_status.add(version=number, state=found.state, status=status)
-        return answer
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for number, version in sorted(self.models.statuses(spec).items(), reverse=True):
+            status = {"error_code": _UNKNOWN_ERROR if version.error else 0, "error_message": version.error}
+            response.model_version_status.add(version=number, state=version.state, status=status)
+        return response
 
     def reload(self, config: Any) -> None:
-        """Serve what a `ModelServerConfig` asks for, and nothing else; wait until it is served.
+        """Serve the models of a `ModelServerConfig` and no others; return when they are loaded.
 
         Raises:
-            RequestError: INVALID_ARGUMENT for a configuration that is none, FAILED_PRECONDITION for one that cannot be
-                served; labels are as before then.
+            RequestError: INVALID_ARGUMENT, if the configuration is invalid. FAILED_PRECONDITION, if it cannot be
+                applied; labels then keep their versions.
         """
         try:
             configs = checked_configs(config, "the configuration")
@@ -133,7 +137,7 @@ class ServerCore:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from error
 
     def close(self) -> None:
-        """Answer what is queued, write down what was served, free the models; no request may come after it."""
+        """Run queued requests, write pending log records and unload the models. No request may follow."""
         if self._batcher:
             self._batcher.close()
         if self._recommendation_log:

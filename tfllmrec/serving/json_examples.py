@@ -1,4 +1,4 @@
-"""`tf.Example`s as JSON, as TF Serving's REST interface takes them for classify and regress."""
+"""JSON form of `tf.Example`s in TF Serving's REST interface for classify and regress."""
 
 from typing import Any
 
@@ -10,19 +10,20 @@ from tfllmrec_client.status import invalid
 
 
 def input_from(request: Any) -> Any:
-    """The `Input` of a body with `examples`, objects of features, and perhaps a `context` that all of them share.
+    """Return the `Input` of a body with `examples` (objects of features) and an optional shared `context`.
 
     Raises:
-        RequestError: no examples, or a feature that is no number, no string and no list of one kind of these.
+        RequestError: INVALID_ARGUMENT, if there are no examples, or a feature is not a number, a string, or a list of
+            numbers or strings.
     """
     examples = request.get("examples")
     if not isinstance(examples, list) or not examples:
         raise invalid("'examples' must be a list with at least one object")
-    made = [_example(f"example {place}", one) for place, one in enumerate(examples)]
+    messages = [_example(f"example {position}", features) for position, features in enumerate(examples)]
     if "context" not in request:
-        return input_pb2.Input(example_list={"examples": made})
+        return input_pb2.Input(example_list={"examples": messages})
     context = _example("the context", request["context"])
-    return input_pb2.Input(example_list_with_context={"examples": made, "context": context})
+    return input_pb2.Input(example_list_with_context={"examples": messages, "context": context})
 
 
 def _example(where: str, features: Any) -> Any:
@@ -36,13 +37,13 @@ def _example(where: str, features: Any) -> Any:
 
 def _feature(where: str, value: Any) -> Any:
     values = value if isinstance(value, list) else [value]
-    if all(isinstance(one, str) or is_b64(one) for one in values):
-        return tf.train.Feature(bytes_list={"value": [bytes_of(where, one) for one in values]})
+    if all(isinstance(value, str) or is_b64(value) for value in values):
+        return tf.train.Feature(bytes_list={"value": [bytes_of(where, value) for value in values]})
     try:
-        if all(type(one) is int for one in values):
+        if all(type(value) is int for value in values):
             return tf.train.Feature(int64_list={"value": values})
-        if all(type(one) in (int, float) for one in values):
+        if all(type(value) in (int, float) for value in values):
             return tf.train.Feature(float_list={"value": values})
     except (ValueError, OverflowError) as error:
         raise invalid(f"{where} has a number beyond 64 bits") from error
-    raise invalid(f"{where} must be a number, a string, or a list of one kind of these")
+    raise invalid(f"{where} must be a number, a string, a list of numbers or a list of strings")

@@ -1,4 +1,4 @@
-"""The model server as a process of its own, started and stopped from Python."""
+"""Model server in a separate process, started and stopped from Python."""
 
 import re
 import subprocess
@@ -12,26 +12,26 @@ from typing import Self
 from tfllmrec.errors import InputError
 
 GRPC_LINE, REST_LINE = "gRPC on {}", "REST on {}"
-"""What the server prints once it answers; the addresses are read from there."""
+"""Lines with the addresses, which the server prints as soon as it accepts requests."""
 
 
 class ServerProcess:
-    """`tfllmrec serve` on free ports, beside the program that started it.
+    """Run `tfllmrec serve` on free ports in a separate process.
 
-    A process of its own, so that switching XLA off, as TF Serving has it, leaves this one as it is. It ends with
-    the block, or with the program.
+    The server disables XLA, as TF Serving does, for its whole process; the calling process is not affected. The server
+    stops at the end of the `with` block or when the calling process exits.
 
     Args:
-        arguments: those of `tfllmrec serve`, an export's folder first; ports given there are used.
-        timeout: seconds it may take to answer; loading TensorFlow alone takes several.
+        arguments: arguments of `tfllmrec serve`, starting with the folder of an export. They may contain ports.
+        timeout: seconds to wait until the server accepts requests. Importing TensorFlow alone takes several.
 
     Attributes:
         grpc_address: "host:port", for `Client`.
         rest_url: "http://host:port".
-        pid: the process's number.
+        pid: process ID.
 
     Raises:
-        InputError: it did not start; says why.
+        InputError: If the server does not start. The message contains the server's error.
 
     Example:
         >>> with ServerProcess("models/films") as server, Client(server.grpc_address, "films") as client:
@@ -50,26 +50,26 @@ class ServerProcess:
             "0",
             *map(str, arguments),
         ]
-        self._errors = tempfile.TemporaryFile("a+", encoding="utf-8")  # noqa: SIM115, it lives as long as the process
+        self._errors = tempfile.TemporaryFile("a+", encoding="utf-8")  # noqa: SIM115, open as long as the process runs
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8"
         )
         self.pid = self._process.pid
-        self._finalizer = weakref.finalize(self, _end, self._process)
-        too_late = threading.Timer(timeout, self._process.kill)
-        too_late.start()
+        self._finalizer = weakref.finalize(self, _terminate, self._process)
+        timer = threading.Timer(timeout, self._process.kill)
+        timer.start()
         try:
-            self.grpc_address, self.rest_url = self._address(GRPC_LINE), self._address(REST_LINE)
+            self.grpc_address, self.rest_url = self._read_address(GRPC_LINE), self._read_address(REST_LINE)
         finally:
-            too_late.cancel()
+            timer.cancel()
 
     def errors(self) -> list[str]:
-        """The lines on its stderr so far."""
+        """Return the lines that the server has written to stderr."""
         self._errors.seek(0)
         return self._errors.read().strip().splitlines()
 
     def stop(self) -> int:
-        """Let running requests end, then the server; its exit status."""
+        """Stop the server after the running requests and return its exit status."""
         self._finalizer()
         self._errors.close()
         return self._process.returncode
@@ -80,18 +80,18 @@ class ServerProcess:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def _address(self, announcement: str) -> str:
+    def _read_address(self, announcement: str) -> str:
         assert self._process.stdout is not None
         pattern = re.compile(announcement.format(r"(\S+)"))
         for line in self._process.stdout:
-            if found := pattern.search(line):
-                return found[1]
+            if match := pattern.search(line):
+                return match[1]
         self._finalizer()
-        told = self.errors() or ["it did not answer in time"]
-        raise InputError(f"the model server did not start: {told[-1].removeprefix('tfllmrec: ')}")
+        errors = self.errors() or ["it did not respond in time"]
+        raise InputError(f"the model server did not start: {errors[-1].removeprefix('tfllmrec: ')}")
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _terminate(process: subprocess.Popen[str]) -> None:
     process.terminate()
     process.wait()
     if process.stdout:

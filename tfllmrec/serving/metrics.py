@@ -1,4 +1,4 @@
-"""What a model server counts, under TF Serving's names, for Prometheus."""
+"""Prometheus metrics of the model server, under TF Serving's names."""
 
 import threading
 import time
@@ -17,12 +17,12 @@ _BUCKETS = tuple(10 * 1.8**power for power in range(33))  # microseconds, up to 
 
 
 class Metrics:
-    """Requests by model and status, and how long those took that were answered, by model, API and entry point."""
+    """Count requests by model and status, and record latencies of successful requests by model, API and entry point."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._counting, self._counts = threading.Lock(), Counter[tuple[str, str]]()
-        self._registry.register(_Requests(self._counts))
+        self._lock, self._counts = threading.Lock(), Counter[tuple[str, str]]()
+        self._registry.register(_RequestCollector(self._counts))
         self._latency = Histogram(
             f"{_PREFIX}request_latency",
             "Distribution of wall time (in microseconds) for requests.",
@@ -33,11 +33,11 @@ class Metrics:
 
     @contextmanager
     def request(self, model: str, api: str, entrypoint: str) -> Iterator[None]:
-        """Count what happens inside the block: its refusal or error, or the time it takes to answer.
+        """Count the request that runs inside the block, by its error or its latency.
 
         Args:
-            model: its name, "" for one that is not served, lest strangers' inventions fill the memory.
-            api: what is asked, as TF Serving calls it there: Predict over gRPC, predict over REST.
+            model: model name; "" for an unknown model, so that arbitrary names in requests do not fill the memory.
+            api: API as TF Serving labels it: Predict over gRPC, predict over REST.
             entrypoint: GRPC or REST.
         """
         started, status = time.perf_counter(), "INTERNAL"
@@ -48,22 +48,22 @@ class Metrics:
             status = error.code.name
             raise
         finally:
-            with self._counting:
+            with self._lock:
                 self._counts[model, status] += 1
             if status == "OK":
                 self._latency.labels(model, api, entrypoint).observe((time.perf_counter() - started) * 1e6)
 
     def add(self, collector: Collector) -> None:
-        """Count what another part of the server counts, too."""
+        """Add the metrics of another part of the server."""
         self._registry.register(collector)
 
     def text(self) -> bytes:
-        """All of it in Prometheus's text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _Requests:
-    """The library's own counters have names that end in `_total`; TF Serving's have not."""
+class _RequestCollector:
+    """Collector of the request counts. The library's counters append `_total` to a name; TF Serving's do not."""
 
     def __init__(self, counts: Counter[tuple[str, str]]) -> None:
         self._counts = counts

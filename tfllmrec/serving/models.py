@@ -1,78 +1,75 @@
-"""What is served: the models and versions that a configuration names, changed while requests run."""
+"""Served models: the versions that a configuration selects, changed while requests run."""
 
 import logging
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import grpc
+from typing import Any
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.configuration import labels_of, wanted_versions
+from tfllmrec.serving.configuration import selected_versions, version_labels
 from tfllmrec.serving.session import ServedModel
+from tfllmrec.serving.snapshot import Snapshot, not_found
 from tfllmrec.serving.version import State, Version
-from tfllmrec_client.status import RequestError, invalid
+from tfllmrec_client.status import RequestError
 
 _log = logging.getLogger(__name__)
 
 
-class _Served(NamedTuple):
-    """What is served at one moment: versions by model and number, numbers by model and label."""
-
-    versions: Mapping[str, Mapping[int, Version]]
-    labels: Mapping[str, Mapping[str, int]]
-
-
 class Models:
-    """The models, by name and version.
+    """Served models by name and version.
 
-    A change loads what is new before it moves labels, and moves labels before it ends what is no longer wanted; a model
-    keeps its last version that answers until another one does. So no request is refused that was possible before and
-    is after.
+    A change loads new versions first, then moves labels, then unloads versions that are no longer selected. A model
+    keeps its last available version until another one is available. So a request that is valid before and after a
+    change does not fail during the change.
 
     Args:
         configs: `ModelConfig` messages.
 
     Raises:
-        InputError: a folder without versions, a version or a label's version that is not there.
+        InputError: If a folder has no versions, or a selected version or the version of a label does not exist.
     """
 
     def __init__(self, configs: list[Any]) -> None:
         self._changing = threading.Lock()
         self._configs: list[Any] = []
-        self._now = _Served({}, {})  # replaced as a whole: who reads it once reads no half of a change
+        self._snapshot = Snapshot({}, {})  # replaced as a whole, so that a reader never sees half of a change
         self.apply(configs)
 
     def __iter__(self) -> Iterator[tuple[str, int, Version]]:
-        for name, versions in self._now.versions.items():
+        for name, versions in self._snapshot.versions.items():
             yield from ((name, number, version) for number, version in versions.items())
 
     @property
     def names(self) -> Collection[str]:
-        """What the models are called."""
-        return self._now.versions.keys()
+        """Names of the models."""
+        return self._snapshot.versions.keys()
 
     def apply(self, configs: list[Any]) -> None:
-        """Serve what these configurations ask for, and nothing else.
+        """Serve the models of these configurations and no others.
 
         Raises:
-            InputError: as the class, or a label moves to a version that does not load. Labels are as before then.
+            InputError: As in the class, or if a label would move to a version that does not load. Labels then keep
+                their versions.
         """
         with self._changing:
             self._apply(configs)
 
     def poll(self) -> None:
-        """Look for new versions, and for some that are gone, with the configurations as they are."""
+        """Apply the present configurations again, to load new versions and to unload removed ones."""
         with self._changing:
             self._apply(self._configs)
 
     @contextmanager
-    def asked(self, spec: Any) -> Iterator[tuple[int, ServedModel]]:
-        """The version that a `ModelSpec` asks for, as `find`, and its model, which does not end inside the block."""
+    def use(self, spec: Any) -> Iterator[tuple[int, ServedModel]]:
+        """Return the version number and the model that a `ModelSpec` requests. The block keeps the model loaded.
+
+        Raises:
+            RequestError: As in `find`.
+        """
         number, version = self.find(spec)
-        while not version.acquire():  # it has just ended: another has taken its place
+        while not version.acquire():  # unloaded since the lookup, so another version has replaced it
             number, version = self.find(spec)
         try:
             assert version.model, "an available version has a model"
@@ -81,126 +78,92 @@ class Models:
             version.release()
 
     def find(self, spec: Any) -> tuple[int, Version]:
-        """The version that a `ModelSpec` asks for: a number, a label, or else the newest that is available.
+        """Return the version that a `ModelSpec` requests by number or label; the newest available one by default.
 
         Raises:
-            RequestError: INVALID_ARGUMENT without a name or for an unknown label; NOT_FOUND for a model or version
-                that is not served.
+            RequestError: INVALID_ARGUMENT, if the name is missing or the label is unknown. NOT_FOUND, if the model or
+                version is not available.
         """
         while True:
-            now = self._now
+            snapshot = self._snapshot
             try:
-                return _found(now, spec)
+                return snapshot.find(spec)
             except RequestError:
-                if now is self._now:  # else it may have ended just now, and another has taken its place
+                if snapshot is self._snapshot:  # else the version may have been replaced during the lookup
                     raise
 
     def statuses(self, spec: Any) -> Mapping[int, Version]:
-        """The versions of a model, or the one that is asked for, whether they could be loaded or not.
+        """Return the versions of a model in any state, or only the version that a `ModelSpec` requests.
 
         Raises:
-            RequestError: as `find`.
+            RequestError: As in `find`.
         """
-        now = self._now
-        versions = _versions(now, spec)
-        number = _asked_number(now, spec)
+        snapshot = self._snapshot
+        versions = snapshot.versions_of(spec)
+        number = snapshot.requested_number(spec)
         if number is None:
             return versions
         if number not in versions:
-            raise _not_found(f"model {spec.name!r} has no version {number}; there are {', '.join(map(str, versions))}")
+            numbers = ", ".join(map(str, versions))
+            raise not_found(f"version {number} of model {spec.name!r} does not exist; existing versions: {numbers}")
         return {number: versions[number]}
 
     def close(self) -> None:
-        """Free what the models hold, whatever still runs."""
+        """Unload all versions without waiting for running requests."""
         with self._changing:
             for _, _, version in self:
-                version.unload(patience=0)
+                version.unload(timeout=0)
 
     def _apply(self, configs: list[Any]) -> None:
-        wanted = {config.name: wanted_versions(config) for config in configs}
-        labels = {config.name: labels_of(config, wanted[config.name]) for config in configs}
-        before = self._now
-        loading = {name: _beside(before.versions.get(name, {}), folders) for name, folders in wanted.items()}
-        self._now = _Served(loading, before.labels)
+        selected = {config.name: selected_versions(config) for config in configs}
+        labels = {config.name: version_labels(config, selected[config.name]) for config in configs}
+        before = self._snapshot
+        loading = {name: _with_selected(before.versions.get(name, {}), folders) for name, folders in selected.items()}
+        self._snapshot = Snapshot(loading, before.labels)
         for name, number, version in self:
             if version.state is State.START:
                 _load(name, number, version)
-        _require_labels(self._now, labels)
-        self._now = _Served({name: _remaining(there, wanted[name]) for name, there in loading.items()}, labels)
+        _require_available_labels(self._snapshot, labels)
+        self._snapshot = Snapshot(
+            {name: _remaining(versions, selected[name]) for name, versions in loading.items()}, labels
+        )
         self._configs = configs
-        for version in (_all(before.versions) | _all(loading)) - _all(self._now.versions):
+        for version in (_all(before.versions) | _all(loading)) - _all(self._snapshot.versions):
             version.unload()
 
 
 def _all(versions: Mapping[str, Mapping[int, Version]]) -> set[Version]:
-    return {version for there in versions.values() for version in there.values()}
+    return {version for of_model in versions.values() for version in of_model.values()}
 
 
-def _beside(there: Mapping[int, Version], wanted: Mapping[int, Path]) -> dict[int, Version]:
-    """The wanted versions of a model, new ones not yet loaded, beside those that answer until then."""
-    found = {number: version for number, version in there.items() if version.state is State.AVAILABLE}
-    for number, folder in wanted.items():
-        known = there.get(number)
-        found[number] = Version(folder) if known is None or known.is_outdated(folder) else known
-    return dict(sorted(found.items()))
+def _with_selected(versions: Mapping[int, Version], selected: Mapping[int, Path]) -> dict[int, Version]:
+    """Return the available versions of a model together with the selected ones, which may not be loaded yet."""
+    result = {number: version for number, version in versions.items() if version.state is State.AVAILABLE}
+    for number, folder in selected.items():
+        known = versions.get(number)
+        result[number] = Version(folder) if known is None or known.is_outdated(folder) else known
+    return dict(sorted(result.items()))
 
 
-def _remaining(there: Mapping[int, Version], wanted: Mapping[int, Path]) -> dict[int, Version]:
-    """The wanted versions of a model; all, where none of these answers."""
-    answering = any(there[number].state is State.AVAILABLE for number in wanted)
-    return {number: version for number, version in there.items() if number in wanted or not answering}
+def _remaining(versions: Mapping[int, Version], selected: Mapping[int, Path]) -> dict[int, Version]:
+    """Return the selected versions of a model, or all versions if no selected one is available."""
+    available = any(versions[number].state is State.AVAILABLE for number in selected)
+    return {number: version for number, version in versions.items() if number in selected or not available}
 
 
 def _load(name: str, number: int, version: Version) -> None:
     version.load()
     if version.error:
-        _log.warning("%s: version %d is not served: %s", name, number, version.error)
+        _log.warning("%s: version %d failed to load: %s", name, number, version.error)
     else:
-        _log.info("%s: version %d ready, %d warm-up requests, %.1f s", name, number, version.warmed, version.seconds)
+        count, seconds = version.warmup_count, version.seconds
+        _log.info("%s: version %d ready, %d warm-up requests, %.1f s", name, number, count, seconds)
 
 
-def _require_labels(now: _Served, labels: Mapping[str, Mapping[str, int]]) -> None:
-    """Raise an InputError where a label that is there would move to a version that does not answer."""
-    for name, moved in labels.items():
-        for label in moved.keys() & now.labels.get(name, {}).keys():
-            version = now.versions[name][moved[label]]
+def _require_available_labels(snapshot: Snapshot, labels: Mapping[str, Mapping[str, int]]) -> None:
+    """Raise an InputError if an existing label would move to a version that is not available."""
+    for name, new_labels in labels.items():
+        for label in new_labels.keys() & snapshot.labels.get(name, {}).keys():
+            version = snapshot.versions[name][new_labels[label]]
             if version.state is not State.AVAILABLE:
-                raise InputError(f"model {name}: label {label} stays where it is: {version.error}")
-
-
-def _found(now: _Served, spec: Any) -> tuple[int, Version]:
-    served = {number: one for number, one in _versions(now, spec).items() if one.state is State.AVAILABLE}
-    number = _asked_number(now, spec)
-    if number is None:
-        number = max(served, default=None)
-    if number is None:
-        raise _not_found(f"no version of model {spec.name!r} is served")
-    if number not in served:
-        there = ", ".join(map(str, sorted(served))) or "none"
-        raise _not_found(f"model {spec.name!r} has no version {number} that is served; there are: {there}")
-    return number, served[number]
-
-
-def _versions(now: _Served, spec: Any) -> Mapping[int, Version]:
-    if not spec.name:
-        raise invalid("the request names no model: fill model_spec.name")
-    if spec.name not in now.versions:
-        raise _not_found(f"there is no model {spec.name!r} here; there are {', '.join(now.versions)}")
-    return now.versions[spec.name]
-
-
-def _asked_number(now: _Served, spec: Any) -> int | None:
-    """The number that a `ModelSpec` has, or that its label stands for."""
-    if spec.HasField("version"):
-        return spec.version.value
-    if not spec.HasField("version_label"):
-        return None
-    labels = now.labels.get(spec.name, {})
-    if spec.version_label not in labels:
-        there = ", ".join(labels) or "none"
-        raise invalid(f"model {spec.name!r} has no version label {spec.version_label!r}; there are: {there}")
-    return labels[spec.version_label]
-
-
-def _not_found(sentence: str) -> RequestError:
-    return RequestError(grpc.StatusCode.NOT_FOUND, sentence)
+                raise InputError(f"model {name}: label {label} was not moved: {version.error}")

@@ -1,4 +1,4 @@
-"""Looking again and again, in a thread: for new versions, for a new configuration."""
+"""Periodic tasks: polling for new versions and for a new configuration."""
 
 import logging
 import threading
@@ -9,14 +9,14 @@ from tfllmrec.errors import InputError
 _log = logging.getLogger(__name__)
 
 
-class Repeating:
-    """Does something at intervals, once it is started, until it is stopped.
+class PeriodicTask:
+    """Call a function at intervals in a thread until the task is stopped.
 
-    What goes wrong is logged, once as long as it is the same, and the next time tries again.
+    An error is logged, once while its message stays the same, and the function is called again after the next interval.
 
     Args:
-        seconds: between the end of one time and the next.
-        action: what is done.
+        seconds: interval between the end of one call and the start of the next.
+        action: function to call.
     """
 
     def __init__(self, seconds: float, action: Callable[[], None]) -> None:
@@ -25,22 +25,22 @@ class Repeating:
         self._thread = threading.Thread(target=self._repeat, daemon=True)
 
     def start(self) -> None:
-        """Begin, after the first interval."""
+        """Start the thread. The first call follows after the first interval."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Do it no more, and wait for the end of a time that is under way."""
+        """Stop the thread and wait for a running call."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _repeat(self) -> None:
-        told = ""
+        logged_error = ""
         while not self._stopped.wait(self._seconds):
             try:
                 self._action()
-                told = ""
-            except Exception as error:  # the server lives on with what it has
-                if str(error) != told:
+                logged_error = ""
+            except Exception as error:  # the server continues with the present versions
+                if str(error) != logged_error:
                     _log.log(logging.WARNING, "%s", error, exc_info=not isinstance(error, InputError))
-                told = str(error)
+                logged_error = str(error)

@@ -1,4 +1,4 @@
-"""Where a model server shows its metrics: the text file that `--monitoring_config_file` names."""
+"""Path of the Prometheus metrics: the file of `--monitoring_config_file`."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from tfllmrec.serving.text_files import read_message
 from tfllmrec_client.messages import declare
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
-"""Where TF Serving has them unless it is told otherwise."""
-MESSAGE = declare(
-    "monitoring",  # tensorflow-serving-api does not ship it
+"""Default path of TF Serving."""
+MonitoringConfigProto = declare(
+    "monitoring",  # tensorflow-serving-api does not contain this message
     {
         "PrometheusConfig": {"enable": (1, "bool"), "path": (2, "string")},
         "MonitoringConfig": {"prometheus_config": (1, "PrometheusConfig")},
@@ -18,12 +18,12 @@ MESSAGE = declare(
 
 
 def metrics_path(path: Path) -> str:
-    """The path that a file names for Prometheus; "" where it switches that off.
+    """Return the metrics path that a `MonitoringConfig` in text format sets; "" if it disables Prometheus.
 
     Raises:
-        InputError: no such file, no such text, or a path that does not start with a slash.
+        InputError: If the file cannot be read or parsed, or the path does not start with a slash.
     """
-    config = read_message(path, MESSAGE, "monitoring configuration").prometheus_config
+    config = read_message(path, MonitoringConfigProto).prometheus_config
     if not config.enable:
         return ""
     if config.path and not config.path.startswith("/"):

@@ -1,87 +1,50 @@
-"""What is served, written down for a sample of users under pseudonyms, so that its quality can be told later.
+"""Log of served recommendations, for a sample of users under pseudonyms. `tfllmrec.monitoring` reads it.
 
-`tfllmrec.monitoring` reads it. No request waits for it: what is served waits in a queue of bounded length for
-a thread that does all the work, and what finds no room there is counted.
+Requests never wait for the log: responses go into a bounded queue, and a thread samples and writes them. Responses
+that do not fit into the queue are counted and dropped.
 """
 
-import base64
 import logging
-import os
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from functools import partial
-from io import FileIO
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from prometheus_client.metrics_core import Metric
-from pydantic import BaseModel, ConfigDict, model_validator
 
 from tfllmrec.data.pseudonymisation import pseudonyms
 from tfllmrec.errors import InputError
+from tfllmrec.serving.impression import Impression, sampling_position
+from tfllmrec.serving.log_file import LogFile
 
-ITEMS, SCORES = "item_ids", "scores"
-_USERS = "user_id"
-_MOST_WAITING = 10_000
-"""Lists that may wait to be written: some tens of megabytes."""
-_PAUSE_SECONDS = 0.1
-_PATIENCE_SECONDS = 10.0
-"""What the last lists get to be written once the server ends."""
+_ITEMS, _SCORES, _USERS = "item_ids", "scores", "user_id"
+_MAX_QUEUED = 10_000
+"""Default number of lists in the queue: some tens of megabytes."""
+_WRITE_INTERVAL_SECONDS = 0.1
+_CLOSE_TIMEOUT_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Impression(BaseModel):
-    """A list that was served, a line of the file.
-
-    Attributes:
-        time: when, in Unix seconds.
-        model: its name.
-        version: which one answered.
-        label: the one that was asked for; "" where none was.
-        signature: which one answered.
-        user: a pseudonym, see `tfllmrec.data.pseudonymisation.pseudonyms`; "" where the request named no user.
-        item_ids: best first.
-        scores: one an item; none where the request asked for none.
-    """
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-    time: float
-    model: str
-    version: int
-    label: str
-    signature: str
-    user: str
-    item_ids: list[str]
-    scores: list[float]
-
-    @model_validator(mode="after")
-    def _score_an_item(self) -> Self:
-        if self.scores and len(self.scores) != len(self.item_ids):
-            raise ValueError(f"{len(self.item_ids)} items have {len(self.scores)} scores")
-        return self
-
-
 class RecommendationLog:
-    """Writes lists to a file, a line of JSON each, for as long as the server lives.
+    """Write served lists to a file, one `Impression` in JSON per line.
 
-    A user is in the sample or not, always: what the pseudonym starts with decides, so what is served to one can be
-    followed. Rows that name no user are drawn one by one. The file is only appended to, and made anew where it was
-    moved away.
+    A hash of the pseudonym decides whether a user is in the sample, so that the sample contains either all lists of a
+    user or none. Rows without a user are sampled independently. The file is only appended to, and created again after
+    it was moved away.
 
     Args:
-        path: the file, in a folder that is there.
-        key: of the pseudonyms, see `tfllmrec.data.pseudonymisation.read_key`.
-        sampling_rate: share of the users, and of the rows without one.
-        most_waiting: lists that may wait to be written.
-        seed: of the draws among rows without a user.
+        path: file in an existing folder.
+        key: key of the pseudonyms, see `tfllmrec.data.pseudonymisation.read_key`.
+        sampling_rate: share of users, and of rows without a user, in the log.
+        max_queued: number of lists that may wait in the queue.
+        seed: seed of the sample of rows without a user.
 
     Raises:
-        InputError: the rate is not above 0 and at most 1, or the file cannot be written to.
+        InputError: If the rate is not in (0, 1], or the file cannot be written.
 
     Example:
         >>> log = RecommendationLog(Path("served.jsonl"), read_key("films.key"), sampling_rate=0.01)
@@ -89,136 +52,129 @@ class RecommendationLog:
     """
 
     def __init__(
-        self, path: Path, key: bytes, sampling_rate: float = 0.01, *, most_waiting: int = _MOST_WAITING, seed: int = 0
+        self, path: Path, key: bytes, sampling_rate: float = 0.01, *, max_queued: int = _MAX_QUEUED, seed: int = 0
     ) -> None:
         if not 0 < sampling_rate <= 1:
-            raise InputError(f"served lists: the sampling rate is {sampling_rate:g}, and must be above 0 and at most 1")
-        self._path, self._key, self._rate, self._most = path, key, sampling_rate, most_waiting
+            raise InputError(
+                f"recommendation log: the sampling rate must be above 0 and at most 1, not {sampling_rate:g}"
+            )
+        self._path, self._key, self._rate, self._max_queued = path, key, sampling_rate, max_queued
         try:
-            self._file = _opened(path)
+            self._file = LogFile(path)
         except OSError as error:
-            raise InputError(f"served lists cannot be written to {path}: {error.strerror}") from error
+            raise InputError(f"recommendation log: {path} cannot be written: {error.strerror}") from error
         self._random = random.Random(seed)
         self._lock, self._counts = threading.Lock(), Counter[str]()
-        self._waiting, self._waiting_rows = list[_Answer](), 0
-        self._told, self._closing = "", threading.Event()
+        self._queue, self._queued_rows = list[_Response](), 0
+        self._logged_error, self._closing = "", threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def add(self, spec: Any, label: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
-        """Take note of an answer, if it is made of lists of items; waits for nothing.
+        """Queue a response if it has lists of items. Returns at once.
 
         Args:
-            spec: the `ModelSpec` that answered.
-            label: the one that was asked for, or "".
-            inputs: of the request.
-            outputs: of the answer.
+            spec: the `ModelSpec` of the version that ran.
+            label: requested version label, or "".
+            inputs: inputs of the request.
+            outputs: outputs of the response.
         """
-        items = outputs.get(ITEMS)
+        items = outputs.get(_ITEMS)
         if items is None or items.dtype.kind != "O" or items.ndim != 2:
             return
-        answer = _Answer(time.time(), spec, label, inputs.get(_USERS), items, outputs.get(SCORES))
+        response = _Response(time.time(), spec, label, inputs.get(_USERS), items, outputs.get(_SCORES))
         with self._lock:
-            if self._waiting_rows + len(items) > self._most:
+            if self._queued_rows + len(items) > self._max_queued:
                 self._counts["dropped"] += len(items)
             else:
-                self._waiting.append(answer)
-                self._waiting_rows += len(items)
+                self._queue.append(response)
+                self._queued_rows += len(items)
 
     def collect(self) -> Iterator[Metric]:
-        """What became of the lists, for Prometheus: written, left out of the sample, failed, dropped unseen."""
-        metric = Metric(":tfllmrec:serving:served_list_count", "Served lists by what became of them.", "untyped")
+        """Return the number of lists for Prometheus by status: written, left_out (of the sample), failed, dropped."""
+        metric = Metric(":tfllmrec:serving:served_list_count", "Served lists by logging status.", "untyped")
         for status in ("written", "left_out", "failed", "dropped"):
             metric.add_sample(metric.name, {"status": status}, self._counts[status])
         yield metric
 
     def close(self) -> None:
-        """Write what waits, and no more than some seconds long."""
+        """Write the queued lists, for at most 10 seconds, and close the file."""
         self._closing.set()
-        self._thread.join(_PATIENCE_SECONDS)
+        self._thread.join(_CLOSE_TIMEOUT_SECONDS)
 
     def _work(self) -> None:
-        """Write what has come, again and again: seldom, for every turn of this thread interrupts those that answer."""
+        """Write the queue at intervals. More frequent writes would interrupt the threads that serve requests."""
         closing = False
         while not closing:
-            closing = self._closing.wait(_PAUSE_SECONDS)
+            closing = self._closing.wait(_WRITE_INTERVAL_SECONDS)
             with self._lock:
-                answers, self._waiting, self._waiting_rows = self._waiting, [], 0
-            if answers:
-                self._write(answers)
+                responses, self._queue, self._queued_rows = self._queue, [], 0
+            if responses:
+                self._write(responses)
         self._file.close()
 
-    def _write(self, answers: "list[_Answer]") -> None:
-        lists, failed = list[Impression](), 0
-        for answer in answers:
+    def _write(self, responses: "Sequence[_Response]") -> None:
+        impressions, failed = list[Impression](), 0
+        for response in responses:
             try:
-                lists += self._sampled(answer)
-            except Exception as error:  # scores that are no numbers, say
-                failed += len(answer.items)
-                self._tell(str(error))
+                impressions += self._sample(response)
+            except Exception as error:  # for instance a score that is not finite
+                failed += len(response.items)
+                self._log_error(str(error))
         try:
-            if lists:
-                self._append("".join(f"{one.model_dump_json()}\n" for one in lists).encode())
-        except Exception as error:  # a full disk; the thread lives on
-            failed, lists = failed + len(lists), []
-            self._tell(str(error))
+            if impressions:
+                self._file.append("".join(f"{each.model_dump_json()}\n" for each in impressions).encode())
+        except Exception as error:  # for instance a full disk
+            failed, impressions = failed + len(impressions), []
+            self._log_error(str(error))
         if not failed:
-            self._told = ""
+            self._logged_error = ""
+        rows = sum(len(response.items) for response in responses)
         with self._lock:
             self._counts["failed"] += failed
-            self._counts["written"] += len(lists)
-            self._counts["left_out"] += sum(len(answer.items) for answer in answers) - failed - len(lists)
+            self._counts["written"] += len(impressions)
+            self._counts["left_out"] += rows - failed - len(impressions)
 
-    def _tell(self, error: str) -> None:
-        """Log what went wrong, once as long as it is the same; requests are answered all the same."""
-        if error != self._told:
-            _log.warning("served lists are not written to %s: %s", self._path, error)
-        self._told = error
+    def _log_error(self, error: str) -> None:
+        """Log an error, once while its message stays the same."""
+        if error != self._logged_error:
+            _log.warning("recommendation log %s is not written: %s", self._path, error)
+        self._logged_error = error
 
-    def _sampled(self, answer: "_Answer") -> list[Impression]:
-        spec, lists = answer.spec, []
-        for row, user in enumerate(self._users(answer)):
+    def _sample(self, response: "_Response") -> list[Impression]:
+        spec, impressions = response.spec, []
+        for row, user in enumerate(self._pseudonyms(response)):
             if not self._is_sampled(user):
                 continue
-            there = answer.items[row] != b""
-            lists.append(
+            present = response.items[row] != b""
+            impressions.append(
                 Impression(
-                    time=round(answer.time, 3),
+                    time=round(response.time, 3),
                     model=spec.name,
                     version=spec.version.value,
-                    label=answer.label,
+                    label=response.label,
                     signature=spec.signature_name,
                     user=user,
-                    item_ids=[item.decode("utf-8", "replace") for item in answer.items[row][there].tolist()],
-                    scores=[] if answer.scores is None else answer.scores[row][there].tolist(),
+                    item_ids=[item.decode("utf-8", "replace") for item in response.items[row][present].tolist()],
+                    scores=[] if response.scores is None else response.scores[row][present].tolist(),
                 )
             )
-        return lists
+        return impressions
 
-    def _users(self, answer: "_Answer") -> list[str]:
-        """A pseudonym a row, "" for nobody."""
-        ids = answer.users
-        if ids is None or ids.dtype.kind != "O" or ids.shape != (len(answer.items),):
-            return [""] * len(answer.items)
-        texts = [each.decode("utf-8", "surrogateescape") for each in ids.tolist()]
-        return [pseudonyms([each], self._key)[0] if each else "" for each in texts]
+    def _pseudonyms(self, response: "_Response") -> list[str]:
+        """Return a pseudonym per row; "" for a row without a user."""
+        ids = response.users
+        if ids is None or ids.dtype.kind != "O" or ids.shape != (len(response.items),):
+            return [""] * len(response.items)
+        texts = [user.decode("utf-8", "surrogateescape") for user in ids.tolist()]
+        return [pseudonyms([text], self._key)[0] if text else "" for text in texts]
 
-    def _is_sampled(self, user: str) -> bool:
-        return (share_of(user) if user else self._random.random()) < self._rate
-
-    def _append(self, lines: bytes) -> None:
-        """Write lines, to a new file where the old one was moved away, and after what a failure left of a line."""
-        if not self._file.closed and not _is_at(self._path, self._file):
-            self._file.close()
-        if self._file.closed:
-            self._file = _opened(self._path)
-        if self._file.write(lines) < len(lines):
-            self._file.close()
-            raise OSError("the disk is full")
+    def _is_sampled(self, pseudonym: str) -> bool:
+        return (sampling_position(pseudonym) if pseudonym else self._random.random()) < self._rate
 
 
-class _Answer(NamedTuple):
-    """An answer that waits: its rows are looked at in the thread that writes."""
+class _Response(NamedTuple):
+    """Queued response."""
 
     time: float
     spec: Any
@@ -226,30 +182,3 @@ class _Answer(NamedTuple):
     users: np.ndarray | None
     items: np.ndarray
     scores: np.ndarray | None
-
-
-def share_of(pseudonym: str) -> float:
-    """Where a pseudonym stands between 0 and 1: a sample of a rate is those below it.
-
-    Example:
-        >>> share_of("tqhybpldhke3urnjxrqxfaumswtqnfzo")
-        0.6096115553255004
-    """
-    return int.from_bytes(base64.b32decode(pseudonym[:8].upper())) / 2**40
-
-
-def _opened(path: Path) -> FileIO:
-    """The file, to be appended to, and not for everybody; after a line that was cut short comes an empty one."""
-    file = open(path, "a+b", buffering=0, opener=partial(os.open, mode=0o640))  # noqa: SIM115, it stays open
-    if file.seek(0, 2):
-        file.seek(-1, 2)
-        if file.read(1) != b"\n":
-            file.write(b"\n\n")
-    return file
-
-
-def _is_at(path: Path, file: FileIO) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except OSError:
-        return False

@@ -1,4 +1,4 @@
-"""The REST interface: a WSGI application with TF Serving's paths."""
+"""REST interface: a WSGI application with TF Serving's paths."""
 
 import json
 import logging
@@ -22,20 +22,20 @@ from tfllmrec.serving.status import HTTP_STATUS
 from tfllmrec_client.status import RequestError, invalid
 
 _MODEL = r"(?i:/v1/models)/(?P<name>[^/:]+)(?:(?i:/versions)/(?P<version>\d{1,19})|(?i:/labels)/(?P<label>[^/:]+))?"
-_ASK = re.compile(rf"{_MODEL}:(?P<api>(?i:predict|classify|regress))")
-_ABOUT = re.compile(rf"{_MODEL}(?P<metadata>(?i:/metadata))?")
-_LARGEST_VERSION = 2**63 - 1
+_INFERENCE_PATH = re.compile(rf"{_MODEL}:(?P<api>(?i:predict|classify|regress))")
+_MODEL_PATH = re.compile(rf"{_MODEL}(?P<metadata>(?i:/metadata))?")
+_MAX_VERSION = 2**63 - 1
 _log = logging.getLogger(__name__)
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class RestApi:
-    """The application.
+    """WSGI application of the REST interface.
 
     Args:
-        core: what answers.
-        metrics_path: where Prometheus finds metrics; "" for nowhere.
+        core: operations of the server.
+        metrics_path: path of the Prometheus metrics; "" disables them.
     """
 
     def __init__(self, core: ServerCore, metrics_path: str = "") -> None:
@@ -43,49 +43,48 @@ class RestApi:
         self._apis = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one HTTP request in JSON, and one for metrics as text; errors are {"error": sentence}.
+        """Respond to an HTTP request with JSON, or with text for metrics. Errors have the form {"error": sentence}.
 
         Raises:
-            OSError: the body did not come, or is too large: the HTTP server's to answer, as `MaxSizeExceeded`.
+            OSError, MaxSizeExceeded: If the body does not arrive or is too large. The HTTP server responds.
         """
         if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"] == (self._metrics_path or None):
-            return _sent(start_response, "200 OK", CONTENT_TYPE_LATEST, self._core.metrics.text())
-        status, answer = HTTPStatus.OK.value, None
+            return _respond(start_response, "200 OK", CONTENT_TYPE_LATEST, self._core.metrics.text())
+        status, content = HTTPStatus.OK.value, None
         try:
-            answer = self._answer(environ)
+            content = self._handle(environ)
         except RequestError as error:
-            status, answer = HTTP_STATUS.get(error.code, 500), {"error": str(error)}
+            status, content = HTTP_STATUS.get(error.code, 500), {"error": str(error)}
         except (OSError, MaxSizeExceeded):
             raise
         except Exception as error:
             _log.exception("%s failed", environ["PATH_INFO"])
-            status, answer = 500, {"error": f"the request failed: {error}"}
-        body = json.dumps(answer, ensure_ascii=False).encode(
-            "utf-8", "replace"
-        )  # a sentence may quote half a character
+            status, content = 500, {"error": f"the request failed: {error}"}
+        body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")  # errors may quote lone surrogates
         reason = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Client Closed Request"
-        return _sent(start_response, f"{status} {reason}", "application/json", body)
+        return _respond(start_response, f"{status} {reason}", "application/json", body)
 
-    def _answer(self, environ: dict[str, Any]) -> Any:
+    def _handle(self, environ: dict[str, Any]) -> Any:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         if not path.lower().startswith("/v1/"):
-            raise RequestError(grpc.StatusCode.NOT_FOUND, f"there is nothing at {path}: paths start with /v1/models")
-        if method == "POST" and (found := _ASK.fullmatch(path)):
-            spec, api, body = _spec(found), found["api"].lower(), environ["wsgi.input"].read()
-            with self._core.counting(spec, api, "REST"):
+            raise RequestError(grpc.StatusCode.NOT_FOUND, f"{path} does not exist: paths start with /v1/models")
+        if method == "POST" and (match := _INFERENCE_PATH.fullmatch(path)):
+            spec, api, body = _model_spec(match), match["api"].lower(), environ["wsgi.input"].read()
+            with self._core.count_request(spec, api, "REST"):
                 request = read_object(body)
                 spec.signature_name = _signature_name(request)
                 return self._apis[api](spec, request)
-        if method == "GET" and (found := _ABOUT.fullmatch(path)):
-            return self._metadata(_spec(found)) if found["metadata"] else self._status(_spec(found))
+        if method == "GET" and (match := _MODEL_PATH.fullmatch(path)):
+            return self._metadata(_model_spec(match)) if match["metadata"] else self._status(_model_spec(match))
         raise invalid(
-            f"{method} {path} is no request: POST /v1/models/NAME:predict, :classify or :regress, GET /v1/models/NAME "
-            "or GET /v1/models/NAME/metadata, with /versions/NUMBER or /labels/LABEL after NAME at will"
+            f"{method} {path} is not supported: use POST /v1/models/NAME:predict, :classify or :regress, GET "
+            "/v1/models/NAME or GET /v1/models/NAME/metadata, optionally with /versions/NUMBER or /labels/LABEL after "
+            "NAME"
         )
 
     def _predict(self, spec: Any, request: dict[str, Any]) -> Any:
         if ("instances" in request) == ("inputs" in request):
-            raise invalid("a body has either 'instances' (rows) or 'inputs' (columns)")
+            raise invalid("the body must have either 'instances' (rows) or 'inputs' (columns)")
         signature = self._core.signature(spec)
         if "instances" in request:
             return {"predictions": to_rows(self._core.predict(spec, from_rows(request["instances"], signature))[1])}
@@ -93,32 +92,32 @@ class RestApi:
 
     def _classify(self, spec: Any, request: dict[str, Any]) -> Any:
         result = classify(self._core, spec, input_from(request))[1]
-        return {"results": [[[one.label, one.score] for one in row.classes] for row in result.classifications]}
+        return {"results": [[[each.label, each.score] for each in row.classes] for row in result.classifications]}
 
     def _regress(self, spec: Any, request: dict[str, Any]) -> Any:
         result = regress(self._core, spec, input_from(request))[1]
         return {"results": [row.value for row in result.regressions]}
 
     def _metadata(self, spec: Any) -> Any:
-        answer = self._core.metadata(spec)
+        response = self._core.metadata(spec)
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
-        return {"model_spec": _as_json(answer.model_spec), "metadata": {"signature_def": _as_json(signatures)}}
+        response.metadata["signature_def"].Unpack(signatures)
+        return {"model_spec": _as_json(response.model_spec), "metadata": {"signature_def": _as_json(signatures)}}
 
     def _status(self, spec: Any) -> Any:
         return _as_json(self._core.status(spec))
 
 
-def _sent(start_response: StartResponse, status: str, kind: str, body: bytes) -> list[bytes]:
-    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+def _respond(start_response: StartResponse, status: str, content_type: str, body: bytes) -> list[bytes]:
+    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
     return [body]
 
 
-def _spec(found: re.Match[str]) -> Any:
-    version = int(found["version"]) if found["version"] else None
-    if version is not None and version > _LARGEST_VERSION:
-        raise invalid(f"version {version} is beyond any version number")
-    spec = model_pb2.ModelSpec(name=found["name"], version_label=found["label"])
+def _model_spec(match: re.Match[str]) -> Any:
+    version = int(match["version"]) if match["version"] else None
+    if version is not None and version > _MAX_VERSION:
+        raise invalid(f"version {version} is beyond the largest version number, {_MAX_VERSION}")
+    spec = model_pb2.ModelSpec(name=match["name"], version_label=match["label"])
     if version is not None:
         spec.version.value = version
     return spec

@@ -1,4 +1,4 @@
-"""The model server as a program: what it prints, and how it ends."""
+"""Entry point of the model server process: log lines, addresses and shutdown."""
 
 import gc
 import logging
@@ -14,32 +14,32 @@ from tfllmrec.serving.signals import wait_for_signal
 
 
 def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
-    """Serve models until the process is told to end; say on stdout which versions are there, and where.
+    """Serve models until SIGINT or SIGTERM. Print loaded versions and addresses to stdout.
 
     Args:
         configs: `ModelConfig` messages.
-        xla: whether signatures may be compiled; a `tensorflow_model_server` started without flags has XLA off.
-        options: those of `ModelServer`.
+        xla: whether XLA may compile signatures. `tensorflow_model_server` disables XLA by default.
+        options: options of `ModelServer`.
 
     Raises:
-        InputError: as `ModelServer`.
+        InputError: If `ModelServer` refuses its arguments or cannot load a version.
     """
     if not xla:
         disable_xla()
-    _tell_on_stdout()
+    _log_to_stdout()
     with suppress_stderr():
         server = ModelServer(configs, **options).start()
-    until_told = wait_for_signal()
-    gc.freeze()  # what is loaded stays: the collector need not walk through all of TensorFlow again and again
+    wait = wait_for_signal()
+    gc.freeze()  # excludes TensorFlow's objects, which stay alive, from every later collection
     print(GRPC_LINE.format(server.grpc_address))
     print(REST_LINE.format(server.rest_url), flush=True)
-    until_told()
+    wait()
     server.stop()
 
 
-def _tell_on_stdout() -> None:
-    told = logging.StreamHandler(sys.stdout)
+def _log_to_stdout() -> None:
+    handler = logging.StreamHandler(sys.stdout)
     for module in (models, polling, recommendation_log):
         logger = logging.getLogger(module.__name__)
-        logger.addHandler(told)
+        logger.addHandler(handler)
         logger.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""The embedded model server: models behind gRPC and REST, for one machine, development and tests."""
+"""Embedded model server: models behind gRPC and REST on one machine, for development and tests."""
 
 import os
 from functools import partial
@@ -12,48 +12,48 @@ from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.batching_parameters import BatchingParameters
 from tfllmrec.serving.configuration import read_config
 from tfllmrec.serving.core import ServerCore
-from tfllmrec.serving.grpc_api import GrpcServer
+from tfllmrec.serving.grpc_server import GrpcServer
 from tfllmrec.serving.limits import Limits
 from tfllmrec.serving.models import Models
-from tfllmrec.serving.polling import Repeating
+from tfllmrec.serving.polling import PeriodicTask
 from tfllmrec.serving.recommendation_log import RecommendationLog
 from tfllmrec.serving.rest_server import RestServer
 
 _GRACE_SECONDS = 10.0
-"""What running requests get when the server is told to stop."""
+"""Time that running requests have when the server stops."""
 _THREADS = 4 * (os.cpu_count() or 1)
 _BATCHING_THREADS = 64
-"""Requests that wait for a batch each hold a thread."""
+"""Each request that waits for a batch occupies a thread."""
 
 
 class ModelServer:
-    """Models served over gRPC and REST, with TF Serving's messages, paths and codes.
+    """Model server with TF Serving's messages, paths and error codes over gRPC and REST.
 
-    Ports are taken first, so a port in use is known before any model is loaded; requests are answered after `start`.
-    A version that does not load is reported as such, and the others are served.
+    The constructor binds the ports before it loads models, so that a port in use is reported at once. The server
+    responds after `start`. A version that does not load is reported by its status, and the others are served.
 
     Args:
         configs: `ModelConfig` messages, from `one_model` or `read_config`.
-        host: where to listen.
-        port: for gRPC; 0 takes a free one.
-        rest_api_port: for REST; 0 takes a free one.
-        batching: joins requests; None runs each on its own.
-        limits: how large requests may be, how many come at once, how slow; None for the usual ones.
-        model_config_file: where `configs` were read from, to be read again.
-        credentials: for TLS of gRPC; None for no encryption.
-        grpc_socket_path: a Unix socket for gRPC as well; "" for none.
-        metrics_path: where Prometheus finds metrics over REST; "" for nowhere.
+        host: address to listen on.
+        port: gRPC port; 0 for a free one.
+        rest_api_port: REST port; 0 for a free one.
+        batching: parameters of dynamic batching; None runs each request alone.
+        limits: size, number and duration of requests; None for the defaults.
+        model_config_file: file of `configs`, for polling.
+        credentials: TLS credentials of gRPC; None for no encryption.
+        grpc_socket_path: Unix socket for gRPC as well; "" for none.
+        metrics_path: REST path of the Prometheus metrics; "" disables them.
         recommendation_log: logs served recommendations and is closed with the server; None logs nothing.
-        file_system_poll_wait_seconds: between two looks for new versions; 0 never looks again.
-        model_config_file_poll_wait_seconds: between two readings of that file; 0 never reads it again.
+        file_system_poll_wait_seconds: interval between two searches for new versions; 0 disables them.
+        model_config_file_poll_wait_seconds: interval between two readings of `model_config_file`; 0 disables them.
 
     Attributes:
-        models: what is served.
+        models: served models.
         grpc_address: "host:port".
         rest_url: "http://host:port".
 
     Raises:
-        InputError: a port is taken, a folder is no export, or no version of any model could be loaded.
+        InputError: If a port is in use, a folder is not an export, or no version of any model can be loaded.
     """
 
     def __init__(
@@ -80,36 +80,36 @@ class ModelServer:
         self.rest_url = f"http://{host}:{self._rest.port}"
         try:
             self.models = Models(configs)
-            if not any(found.model for _, _, found in self.models):
-                raise InputError("; ".join(found.error for _, _, found in self.models))
+            if not any(version.model for _, _, version in self.models):
+                raise InputError("; ".join(version.error for _, _, version in self.models))
         except BaseException:
             self._stop_listening(0)
             raise
         self._core = ServerCore(self.models, Batcher(batching) if batching else None, recommendation_log)
         self._metrics_path = metrics_path
-        self._polls = []
+        self._tasks = []
         if file_system_poll_wait_seconds:
-            self._polls.append(Repeating(file_system_poll_wait_seconds, self.models.poll))
+            self._tasks.append(PeriodicTask(file_system_poll_wait_seconds, self.models.poll))
         if model_config_file and model_config_file_poll_wait_seconds:
-            again = partial(self._read_again, model_config_file)
-            self._polls.append(Repeating(model_config_file_poll_wait_seconds, again))
+            reload = partial(self._reload, model_config_file)
+            self._tasks.append(PeriodicTask(model_config_file_poll_wait_seconds, reload))
 
     def start(self) -> Self:
-        """Answer requests, in threads of the server's own."""
+        """Start to respond to requests, in background threads."""
         self._grpc.start(self._core)
         self._rest.start(self._core, self._metrics_path)
-        for poll in self._polls:
-            poll.start()
+        for task in self._tasks:
+            task.start()
         return self
 
     def stop(self, grace: float = _GRACE_SECONDS) -> None:
-        """Take no more requests, give those that run some seconds, free the models."""
-        for poll in self._polls:
-            poll.stop()
+        """Refuse new requests, wait up to `grace` seconds for running ones, and unload the models."""
+        for task in self._tasks:
+            task.stop()
         self._stop_listening(grace)
         self._core.close()
 
-    def _read_again(self, model_config_file: Path) -> None:
+    def _reload(self, model_config_file: Path) -> None:
         self.models.apply(read_config(model_config_file))
 
     def _stop_listening(self, grace: float) -> None:

@@ -1,4 +1,4 @@
-"""A SavedModel asked the way TF Serving asks it: in a TensorFlow session, by signature name."""
+"""SavedModel in a TensorFlow session, run by signature name as in TF Serving."""
 
 import ctypes
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,42 +19,30 @@ from tfllmrec_client.status import RequestError, invalid
 from tfllmrec_client.tensors import decoded
 
 DEFAULT_SIGNATURE = "serving_default"
-_CANNOT_LOAD = (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError)
-_NO_SIGNATURE = "__"
-"""How TensorFlow's own entries among the signatures start."""
+_LOAD_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError)
+_INTERNAL_PREFIX = "__"
+"""Prefix of TensorFlow's internal entries among the signatures."""
 
 
 def disable_xla() -> None:
-    """Switch XLA off for this process and for good, as a `tensorflow_model_server` started without flags does."""
+    """Disable XLA permanently in this process, as `tensorflow_model_server` does by default."""
     library = ctypes.CDLL(str(Path(tf.sysconfig.get_lib()) / "libtensorflow_cc.so.2"))
     library._ZN10tensorflow21DisableXlaCompilationEv()
 
 
-def _know_operations(folder: Path) -> None:
-    """Have operations beside TensorFlow's own where a SavedModel needs them: to import those of Text takes a second."""
-    content = (folder / "saved_model.pb").read_bytes()
-    if b"FastWordpieceTokenize" in content:
-        import tensorflow_text  # noqa: F401
-    if f"{SCANN}>".encode() in content:
-        try:
-            from scann import scann_ops  # noqa: F401
-        except ImportError as error:
-            raise InputError(f"{folder} needs ScaNN to be served: pip install 'tfllmrec[scann]'") from error
-
-
 class ServedModel:
-    """A SavedModel loaded into a `tf.compat.v1.Session`, as TF Serving's C++ runtime loads it.
+    """SavedModel in a `tf.compat.v1.Session`, loaded as TF Serving's C++ runtime loads it.
 
     Args:
-        folder: a version folder, `<model>/<version>`.
-        tags: of what is to be loaded of it.
+        folder: version folder, `<model>/<version>`.
+        tags: tags of the graph to load.
 
     Attributes:
-        folder: where it was loaded from.
-        signature_defs: the `SignatureDef`s by name, TensorFlow's own entries included, as TF Serving shows them.
+        folder: version folder.
+        signature_defs: `SignatureDef`s by name, including TensorFlow's internal entries, as TF Serving lists them.
 
     Raises:
-        InputError: the folder holds no SavedModel that loads.
+        InputError: If the SavedModel cannot be loaded.
 
     Example:
         >>> model = ServedModel("models/films/1")
@@ -65,25 +53,25 @@ class ServedModel:
         self.folder = Path(folder)
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            _know_operations(Path(folder))
+            _register_operations(Path(folder))
             with self._session.graph.as_default():
-                loaded = tf.compat.v1.saved_model.load(self._session, [*tags], str(folder))
-        except _CANNOT_LOAD as error:
+                graph = tf.compat.v1.saved_model.load(self._session, [*tags], str(folder))
+        except _LOAD_ERRORS as error:
             self._session.close()
-            raise InputError(f"{folder} holds no SavedModel that loads: {_sentence(error)}") from error
-        self.signature_defs = dict(loaded.signature_def)
+            raise InputError(f"the SavedModel in {folder} cannot be loaded: {_sentence(error)}") from error
+        self.signature_defs = dict(graph.signature_def)
         self._signatures = {
-            name: Signature(name, found)
-            for name, found in sorted(self.signature_defs.items())
-            if not name.startswith(_NO_SIGNATURE)
+            name: Signature(name, definition)
+            for name, definition in sorted(self.signature_defs.items())
+            if not name.startswith(_INTERNAL_PREFIX)
         }
         self._calls: dict[tuple[str, tuple[str, ...]], Callable[..., list[np.ndarray]]] = {}
 
     def __call__(self, signature: str, /, **inputs: Any) -> dict[str, np.ndarray]:
-        """The outputs of a signature by name, from arrays or nested lists; strings come back as `str`.
+        """Run a signature on arrays or nested lists, and return its outputs by name with strings as `str`.
 
         Raises:
-            RequestError: as `run`.
+            RequestError: As in `run`.
         """
         specs = self.signature(signature).inputs
         arrays = {}
@@ -91,58 +79,78 @@ class ServedModel:
             try:
                 arrays[name] = np.asarray(value, specs[name].dtype if name in specs else None)
             except (ValueError, TypeError, OverflowError) as error:
-                raise invalid(f"{signature}: input {name} is no array of its dtype: {error}") from error
+                raise invalid(f"{signature}: input {name} cannot be converted to an array: {error}") from error
         return {name: decoded(values) for name, values in self.run(signature, arrays).items()}
 
     def signature(self, name: str) -> Signature:
-        """A signature by its name; "" is `serving_default`.
+        """Return a signature by name; "" means `serving_default`.
 
         Raises:
-            RequestError: FAILED_PRECONDITION, there is no such signature.
+            RequestError: FAILED_PRECONDITION, if the signature does not exist.
         """
         try:
             return self._signatures[name or DEFAULT_SIGNATURE]
         except KeyError:
-            there = ", ".join(self._signatures)
-            sentence = f"there is no signature {name or DEFAULT_SIGNATURE!r}; there are {there}"
+            signatures = ", ".join(self._signatures)
+            sentence = f"the model has no signature {name or DEFAULT_SIGNATURE!r}; available signatures: {signatures}"
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, sentence) from None
 
     def run(
-        self, signature: str, inputs: Mapping[str, np.ndarray], outputs: Collection[str] = ()
+        self, signature: str, inputs: Mapping[str, np.ndarray], output_filter: Collection[str] = ()
     ) -> dict[str, np.ndarray]:
-        """Outputs of a signature by name, all of them unless some are named; strings are bytes.
+        """Run a signature on arrays.
+
+        Args:
+            signature: signature name; "" means `serving_default`.
+            inputs: all inputs of the signature, with strings as bytes.
+            output_filter: names of the outputs to compute; all outputs if empty.
+
+        Returns:
+            The outputs by name, with strings as bytes.
 
         Raises:
-            RequestError: FAILED_PRECONDITION for an unknown signature; INVALID_ARGUMENT for a missing or unknown
-                input or output, a wrong dtype or shape; else the code that TensorFlow gives.
+            RequestError: FAILED_PRECONDITION, if the signature is unknown. INVALID_ARGUMENT, if an input is missing,
+                unknown, or has a wrong dtype or shape, or if an output is unknown. Else TensorFlow's own code.
         """
-        asked = self.signature(signature)
-        asked.check(inputs)
-        wanted = asked.wanted(outputs)
+        requested = self.signature(signature)
+        requested.check(inputs)
+        names = requested.output_names(output_filter)
         try:
-            call = self._calls.get((asked.name, wanted)) or self._prepare(asked, wanted)
-            found = call(*(inputs[name] for name in asked.inputs))
+            call = self._calls.get((requested.name, names)) or self._prepare(requested, names)
+            outputs = call(*(inputs[name] for name in requested.inputs))
         except tf.errors.OpError as error:
-            raise RequestError(CODES[error.error_code], f"{asked.name} failed: {_sentence(error)}") from error
-        return dict(zip(wanted, found, strict=True))
+            raise RequestError(CODES[error.error_code], f"{requested.name} failed: {_sentence(error)}") from error
+        return dict(zip(names, outputs, strict=True))
 
     def close(self) -> None:
-        """Free what the model holds."""
+        """Close the session and free its memory."""
         self._session.close()
 
     def _prepare(self, signature: Signature, outputs: tuple[str, ...]) -> Callable[..., list[np.ndarray]]:
-        """A prepared call, in the thread that makes it: `Session.run` takes half as long again for a small request."""
+        """Prepare a callable. `Session.run` takes one and a half times as long for a small request."""
         options = config_pb2.CallableOptions(
             feed=[spec.tensor for spec in signature.inputs.values()],
             fetch=[signature.outputs[name].tensor for name in outputs],
         )
-        options.run_options.inter_op_thread_pool = -1  # a server's requests have threads of their own
+        options.run_options.inter_op_thread_pool = -1  # run in the calling thread: each request has its own
         call = self._session._make_callable_from_options(options)
         self._calls[signature.name, outputs] = call
         return call
 
 
+def _register_operations(folder: Path) -> None:
+    """Import the libraries whose operations a SavedModel uses. TensorFlow Text takes a second to import."""
+    content = (folder / "saved_model.pb").read_bytes()
+    if b"FastWordpieceTokenize" in content:
+        import tensorflow_text  # noqa: F401
+    if f"{SCANN}>".encode() in content:
+        try:
+            from scann import scann_ops  # noqa: F401
+        except ImportError as error:
+            raise InputError(f"{folder} needs ScaNN to be served: pip install 'tfllmrec[scann]'") from error
+
+
 def _sentence(error: Exception) -> str:
-    """What happened, without the places in the graph that TensorFlow adds."""
+    """Return TensorFlow's message without the graph locations that it appends."""
     message = getattr(error, "message", None) or str(error)
     return " ".join(message.removeprefix("Graph execution error:").split("[[")[0].split())

@@ -1,24 +1,24 @@
-"""How a program that serves is told to end."""
+"""Shutdown signals of a server process."""
 
 import signal
 import threading
 from collections.abc import Callable
 
-_SECONDS = 0.5
+_CHECK_SECONDS = 0.5
 
 
 def wait_for_signal() -> Callable[[], None]:
-    """Listen for Ctrl-C, and for SIGTERM as an orchestrator sends it; what comes back waits until there was one.
+    """Install handlers for SIGINT and SIGTERM and return a function that waits for one of them.
 
-    It looks again now and then: a signal that the system gives to another thread does not wake the main one, and only
-    that one runs Python's handlers.
+    The function wakes up twice per second: Python runs signal handlers in the main thread only, and a signal that the
+    system delivers to another thread does not wake it.
     """
-    told = threading.Event()
+    received = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda *_: received.set())
 
     def wait() -> None:
-        while not told.wait(_SECONDS):
+        while not received.wait(_CHECK_SECONDS):
             pass
 
     return wait

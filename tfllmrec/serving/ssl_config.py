@@ -1,4 +1,4 @@
-"""Encryption of the gRPC interface: the text file that `--ssl_config_file` names."""
+"""TLS of the gRPC interface: the file of `--ssl_config_file`."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from tfllmrec.errors import InputError
 from tfllmrec.serving.text_files import read_message
 from tfllmrec_client.messages import declare
 
-_MESSAGE = declare(
-    "ssl",  # tensorflow-serving-api does not ship it
+SSLConfigProto = declare(
+    "ssl",  # tensorflow-serving-api does not contain this message
     {
         "SSLConfig": {
             "server_key": (1, "string"),
@@ -22,18 +22,17 @@ _MESSAGE = declare(
 
 
 def server_credentials(path: Path) -> grpc.ServerCredentials:
-    """What a server shows, and asks of clients; the file holds PEM texts, as TF Serving has it.
+    """Read the server's credentials from an `SSLConfig` in text format. Its values are PEM texts, as in TF Serving.
 
     Raises:
-        InputError: no such file, no such text, no key or certificate, or clients to be verified by no authority.
+        InputError: If the file cannot be read or parsed, the key or the certificate is missing, or `client_verify` is
+            set without `custom_ca`.
     """
-    config = read_message(path, _MESSAGE, "SSL configuration")
+    config = read_message(path, SSLConfigProto)
     if not config.server_key or not config.server_cert:
-        raise InputError(f"{path}: give server_key and server_cert, each as PEM text")
+        raise InputError(f"{path}: set server_key and server_cert, each to a PEM text")
     if config.client_verify and not config.custom_ca:
-        raise InputError(
-            f"{path}: client_verify needs custom_ca, the authority that has signed the clients' certificates"
-        )
+        raise InputError(f"{path}: client_verify requires custom_ca, the authority that signs client certificates")
     return grpc.ssl_server_credentials(
         [(config.server_key.encode(), config.server_cert.encode())],
         config.custom_ca.encode() or None,

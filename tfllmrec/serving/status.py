@@ -1,4 +1,4 @@
-"""The codes of what a model server refuses, and an address that it cannot have."""
+"""Status codes of the model server and the error of an unavailable address."""
 
 import grpc
 
@@ -19,15 +19,15 @@ HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
-"""The HTTP status TF Serving gives for a gRPC code; 500 for all others."""
+"""TF Serving's HTTP status of each gRPC code; 500 for all other codes."""
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
-"""gRPC codes by number, which are TensorFlow's as well."""
+"""gRPC codes by number. TensorFlow uses the same numbers."""
 
 
 def cannot_listen(host: str, port: int, flag: str) -> InputError:
-    """An address that a server cannot have."""
+    """Return the error of an address on which a server cannot listen."""
     return InputError(
-        f"cannot listen on {host}:{port}: the port is taken, or the host is not this machine; "
-        f"choose another {flag}, or 0 for a free one"
+        f"cannot listen on {host}:{port}: the port is in use, or the host is not an address of this machine; "
+        f"choose another {flag}, or 0 for a free port"
     )

@@ -1,4 +1,4 @@
-"""A version's life in a server: loaded and warmed up, asked by many, ended once nobody asks any more."""
+"""Lifecycle of a model version: loaded, warmed up, used by requests, unloaded after the last one."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from tfllmrec.serving.warmup import replay
 
 
 class State(IntEnum):
-    """Where a version stands, numbered as in TF Serving's `ModelVersionStatus`."""
+    """State of a version, numbered as in TF Serving's `ModelVersionStatus`."""
 
     START = 10
     LOADING = 20
@@ -23,34 +23,34 @@ class Version:
     """One version of a model.
 
     Args:
-        folder: where it is.
+        folder: version folder.
 
     Attributes:
-        folder: where it is.
-        state: where it stands.
-        model: what answers while it is AVAILABLE; None where it could not be loaded, or has ended.
-        error: why it could not be loaded.
-        warmed: warm-up requests replayed.
-        seconds: how long loading and warm-up took.
+        folder: version folder.
+        state: present state.
+        model: loaded model while the state is AVAILABLE; None if loading failed or the version was unloaded.
+        error: reason why loading failed; "" if it did not.
+        warmup_count: number of warm-up requests replayed.
+        seconds: duration of loading and warm-up.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.state = State.START
         self.model: ServedModel | None = None
-        self.error, self.warmed, self.seconds = "", 0, 0.0
+        self.error, self.warmup_count, self.seconds = "", 0, 0.0
         self._stamp = _stamp(folder)
         self._requests = 0
         self._idle = threading.Condition()
 
     def load(self) -> None:
-        """Load it and replay its warm-up; whatever goes wrong is its state, not the end of the server."""
+        """Load the model and replay its warm-up. A failure is kept in `error` and ends the version, not the server."""
         started, model = time.perf_counter(), None
         self.state = State.LOADING
         try:
             model = ServedModel(self.folder)
-            self.warmed = replay(model)
-        except Exception as error:  # a SavedModel can be broken in more ways than can be listed
+            self.warmup_count = replay(model)
+        except Exception as error:  # a damaged SavedModel can raise almost anything
             self.error = str(error) or type(error).__name__
             if model:
                 model.close()
@@ -61,7 +61,7 @@ class Version:
         self.seconds = time.perf_counter() - started
 
     def acquire(self) -> bool:
-        """Begin a request; False where it is not available. After the request comes `release`."""
+        """Begin a request, which `release` ends. Return False if the version is not available."""
         with self._idle:
             if self.state is not State.AVAILABLE:
                 return False
@@ -74,25 +74,29 @@ class Version:
             self._requests -= 1
             self._idle.notify_all()
 
-    def unload(self, patience: float | None = None) -> None:
-        """Take no more requests, wait for those that run, for so many seconds if they are given, free the model."""
+    def unload(self, timeout: float | None = None) -> None:
+        """Refuse new requests, wait for running requests, and free the model.
+
+        Args:
+            timeout: maximum number of seconds to wait; None waits without a limit.
+        """
         with self._idle:
             self.state = State.UNLOADING
-            self._idle.wait_for(lambda: not self._requests, patience)
+            self._idle.wait_for(lambda: not self._requests, timeout)
         if self.model:
             self.model.close()
             self.model = None
         self.state = State.END
 
     def is_outdated(self, folder: Path) -> bool:
-        """Whether it has ended, and what is in its place is another folder, or another one that has its name."""
+        """Check whether `folder` must be loaded anew: it is another path, or was replaced after this version ended."""
         return folder != self.folder or (self.state is State.END and _stamp(folder) != self._stamp)
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:
-    """What tells a folder from one that had its name before."""
+    """Return the identity of a folder, which changes if another folder takes its name."""
     try:
-        found = folder.stat()
+        status = folder.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""Warm-up: requests recorded with an export, replayed before it answers anybody."""
+"""Warm-up: requests recorded with an export, replayed before the version becomes available."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,46 +15,50 @@ from tfllmrec.serving.session import ServedModel
 from tfllmrec_client.status import RequestError
 from tfllmrec_client.tensors import read
 
-_MOST_RECORDS = 1000
+_MAX_RECORDS = 1000
 
 
 def replay(model: ServedModel) -> int:
-    """Run the warm-up requests of a model; how many there were, 0 where it has none.
+    """Run the warm-up requests of a model and return their number; 0 if the export has no warm-up file.
 
     Raises:
-        InputError, RequestError: as `replayed`.
+        InputError: If the warm-up file is invalid.
+        RequestError: If a request fails.
     """
-    return sum(1 for _ in replayed(model))
+    return sum(1 for _ in replay_logs(model))
 
 
-def replayed(model: ServedModel) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
-    """Run the warm-up requests of a model one by one: the `PredictLog` of each, and what it is answered.
+def replay_logs(model: ServedModel) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
+    """Run the warm-up requests of a model one by one.
+
+    Yields:
+        The `PredictLog` of each request, and its outputs by name.
 
     Raises:
-        InputError: the file is no TFRecord of `PredictionLog`s, or has more records than TF Serving takes.
-        RequestError: a request fails.
+        InputError: If the file is not a TFRecord file of `PredictionLog`s, or has more records than TF Serving accepts.
+        RequestError: If a request fails.
     """
     path = model.folder / WARMUP_FILE
-    for number, log in enumerate(_logs(path)):
+    for number, log in enumerate(_read_logs(path)):
         try:
-            yield log, _answer(model, log.request)
+            yield log, _run(model, log.request)
         except RequestError as error:
-            raise RequestError(error.code, f"{path}: request {number} fails: {error}") from error
+            raise RequestError(error.code, f"{path}: warm-up request {number} failed: {error}") from error
 
 
-def _logs(path: Path) -> list[Any]:
+def _read_logs(path: Path) -> list[Any]:
     if not path.exists():
         return []
     try:
         records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
         logs = [prediction_log_pb2.PredictionLog.FromString(record).predict_log for record in records]
     except (tf.errors.OpError, DecodeError) as error:
-        raise InputError(f"{path} is no TFRecord of PredictionLog messages") from error
-    if len(logs) > _MOST_RECORDS:
-        raise InputError(f"{path} has {len(logs)} records, and TF Serving takes at most {_MOST_RECORDS}")
+        raise InputError(f"{path} is not a TFRecord file of PredictionLog messages") from error
+    if len(logs) > _MAX_RECORDS:
+        raise InputError(f"{path} has {len(logs)} records, and TF Serving accepts at most {_MAX_RECORDS}")
     return logs
 
 
-def _answer(model: ServedModel, request: Any) -> dict[str, np.ndarray]:
+def _run(model: ServedModel, request: Any) -> dict[str, np.ndarray]:
     inputs = {name: read(tensor) for name, tensor in request.inputs.items()}
     return model.run(request.model_spec.signature_name, inputs, request.output_filter)

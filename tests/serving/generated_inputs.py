@@ -1,4 +1,4 @@
-"""Made-up inputs of the films' signatures, for tests of properties."""
+"""Hypothesis strategies of valid inputs for the signatures of `films`."""
 
 import numpy as np
 from hypothesis import HealthCheck, settings
@@ -20,34 +20,42 @@ ANY_ID = KNOWN.map(str.encode) | st.text(max_size=8).map(str.encode) | st.binary
 INDEX = st.integers(-2, 20) | st.integers(-(2**31), 2**31 - 1)
 
 
-def many(count):
-    """Settings for so many made-up requests, the same ones every time."""
-    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(max_examples=count, database=None, derandomize=True, deadline=None, suppress_health_check=quiet)
+def example_count(count):
+    """Return settings for a number of examples, which are the same in every run."""
+    suppressed = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(
+        max_examples=count, database=None, derandomize=True, deadline=None, suppress_health_check=suppressed
+    )
 
 
 @st.composite
-def good_inputs(draw, ids=ANY_ID, least=0):
-    """(signature, arrays): 0 to 4 rows, 0 to 5 columns; strings as the strategy makes them."""
-    signature = draw(st.sampled_from(list(SIGNATURES)))
-    rows = draw(st.integers(least, 4))
+def valid_inputs(draw, ids=ANY_ID, minimum=0):
+    """Draw a signature and its inputs with up to 4 rows and 5 columns.
 
-    def made(kind):
-        width = 4 if kind == "four" else draw(st.integers(least, 5))
+    Args:
+        draw: Hypothesis' function.
+        ids: strategy of the ids.
+        minimum: minimum number of rows and columns.
+    """
+    signature = draw(st.sampled_from(list(SIGNATURES)))
+    rows = draw(st.integers(minimum, 4))
+
+    def array_of(kind):
+        width = 4 if kind == "four" else draw(st.integers(minimum, 5))
         shape = (rows,) if kind in ("users", "item", "index") else (rows, width)
         values, dtype = (ids, object) if kind in ("users", "items", "item") else (INDEX, np.int32)
         array = np.empty(shape, dtype)
         array.flat = draw(st.lists(values, min_size=array.size, max_size=array.size))
         return array
 
-    return signature, {name: made(kind) for name, kind in SIGNATURES[signature].items()}
+    return signature, {name: array_of(kind) for name, kind in SIGNATURES[signature].items()}
 
 
-def assert_as_in_process(models, version, signature, inputs, found):
-    """Equal to the model in this process, in the shapes that the signature promises."""
+def assert_equal_in_process(models, version, signature, inputs, outputs):
+    """Check that outputs equal those of the model in this process and have the shapes of the signature."""
     expected = models.in_process["films", version].run(signature, inputs)
-    assert found.keys() <= expected.keys()
-    for name, values in found.items():
+    assert outputs.keys() <= expected.keys()
+    for name, values in outputs.items():
         assert values.shape == expected[name].shape
         assert values.shape[1:] == (WIDTHS[name],)
         if values.dtype == np.float32:

@@ -1,4 +1,4 @@
-"""Made-up requests: whatever comes, a server answers well or says what is wrong, and lives."""
+"""Generated requests, mostly invalid: the server responds correctly or refuses them, and goes on."""
 
 import http.client
 import json
@@ -7,9 +7,9 @@ from urllib.parse import quote, urlsplit
 import grpc
 import numpy as np
 import tensorflow as tf
+from generated_inputs import ANY_ID, KNOWN, SIGNATURES, assert_equal_in_process, example_count, valid_inputs
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_inputs import ANY_ID, KNOWN, SIGNATURES, assert_as_in_process, good_inputs, many
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis import predict_pb2
 
@@ -25,7 +25,7 @@ FIELDS = ["float_val", "double_val", "int_val", "int64_val", "bool_val", "uint32
 
 @st.composite
 def tensors(draw):
-    """TensorProtos whose shape and values may or may not agree."""
+    """Draw a TensorProto, whose shape and values may disagree."""
     shape = draw(st.lists(st.sampled_from([0, 1, 1, 2, 2, 3, 4]), max_size=3) | st.sampled_from(LARGE_SHAPES))
     tensor = TensorProto(dtype=draw(st.sampled_from([7, 7, 3, 3, *DTYPES]) | st.integers(0, 130)))
     for size in shape:
@@ -67,15 +67,15 @@ SPECS = st.fixed_dictionaries(
 
 @st.composite
 def any_requests(draw):
-    """Half of them ask an existing signature for its inputs; the tensors are seldom right."""
-    wanted = draw(st.just([]) | st.just([]) | st.lists(ANY_NAME | st.just("scores"), max_size=2))
-    request = predict_pb2.PredictRequest(output_filter=wanted)
+    """Draw a request. Half of the requests have the inputs of a signature, possibly with one invalid tensor."""
+    output_filter = draw(st.just([]) | st.just([]) | st.lists(ANY_NAME | st.just("scores"), max_size=2))
+    request = predict_pb2.PredictRequest(output_filter=output_filter)
     if draw(st.booleans()):
-        signature, inputs = draw(good_inputs())
+        signature, inputs = draw(valid_inputs())
         request.model_spec.name, request.model_spec.signature_name = "films", signature
         for name, values in inputs.items():
-            kind = tf.string if values.dtype == object else tf.int32
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(values, kind, values.shape))
+            dtype = tf.string if values.dtype == object else tf.int32
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype, values.shape))
         for name in draw(st.lists(st.sampled_from(list(inputs)), max_size=1)):
             request.inputs[name].CopyFrom(draw(tensors()))
     else:
@@ -86,23 +86,24 @@ def any_requests(draw):
     return request
 
 
-@many(400)
+@example_count(400)
 @given(any_requests())
-def test_any_request_is_answered_well_or_refused(server, models, request):
-    refusal = None
+def test_any_request_is_served_correctly_or_refused(server, models, request):
     try:
-        spec, found = server.send(request)
+        spec, outputs = server.send(request)
     except grpc.RpcError as error:
-        refusal = error
-    if refusal:
-        assert refusal.code() in CODES, refusal.details()
-        assert refusal.details().strip()
-        assert len(refusal.details().splitlines()) == 1, repr(refusal.details())
+        code, sentence = error.code(), error.details()
+    else:
+        code, sentence = grpc.StatusCode.OK, ""
+    if code is not grpc.StatusCode.OK:
+        assert code in CODES, sentence
+        assert sentence.strip()
+        assert len(sentence.splitlines()) == 1, repr(sentence)
         return
     assert (spec.name, spec.version.value) in models.in_process
     if spec.name == "films":
         inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
-        assert_as_in_process(models, spec.version.value, spec.signature_name, inputs, found)
+        assert_equal_in_process(models, spec.version.value, spec.signature_name, inputs, outputs)
 
 
 LEAVES = (
@@ -119,7 +120,7 @@ ANY_JSON = st.recursive(
     lambda children: st.lists(children, max_size=4) | st.dictionaries(ANY_NAME, children, max_size=4),
     max_leaves=12,
 )
-NEARLY = st.fixed_dictionaries(
+ALMOST_VALID = st.fixed_dictionaries(
     {},
     optional={
         "signature_name": st.sampled_from(list(SIGNATURES)) | ANY_JSON,
@@ -129,7 +130,7 @@ NEARLY = st.fixed_dictionaries(
         "inputs": ANY_JSON | st.fixed_dictionaries(dict.fromkeys(SIGNATURES["retrieve"], ANY_JSON)),
     },
 )
-ALMOST_JSON = st.sampled_from(
+VALID_JSON = st.sampled_from(
     [
         b'{"instances":[{"user_id":"a","history":["b"],"exclude_item_ids":[""]}]}',
         b'{"signature_name":"embed_items","inputs":["item1"]}',
@@ -140,31 +141,31 @@ ALMOST_JSON = st.sampled_from(
 
 @st.composite
 def damaged(draw):
-    """A good body with some bytes taken out or put in."""
-    body = draw(ALMOST_JSON)
-    place, gone = draw(st.integers(0, len(body))), draw(st.integers(0, 3))
-    return body[:place] + draw(st.binary(max_size=3)) + body[place + gone :]
+    """Draw a valid body with some bytes removed or inserted."""
+    body = draw(VALID_JSON)
+    position, removed = draw(st.integers(0, len(body))), draw(st.integers(0, 3))
+    return body[:position] + draw(st.binary(max_size=3)) + body[position + removed :]
 
 
-def assert_http(status, answer):
+def assert_http(status, content):
     if status == 200:
-        assert answer.keys() <= {"predictions", "outputs"}, answer
-        assert "NaN" not in json.dumps(answer)
+        assert content.keys() <= {"predictions", "outputs"}, content
+        assert "NaN" not in json.dumps(content)
         return
-    assert status in STATUSES, answer
-    assert answer.keys() == {"error"}
-    assert len(answer["error"].splitlines()) == 1, answer
+    assert status in STATUSES, content
+    assert content.keys() == {"error"}
+    assert len(content["error"].splitlines()) == 1, content
 
 
-@many(400)
+@example_count(400)
 @given(
     ANY_JSON.map(json.dumps).map(str.encode)
-    | NEARLY.map(json.dumps).map(str.encode)
-    | NEARLY.map(json.dumps).map(str.encode)
+    | ALMOST_VALID.map(json.dumps).map(str.encode)
+    | ALMOST_VALID.map(json.dumps).map(str.encode)
     | st.binary(max_size=60)
     | damaged()
 )
-def test_any_body_is_answered_well_or_refused(server, body):
+def test_any_body_is_served_correctly_or_refused(server, body):
     assert_http(*server.http("/v1/models/films:predict", body))
 
 
@@ -172,32 +173,32 @@ WORDS = ["v1", "models", "films", "popular", "broken", "versions", "labels", "1"
 ENDS = ["", ":predict", ":PREDICT", ":classify", "?a=b", "/", ":", "%", "%zz", "//"]
 
 
-@many(150)
+@example_count(150)
 @given(
     st.lists(st.sampled_from(WORDS) | st.text(max_size=5), max_size=6),
     st.sampled_from(ENDS),
     st.sampled_from(["GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH"]),
     st.booleans(),
 )
-def test_any_path_is_answered_well_or_refused(server, words, end, method, from_the_start):
-    path = "/v1/models/films/" * from_the_start + "/".join(quote(word, safe="") for word in words) + end
+def test_any_path_is_served_correctly_or_refused(server, words, end, method, with_model):
+    path = "/v1/models/films/" * with_model + "/".join(quote(word, safe="") for word in words) + end
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
     connection.request(
         method, f"/{path.lstrip('/')}", json.dumps({"inputs": {}}).encode() if method == "POST" else None
     )
-    answer = connection.getresponse()
-    said = answer.read()
+    response = connection.getresponse()
+    content = response.read()
     connection.close()
-    assert answer.getheader("Content-Type") == "application/json", said
+    assert response.getheader("Content-Type") == "application/json", content
     if method == "HEAD":
-        assert said == b""
-    elif answer.status == 200:
+        assert content == b""
+    elif response.status == 200:
         assert method == "GET"
-        assert json.loads(said).keys() <= {"model_version_status", "model_spec", "metadata"}
+        assert json.loads(content).keys() <= {"model_version_status", "model_spec", "metadata"}
     else:
-        assert_http(answer.status, json.loads(said))
+        assert_http(response.status, json.loads(content))
 
 
-def test_the_server_is_well_after_all_of_this(server, well):
-    well()
+def test_the_server_still_serves(server, assert_serves):
+    assert_serves()
     assert server.process._process.poll() is None
