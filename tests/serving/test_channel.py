@@ -8,7 +8,7 @@ import trustme
 from google.protobuf import text_format
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
-from tfllmrec.serving.grpc_api import GrpcServer
+from tfllmrec.serving.grpc_server import GrpcServer
 from tfllmrec.serving.ssl_config import _MESSAGE, server_credentials
 from tfllmrec_client import InputError, RequestError
 
