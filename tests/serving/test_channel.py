@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
 from tfllmrec.serving.grpc_server import GrpcServer
-from tfllmrec.serving.ssl_config import _MESSAGE, server_credentials
+from tfllmrec.serving.ssl_config import SSLConfigProto, server_credentials
 from tfllmrec_client import InputError, RequestError
 
 UNAVAILABLE, ABORTED = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED
@@ -108,7 +108,7 @@ def config(authority, tmp_path):
             "server_cert": certificate.cert_chain_pems[0].bytes().decode(),
         }
         path = tmp_path / "ssl.config"
-        path.write_text(text_format.MessageToString(_MESSAGE(**fields | changes)))
+        path.write_text(text_format.MessageToString(SSLConfigProto(**fields | changes)))
         return path
 
     return write
