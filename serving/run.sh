@@ -1,11 +1,11 @@
 #!/bin/sh
-# Starts TF Serving on a model repository:
+# Start TF Serving on a model repository:
 #
-#     run.sh /models [further flags of tensorflow_model_server]
+#     run.sh /models [additional flags of tensorflow_model_server]
 #
-# TARGET is cpu, gpu or tpu. XLA is off in TF Serving unless a flag switches it on; exports for a GPU have compiled cores.
-# Those for a TPU have tags of their own.
-# A label may be given together with a version that is still loading: the server has to accept that.
+# Environment: TARGET (cpu, gpu or tpu), GRPC_PORT, REST_PORT, POLL_SECONDS.
+# Exports for a GPU have compiled cores, and TF Serving disables XLA by default. Exports for a TPU have other tags.
+# The server must accept a label for a version that is still loading, because both change in one update of models.config.
 set -eu
 
 repository=${1:?"usage: run.sh REPOSITORY [flags]"}
@@ -13,7 +13,7 @@ shift
 
 for name in models batching monitoring; do
     if [ ! -r "$repository/$name.config" ]; then
-        echo "run.sh: $repository/$name.config cannot be read: tfllmrec publish makes it" >&2
+        echo "run.sh: $repository/$name.config cannot be read: create it with tfllmrec publish" >&2
         exit 2
     fi
 done
