@@ -251,13 +251,13 @@ def test_vectors_have_ids(fitted: Recommender, data: Dataset) -> None:
                 call()
         return
     items = fitted.embed_items()
-    assert items.ids.tolist() == data.item_vocabulary.tokens[1:].tolist()
-    assert items.vectors.shape == (len(items.ids), fitted.index.dim)
-    np.testing.assert_array_equal(fitted.embed_items(["unheard of", "0"]).vectors[0], 0)
+    assert items.item_ids == data.item_vocabulary.tokens[1:].tolist()
+    assert items.embeddings.shape == (len(items.item_ids), fitted.index.dim)
+    np.testing.assert_array_equal(fitted.embed_items(["unheard of", "0"]).embeddings[0], 0)
     similar = fitted.similar_items(["0", "unheard of"], k=3)
     assert similar["query_item_id"].tolist() == ["0"] * 3
-    vectors = items.vectors / np.linalg.norm(items.vectors, axis=1, keepdims=True).clip(1e-9)
-    query = items.ids.tolist().index("0")
+    vectors = items.embeddings / np.linalg.norm(items.embeddings, axis=1, keepdims=True).clip(1e-9)
+    query = items.item_ids.index("0")
     cosines = vectors @ vectors[query]
     cosines[query] = -2
     np.testing.assert_allclose(similar["score"], np.sort(cosines)[::-1][:3], rtol=1e-4, atol=1e-5)
@@ -267,9 +267,9 @@ def test_scores_are_products_of_vectors(fitted: Recommender) -> None:
     if not fitted.built.scores_are_products:
         return
     queries, items = fitted.embed_queries(["小明"], [["0", "3"]]), fitted.embed_items()
-    scores = queries.vectors @ items.vectors.T + (0 if items.biases is None else items.biases)
+    scores = queries.embeddings @ items.embeddings.T + (0 if items.biases is None else items.biases)
     table = fitted.recommend(["小明"], [["0", "3"]], k=3)
-    expected = [scores[0, items.ids.tolist().index(item)] for item in table["item_id"]]
+    expected = [scores[0, items.item_ids.index(item)] for item in table["item_id"]]
     np.testing.assert_allclose(table["score"], expected, rtol=1e-4, atol=1e-5)
 
 

@@ -46,7 +46,7 @@ class ServedModel:
 
     Example:
         >>> model = ServedModel("models/films/1")
-        >>> model("retrieve", user_id=["42"], history=[[""]], exclude_item_ids=[[""]])["titles"][0]
+        >>> outputs = model("retrieve", user_id=["42"], history=[[""]], exclude_item_ids=[[""]])
     """
 
     def __init__(self, folder: str | Path, tags: Sequence[str] = (SERVE,)) -> None:

@@ -30,7 +30,7 @@ class MultiTaskModel(StepModel):
         parts: its tasks, in the order of its experts.
         weights: of the tasks by name; None for weights learnt by uncertainty (Kendall et al., 2018, CVPR).
         labels: interest labels of every item, [items + 1, labels], for "interests".
-        ahead: how many next items count for them.
+        interest_window: following items whose labels are the interests.
         written: vectors of what users wrote, float32 [rows, W], for "written".
 
     Example:

@@ -17,22 +17,9 @@ from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.cores import SimilarItems, candidate_scores_core, embed_items_core, embed_query_core
 from tfllmrec.models.base.fitted_data import FittedData
 from tfllmrec_client.requests import RankRequest, RecommendRequest
+from tfllmrec_client.results import ItemEmbeddings, QueryEmbeddings
 
 _BLOCK = 2**16  # pairs of a target and an item scored at a time: 32 MB at 128 numbers an item vector
-
-
-class Embeddings(NamedTuple):
-    """Vectors and the ids of their rows, for a nearest-neighbour index.
-
-    Attributes:
-        ids: strings [n].
-        vectors: float32 [n, D].
-        biases: float32 [n] that are added to the dot products, or None.
-    """
-
-    ids: np.ndarray
-    vectors: np.ndarray
-    biases: np.ndarray | None = None
 
 
 class Predictor:
@@ -165,14 +152,14 @@ class Predictor:
         outputs = SimilarItems(index, top_k)({"item": tf.constant(known, tf.int32), "exclude": no_exclusions})
         return self._table({"query_item_id": list(items)}, outputs["items"].numpy(), outputs["scores"].numpy())
 
-    def embed_items(self, items: Sequence[str]) -> Embeddings:
+    def embed_items(self, items: Sequence[str]) -> ItemEmbeddings:
         """Return the vectors of items; see `Recommender.embed_items`."""
         core = embed_items_core(self._require_index("embed_items"))
         known = self.fitted_data.items.lookup(items)
         outputs = {name: value.numpy() for name, value in core.call({"item": tf.constant(known, tf.int32)}).items()}
-        return Embeddings(np.asarray(items, object), outputs["embeddings"], outputs.get("biases"))
+        return ItemEmbeddings(list(items), outputs["embeddings"], outputs.get("biases"))
 
-    def embed_queries(self, request: RecommendRequest) -> Embeddings:
+    def embed_queries(self, request: RecommendRequest) -> QueryEmbeddings:
         """Return the query vectors of users and histories; see `Recommender.embed_queries`."""
         model = self.built.query_model
         if model is None:
@@ -180,7 +167,7 @@ class Predictor:
         users, history, _ = self.histories(request.users, request.histories)
         inputs = self._inputs(users, history.read.most_recent(self.built.history_length), None, None)
         vectors = embed_query_core(model, self.built.history_length).call(inputs)["embedding"]
-        return Embeddings(np.asarray(request.users, object), vectors.numpy())
+        return QueryEmbeddings(list(request.users), vectors.numpy())
 
     def histories(
         self, users: Sequence[str], histories: Sequence[Sequence[str]]

@@ -22,11 +22,12 @@ from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import Config, explained
 from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures, vector_signatures
 from tfllmrec.models.base.fitted_data import FittedData
-from tfllmrec.models.base.predictor import Embeddings, Predictor
+from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.base.saving import read_description, reading, write_description
 from tfllmrec.models.base.signature import Signature
 from tfllmrec.models.base.trainer import FitContext, TrainingLog
 from tfllmrec_client.requests import rank_request, recommend_request
+from tfllmrec_client.results import ItemEmbeddings, QueryEmbeddings
 
 
 class Recommender(ABC):
@@ -352,7 +353,7 @@ class Recommender(ABC):
             raise InputError(f"similar_items: k is {k}, and must be at least 1")
         return self.predictor.similar_items(items, k)
 
-    def embed_items(self, items: Sequence[str] | None = None) -> Embeddings:
+    def embed_items(self, items: Sequence[str] | None = None) -> ItemEmbeddings:
         """Return item vectors.
 
         Args:
@@ -366,7 +367,7 @@ class Recommender(ABC):
 
     def embed_queries(
         self, users: Sequence[str] | None = None, histories: Sequence[Sequence[str]] | None = None
-    ) -> Embeddings:
+    ) -> QueryEmbeddings:
         """Return query vectors of users, of histories, or of both row by row; see `recommend` for both.
 
         Raises:
