@@ -1,4 +1,4 @@
-"""What starts a real TF Serving, as far as that goes without a container engine: linters, schemas, a stand-in."""
+"""Files that start TF Serving, without a container engine: linters, schemas, and a stand-in for the server."""
 
 import json
 import os
@@ -21,32 +21,32 @@ from tfllmrec.serving.prometheus_config import METRICS_PATH, metrics_path
 
 SERVING = Path(__file__).parents[2] / "serving"
 KUBERNETES = SERVING / "kubernetes"
-ONLY_TF_SERVING_HAS = {"--allow_version_labels_for_unavailable_models"}
-"""The embedded server has a label wait for its version by itself."""
+FLAGS_OF_TF_SERVING_ONLY = {"--allow_version_labels_for_unavailable_models"}
+"""In the embedded server a label always waits for its version."""
 
 
-def checked(tool, *arguments):
-    """Run a linter that is installed beside this Python."""
+def assert_accepted_by(tool, *arguments):
+    """Run a linter from the environment of this Python."""
     command = [Path(sys.executable).parent / tool, *arguments]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout + found.stderr
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_script_is_clean():
-    checked("shellcheck", SERVING / "run.sh")
+def test_shellcheck_accepts_the_script():
+    assert_accepted_by("shellcheck", SERVING / "run.sh")
 
 
-def test_the_dockerfile_is_clean():
-    checked("hadolint", SERVING / "docker" / "Dockerfile")
+def test_hadolint_accepts_the_dockerfile():
+    assert_accepted_by("hadolint", SERVING / "docker" / "Dockerfile")
 
 
-def test_the_compose_file_has_its_schema():
-    checked("check-jsonschema", "--builtin-schema", "vendor.compose-spec", SERVING / "compose.yaml")
+def test_the_compose_file_matches_its_schema():
+    assert_accepted_by("check-jsonschema", "--builtin-schema", "vendor.compose-spec", SERVING / "compose.yaml")
 
 
 @pytest.fixture
 def start(tmp_path):
-    """Runs the script with a stand-in for TF Serving, which prints its arguments: (exit status, stdout, stderr)."""
+    """Runs the script with a stand-in for TF Serving that prints its arguments: (exit status, stdout lines, stderr)."""
     server = tmp_path / "bin" / "tensorflow_model_server"
     server.parent.mkdir()
     server.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
@@ -54,14 +54,14 @@ def start(tmp_path):
 
     def start(*arguments, **environment):
         path = f"{server.parent}{os.pathsep}{os.environ['PATH']}"
-        found = subprocess.run(
+        result = subprocess.run(
             [SERVING / "run.sh", *arguments],
             env={"PATH": path, **environment},
             capture_output=True,
             text=True,
             check=False,
         )
-        return found.returncode, found.stdout.splitlines(), found.stderr
+        return result.returncode, result.stdout.splitlines(), result.stderr
 
     return start
 
@@ -75,79 +75,79 @@ def repository(tmp_path):
     return folder
 
 
-def test_flags_and_files(start, repository):
-    status, flags, told = start(repository, "--rest_api_num_threads=4")
-    assert (status, told) == (0, "")
-    given = dict(flag.split("=", 1) for flag in flags)
-    files = {flag: Path(value).name for flag, value in given.items() if flag.endswith("_file")}
+def test_the_script_passes_flags_and_files(start, repository):
+    status, flags, stderr = start(repository, "--rest_api_num_threads=4")
+    assert (status, stderr) == (0, "")
+    values = dict(flag.split("=", 1) for flag in flags)
+    files = {flag: Path(value).name for flag, value in values.items() if flag.endswith("_file")}
     assert files == {
         "--model_config_file": "models.config",
         "--batching_parameters_file": "batching.config",
         "--monitoring_config_file": "monitoring.config",
     }
-    assert all(Path(given[flag]).is_file() for flag in files)
-    assert given["--rest_api_num_threads"] == "4"
+    assert all(Path(values[flag]).is_file() for flag in files)
+    assert values["--rest_api_num_threads"] == "4"
     known = {name for option in typer.main.get_command(app).commands["serve"].params for name in option.opts}
-    assert given.keys() - known == ONLY_TF_SERVING_HAS
+    assert values.keys() - known == FLAGS_OF_TF_SERVING_ONLY
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_flags_of_a_target(start, repository, target):
+def test_the_script_adds_flags_for_a_target(start, repository, target):
     flags = start(repository, TARGET=target)[1]
     assert ("--xla_gpu_compilation_enabled=true" in flags) == (target == "gpu")
     assert [flag for flag in flags if "tags" in flag] == ["--saved_model_tags=serve,tpu"] * (target == "tpu")
     assert TARGETS["tpu"].tags == ("serve", "tpu")
 
 
-def test_what_cannot_be_started(start, repository):
+def test_the_script_refuses_bad_arguments_and_incomplete_repositories(start, repository):
     assert start()[0] == 2
-    status, _, told = start(repository, TARGET="npu")
-    assert (status, told) == (2, "run.sh: TARGET is npu, and must be cpu, gpu or tpu\n")
+    status, _, stderr = start(repository, TARGET="npu")
+    assert (status, stderr) == (2, "run.sh: TARGET is npu, and must be cpu, gpu or tpu\n")
     (repository / "batching.config").unlink()
-    status, _, told = start(repository)
-    assert (status, told.count("\n")) == (2, 1)
-    assert "batching.config cannot be read" in told
+    status, _, stderr = start(repository)
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert "batching.config cannot be read" in stderr
 
 
-def resources(*changes):
-    """The resources by kind, as kustomize would give them out, without its labels."""
+def resources_for(target):
+    """Return the resources by kind as kustomize builds them, without its common labels."""
     listed = yaml.safe_load((KUBERNETES / "base" / "kustomization.yaml").read_text())["resources"]
     assert sorted(listed) == sorted(
         path.name for path in (KUBERNETES / "base").iterdir() if path.name != "kustomization.yaml"
     )
-    found = [yaml.safe_load((KUBERNETES / "base" / name).read_text()) for name in listed]
-    for change in changes:
-        target = change["target"]
-        (place,) = (
-            n for n, one in enumerate(found) if (one["kind"], one["metadata"]["name"]) == tuple(target.values())
+    resources = [yaml.safe_load((KUBERNETES / "base" / name).read_text()) for name in listed]
+    for patch in patches_for(target):
+        kind_and_name = tuple(patch["target"].values())
+        (position,) = (
+            position
+            for position, resource in enumerate(resources)
+            if (resource["kind"], resource["metadata"]["name"]) == kind_and_name
         )
-        found[place] = jsonpatch.apply_patch(found[place], yaml.safe_load(change["patch"]))
-    return {one["kind"]: one for one in found}
+        resources[position] = jsonpatch.apply_patch(resources[position], yaml.safe_load(patch["patch"]))
+    return {resource["kind"]: resource for resource in resources}
 
 
-@pytest.fixture(params=TARGETS)
-def target(request):
-    return request.param
-
-
-@pytest.fixture
-def cluster(target):
+def patches_for(target):
     if target == "cpu":
-        return resources()
+        return []
     overlay = yaml.safe_load((KUBERNETES / target / "kustomization.yaml").read_text())
     assert overlay["resources"] == ["../base"]
-    return resources(*overlay["patches"])
+    return overlay["patches"]
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.34"])
-def test_kubernetes_knows_the_resources(cluster, tmp_path, version):
-    for kind, resource in cluster.items():
-        path = tmp_path / f"{kind}.yaml"
-        path.write_text(yaml.safe_dump(resource))
-        checked("kubernetes-validate", "--strict", "-k", version, path)
+def test_kubernetes_accepts_the_resources(tmp_path, version):
+    resources = [resource for target in TARGETS for resource in resources_for(target).values()]
+    paths = []
+    for text in dict.fromkeys(map(yaml.safe_dump, resources)):  # most resources are the same for all targets
+        paths.append(tmp_path / f"{len(paths)}.yaml")
+        paths[-1].write_text(text)
+    assert_accepted_by("kubernetes-validate", "--strict", "-k", version, *paths)
 
 
-def test_the_resources_fit_together(cluster, target):
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_resources_refer_to_each_other(target):
+    cluster = resources_for(target)
     deployment = cluster["Deployment"]
     pod = deployment["spec"]["template"]
     (container,) = pod["spec"]["containers"]
@@ -169,29 +169,29 @@ def test_the_resources_fit_together(cluster, target):
     assert container["image"] == f"tfllmrec-serving:{target}"
     devices = {"gpu": "nvidia.com/gpu", "tpu": "google.com/tpu"}.items()
     limits = container["resources"]["limits"]
-    assert [one for one, device in devices if device in limits] == [target] * (target != "cpu")
+    assert [name for name, device in devices if device in limits] == [target] * (target != "cpu")
 
 
-def test_prometheus_and_its_path(repository):
+def test_prometheus_reads_the_path_of_the_metrics(repository):
     (job,) = yaml.safe_load((SERVING / "monitoring" / "prometheus.yaml").read_text())["scrape_configs"]
-    annotations = resources()["Deployment"]["spec"]["template"]["metadata"]["annotations"]
+    annotations = resources_for("cpu")["Deployment"]["spec"]["template"]["metadata"]["annotations"]
     paths = {job["metrics_path"], annotations["prometheus.io/path"], metrics_path(repository / "monitoring.config")}
     assert paths == {METRICS_PATH}
     services = yaml.safe_load((SERVING / "compose.yaml").read_text())["services"]
     assert job["static_configs"][0]["targets"][0].split(":")[0] in services
 
 
-def test_the_dashboard_asks_for_what_there_is():
+def test_the_dashboard_uses_existing_metrics():
     metrics = Metrics()
     with metrics.request("films", "Predict", "GRPC"):
         pass
-    there = set(re.findall(r"^(:[\w:]+)", metrics.text().decode(), re.MULTILINE))
+    available = set(re.findall(r"^(:[\w:]+)", metrics.text().decode(), re.MULTILINE))
     grafana = SERVING / "monitoring" / "grafana"
     dashboard = json.loads((grafana / "dashboard.json").read_text(encoding="utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     assert len(expressions) > 4
     for expression in expressions:
         promql_parser.parse(expression.replace("$__rate_interval", "5m").replace("$model", ".*"))
-        assert set(re.findall(r":tensorflow[\w:]+", expression)) <= there
+        assert set(re.findall(r":tensorflow[\w:]+", expression)) <= available
     (source,) = yaml.safe_load((grafana / "datasource.yaml").read_text())["datasources"]
     assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}

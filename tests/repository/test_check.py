@@ -1,4 +1,4 @@
-"""A version passes its check as it was exported, and not when what it answers has changed."""
+"""Check of a version: it passes as exported and fails once its responses have changed."""
 
 import shutil
 
@@ -14,31 +14,39 @@ from tfllmrec.export import export
 from tfllmrec.export.checksums import write_checksums
 from tfllmrec.export.target import CPU
 from tfllmrec.export.warmup import WARMUP_FILE
-from tfllmrec.repository.check import check_version, different
+from tfllmrec.repository.check import check_version, first_difference
 from tfllmrec.serving.session import ServedModel
 
-OPTIONS = {"dim": 8, "hidden_units": 8, "epochs": 1, "history_length": 4}
+EXACT = 1e-4
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
-def exported(request, tmp_path_factory):
-    two_tower = tfllmrec.TwoTower(**OPTIONS).fit(made_data(), verbose=0)
-    return export(two_tower, tmp_path_factory.mktemp("models") / "films", precision=request.param)
+@pytest.fixture(scope="module")
+def recommender():
+    """A fitted recommender that exports scores, ids, indices and vectors."""
+    options = {"dim": 8, "neighbours": False, "phrases": False, "min_count": 1, "epochs": 1, "history_length": 4}
+    return tfllmrec.Word2Vec(**options).fit(made_data(), verbose=0)
+
+
+@pytest.fixture(scope="module")
+def exported(recommender, tmp_path_factory):
+    return export(recommender, tmp_path_factory.mktemp("models") / "films")
 
 
 @pytest.fixture
 def rewritten(exported, tmp_path):
-    """Makes a version whose recorded answers a function has changed: (signature, outputs by name)."""
+    """Makes a version with changed recorded outputs of one signature: (signature, outputs -> None).
 
-    def rewrite(change):
+    It records only the largest request of that signature; replaying the others takes time.
+    """
+
+    def rewrite(signature, change):
         version = shutil.copytree(exported, tmp_path / "films" / "1")
         records = [record.numpy() for record in tf.data.TFRecordDataset(str(version / WARMUP_FILE))]
+        logs = [PredictionLog.FromString(record) for record in records]
+        requests = [log for log in logs if log.predict_log.request.model_spec.signature_name == signature]
+        change(requests[-1].predict_log.response.outputs)
         with tf.io.TFRecordWriter(str(version / WARMUP_FILE)) as writer:
-            for record in records:
-                log = PredictionLog.FromString(record)
-                request, response = log.predict_log.request, log.predict_log.response
-                change(request.model_spec.signature_name, response.outputs)
-                writer.write(log.SerializeToString())
+            writer.write(requests[-1].SerializeToString())
         write_checksums(version)
         return version
 
@@ -50,14 +58,17 @@ def test_an_export_passes(exported):
     assert check_version(exported) == len(signatures) * len(CPU.batch_sizes)
 
 
-def of(signature, name, change):
-    """Changes one output of one signature."""
+def test_an_export_with_rounded_weights_passes(recommender, tmp_path):
+    assert check_version(export(recommender, tmp_path / "films", precision="int8"))
 
-    def rewrite(asked, outputs):
-        if asked == signature:
-            array = tf.make_ndarray(outputs[name])
-            change(array)
-            outputs[name].CopyFrom(tf.make_tensor_proto(array))
+
+def changed(name, change):
+    """Return a function that changes one recorded output."""
+
+    def rewrite(outputs):
+        array = tf.make_ndarray(outputs[name])
+        change(array)
+        outputs[name].CopyFrom(tf.make_tensor_proto(array))
 
     return rewrite
 
@@ -66,40 +77,39 @@ def add(array):
     array += 0.5
 
 
-def other_first(array):
+def replace_first(array):
     array[:, 0] = b"item9999" if array.dtype.kind == "O" else 0
 
 
-def less(asked, outputs):
-    if asked == "retrieve":
-        del outputs["titles"]
+def remove_titles(outputs):
+    del outputs["titles"]
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("signature", "change", "message"),
     [
-        (of("retrieve", "scores", add), "signature retrieve, request .*: scores is not what was recorded"),
-        (of("embed_items", "embeddings", add), "signature embed_items, request .*: embeddings is not"),
-        (of("retrieve", "item_ids", other_first), "signature retrieve, request .*: item_ids is not"),
-        (of("retrieve_ids", "items", other_first), "signature retrieve_ids, request .*: items is not"),
-        (less, "signature retrieve, request .*: titles is not"),
+        ("retrieve", changed("scores", add), "signature retrieve, request 0: scores differs from the recorded"),
+        ("embed_items", changed("embeddings", add), "signature embed_items, request 0: embeddings differs"),
+        ("retrieve", changed("item_ids", replace_first), "signature retrieve, request 0: item_ids differs"),
+        ("retrieve_ids", changed("items", replace_first), "signature retrieve_ids, request 0: items differs"),
+        ("retrieve", remove_titles, "signature retrieve, request 0: titles differs"),
     ],
-    ids=["scores", "vectors", "ids", "indices", "an output less"],
+    ids=["scores", "vectors", "ids", "indices", "missing output"],
 )
-def test_another_answer(rewritten, change, message):
+def test_a_response_that_differs_is_refused(rewritten, signature, change, message):
     with pytest.raises(InputError, match=message):
-        check_version(rewritten(change))
+        check_version(rewritten(signature, change))
 
 
-@pytest.mark.parametrize(("scores", "passes"), [([3, 2, 2, 1], True), ([3, 2, 1, 0], False)], ids=["alike", "apart"])
-def test_items_that_score_alike_may_change_places(scores, passes):
+@pytest.mark.parametrize(("scores", "passes"), [([3, 2, 2, 1], True), ([3, 2, 1, 0], False)], ids=["tied", "distinct"])
+def test_items_with_equal_scores_may_change_positions(scores, passes):
     recorded = {"items": np.array([[1, 2, 3, 4]]), "scores": np.array([scores], np.float32)}
     swapped = recorded | {"items": np.array([[1, 3, 2, 4]])}
-    assert different(recorded, swapped, 1e-4) == ("" if passes else "items")
-    assert different(recorded, recorded | {"items": np.array([[2, 1, 3, 4]])}, 1e-4) == "items"
+    assert first_difference(recorded, swapped, EXACT) == ("" if passes else "items")
+    assert first_difference(recorded, recorded | {"items": np.array([[2, 1, 3, 4]])}, EXACT) == "items"
 
 
-def test_no_requests_no_proof(exported, tmp_path):
+def test_a_version_without_warmup_requests_is_refused(exported, tmp_path):
     version = shutil.copytree(exported, tmp_path / "films" / "1")
     (version / WARMUP_FILE).unlink()
     write_checksums(version)

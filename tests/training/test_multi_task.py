@@ -1,4 +1,4 @@
-"""How well the tasks of a joint model are done, against figures by hand and by scikit-learn."""
+"""Evaluation of the tasks of a multi-task model, against values by hand and by scikit-learn."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from tfllmrec.training.multi_task import multi_task_report, task_scores
 
 TARGETS = 40
 RANDOM = np.random.default_rng(0)
-CHANCES = RANDOM.random((TARGETS, 2)).astype(np.float32)
+PROBABILITIES = RANDOM.random((TARGETS, 2)).astype(np.float32)
 ITEMS = RANDOM.integers(1, 5, TARGETS).astype(np.int32)
 RATINGS = np.where(np.arange(TARGETS) % 4 == 0, np.nan, RANDOM.integers(1, 6, TARGETS)).astype(np.float32)
 RATED = np.isfinite(RATINGS)
@@ -21,7 +21,7 @@ RATED = np.isfinite(RATINGS)
 
 @pytest.fixture
 def data():
-    """Four items: the first two are dramas, the second and the third are comic."""
+    """Four items: the first two are dramas, the second and third comedies."""
     interactions = pd.DataFrame({"user_id": "u", "item_id": list("abcd"), "timestamp": range(4)})
     items = pd.DataFrame(
         {"item_id": list("abcd"), "title": list("abcd"), "categories": ["Drama", "Comedy|Drama", "Comedy", ""]}
@@ -36,41 +36,41 @@ def targets():
 
 
 def model(*tasks):
-    """What answers like a joint model, with known answers."""
+    """Return a fake multi-task model with known outputs."""
     experts = pd.DataFrame({"scenario": [""], "task": [tasks[0]], "expert": ["shared 1"], "share": [1.0]})
     return SimpleNamespace(
         config=SimpleNamespace(tasks=tasks, like_threshold=4.0),
         labels=Vocabulary(["Comedy", "Drama"]),
-        predict_ratings=lambda asked: np.full(len(asked), 3.0, np.float32),
-        like_chances=lambda asked: CHANCES[RATED, 0],
-        interest_scores=lambda asked: CHANCES[: len(asked)],
-        expert_use=lambda asked: experts,
+        predict_ratings=lambda targets: np.full(len(targets), 3.0, np.float32),
+        like_chances=lambda targets: PROBABILITIES[RATED, 0],
+        interest_scores=lambda targets: PROBABILITIES[: len(targets)],
+        expert_use=lambda targets: experts,
     )
 
 
-def test_every_task_by_its_own_measure(data, targets):
-    found = task_scores(model("next_item", "like", "rating", "interests"), data, targets)
+def test_each_task_has_its_own_metric(data, targets):
+    scores = task_scores(model("next_item", "like", "rating", "interests"), data, targets)
     rated = RATINGS[RATED]
-    assert found["rating"] == {"rmse": pytest.approx(np.sqrt(np.mean((rated - 3) ** 2)))}
-    assert found["like"] == {"auc": pytest.approx(roc_auc_score(rated >= 4, CHANCES[RATED, 0]))}
+    assert scores["rating"] == {"rmse": pytest.approx(np.sqrt(np.mean((rated - 3) ** 2)))}
+    assert scores["like"] == {"auc": pytest.approx(roc_auc_score(rated >= 4, PROBABILITIES[RATED, 0]))}
     comic, drama = np.isin(ITEMS, [2, 3]), np.isin(ITEMS, [1, 2])
-    areas = [roc_auc_score(comic, CHANCES[:, 0]), roc_auc_score(drama, CHANCES[:, 1])]
-    assert found["interests"] == {"auc": pytest.approx(np.mean(areas))}
+    areas = [roc_auc_score(comic, PROBABILITIES[:, 0]), roc_auc_score(drama, PROBABILITIES[:, 1])]
+    assert scores["interests"] == {"auc": pytest.approx(np.mean(areas))}
 
 
-def test_only_what_was_learnt_and_what_the_targets_tell(data, targets):
+def test_tasks_that_the_model_lacks_or_the_targets_cannot_evaluate_are_left_out(data, targets):
     assert task_scores(model("next_item"), data, targets) == {}
     few = targets.take(np.flatnonzero(~RATED)[:3])
     assert task_scores(model("like", "rating", "interests"), data, few) == {}
 
 
-def test_likes_that_events_told_are_not_held_against_ratings(data, targets):
-    told = Dataset.from_frames(data.interactions.assign(event="bought"), data.items)
-    assert task_scores(model("like"), told, targets) == {}
+def test_likes_defined_by_events_are_not_evaluated_by_ratings(data, targets):
+    with_events = Dataset.from_frames(data.interactions.assign(event="bought"), data.items)
+    assert task_scores(model("like"), with_events, targets) == {}
     assert task_scores(model("like"), data, targets).keys() == {"like"}
 
 
-def test_the_report_has_the_experts_as_rows(data, targets):
-    found = multi_task_report(model("next_item"), data, targets)
-    assert found["experts"] == [{"scenario": "", "task": "next_item", "expert": "shared 1", "share": 1.0}]
-    assert found["tasks"] == {}
+def test_the_report_has_one_row_per_expert(data, targets):
+    scores = multi_task_report(model("next_item"), data, targets)
+    assert scores["experts"] == [{"scenario": "", "task": "next_item", "expert": "shared 1", "share": 1.0}]
+    assert scores["tasks"] == {}

@@ -1,4 +1,4 @@
-"""A model repository: versions that a model server finds there, and which of them it is to serve."""
+"""Model repository: the versions of models, and the labels that a model server serves."""
 
 from tfllmrec.repository.repository import Repository
 

@@ -1,4 +1,4 @@
-"""What a version has to pass before anybody is served by it."""
+"""Check of a version before it is served."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,22 +15,22 @@ from tfllmrec.serving.warmup import replay_logs
 from tfllmrec_client.tensors import read
 
 _TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2, "int8": 2e-2}
-"""Relative and absolute: another processor rounds otherwise."""
+"""Relative and absolute tolerance by precision: processors round differently."""
 
-Arrays = Mapping[str, np.ndarray]
+Outputs = Mapping[str, np.ndarray]
 
 
 def check_version(version: Path) -> int:
-    """Check a version's folder: its files, its operations, that it loads and answers its warm-up as recorded.
+    """Check the files and operations of a version, load it, and compare its warm-up responses with the recorded ones.
 
-    It runs in the C++ runtime that TF Serving uses, in this process.
+    The version runs in this process, in the C++ runtime that TF Serving uses.
 
     Returns:
-        How many answers were compared.
+        The number of responses that were compared.
 
     Raises:
-        InputError: files that are missing, damaged or not of the export; an operation that TF Serving does not have; a
-            SavedModel that does not load; no warm-up request, or one that fails or is answered otherwise.
+        InputError: If a file is missing, damaged or not part of the export; if TF Serving lacks an operation; if the
+            SavedModel cannot be loaded; or if there is no warm-up request, or one fails or has another response.
     """
     check_checksums(version)
     check_ops(version)
@@ -38,11 +38,11 @@ def check_version(version: Path) -> int:
     model = ServedModel(version, target_of(version).tags)
     compared = 0
     try:
-        for log, found in replay_logs(model):
+        for log, outputs in replay_logs(model):
             recorded = {name: read(tensor) for name, tensor in log.response.outputs.items()}
-            if wrong := different(recorded, found, tolerance):
-                asked = f"signature {log.request.model_spec.signature_name}, request {compared}"
-                raise InputError(f"{version}: {asked}: {wrong} is not what was recorded: export the version again")
+            if name := first_difference(recorded, outputs, tolerance):
+                request = f"signature {log.request.model_spec.signature_name}, request {compared}"
+                raise InputError(f"{version}: {request}: {name} differs from the recorded output: export again")
             compared += 1
     finally:
         model.close()
@@ -51,27 +51,35 @@ def check_version(version: Path) -> int:
     return compared
 
 
-def different(recorded: Arrays, found: Arrays, tolerance: float) -> str:
-    """The first output by name that is not as recorded; "" where all are.
+def first_difference(recorded: Outputs, outputs: Outputs, tolerance: float) -> str:
+    """Return the name of the first output that differs from the recorded one, "" if none does.
 
-    Items that score alike may change places.
+    Items with equal scores may be in another order.
+
+    Args:
+        recorded: recorded outputs by name.
+        outputs: outputs of the same request.
+        tolerance: relative and absolute tolerance of floats.
     """
-    for name in sorted(recorded.keys() | found.keys()):
-        if name not in recorded or name not in found or recorded[name].shape != found[name].shape:
+    for name in sorted(recorded.keys() | outputs.keys()):
+        if name not in recorded or name not in outputs or recorded[name].shape != outputs[name].shape:
             return name
         if recorded[name].dtype.kind == "f":
-            same = np.isclose(recorded[name], found[name], tolerance, tolerance)
+            same = np.isclose(recorded[name], outputs[name], tolerance, tolerance)
         else:
-            same = (recorded[name] == found[name]) | _level(recorded, recorded[name].shape, tolerance)
+            same = (recorded[name] == outputs[name]) | _tied(recorded, recorded[name].shape, tolerance)
         if not same.all():
             return name
     return ""
 
 
-def _level(answer: Arrays, shape: tuple[int, ...], tolerance: float) -> np.ndarray:
-    """The places of a list of items that score like a neighbour, and the last, whose neighbour is not there."""
-    scores = answer.get("scores")
+def _tied(outputs: Outputs, shape: tuple[int, ...], tolerance: float) -> np.ndarray:
+    """Return which positions may hold another item: those with a neighbour's score, and the last one.
+
+    The last position may be tied with the first one beyond the results.
+    """
+    scores = outputs.get("scores")
     if scores is None or scores.shape != shape or scores.ndim != 2:
         return np.zeros(shape, bool)
-    alike = np.isclose(scores[:, 1:], scores[:, :-1], tolerance, tolerance)
-    return np.pad(alike, ((0, 0), (1, 0))) | np.pad(alike, ((0, 0), (0, 1)), constant_values=True)
+    equal = np.isclose(scores[:, 1:], scores[:, :-1], tolerance, tolerance)
+    return np.pad(equal, ((0, 0), (1, 0))) | np.pad(equal, ((0, 0), (0, 1)), constant_values=True)

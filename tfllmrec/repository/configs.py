@@ -1,4 +1,4 @@
-"""The files that a model server is started with, read and written as protobuf text."""
+"""Configuration files of a model server, read and written as protobuf text."""
 
 import os
 from pathlib import Path
@@ -12,13 +12,14 @@ from tfllmrec.serving import batching_parameters, prometheus_config
 from tfllmrec.serving.configuration import read_config
 
 MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
-_MOST_ROWS = 1024  # of a request; more than a batch has, it is cut
+_MAX_ROWS = 1024
+"""Rows of the largest request; the server splits it into batches."""
 
 
 def write_defaults(folder: Path, target: Target) -> None:
-    """Write the configurations of batching and monitoring where there are none; those that are there stay."""
+    """Write the batching and monitoring configurations; existing files stay unchanged."""
     batching = batching_parameters.BatchingParametersProto(
-        max_batch_size={"value": _MOST_ROWS},
+        max_batch_size={"value": _MAX_ROWS},
         batch_timeout_micros={"value": 1000},
         max_enqueued_batches={"value": 100},
         allowed_batch_sizes=target.batch_sizes,
@@ -31,24 +32,26 @@ def write_defaults(folder: Path, target: Target) -> None:
     )
     for name, message in ((BATCHING, batching), (MONITORING, metrics)):
         if not (folder / name).exists():
-            _write(folder / name, message)
+            _write_atomically(folder / name, message)
 
 
 def read_labels(folder: Path, model: str) -> dict[str, int]:
-    """The versions of a model by label; none where it is not served."""
-    return next((dict(config.version_labels) for config in _configs(folder) if config.name == model), {})
+    """Return the versions of a model by label; empty if the model is not served."""
+    return next((dict(config.version_labels) for config in _read_configs(folder) if config.name == model), {})
 
 
 def served_versions(folder: Path) -> list[Path]:
-    """The folders of all versions with a label, of whatever model."""
+    """Return the folders of all versions with a label, of all models."""
     return [
-        Path(config.base_path) / str(number) for config in _configs(folder) for number in config.version_labels.values()
+        Path(config.base_path) / str(number)
+        for config in _read_configs(folder)
+        for number in config.version_labels.values()
     ]
 
 
 def write_labels(folder: Path, model: str, labels: dict[str, int]) -> None:
-    """Serve exactly the versions of a model that have a label; other models, and other settings, stay."""
-    configs = _configs(folder)
+    """Serve exactly the versions of a model that have a label; other models and settings stay unchanged."""
+    configs = _read_configs(folder)
     config = next((config for config in configs if config.name == model), None)
     if config is None:
         base_path = str(folder / model)
@@ -58,15 +61,15 @@ def write_labels(folder: Path, model: str, labels: dict[str, int]) -> None:
     config.version_labels.update(labels)
     served = {"versions": sorted(set(labels.values()))}
     config.model_version_policy.CopyFrom(type(config.model_version_policy)(specific=served))
-    _write(folder / MODELS, model_server_config_pb2.ModelServerConfig(model_config_list={"config": configs}))
+    _write_atomically(folder / MODELS, model_server_config_pb2.ModelServerConfig(model_config_list={"config": configs}))
 
 
-def _configs(folder: Path) -> list[Any]:
+def _read_configs(folder: Path) -> list[Any]:
     return read_config(folder / MODELS) if (folder / MODELS).exists() else []
 
 
-def _write(path: Path, message: Any) -> None:
-    """In one step: a server that polls reads the old text or the new one."""
+def _write_atomically(path: Path, message: Any) -> None:
+    """Replace a file atomically: a polling server reads the old or the new text."""
     new = path.with_name(f".{path.name}.new")
     with new.open("w", encoding="utf-8") as file:
         file.write(text_format.MessageToString(message, as_utf8=True))

@@ -1,4 +1,4 @@
-"""Versions and labels of a model repository, moved in steps that a server never sees half of."""
+"""Atomic changes of the versions and labels in a model repository."""
 
 import fcntl
 import shutil
@@ -15,24 +15,25 @@ from tfllmrec.repository.check import check_version
 from tfllmrec.repository.configs import MODELS, read_labels, served_versions, write_defaults, write_labels
 
 STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
-"""Labels: what clients ask for, what is tried out, and what was stable before and stays loaded for a rollback."""
+"""Labels: the version for clients, the version on trial, and the former stable version, loaded for a rollback."""
 
 
 class Repository:
-    """A folder with a folder for every model, and the configuration that a model server is started with.
+    """Model repository: a folder per model, and the configuration of a model server.
 
-    `models.config` has the server serve exactly the versions that have a label. Whatever moves a label replaces that
-    file as a whole, and a version's folder appears or disappears as a whole: a server that polls sees nothing half
-    done, and a process that is killed leaves nothing so. Processes that change a repository wait for each other.
+    The server loads exactly the versions with a label in `models.config`. Every change replaces that file, and adds or
+    removes the folder of a version, atomically. A server that polls the repository never sees an intermediate state,
+    and a killed process leaves none. Processes that change the same repository wait for each other.
 
     Args:
-        folder: made with the first version. A server must see it under the same absolute path.
+        folder: folder of the repository, created with the first version. The server must see it under the same
+            absolute path.
 
     Example:
         >>> repository = Repository("/models")
-        >>> repository.publish("exports/films/2")  # the first version is stable, further ones canary
+        >>> repository.publish("exports/films/2")  # the first version becomes stable, later ones canary
         >>> repository.promote("films")
-        >>> repository.rollback("films")  # to the version that was stable before
+        >>> repository.rollback("films")  # to the previous stable version
         >>> repository.prune("films", keep=3)
     """
 
@@ -41,54 +42,55 @@ class Repository:
 
     @classmethod
     def of(cls, model: str | Path) -> "Repository":
-        """The repository that a model's folder is in."""
+        """Return the repository that contains the folder of a model."""
         return cls(Path(model).absolute().parent)
 
     def labels(self, model: str) -> dict[str, int]:
-        """The versions of a model by label."""
+        """Return the versions of a model by label."""
         return read_labels(self.folder, model)
 
     def publish(self, version: str | Path) -> Path:
-        """Check a version, bring it here if it is somewhere else, and have it served: as canary, or stable if none is.
+        """Check a version, copy it to the repository unless it is there, and label it.
+
+        It becomes the canary, or stable if the model has no stable version. A version that has a label keeps it.
 
         Args:
-            version: a folder `<model>/<version>` that `export` has written.
+            version: folder `<model>/<version>` of an export.
 
         Returns:
-            Its folder in the repository.
+            The folder of the version in the repository.
 
         Raises:
-            InputError: it is no version, fails its check, or the repository has another one with its number, or serves
-                what was made for another target.
+            InputError: If the folder is not a version or fails its check, or if the repository has another version
+                with this number or serves exports for another target.
         """
         version = Path(version).absolute()
         model, number = version.parent.name, _number(version)
-        placed = self.folder / model / str(number)
+        published = self.folder / model / str(number)
         check_version(version)
-        with self._changing(new=True):
-            target = self._target_like_others(version)
-            if not placed.exists():
-                with atomic_folder(placed, staging_parent=self._staging) as hidden:
+        with self._locked(create=True):
+            target = self._require_same_target(version)
+            if not published.exists():
+                with atomic_folder(published, staging_parent=self._staging) as hidden:
                     shutil.copytree(version, hidden, dirs_exist_ok=True)
                     check_checksums(hidden)
-            elif _sums(placed) != _sums(version):
-                raise InputError(f"publish: {placed} is another version {number}; export yours under a new number")
+            elif _checksums(published) != _checksums(version):
+                raise InputError(f"publish: {published} is another version {number}; export yours with a new number")
             write_defaults(self.folder, target)
             labels = self.labels(model)
             if number not in labels.values():
                 write_labels(self.folder, model, labels | {CANARY if STABLE in labels else STABLE: number})
-        return placed
+        return published
 
     def promote(self, model: str) -> dict[str, int]:
-        """Make the canary stable; what was stable stays loaded as `previous`. Returns the labels.
+        """Make the canary stable and the stable version previous; return the labels.
 
         Raises:
-            InputError: there is no canary.
+            InputError: If there is no canary.
         """
-        with self._changing():
-            labels = self._with(
-                CANARY, model, f"promote: {model} has no canary in {self.folder}; publish a version first"
-            )
+        with self._locked():
+            no_canary = f"promote: {model} has no canary in {self.folder}; publish a version first"
+            labels = self._labels_with(CANARY, model, no_canary)
             if STABLE in labels:
                 labels[PREVIOUS] = labels[STABLE]
             labels[STABLE] = labels.pop(CANARY)
@@ -96,69 +98,80 @@ class Repository:
         return labels
 
     def rollback(self, model: str, *, canary: bool = False) -> dict[str, int]:
-        """Make the version that was stable before stable again, or serve the canary no longer. Returns the labels.
+        """Make the previous version stable again, or remove the canary's label; return the labels.
+
+        Args:
+            model: model name.
+            canary: whether to remove the canary's label instead.
 
         Raises:
-            InputError: there was none before, or is no canary.
+            InputError: If there is no previous version, or no canary.
         """
-        with self._changing():
+        with self._locked():
             if canary:
-                labels = self._with(CANARY, model, f"rollback: {model} has no canary in {self.folder}")
+                labels = self._labels_with(CANARY, model, f"rollback: {model} has no canary in {self.folder}")
                 del labels[CANARY]
             else:
-                missing = f"rollback: {model} has had no other stable version in {self.folder}"
-                labels = self._with(PREVIOUS, model, missing)
+                no_previous = f"rollback: {model} has no previous stable version in {self.folder}"
+                labels = self._labels_with(PREVIOUS, model, no_previous)
                 labels[STABLE] = labels.pop(PREVIOUS)
             write_labels(self.folder, model, labels)
         return labels
 
     def prune(self, model: str, keep: int) -> list[int]:
-        """Remove versions without a label that are older than the newest `keep`. Returns them.
+        """Remove the versions without a label, except the newest ones; return the removed versions.
+
+        Args:
+            model: model name.
+            keep: number of newest versions that stay.
 
         Raises:
-            InputError: keep is below 1, or there is no such model.
+            InputError: If `keep` is below 1, or the model has no version.
         """
         if keep < 1:
             raise InputError(f"prune: keep is {keep}, and must be at least 1")
-        with self._changing():
+        with self._locked():
             versions = version_folders(self.folder / model)
             if not versions:
                 raise InputError(f"prune: {self.folder} has no version of {model}")
             kept = {*sorted(versions)[-keep:], *self.labels(model).values()}
             removed = sorted(versions.keys() - kept)
             for number in removed:
-                gone = self._staging / f"{model}-{number}"
-                versions[number].rename(gone)
-                shutil.rmtree(gone)
+                staged = self._staging / f"{model}-{number}"
+                versions[number].rename(staged)
+                shutil.rmtree(staged)
         return removed
 
-    def _target_like_others(self, version: Path) -> Target:
-        """What a version was made for, as all that one server serves: it has one batching, and compiles or does not."""
+    def _require_same_target(self, version: Path) -> Target:
+        """Return the target of a version, which must be that of all served versions.
+
+        A server has one batching configuration, and XLA on or off.
+        """
         target = target_of(version)
         for other in filter(Path.exists, served_versions(self.folder)):
             if target_of(other) != target:
                 raise InputError(
-                    f"publish: {version} is made for a {target.name}, and {other} for a {target_of(other).name}: "
-                    "give each target a repository of its own"
+                    f"publish: {version} is an export for {target.name} and {other} one for {target_of(other).name}: "
+                    "use a repository per target"
                 )
         return target
 
-    def _with(self, label: str, model: str, otherwise: str) -> dict[str, int]:
-        """The labels of a model, which has this one."""
+    def _labels_with(self, label: str, model: str, message: str) -> dict[str, int]:
+        """Return the labels of a model; raise an InputError with the message if it lacks the label."""
         labels = self.labels(model)
         if label not in labels:
-            raise InputError(otherwise)
+            raise InputError(message)
         return labels
 
     @property
     def _staging(self) -> Path:
-        """Where versions come from and go to: in the same file system, and nowhere a server looks."""
+        """Folder for versions that are being added or removed: on the same file system, and ignored by servers."""
         return self.folder / ".staging"
 
     @contextmanager
-    def _changing(self, *, new: bool = False) -> Iterator[None]:
-        """One change at a time. What a process that was killed has left in `.staging` is removed."""
-        if not new and not (self.folder / MODELS).exists():
+    def _locked(self, *, create: bool = False) -> Iterator[None]:
+        """Hold the lock of the repository, and remove what a killed process left in `.staging`."""
+        if not create and not (self.folder / MODELS).exists():
             raise InputError(
                 f"{self.folder} is not a model repository: it has no {MODELS}; publish a version to it first"
             )
@@ -179,10 +192,10 @@ class Repository:
 
 def _number(version: Path) -> int:
     if version not in version_folders(version.parent).values():
-        raise InputError(f"publish: {version} is no version of a model; give a folder such as models/films/2")
+        raise InputError(f"publish: {version} is not a version of a model; give a folder such as models/films/2")
     return int(version.name)
 
 
-def _sums(version: Path) -> bytes:
+def _checksums(version: Path) -> bytes:
     path = version / CHECKSUM_FILE
     return path.read_bytes() if path.exists() else b""
