@@ -88,8 +88,8 @@ class ServerProcess:
             if match := pattern.search(line):
                 return match[1]
         self._finalizer()
-        killed = self._process.returncode == -signal.SIGKILL
-        reason = "it did not respond in time" if killed else self.errors()[-1].removeprefix("tfllmrec: ")
+        killed, errors = self._process.returncode == -signal.SIGKILL, self.errors()
+        reason = errors[-1].removeprefix("tfllmrec: ") if errors and not killed else "it did not respond in time"
         raise InputError(f"the model server did not start: {reason}")
 
 
