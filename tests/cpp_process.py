@@ -1,6 +1,6 @@
-"""The process that `cpp_runtime` asks: SavedModels in libtensorflow_cc, through ctypes alone.
+"""Subprocess of `cpp_runtime`: runs SavedModels in libtensorflow_cc through ctypes.
 
-Requests and answers are lines of JSON. It exits with an error if it finds Keras or TensorFlow imported.
+Requests and responses are lines of JSON. The process fails if Keras or TensorFlow has been imported.
 """
 
 import ctypes
@@ -14,11 +14,11 @@ import sys
 import numpy as np
 
 DTYPES = {1: "float32", 3: "int32", 7: "string", 9: "int64", 10: "bool"}
-"""tensorflow.DataType by number."""
+"""Names of tensorflow.DataType by number."""
 
 
 class CppError(RuntimeError):
-    """What the C++ runtime had to say."""
+    """Error of the C++ runtime."""
 
 
 P, INT, SIZE, CHARS = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t, ctypes.c_char_p
@@ -26,7 +26,7 @@ STRING_BYTES = 24  # sizeof(TF_TString)
 
 
 class Endpoint(ctypes.Structure):
-    """TF_Output: one output of one operation."""
+    """TF_Output: an output of an operation."""
 
     _fields_ = [("operation", P), ("index", INT)]
 
@@ -62,9 +62,9 @@ SCANN_LIBRARY = "scann_ops/cc/_scann_ops.so"
 
 @functools.cache
 def library():
-    """libtensorflow_cc with XLA off, and with the operations of TensorFlow Text, which TF Serving links, and ScaNN."""
+    """Load libtensorflow_cc without XLA, with the operations of TensorFlow Text, as in TF Serving, and of ScaNN."""
     folder, text, scann = (
-        importlib.util.find_spec(name).submodule_search_locations[0]  # found, not imported
+        importlib.util.find_spec(name).submodule_search_locations[0]  # located without an import
         for name in ("tensorflow", "tensorflow_text", "scann")
     )
     lib = ctypes.CDLL(os.path.join(folder, "libtensorflow_cc.so.2"))
@@ -81,7 +81,7 @@ def library():
 
 
 def checked(call, *arguments):
-    """A call that takes a TF_Status last; what that says is raised."""
+    """Call a function with a TF_Status as its last argument; raise its error."""
     lib = library()
     status = lib.TF_NewStatus()
     try:
@@ -95,22 +95,22 @@ def checked(call, *arguments):
 
 @functools.cache
 def load(path, tags):
-    """The session and the graph of a SavedModel."""
-    lib, wanted = library(), (CHARS * len(tags))(*map(str.encode, tags))
+    """Return the session and the graph of a SavedModel."""
+    lib, encoded_tags = library(), (CHARS * len(tags))(*map(str.encode, tags))
     graph, options = lib.TF_NewGraph(), lib.TF_NewSessionOptions()
     load_session = lib.TF_LoadSessionFromSavedModel
-    return checked(load_session, options, None, path.encode(), wanted, len(tags), graph, None), graph
+    return checked(load_session, options, None, path.encode(), encoded_tags, len(tags), graph, None), graph
 
 
 def run(path, tags, inputs, outputs, fed):
-    """Feed packed arrays to tensors by name and fetch others."""
+    """Feed packed arrays to tensors by name, and return the packed outputs."""
     lib = library()
     session, graph = load(path, tuple(tags))
     tensors, fetched = (P * len(fed))(*map(tensor_of, fed)), (P * len(outputs))()
-    feeding = (endpoints(graph, inputs), tensors, len(inputs))
-    fetching = (endpoints(graph, outputs), fetched, len(outputs))
+    feeds = (endpoints(graph, inputs), tensors, len(inputs))
+    fetches = (endpoints(graph, outputs), fetched, len(outputs))
     try:
-        checked(lib.TF_SessionRun, session, None, *feeding, *fetching, None, 0, None)
+        checked(lib.TF_SessionRun, session, None, *feeds, *fetches, None, 0, None)
         return [packed_of(tensor) for tensor in fetched]
     finally:
         for tensor in (*tensors, *fetched):
@@ -118,14 +118,14 @@ def run(path, tags, inputs, outputs, fed):
 
 
 def endpoints(graph, names):
-    """Places in the graph, by names such as "StatefulPartitionedCall:0"."""
-    places = [name.rsplit(":", 1) for name in names]
+    """Return the TF_Outputs of tensor names such as "StatefulPartitionedCall:0"."""
+    parts = [name.rsplit(":", 1) for name in names]
     find = library().TF_GraphOperationByName
-    return (Endpoint * len(names))(*[Endpoint(find(graph, name.encode()), int(index)) for name, index in places])
+    return (Endpoint * len(names))(*[Endpoint(find(graph, name.encode()), int(index)) for name, index in parts])
 
 
 def tensor_of(packed):
-    """A new TF_Tensor."""
+    """Return a new TF_Tensor with the values of a packed array."""
     lib, values, shape = library(), packed["values"], packed["shape"]
     if packed["dtype"] == "string":
         content, size = b"", len(values) * STRING_BYTES
@@ -136,23 +136,23 @@ def tensor_of(packed):
     tensor = lib.TF_AllocateTensor(number, (ctypes.c_int64 * len(shape))(*shape), len(shape), size)
     data = lib.TF_TensorData(tensor)
     if packed["dtype"] == "string":
-        for place, value in enumerate(value.encode() for value in values):
-            lib.TF_StringInit(data + place * STRING_BYTES)
-            lib.TF_StringCopy(data + place * STRING_BYTES, value, len(value))
+        for position, value in enumerate(value.encode() for value in values):
+            lib.TF_StringInit(data + position * STRING_BYTES)
+            lib.TF_StringCopy(data + position * STRING_BYTES, value, len(value))
     elif size:
         ctypes.memmove(data, content, size)
     return tensor
 
 
 def packed_of(tensor):
-    """What is in a TF_Tensor."""
+    """Return the content of a TF_Tensor as a packed array."""
     lib = library()
     dtype = DTYPES[lib.TF_TensorType(tensor)]
     shape = [lib.TF_Dim(tensor, axis) for axis in range(lib.TF_NumDims(tensor))]
     data, count = lib.TF_TensorData(tensor), math.prod(shape)
     if dtype == "string":
-        places = [data + place * STRING_BYTES for place in range(count)]
-        texts = [(lib.TF_StringGetDataPointer(place), lib.TF_StringGetSize(place)) for place in places]
+        addresses = [data + position * STRING_BYTES for position in range(count)]
+        texts = [(lib.TF_StringGetDataPointer(address), lib.TF_StringGetSize(address)) for address in addresses]
         values = [ctypes.string_at(*text).decode() for text in texts]
     else:
         content = ctypes.string_at(data, count * np.dtype(dtype).itemsize) if count else b""
@@ -161,15 +161,15 @@ def packed_of(tensor):
 
 
 def main():
-    """Answer requests until the input ends."""
+    """Respond to requests until the input ends."""
     library()
     for line in sys.stdin:
         try:
-            answer = {"fetched": run(**json.loads(line))}
+            response = {"outputs": run(**json.loads(line))}
         except CppError as error:
-            answer = {"error": str(error)}
-        print(json.dumps(answer), flush=True)
-    assert not {"keras", "tensorflow"} & sys.modules.keys(), "something in this process imported Keras"
+            response = {"error": str(error)}
+        print(json.dumps(response), flush=True)
+    assert not {"keras", "tensorflow"} & sys.modules.keys(), "a module has imported Keras or TensorFlow"
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""Runs SavedModels in the C++ runtime that TF Serving uses: no Python TensorFlow, no Keras, XLA off.
+"""SavedModels in the C++ runtime that TF Serving uses, without TensorFlow's Python part, Keras and XLA.
 
     with CppRuntime() as runtime:
         runtime.check(path)  # {"retrieve": "ok", "embed_query": "Could not find variable ..."}
         runtime.run(path, "retrieve", user_id=["u"], history=[[""]], exclude_item_ids=[[""]])
 
-`tf.saved_model.load` proves nothing about an export: variables it finds may be lost for TF Serving, and there
-too loading succeeds and only the first run fails. So a subprocess, `cpp_process.py`, goes through the C API in
-the libtensorflow_cc of TensorFlow's wheel (TF_LoadSessionFromSavedModel, TF_SessionRun). XLA is switched off
-first, as in a `tensorflow_model_server` started without flags: a signature compiled with `jit_compile=True`
-fails here as it would there.
+`tf.saved_model.load` is no proof that TF Serving can run an export: it finds variables that TF Serving does not, where
+loading succeeds as well and only the first run fails. So the subprocess `cpp_process.py` uses the C API of
+libtensorflow_cc in TensorFlow's wheel (TF_LoadSessionFromSavedModel, TF_SessionRun). It disables XLA, as
+`tensorflow_model_server` does by default: a signature with `jit_compile=True` fails in both.
 
-Requests and answers are lines of JSON. What the signatures are is read on this side, for `import tensorflow`
-imports Keras; the subprocess has only ctypes, and exits with an error if it finds either imported.
+Requests and responses are lines of JSON. The signatures are read in this process, because importing TensorFlow imports
+Keras, and the subprocess fails if either is imported.
 """
 
 import functools
@@ -28,7 +27,7 @@ from cpp_process import DTYPES, CppError
 
 
 class CppRuntime:
-    """The subprocess; it starts in the background and is waited for at the first request."""
+    """Subprocess that runs SavedModels. It starts in the background; the first request waits for it."""
 
     def __init__(self):
         self._process = subprocess.Popen(
@@ -45,54 +44,54 @@ class CppRuntime:
 
     def __exit__(self, *error):
         self._process.stdin.close()
-        assert self._process.wait() == 0, "the C++ runtime's process ended badly"
+        assert self._process.wait() == 0, "the process of the C++ runtime failed"
         self._process.stdout.close()
 
     def run(self, path, signature, **inputs):
-        """Outputs by name: strings as objects, the rest as numpy has them.
+        """Run a signature and return its outputs by name. String arrays have the dtype object.
 
         Args:
-            path: a SavedModel folder.
-            signature: its name.
+            path: SavedModel folder.
+            signature: signature name.
             inputs: all inputs of the signature, as arrays or nested lists.
 
         Raises:
-            CppError: the SavedModel does not load, or the signature does not run.
+            CppError: If the SavedModel does not load or the signature does not run.
         """
         definition = signatures_of(str(path))[signature]
         if inputs.keys() != definition["inputs"].keys():
-            raise CppError(f"{signature} takes {sorted(definition['inputs'])}, not {sorted(inputs)}")
+            raise CppError(f"{signature} has the inputs {sorted(definition['inputs'])}, not {sorted(inputs)}")
         fed = [_packed(inputs[name], info) for name, info in definition["inputs"].items()]
-        return self._ask(path, definition, fed)
+        return self._send(path, definition, fed)
 
     def check(self, path):
-        """Every signature run on blanks ("" and 0, unknown sizes 1): "ok" or what went wrong, by name."""
-        found = {}
+        """Run each signature on "" or 0, with 1 for unknown sizes; return "ok" or the error by signature."""
+        results = {}
         for name, definition in signatures_of(str(path)).items():
             fed = [_blank(info) for info in definition["inputs"].values()]
             try:
-                self._ask(path, definition, fed)
-                found[name] = "ok"
+                self._send(path, definition, fed)
+                results[name] = "ok"
             except CppError as error:
-                found[name] = str(error)
-        return found
+                results[name] = str(error)
+        return results
 
-    def _ask(self, path, definition, fed):
+    def _send(self, path, definition, fed):
         names = {side: [info["name"] for info in definition[side].values()] for side in ("inputs", "outputs")}
-        asked = {"path": str(path), "tags": tags_of(str(path)), **names, "fed": fed}
-        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        request = {"path": str(path), "tags": tags_of(str(path)), **names, "fed": fed}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
-            raise CppError(f"the C++ runtime's process ended with {self._process.wait()}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise CppError(answer["error"])
-        return {name: _unpacked(value) for name, value in zip(definition["outputs"], answer["fetched"], strict=True)}
+            raise CppError(f"the process of the C++ runtime ended with {self._process.wait()}")
+        response = json.loads(line)
+        if "error" in response:
+            raise CppError(response["error"])
+        return {name: _unpacked(value) for name, value in zip(definition["outputs"], response["outputs"], strict=True)}
 
 
 @functools.cache
 def tags_of(path):
-    """What the one graph of a SavedModel is for: "serve", say."""
+    """Return the tags of the graph of a SavedModel, such as "serve"."""
     from tfllmrec.export.saved_model import meta_graph
 
     return [*meta_graph(Path(path)).meta_info_def.tags]
@@ -100,7 +99,7 @@ def tags_of(path):
 
 @functools.cache
 def signatures_of(path):
-    """{signature: {"inputs" or "outputs": {key: {"name" of the tensor, "dtype", "shape" with -1}}}}."""
+    """Return {signature: {"inputs" or "outputs": {key: {"name" of the tensor, "dtype", "shape" with -1}}}}."""
     from tfllmrec.export.saved_model import meta_graph
 
     def read(infos):
@@ -113,16 +112,16 @@ def signatures_of(path):
             for key in sorted(infos)
         }
 
-    found = meta_graph(Path(path)).signature_def
+    definitions = meta_graph(Path(path)).signature_def
     return {
-        name: {"inputs": read(found[name].inputs), "outputs": read(found[name].outputs)}
-        for name in sorted(found)
+        name: {"inputs": read(definitions[name].inputs), "outputs": read(definitions[name].outputs)}
+        for name in sorted(definitions)
         if not name.startswith("__")
     }
 
 
 def _packed(value, info):
-    """An array as JSON, shape and values apart: [] and [[], []] would lose type or shape."""
+    """Return an array for JSON with its shape and flat values, because [] and [[], []] would lose dtype and shape."""
     array = np.asarray(value, dtype=object if info["dtype"] == "string" else info["dtype"])
     return {"dtype": info["dtype"], "shape": array.shape, "values": array.ravel().tolist()}
 

@@ -47,5 +47,5 @@ def test_version(run):
 def test_boolean_flags_with_a_value(run, tmp_path):
     config = tmp_path / "none.config"
     command = ["serve", tmp_path, f"--batching_parameters_file={config}"]
-    assert f"{config} holds no batching parameters" in run(*command, "--enable_batching=true")[2]
+    assert f"{config} cannot be read as a text-format BatchingParameters" in run(*command, "--enable_batching=true")[2]
     assert "needs --enable_batching" in run(*command, "--enable_batching=false")[2]

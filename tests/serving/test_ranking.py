@@ -1,12 +1,10 @@
-"""`Client.rank` and `Client.rank_texts` of a cascade that is served, and what the cascade says in this process."""
+"""`rank` and `rank_texts` of both clients, for a served cascade."""
 
 import numpy as np
 import pytest
 from made_data import GREEDY, ITEMS, made_data
 
 from tfllmrec import Cascade
-from tfllmrec.export import export
-from tfllmrec.serving import ServerProcess
 from tfllmrec_client import InputError, RequestError
 
 LOWEST = float(np.finfo(np.float32).min)
@@ -16,22 +14,14 @@ TEXTS = [["Title of item3", "花样年华", ""], ["[SEP]"], []]
 
 
 @pytest.fixture(scope="module")
-def cascade(quick_ranking):
-    return Cascade(history_length=4, **quick_ranking["cascade"]).fit(made_data(), verbose=0)
-
-
-@pytest.fixture(scope="module")
-def address(cascade, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "films"
-    export(cascade, folder, top_k=3)
-    with ServerProcess(folder) as server:
-        yield server.grpc_address
+def cascade(quick_ranking, serve_model):
+    cascade = Cascade(history_length=4, **quick_ranking["cascade"]).fit(made_data(), verbose=0)
+    return serve_model("cascade", cascade, top_k=3)
 
 
 @pytest.fixture
-def client(client_class, address):
-    with client_class(address, "films") as client:
-        yield client
+def client(connect, cascade):
+    return connect("cascade")
 
 
 def indices(cascade, rows, width):
@@ -39,48 +29,74 @@ def indices(cascade, rows, width):
     return cascade.fitted_data.items.lookup(np.concatenate(padded)).reshape(len(rows), width)
 
 
-def test_candidates_are_scored_as_in_this_process(client, cascade):
-    found = client.rank(CANDIDATES, histories=HISTORIES)
-    assert [len(row) for row in found] == [4, 1, 2]
-    assert found[0][2:] == [LOWEST, LOWEST]
-    nobody = np.zeros(3, np.int32)
-    asked = (nobody, indices(cascade, HISTORIES, 4), indices(cascade, CANDIDATES, 4))
-    expected = cascade.ranker.predictor.score_candidates(*asked)["scores"].numpy()
-    for row, scores, count in zip(found, expected, [2, 1, 2], strict=True):
-        np.testing.assert_allclose(row[:count], scores[:count], rtol=1e-4, atol=1e-5)
+def test_scores_of_candidates_equal_those_in_process(client, cascade):
+    results = client.rank(CANDIDATES, histories=HISTORIES)
+    assert [len(scores) for scores in results] == [4, 1, 2]
+    assert results[0][2:] == [LOWEST, LOWEST]
+    users = np.zeros(3, np.int32)
+    histories, candidates = indices(cascade, HISTORIES, 4), indices(cascade, CANDIDATES, 4)
+    expected = cascade.ranker.predictor.score_candidates(users, histories, candidates)["scores"].numpy()
+    for scores, expected_scores, count in zip(results, expected, [2, 1, 2], strict=True):
+        np.testing.assert_allclose(scores[:count], expected_scores[:count], rtol=1e-4, atol=1e-5)
 
 
-def test_known_users_are_ranked_by_what_is_stored(client):
-    (of_user,), (of_nobody,) = (client.rank([ITEMS], users=[user]) for user in (GREEDY, "nobody"))
-    (after_the_same,) = client.rank([ITEMS], histories=[ITEMS[:-2]])
-    assert of_user == pytest.approx(after_the_same)
-    assert of_user != pytest.approx(of_nobody)
+def test_columns_rank_the_candidates_of_a_row(client):
+    results = client.rank(CANDIDATES, ["u", "v", ""], HISTORIES)
+    columns = results.columns()
+    assert list(columns) == ["row", "user_id", "rank", "item_id", "score"]
+    assert columns["row"] == [0] * 4 + [1] + [2] * 2
+    assert columns["user_id"] == ["u"] * 4 + ["v"] + [""] * 2
+    assert columns["item_id"] == [item for row in CANDIDATES for item in row]
+    assert columns["score"] == [score for scores in results for score in scores]
+    assert columns["rank"][:4] == [*((1, 2) if results[0][0] >= results[0][1] else (2, 1)), 3, 4]
 
 
-def test_texts_are_scored_as_in_this_process(client, cascade):
+def test_a_known_user_is_ranked_by_the_stored_history(client):
+    (known,), (unknown,) = (client.rank([ITEMS], users=[user]) for user in (GREEDY, "unknown"))
+    (by_history,) = client.rank([ITEMS], histories=[ITEMS[:-2]])
+    assert known == pytest.approx(by_history)
+    assert known != pytest.approx(unknown)
+
+
+def test_scores_of_texts_equal_those_in_process(client, cascade):
     histories = [["Title of item1", "a search for 电影"], ["Title of item2"], []]
-    found, expected = client.rank_texts(TEXTS, histories), cascade.ranker.score_texts(histories, TEXTS)
-    assert [len(row) for row in found] == [3, 1, 0]
-    assert found[0][2] == LOWEST
-    for row, scores in zip(found, expected, strict=True):
-        np.testing.assert_allclose(row, scores, rtol=1e-4, atol=1e-5)
+    results, expected = client.rank_texts(TEXTS, histories), cascade.ranker.score_texts(histories, TEXTS)
+    assert [len(scores) for scores in results] == [3, 1, 0]
+    assert results[0][2] == LOWEST
+    for scores, expected_scores in zip(results, expected, strict=True):
+        np.testing.assert_allclose(scores, expected_scores, rtol=1e-4, atol=1e-5)
+    columns = results.columns()
+    assert list(columns) == ["row", "rank", "text", "score"]
+    assert (columns["row"], columns["text"]) == ([0, 0, 0, 1], [text for row in TEXTS for text in row])
 
 
-def test_the_cascade_recommends(client, cascade):
-    (found,) = client.recommend(histories=[["item1", "item2"]], k=3)
+def test_recommendations_equal_those_in_process(client, cascade):
+    (items,) = client.recommend(histories=[["item1", "item2"]], k=3)
     table = cascade.recommend(histories=[["item1", "item2"]], k=3)
-    assert [place.item_id for place in found] == table["item_id"].tolist()
-    np.testing.assert_allclose([place.score for place in found], table["score"], rtol=1e-4, atol=1e-5)
-    asked = {"user_id": [""], "history": [["", "item1", "item2"]], "exclude_item_ids": [[""]]}
-    assert client.predict("recommend", asked)["item_ids"][0].tolist() == table["item_id"].tolist()
+    assert [item.item_id for item in items] == table["item_id"].tolist()
+    np.testing.assert_allclose([item.score for item in items], table["score"], rtol=1e-4, atol=1e-5)
+    inputs = {"user_id": [""], "history": [["", "item1", "item2"]], "exclude_item_ids": [[""]]}
+    assert client.predict("recommend", inputs)["item_ids"][0].tolist() == table["item_id"].tolist()
 
 
-def test_what_cannot_be_asked(client, connect):
-    with pytest.raises(InputError, match="rank: give users, histories, or both"):
+def test_rows_of_different_lengths_are_padded_by_predict(client):
+    inputs = {"user_id": [""] * 3, "history": HISTORIES, "candidate_item_ids": CANDIDATES}
+    scores = client.predict("rank", inputs)["scores"]
+    assert scores.shape == (3, 5)
+    assert scores[:, 0].tolist() == [LOWEST] * 3
+    assert [row[: len(items)] for row, items in zip(scores[:, 1:].tolist(), CANDIDATES, strict=True)] == client.rank(
+        CANDIDATES, histories=HISTORIES
+    )
+
+
+def test_invalid_arguments_are_refused(client, connect):
+    with pytest.raises(InputError, match=r"^rank: give users, histories, or both"):
         client.rank([["item1"]])
-    with pytest.raises(InputError, match=r"rank: the rows do not match \(1 users, 2 candidates\)"):
+    with pytest.raises(InputError, match=r"^rank: the rows do not match \(1 users, 2 candidates\)"):
         client.rank([["item1"], ["item2"]], users=["u"])
-    with pytest.raises(InputError, match="rank: candidates must have a list of strings per row"):
+    with pytest.raises(InputError, match=r"^rank: candidates must have a list of strings per row"):
         client.rank(["item1"], users=["u"])
-    with pytest.raises(RequestError, match="no signature 'rank'"):
-        connect("films").rank([["item1"]], users=["u"])
+    with pytest.raises(InputError, match=r"^rank_texts: the rows do not match \(2 histories, 1 candidates\)"):
+        client.rank_texts([["a text"]], [["a text"], []])
+    with pytest.raises(RequestError, match="no signature 'rank_texts'"):
+        connect("films").rank_texts([["a text"]], [["a text"]])

@@ -7,8 +7,6 @@ from made_data import made_data
 
 from tfllmrec import MultiTask
 from tfllmrec.data import Dataset
-from tfllmrec.export import export
-from tfllmrec.serving import ServerProcess
 from tfllmrec_client import InputError, RequestError
 
 LOWEST = np.finfo(np.float32).min
@@ -16,28 +14,20 @@ OPTIONS = {"dim": 8, "units": 6, "expert_units": 4, "epochs": 1, "history_length
 
 
 @pytest.fixture(scope="module")
-def recommender(tiny_bert):
+def recommender(tiny_bert, serve_model):
     """Return a model with two scenarios, labels in two scripts, and texts of users."""
     data = made_data()
     table = data.interactions.assign(scenario=[("书", "films")[number % 2] for number in data.item_indices])
     table["text"] = "film 电影"
     items = data.items.assign(categories=[("odd", "even|偶")[number % 2] for number in range(len(data.items))])
     dataset = Dataset.from_frames(table, items)
-    return MultiTask(tasks="next_item,interests", backbone=str(tiny_bert), **OPTIONS).fit(dataset, verbose=0)
-
-
-@pytest.fixture(scope="module")
-def address(recommender, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("multi_task") / "shop"
-    export(recommender, folder, top_k=5)
-    with ServerProcess(folder) as server:
-        yield server.grpc_address
+    recommender = MultiTask(tasks="next_item,interests", backbone=str(tiny_bert), **OPTIONS).fit(dataset, verbose=0)
+    return serve_model("shop", recommender, top_k=5)
 
 
 @pytest.fixture
-def client(client_class, address):
-    with client_class(address, "shop", timeout=60) as client:
-        yield client
+def client(connect, recommender):
+    return connect("shop")
 
 
 def assert_same_labels(results, table):

@@ -1,4 +1,4 @@
-"""User features in both clients, the command and REST, with a served model that reads them and one that does not."""
+"""User features in both clients, the command and REST, for models with and without features."""
 
 import json
 from dataclasses import replace
@@ -11,49 +11,30 @@ from clients import assert_same_items
 from made_data import ITEMS, made_data
 
 from tfllmrec import Popularity
-from tfllmrec.export import export
-from tfllmrec.serving import Client, RequestError, ScoredItem, ServerProcess
+from tfllmrec.serving import RequestError, ScoredItem
 
-CONFIG = """
-model_config_list {{
-  config {{ name: "by_city" base_path: "{folder}/by_city" model_platform: "tensorflow" }}
-  config {{ name: "plain" base_path: "{folder}/plain" model_platform: "tensorflow" }}
-}}
-"""
 BEIJING, SHANGHAI = "城市=北京", "城市=上海"
 
 
 @pytest.fixture(scope="module")
-def recommenders():
-    """Return two models of popularity: one by city, and one without features."""
+def recommender(serve_model):
+    """Return a model of popularity by city, which the shared server serves as "by_city"."""
     users = pd.DataFrame({"user_id": [f"用户{number}" for number in range(18)], "城市": ["北京", "上海"] * 9})
     data = replace(made_data(), users=users)
-    options = {"by_city": {"segment": "城市"}, "plain": {}}
-    return {name: Popularity(history_length=4, **chosen).fit(data) for name, chosen in options.items()}
-
-
-@pytest.fixture(scope="module")
-def feature_server(recommenders, tmp_path_factory, asking):
-    folder = tmp_path_factory.mktemp("features")
-    for name, recommender in recommenders.items():
-        export(recommender, folder / name, top_k=10)
-    (folder / "models.config").write_text(CONFIG.format(folder=folder), encoding="utf-8")
-    with ServerProcess("--model_config_file", folder / "models.config") as process:
-        yield asking(process)
+    return serve_model("by_city", Popularity(history_length=4, segment="城市").fit(data))
 
 
 @pytest.fixture
-def client(client_class, feature_server):
-    with client_class(feature_server.process.grpc_address, "by_city", timeout=60) as client:
-        yield client
+def client(connect, recommender):
+    return connect("by_city")
 
 
 @pytest.fixture
-def recommended(recommenders):
+def recommended(recommender):
     """Return a function that returns the items of the recommender row by row."""
 
     def recommended(*arguments, k=10, **options):
-        table = recommenders["by_city"].recommend(*arguments, k=k, **options)
+        table = recommender.recommend(*arguments, k=k, **options)
         items = [ScoredItem(*item) for item in table[["item_id", "title", "score"]].itertuples(index=False)]
         rows = table["row"].to_numpy()
         return [[items[position] for position in np.flatnonzero(rows == row)] for row in range(rows.max() + 1)]
@@ -93,19 +74,18 @@ def test_arguments_can_be_omitted(client, recommended):
         {"user_features": [[BEIJING, 25]]},
     ],
 )
-def test_invalid_features_have_the_error_of_the_recommender(client, recommenders, assert_same_error, arguments):
-    assert_same_error(client.recommend, recommenders["by_city"].recommend, arguments)
+def test_invalid_features_have_the_error_of_the_recommender(client, recommender, assert_same_error, arguments):
+    assert_same_error(client.recommend, recommender.recommend, arguments)
 
 
-def test_a_model_without_features_refuses_them(feature_server, run):
-    address = feature_server.process.grpc_address
-    with Client(address, "plain", timeout=60) as client, pytest.raises(RequestError) as error:
-        client.recommend(["用户3"], user_features=[[BEIJING]])
+def test_a_model_without_features_refuses_them(connect, server, run):
+    with pytest.raises(RequestError) as error:
+        connect("popular").recommend(["用户3"], user_features=[[BEIJING]])
     assert error.value.code is grpc.StatusCode.FAILED_PRECONDITION
     assert "retrieve_with_features" in str(error.value)
     assert len(str(error.value).splitlines()) == 1
-    command = ["recommend", "--server", address, "--model", "plain", "--user", "用户3", "--features", BEIJING]
-    status, output, errors = run(*command)
+    command = ["recommend", "--server", server.process.grpc_address, "--model", "popular"]
+    status, output, errors = run(*command, "--user", "用户3", "--features", BEIJING)
     assert (status, output, errors.count("\n")) == (2, "", 1)
     assert "retrieve_with_features" in errors
 
@@ -119,21 +99,21 @@ def test_a_model_without_features_refuses_them(feature_server, run):
         (["--user", "用户3", "--history", "item1"], {"users": ["用户3"], "histories": [["item1"]]}),
     ],
 )
-def test_results_of_the_command_equal_the_recommenders(feature_server, run, recommended, options, arguments):
-    command = ["recommend", "--server", feature_server.process.grpc_address, "--model", "by_city", "-k", 4, "--json"]
+def test_results_of_the_command_equal_the_recommenders(server, run, recommended, options, arguments):
+    command = ["recommend", "--server", server.process.grpc_address, "--model", "by_city", "-k", 4, "--json"]
     status, output, _ = run(*command, *options)
     assert status == 0
     items = [ScoredItem(row["item_id"], row["title"], row["score"]) for row in json.loads(output)]
     assert_same_items([items], recommended(**arguments, k=4))
 
 
-def test_results_over_rest_equal_the_recommenders(feature_server, recommended):
+def test_results_over_rest_equal_the_recommenders(server, recommended):
     rows = [
         {"user_id": "", "history": [""], "exclude_item_ids": [""], "user_features": [SHANGHAI]},
         {"user_id": "用户3", "history": [""], "exclude_item_ids": ["item1"], "user_features": [BEIJING]},
     ]
     body = {"signature_name": "retrieve_with_features", "instances": rows}
-    status, response = feature_server.http("/v1/models/by_city:predict", body)
+    status, response = server.http("/v1/models/by_city:predict", body)
     assert status == 200
     columns = ("item_ids", "titles", "scores")
     predictions = [zip(*(row[name] for name in columns), strict=True) for row in response["predictions"]]

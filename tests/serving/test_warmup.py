@@ -103,7 +103,7 @@ def rows_of(request):
 
 def test_requests_have_known_ids(records):
     users = set(made_data().interactions["user_id"])
-    texts = {"user_id": users, "history": set(ITEMS), "exclude_item_ids": set(ITEMS)}
+    texts = {"user_id": users} | {name: set(ITEMS) for name in ("history", "exclude_item_ids", "candidate_item_ids")}
     seen = set()
     for record in records:
         for name, tensor in PredictionLog.FromString(record).predict_log.request.inputs.items():

@@ -1,6 +1,7 @@
 """Model server in a separate process, started and stopped from Python."""
 
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -87,8 +88,9 @@ class ServerProcess:
             if match := pattern.search(line):
                 return match[1]
         self._finalizer()
-        errors = self.errors() or ["it did not respond in time"]
-        raise InputError(f"the model server did not start: {errors[-1].removeprefix('tfllmrec: ')}")
+        killed, errors = self._process.returncode == -signal.SIGKILL, self.errors()
+        reason = errors[-1].removeprefix("tfllmrec: ") if errors and not killed else "it did not respond in time"
+        raise InputError(f"the model server did not start: {reason}")
 
 
 def _terminate(process: subprocess.Popen[str]) -> None:

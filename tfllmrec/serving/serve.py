@@ -6,10 +6,9 @@ import sys
 from typing import Any
 
 from tfllmrec.quiet import suppress_stderr
-from tfllmrec.serving import models, polling, recommendation_log
+from tfllmrec.serving import models, polling, recommendation_log, session
 from tfllmrec.serving.launch import GRPC_LINE, REST_LINE
 from tfllmrec.serving.server import ModelServer
-from tfllmrec.serving.session import disable_xla
 from tfllmrec.serving.signals import wait_for_signal
 
 
@@ -25,7 +24,7 @@ def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
         InputError: If `ModelServer` refuses its arguments or cannot load a version.
     """
     if not xla:
-        disable_xla()
+        session.disable_xla()
     _log_to_stdout()
     with suppress_stderr():
         server = ModelServer(configs, **options).start()

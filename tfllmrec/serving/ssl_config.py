@@ -30,9 +30,9 @@ def server_credentials(path: Path) -> grpc.ServerCredentials:
     """
     config = read_message(path, SSLConfigProto)
     if not config.server_key or not config.server_cert:
-        raise InputError(f"{path}: set server_key and server_cert, each to a PEM text")
+        raise InputError(f"{path}: give server_key and server_cert, each as PEM text")
     if config.client_verify and not config.custom_ca:
-        raise InputError(f"{path}: client_verify requires custom_ca, the authority that signs client certificates")
+        raise InputError(f"{path}: client_verify needs custom_ca, the authority that signs client certificates")
     return grpc.ssl_server_credentials(
         [(config.server_key.encode(), config.server_cert.encode())],
         config.custom_ca.encode() or None,
