@@ -21,7 +21,7 @@ TARGETS = np.array([4, 0, 4, 8, 2, 1], np.int32)
 BIAS = np.linspace(-1, 2, 9, dtype=np.float32)
 PROBABILITY = np.linspace(0.5, 0.01, 9, dtype=np.float32)
 REPEATED = np.array([1, 2, 1, 3, 2, 1, 3, 9, 1], np.int32)
-HIDDEN = np.array([[3, -1, -1], [8, 5, 3], [-1, -1, -1], [0, -1, 0], [-1, 7, 8], [0, 2, 3]], np.int32)
+EXCLUDED = np.array([[3, -1, -1], [8, 5, 3], [-1, -1, -1], [0, -1, 0], [-1, 7, 8], [0, 2, 3]], np.int32)
 MASK = (np.random.default_rng(1).random((6, 9)) < 0.5) | (np.arange(9) == TARGETS[:, None])
 WEIGHT = np.linspace(0.2, 3, 6, dtype=np.float32)
 
@@ -30,7 +30,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
     "bias": (0.0, {"candidate_bias": BIAS}),
     "logQ": (0.0, {"candidate_sampling_probability": PROBABILITY}),
     "accidental hits": (0.0, {"candidate_ids": REPEATED}),
-    "hidden": (0.0, {"hidden": HIDDEN}),
+    "excluded candidates": (0.0, {"excluded_candidates": EXCLUDED}),
     "score mask": (0.0, {"score_mask": MASK}),
     "sample weight": (0.0, {"sample_weight": WEIGHT}),
     "label smoothing": (0.3, {}),
@@ -40,7 +40,7 @@ CASES: dict[str, tuple[float, dict[str, Any]]] = {
             "candidate_bias": BIAS,
             "candidate_sampling_probability": PROBABILITY,
             "candidate_ids": REPEATED,
-            "hidden": HIDDEN,
+            "excluded_candidates": EXCLUDED,
             "score_mask": MASK,
             "sample_weight": WEIGHT,
         },
@@ -54,7 +54,7 @@ def by_numpy(
     candidate_bias: np.ndarray | float = 0.0,
     candidate_sampling_probability: np.ndarray | float = 1.0,
     candidate_ids: np.ndarray | None = None,
-    hidden: np.ndarray | None = None,
+    excluded_candidates: np.ndarray | None = None,
     score_mask: np.ndarray = np.ones((6, 9), bool),  # noqa: B008
     sample_weight: np.ndarray | None = None,
 ) -> float:
@@ -62,7 +62,7 @@ def by_numpy(
     scores = QUERY.astype(np.float64) @ CANDIDATE.T + candidate_bias - np.log(candidate_sampling_probability)
     losses = []
     for query, own in enumerate(TARGETS):
-        seen = [column for column in (() if hidden is None else hidden[query]) if column >= 0]
+        seen = [column for column in (() if excluded_candidates is None else excluded_candidates[query]) if column >= 0]
         hits = [] if candidate_ids is None else np.flatnonzero(candidate_ids == candidate_ids[own])
         visible = [
             column for column in np.flatnonzero(score_mask[query]) if column == own or column not in {*seen, *hits}

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfllmrec.tasks import softmax
-from tfllmrec.tasks.softmax import HIDDEN, Hide, softmax_loss
+from tfllmrec.tasks.softmax import MASKED_SCORE, MaskScores, softmax_loss
 
 QUERIES, CANDIDATES, DIM = 23, 17, 5
 RANDOM = np.random.default_rng(0)
@@ -30,8 +30,8 @@ Result = tuple[float, list[np.ndarray]]
 def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """How many queries a block has: so many scores at once, or the fewest rows; the last block is ragged."""
     scores, fewest = request.param
-    monkeypatch.setattr(softmax, "_SCORES_AT_ONCE", scores)
-    monkeypatch.setattr(softmax, "_FEWEST_ROWS", fewest)
+    monkeypatch.setattr(softmax, "_SCORES_PER_BLOCK", scores)
+    monkeypatch.setattr(softmax, "_MIN_ROWS", fewest)
     return max(scores // CANDIDATES, fewest)
 
 
@@ -45,7 +45,7 @@ def by_blocks(
         loss = upstream * softmax_loss(
             *given,
             OWN,
-            hide=lambda scores, rows: tf.where(tf.constant(mask)[rows], HIDDEN, scores),
+            mask_scores=lambda scores, rows: tf.where(tf.constant(mask)[rows], MASKED_SCORE, scores),
             weights=tf.constant(weights),
             label_smoothing=smoothing,
             precision=precision,
@@ -108,7 +108,7 @@ def test_no_queries_are_no_loss() -> None:
     def loss(queries: tf.Tensor) -> tf.Tensor:
         none = queries[:, 0]
         own = tf.cast(none, tf.int32)
-        return softmax_loss(queries, CANDIDATE, BIAS, own, hide=lambda scores, rows: scores, weights=none)
+        return softmax_loss(queries, CANDIDATE, BIAS, own, mask_scores=lambda scores, rows: scores, weights=none)
 
     assert float(loss(nothing)) == 0
 
@@ -120,7 +120,7 @@ def test_smoothing_counts_candidates_far_below_the_best() -> None:
         scores,
         np.zeros(3, np.float32),
         np.array([0]),
-        hide=lambda scores, rows: scores,
+        mask_scores=lambda scores, rows: scores,
         weights=np.ones(1, np.float32),
         label_smoothing=0.3,
     )
@@ -131,16 +131,22 @@ def test_a_known_answer() -> None:
     """Chances 1/2, 1/4, 1/4; hidden, 2/3 and 1/3."""
     scores, nothing = np.log([[2.0, 1.0, 1.0]]).astype(np.float32), np.zeros(3, np.float32)
 
-    def loss(hide: Hide, own: int, label_smoothing: float = 0.0) -> float:
+    def loss(hide: MaskScores, own: int, label_smoothing: float = 0.0) -> float:
         query, weights = np.ones((1, 1), np.float32), np.ones(1, np.float32)
         return float(
             softmax_loss(
-                query, scores.T, nothing, np.array([own]), hide=hide, weights=weights, label_smoothing=label_smoothing
+                query,
+                scores.T,
+                nothing,
+                np.array([own]),
+                mask_scores=hide,
+                weights=weights,
+                label_smoothing=label_smoothing,
             )
         )
 
     def hide_the_last(scores: tf.Tensor, rows: slice) -> tf.Tensor:
-        return tf.where([[False, False, True]], HIDDEN, scores)
+        return tf.where([[False, False, True]], MASKED_SCORE, scores)
 
     def hide_nothing(scores: tf.Tensor, rows: slice) -> tf.Tensor:
         return scores
@@ -166,7 +172,7 @@ def test_large_scores_do_no_harm(smoothing: float) -> None:
         np.ones((4, 1), np.float32),
         np.zeros(4, np.float32),
         np.array([0, 3]),
-        hide=lambda scores, rows: scores,
+        mask_scores=lambda scores, rows: scores,
         weights=np.ones(2, np.float32),
         label_smoothing=smoothing,
     )
@@ -181,7 +187,7 @@ def test_blocks_are_as_large_as_they_may_be_and_cover_all_queries(rows_at_once: 
         blocks.append((int(rows.start), int(rows.stop), tuple(scores.shape)))
         return scores
 
-    softmax_loss(QUERY, CANDIDATE, BIAS, OWN, hide=hide, weights=tf.ones(QUERIES))
+    softmax_loss(QUERY, CANDIDATE, BIAS, OWN, mask_scores=hide, weights=tf.ones(QUERIES))
     starts = range(0, QUERIES, rows_at_once)
     assert blocks == [
         (start, min(start + rows_at_once, QUERIES), (min(rows_at_once, QUERIES - start), CANDIDATES))
@@ -190,14 +196,16 @@ def test_blocks_are_as_large_as_they_may_be_and_cover_all_queries(rows_at_once: 
 
 
 def test_many_candidates_do_not_make_blocks_of_a_row_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(softmax, "_SCORES_AT_ONCE", 2 * CANDIDATES)
+    monkeypatch.setattr(softmax, "_SCORES_PER_BLOCK", 2 * CANDIDATES)
     sizes = []
 
     def hide(scores: tf.Tensor, rows: slice) -> tf.Tensor:
         sizes.append(scores.shape[0])
         return scores
 
-    softmax_loss(np.tile(QUERY, (6, 1)), CANDIDATE, BIAS, np.tile(OWN, 6), hide=hide, weights=tf.ones(6 * QUERIES))
+    softmax_loss(
+        np.tile(QUERY, (6, 1)), CANDIDATE, BIAS, np.tile(OWN, 6), mask_scores=hide, weights=tf.ones(6 * QUERIES)
+    )
     assert sizes == [64, 64, 10]
 
 
@@ -231,7 +239,7 @@ def test_all_scores_are_never_in_memory_at_once(smoothing: float) -> None:
 
     def loss(queries: tf.Tensor, candidates: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         weights = tf.ones(QUERIES)
-        options = {"hide": lambda scores, rows: scores, "weights": weights, "label_smoothing": smoothing}
+        options = {"mask_scores": lambda scores, rows: scores, "weights": weights, "label_smoothing": smoothing}
         return softmax_loss(queries, candidates, bias, OWN, **options)
 
     graph, bodies = graphs_of(training_step(loss))

@@ -1,1 +1,1 @@
-"""TFRS tasks inside Keras 3 `fit`: the only folder that knows Keras 2."""
+"""TFRS tasks and losses for Keras 3 `fit`; legacy.py is the only module that imports Keras 2."""

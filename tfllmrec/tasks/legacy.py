@@ -1,4 +1,4 @@
-"""The door between Keras 3 and TensorFlow Recommenders, which is written for Keras 2 (`tf_keras`)."""
+"""Import of TensorFlow Recommenders, which requires Keras 2 (`tf_keras`) as `tf.keras`."""
 
 import contextlib
 import sys
@@ -10,10 +10,10 @@ import tensorflow as tf
 
 @contextlib.contextmanager
 def legacy_keras() -> Iterator[None]:
-    """`tf.keras` is Keras 2 inside the block and what it was before after it.
+    """Set `tf.keras` to Keras 2 within the block and restore it afterwards.
 
-    TFRS reads `tf.keras` when it is imported and when its objects are built. Setting TF_USE_LEGACY_KERAS instead
-    would change the caller's `tf.keras`, and comes too late once something has touched it.
+    TFRS reads `tf.keras` when it is imported and when its objects are built. Setting TF_USE_LEGACY_KERAS instead would
+    change the caller's `tf.keras`, and has no effect once `tf.keras` has been accessed.
 
     Example:
         >>> with legacy_keras():
@@ -30,7 +30,7 @@ def legacy_keras() -> Iterator[None]:
 
 
 def import_tfrs() -> ModuleType:
-    """`tensorflow_recommenders`, whatever was imported before it."""
+    """Import `tensorflow_recommenders`, independent of what was imported before."""
     if "tensorflow_recommenders" not in sys.modules:
         with legacy_keras():
             import tensorflow_recommenders  # noqa: F401

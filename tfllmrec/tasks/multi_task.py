@@ -1,4 +1,4 @@
-"""Several tasks in one Keras 3 `fit`: one pass over histories, one optimizer, a weighted sum of losses."""
+"""Training of several tasks in one Keras 3 `fit`, with one pass over the histories and a weighted sum of losses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,35 +7,35 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.tasks.next_item import items_behind
-from tfllmrec.tasks.parts import Part, Positions, labels_ahead
-from tfllmrec.tasks.task import StepModel
+from tfllmrec.tasks.next_item import items_up_to
+from tfllmrec.tasks.task import TrainingModel
+from tfllmrec.tasks.task_losses import Examples, TaskLoss, interest_labels
 
 
-class MultiTaskModel(StepModel):
+class MultiTaskModel(TrainingModel):
     """Trains a `tfllmrec.models.multi_task.network.MultiTaskNetwork` on all its tasks at once.
 
     Batches are `({"user": int32 [B], "history": int32 [B, L]}, {"item": next items int32 [B, L], ...})`, see
-    `tfllmrec.data.batches.labelled_window_batches`; beside the items there may be "scenario": int32 [B, L], "rating"
-    and "like": float32 [B, L], NaN where nothing is told, and "written": int32 [B, L], what the user wrote before.
-    Every task takes what there is for it: a user without ratings trains the others. The loss is the sum of the tasks'
-    means per example, each with its weight.
+    `tfllmrec.data.batches.labelled_window_batches`. The labels may include "scenario": int32 [B, L], "rating" and
+    "like": float32 [B, L], NaN if missing, and "written": int32 [B, L], the row of the texts that the user wrote
+    before. A task uses the examples that have its label: a user without ratings still trains the other tasks. The loss
+    is the weighted sum of the tasks' means per example.
 
-    The logs have `<task>_loss` of every task and, where weights are learnt, `<task>_weight`.
+    The logs have `<task>_loss` for every task and, if the weights are learnt, `<task>_weight`.
 
     Args:
         model: the functional model.
-        states: its states after every item of a history; see `MultiTaskNetwork.state_model`.
-        vectors: the task vectors of such states; see `MultiTaskNetwork.vector_model`.
-        parts: its tasks, in the order of its experts.
-        weights: of the tasks by name; None for weights learnt by uncertainty (Kendall et al., 2018, CVPR).
+        states: maps histories to states after every item; see `MultiTaskNetwork.state_model`.
+        vectors: maps states to task vectors; see `MultiTaskNetwork.vector_model`.
+        task_losses: losses of the tasks, in the order of the task vectors.
+        weights: weights of the tasks by name; None learns them by uncertainty (Kendall et al., 2018, CVPR).
         labels: interest labels of every item, [items + 1, labels], for "interests".
-        interest_window: following items whose labels are the interests.
+        interest_window: number of next items whose labels count.
         written: vectors of what users wrote, float32 [rows, W], for "written".
 
     Example:
         >>> states, vectors = network.state_model(), network.vector_model()
-        >>> trainer = MultiTaskModel(network.model, states, vectors, parts, {"next_item": 1.0, "rating": 0.5})
+        >>> trainer = MultiTaskModel(network.model, states, vectors, task_losses, {"next_item": 1.0, "rating": 0.5})
         >>> trainer.compile("adam")
         >>> trainer.fit(labelled_window_batches(data, {"rating": data.ratings}, 50, 64), shuffle=False)
     """
@@ -45,7 +45,7 @@ class MultiTaskModel(StepModel):
         model: keras.Model,
         states: keras.Model,
         vectors: keras.Model,
-        parts: Sequence[Part],
+        task_losses: Sequence[TaskLoss],
         weights: Mapping[str, float] | None = None,
         *,
         labels: np.ndarray | None = None,
@@ -53,23 +53,23 @@ class MultiTaskModel(StepModel):
         written: np.ndarray | None = None,
     ) -> None:
         super().__init__()
-        self.model, self._parts, self._given = model, parts, weights
-        self._labels, self._ahead, self._written = labels, interest_window, written
+        self.model, self._task_losses, self._task_weights = model, task_losses, weights
+        self._labels, self._interest_window, self._written = labels, interest_window, written
         self.states, self.vectors = states, vectors
-        self._part_losses = {part.name: keras.metrics.Mean(f"{part.name}_loss") for part in parts}
-        self._part_weights: dict[str, keras.metrics.Metric] = {}
+        names = [loss.name for loss in task_losses]
+        self._task_loss_metrics = {name: keras.metrics.Mean(f"{name}_loss") for name in names}
+        self._task_weight_metrics: dict[str, keras.metrics.Metric] = {}
         if weights is None:
-            self.uncertainty = self.add_weight(shape=(len(parts),), initializer="zeros", name="uncertainty")
-            self._part_weights = {part.name: keras.metrics.Mean(f"{part.name}_weight") for part in parts}
+            self.uncertainty = self.add_weight(shape=(len(names),), initializer="zeros", name="uncertainty")
+            self._task_weight_metrics = {name: keras.metrics.Mean(f"{name}_weight") for name in names}
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The loss, that of every task, its weight where it is learnt, and the tasks' own metrics."""
-        own = [metric for part in self._parts for metric in part.task.metrics]
-        return [*super().metrics, *self._part_losses.values(), *self._part_weights.values(), *own]
+        """The loss, the losses and learnt weights of the tasks, and the metrics of the TFRS tasks."""
+        task_metrics = [metric for loss in self._task_losses for metric in loss.task.metrics]
+        return [*super().metrics, *self._task_loss_metrics.values(), *self._task_weight_metrics.values(), *task_metrics]
 
     def call(self, features: Any, training: bool = False) -> dict[str, tf.Tensor]:
-        """States after every item of every scenario's history, and which of them are whose."""
         return self.states(features["history"], training=training)
 
     def compute_loss(
@@ -80,42 +80,41 @@ class MultiTaskModel(StepModel):
         sample_weight: tf.Tensor | None = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The weighted sum of the tasks' losses, plus what the layers add (regularisation)."""
-        at, places = self._positions(x, y)
-        vectors = self._vectors(y_pred, at, places, training)
+        examples, positions = self._examples(x, y)
+        vectors = self._task_vectors(y_pred, examples, positions, training)
         total = []
-        for number, part in enumerate(self._parts):
-            loss = part.loss(vectors[:, number], at, training)
-            self._part_losses[part.name].update_state(loss)
-            if self._given is None:
+        for number, task_loss in enumerate(self._task_losses):
+            loss = task_loss(vectors[:, number], examples, training)
+            self._task_loss_metrics[task_loss.name].update_state(loss)
+            if self._task_weights is None:
                 weight = tf.exp(-self.uncertainty[number])
-                self._part_weights[part.name].update_state(weight)
+                self._task_weight_metrics[task_loss.name].update_state(weight)
                 total.append(weight * loss + self.uncertainty[number])
             else:
-                total.append(self._given[part.name] * loss)
+                total.append(self._task_weights[task_loss.name] * loss)
         return tf.add_n([*total, *self.losses])
 
-    def _positions(self, x: Any, y: Any) -> tuple[Positions, tf.Tensor]:
-        """Where an item came next, and these places (row, position), int64 [n, 2]."""
-        following = tf.cast(y["item"], tf.int32)
-        places = tf.where(following > 0)
-        items = tf.gather_nd(following, places)
-        scenarios = tf.gather_nd(y["scenario"], places) if "scenario" in y else tf.ones_like(items)
-        labels = {name: tf.gather_nd(y[name], places) for name in ("rating", "like") if name in y}
+    def _examples(self, x: Any, y: Any) -> tuple[Examples, tf.Tensor]:
+        """Return the examples of a batch and their positions (row, position), int64 [n, 2]."""
+        next_items = tf.cast(y["item"], tf.int32)
+        positions = tf.where(next_items > 0)
+        items = tf.gather_nd(next_items, positions)
+        scenarios = tf.gather_nd(y["scenario"], positions) if "scenario" in y else tf.ones_like(items)
+        labels = {name: tf.gather_nd(y[name], positions) for name in ("rating", "like") if name in y}
         if self._labels is not None:
-            labels["interests"] = labels_ahead(following, places, self._labels, self._ahead)
+            labels["interests"] = interest_labels(next_items, positions, self._labels, self._interest_window)
         written = None
         if self._written is not None:
-            written = tf.gather(tf.constant(self._written), tf.gather_nd(y["written"], places))
-        users, behind = tf.gather(x["user"], places[:, 0]), items_behind(tf.cast(x["history"], tf.int32), places)
-        return Positions(items, users, scenarios, behind, labels, written), places
+            written = tf.gather(tf.constant(self._written), tf.gather_nd(y["written"], positions))
+        users, seen = tf.gather(x["user"], positions[:, 0]), items_up_to(tf.cast(x["history"], tf.int32), positions)
+        return Examples(items, users, scenarios, seen, labels, written), positions
 
-    def _vectors(self, encoded: Any, at: Positions, places: tf.Tensor, training: bool) -> tf.Tensor:
-        """What the experts say of every task, float32 [n, tasks, D]."""
+    def _task_vectors(self, encoded: Any, examples: Examples, positions: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return the vectors of all tasks, float32 [n, tasks, D]."""
         inputs = {
             "states": encoded["states"],
-            "rows": tf.gather(encoded["rows"], places[:, 0]),
-            "lengths": tf.gather_nd(encoded["lengths"], places),
-            "scenario": at.scenarios,
+            "rows": tf.gather(encoded["rows"], positions[:, 0]),
+            "lengths": tf.gather_nd(encoded["lengths"], positions),
+            "scenario": examples.scenarios,
         }
         return self.vectors(inputs, training=training)

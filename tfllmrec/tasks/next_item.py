@@ -1,4 +1,4 @@
-"""A recurrent model of histories trained to name the next item at every position, with Keras 3 `fit`."""
+"""The next-item task: a recurrent model trained to predict the next item at every position of a history."""
 
 from typing import Any
 
@@ -7,30 +7,33 @@ import numpy as np
 import tensorflow as tf
 
 from tfllmrec.tasks.negatives import NegativeSampler
-from tfllmrec.tasks.softmax import HIDDEN, Hide, softmax_loss
+from tfllmrec.tasks.next_item_loss import NextItemLoss
+from tfllmrec.tasks.softmax import MASKED_SCORE, MaskScores, softmax_loss
 from tfllmrec.tasks.task import Task, TaskModel
 
 
 class NextItemTask(Task):
-    """A task in the manner of TFRS: the softmax over a list of candidates, one of which is the next item.
+    """A task with the interface of TFRS tasks: softmax cross-entropy over candidates, one of which is the next item.
 
-    Unlike `tfrs.tasks.Retrieval` it takes more queries than there are candidates to tell apart, scores a block of
-    them at a time, and knows a bias for every candidate. Call arguments:
+    Unlike `tfrs.tasks.Retrieval` it accepts several queries per candidate, computes the scores in blocks of queries,
+    and adds a bias per candidate. Arguments of the call:
 
-    - query_embeddings: float32 [n, D];
-    - candidate_embeddings: float32 [C, D];
-    - targets: which candidate is the next item, int32 [n];
-    - candidate_bias: float32 [C], or None;
-    - candidate_sampling_probability: chance of each to be in this list, float32 [C], for the logQ correction;
-    - candidate_ids: int32 [C]; other candidates with the id of a query's target are hidden from it;
-    - hidden: candidates hidden from each query, int32 [n, any], the target not among them; -1 is nothing;
-    - score_mask: bool [n, C], False where a candidate is hidden from a query, the target not among them;
-    - sample_weight: float32 [n];
-    - compute_metrics: there are none.
+    - query_embeddings: float32 [n, D].
+    - candidate_embeddings: float32 [C, D].
+    - targets: the position of each query's next item among the candidates, int32 [n].
+    - candidate_bias: float32 [C], or None.
+    - candidate_sampling_probability: expected share of each item in the candidates, float32 [C], for the logQ
+      correction.
+    - candidate_ids: int32 [C]; masks other candidates with the id of a query's target.
+    - excluded_candidates: positions of candidates to mask for each query, int32 [n, any], without its target; -1 is
+      ignored.
+    - score_mask: bool [n, C], False for candidates to mask for a query, True for its target.
+    - sample_weight: float32 [n].
+    - compute_metrics: ignored; the task has no metrics.
 
     Args:
         label_smoothing: see `tfllmrec.tasks.softmax.softmax_loss`.
-        precision: see there.
+        precision: see `tfllmrec.tasks.softmax.softmax_loss`.
 
     Example:
         >>> task = NextItemTask()
@@ -42,7 +45,7 @@ class NextItemTask(Task):
 
 
 def _tfrs_task(tfrs: Any, label_smoothing: float, precision: str) -> Any:
-    """The task as TFRS has its own: a Keras 2 layer marked as a `tfrs.tasks.Task`."""
+    """Build the task as TFRS builds its own: a Keras 2 layer that is a `tfrs.tasks.Task`."""
 
     class NextItemTask(tf.keras.layers.Layer, tfrs.tasks.Task):
         def call(
@@ -53,7 +56,7 @@ def _tfrs_task(tfrs: Any, label_smoothing: float, precision: str) -> Any:
             candidate_bias: tf.Tensor | None = None,
             candidate_sampling_probability: tf.Tensor | None = None,
             candidate_ids: tf.Tensor | None = None,
-            hidden: tf.Tensor | None = None,
+            excluded_candidates: tf.Tensor | None = None,
             score_mask: tf.Tensor | None = None,
             sample_weight: tf.Tensor | None = None,
             compute_metrics: bool = True,
@@ -67,7 +70,7 @@ def _tfrs_task(tfrs: Any, label_smoothing: float, precision: str) -> Any:
                 candidate_embeddings,
                 bias,
                 targets,
-                hide=_hide(targets, candidate_ids, hidden, score_mask),
+                mask_scores=_mask_scores(targets, candidate_ids, excluded_candidates, score_mask),
                 weights=weights,
                 label_smoothing=label_smoothing,
                 precision=precision,
@@ -76,117 +79,42 @@ def _tfrs_task(tfrs: Any, label_smoothing: float, precision: str) -> Any:
     return NextItemTask()
 
 
-def _hide(
-    targets: tf.Tensor, candidate_ids: tf.Tensor | None, hidden: tf.Tensor | None, score_mask: tf.Tensor | None
-) -> Hide:
-    """What takes hidden candidates and accidental hits out of a block of scores."""
+def _mask_scores(
+    targets: tf.Tensor, candidate_ids: tf.Tensor | None, excluded: tf.Tensor | None, score_mask: tf.Tensor | None
+) -> MaskScores:
+    """Return the function that masks excluded candidates and accidental hits in a block of scores."""
 
-    def hide(scores: tf.Tensor, rows: slice) -> tf.Tensor:
-        if hidden is not None:
-            columns = hidden[rows]
-            there = tf.where(columns >= 0)
-            places = tf.stack([there[:, 0], tf.cast(tf.gather_nd(columns, there), tf.int64)], axis=1)
-            scores = tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], HIDDEN))
+    def mask_scores(scores: tf.Tensor, rows: slice) -> tf.Tensor:
+        if excluded is not None:
+            columns = excluded[rows]
+            present = tf.where(columns >= 0)
+            cells = tf.stack([present[:, 0], tf.cast(tf.gather_nd(columns, present), tf.int64)], axis=1)
+            scores = tf.tensor_scatter_nd_update(scores, cells, tf.fill([tf.shape(cells)[0]], MASKED_SCORE))
         if candidate_ids is not None:
             own = targets[rows][:, None]
             same = candidate_ids[None] == tf.gather(candidate_ids, own)
-            scores = tf.where(same & (tf.range(tf.shape(scores)[1])[None] != own), HIDDEN, scores)
+            scores = tf.where(same & (tf.range(tf.shape(scores)[1])[None] != own), MASKED_SCORE, scores)
         if score_mask is not None:
-            scores = tf.where(score_mask[rows], scores, HIDDEN)
+            scores = tf.where(score_mask[rows], scores, MASKED_SCORE)
         return scores
 
-    return hide
-
-
-class NextItemSoftmax:
-    """The next-item task of queries and their items against a catalogue, or against what is drawn from it.
-
-    Args:
-        task: a `NextItemTask`, or any `Task` with its call.
-        candidates: a `tfllmrec.models.next_item.network.candidate_model`.
-        item_counts: interactions of every item, [items + 1]; only items with any are candidates.
-        negatives: which candidates a batch is scored against; None is all of them.
-        hide_seen: items of a row's history up to the position do not count as negatives, for they will not be
-            recommended (with every item as a candidate only: drawn ones hardly meet them).
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        candidates: keras.Model,
-        *,
-        item_counts: np.ndarray,
-        negatives: NegativeSampler | None = None,
-        hide_seen: bool = True,
-    ) -> None:
-        self.task, self.candidates = task, candidates
-        self._negatives, self._hide_seen = negatives, hide_seen
-        known = np.flatnonzero(item_counts).astype(np.int32)
-        places = np.full(len(item_counts), -1, np.int32)
-        places[known] = np.arange(len(known))
-        self._known, self._places = tf.constant(known), tf.constant(places)
-
-    def __call__(
-        self,
-        queries: tf.Tensor,
-        items: tf.Tensor,
-        behind: tf.Tensor,
-        *,
-        sample_weight: tf.Tensor | None = None,
-        training: bool = True,
-    ) -> tf.Tensor:
-        """The loss as a mean per query, float32 [].
-
-        Args:
-            queries: float32 [n, D].
-            items: the next items, int32 [n]; all have an interaction.
-            behind: the items that a query has behind it, int32 [n, any]; 0 is nothing.
-            sample_weight: float32 [n].
-            training: whether there is dropout.
-        """
-        if self._negatives is None:
-            asked = self._known
-            options = {"targets": tf.gather(self._places, items), "hidden": self._hidden(behind, items)}
-        else:
-            drawn = self._negatives(items)
-            asked = drawn.items
-            options = {
-                "targets": tf.range(tf.shape(items)[0]),
-                "candidate_ids": drawn.items,
-                "candidate_sampling_probability": drawn.sampling_probability,
-                "score_mask": drawn.score_mask,
-            }
-        candidates = self.candidates(asked, training=training)
-        return self.task(
-            queries,
-            candidates["candidate"],
-            candidate_bias=candidates["bias"],
-            sample_weight=sample_weight,
-            compute_metrics=False,
-            **options,
-        )
-
-    def _hidden(self, behind: tf.Tensor, targets: tf.Tensor) -> tf.Tensor | None:
-        """The places of what is behind, the target aside: int32 [n, any]; -1 is nothing."""
-        if not self._hide_seen:
-            return None
-        return tf.where(behind == targets[:, None], -1, tf.gather(self._places, behind))
+    return mask_scores
 
 
 class NextItemModel(TaskModel):
-    """Trains what reads histories and what items are matched by, on the next item at every position.
+    """Trains a query model and a candidate model on the next item at every position of a history.
 
-    Batches are `({"history": int32 [B, L]}, next items int32 [B, L])`, zeros where there is none, perhaps with
-    sample weights [B] or [B, L]; see `tfllmrec.data.batches.window_batches`. Only positions that have a next
-    item get past the encoder.
+    Batches are `({"history": int32 [B, L]}, next items int32 [B, L])`, padded with zeros, optionally with sample
+    weights [B] or [B, L]; see `tfllmrec.data.batches.window_batches`. Only positions with a next item are passed on
+    from the encoder.
 
     Args:
         queries: a `tfllmrec.models.next_item.network.query_model`.
         candidates: a `tfllmrec.models.next_item.network.candidate_model` over the same items.
-        task: a `NextItemTask`, or any `Task` with its call.
-        item_counts: see `NextItemSoftmax`.
-        negatives: see there.
-        hide_seen: see there.
+        task: a `NextItemTask`, or any `Task` with the same call.
+        item_counts: see `NextItemLoss`.
+        negatives: see `NextItemLoss`.
+        hide_seen: see `NextItemLoss`.
 
     Example:
         >>> model = NextItemModel(queries, candidates, NextItemTask(), item_counts=data.item_counts)
@@ -208,39 +136,45 @@ class NextItemModel(TaskModel):
         self.states = keras.Model(queries.input, queries.get_layer("last_state").input[0])
         self.head = queries.get_layer("query_head")
         self.candidates = candidates
-        self._softmax = NextItemSoftmax(
+        self._next_item_loss = NextItemLoss(
             task, candidates, item_counts=item_counts, negatives=negatives, hide_seen=hide_seen
         )
 
     def call(self, features: Any, training: bool = False) -> tf.Tensor:
-        """States after every item, float32 [B, L, F]."""
         return self.states(features, training=training)
 
     def task_loss(
         self, x: Any, y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
-        """The task's loss of all positions that have a next item."""
         targets = tf.cast(y, tf.int32)
-        places = tf.where(targets > 0)
-        return self._softmax(
-            self.head(tf.gather_nd(y_pred, places), training=training),
-            tf.gather_nd(targets, places),
-            items_behind(tf.cast(x["history"], tf.int32), places),
-            sample_weight=_of_places(sample_weight, places, targets),
+        positions = tf.where(targets > 0)
+        return self._next_item_loss(
+            self.head(tf.gather_nd(y_pred, positions), training=training),
+            tf.gather_nd(targets, positions),
+            items_up_to(tf.cast(x["history"], tf.int32), positions),
+            sample_weight=_position_weights(sample_weight, positions, targets),
             training=training,
         )
 
 
-def items_behind(history: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """The items of rows [B, L] up to and at places (row, position) int64 [n, 2]: int32 [n, L], 0 for later ones."""
-    behind = tf.range(tf.shape(history)[1], dtype=tf.int64)[None] <= places[:, 1:]
-    return tf.where(behind, tf.gather(history, places[:, 0]), 0)
+def items_up_to(history: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Return the items of a history up to and including given positions, with zeros in place of later items.
+
+    Args:
+        history: int32 [B, L].
+        positions: (row, position) int64 [n, 2].
+
+    Returns:
+        int32 [n, L].
+    """
+    included = tf.range(tf.shape(history)[1], dtype=tf.int64)[None] <= positions[:, 1:]
+    return tf.where(included, tf.gather(history, positions[:, 0]), 0)
 
 
-def _of_places(sample_weight: tf.Tensor | None, places: tf.Tensor, targets: tf.Tensor) -> tf.Tensor | None:
-    """Weights of rows [B] or of positions [B, L] as weights of the places, [n]."""
+def _position_weights(sample_weight: tf.Tensor | None, positions: tf.Tensor, targets: tf.Tensor) -> tf.Tensor | None:
+    """Map weights of rows [B] or of positions [B, L] to weights of the given positions, [n]."""
     if sample_weight is None:
         return None
     weights = tf.cast(sample_weight, tf.float32)
     weights = weights[:, None] if weights.shape.rank == 1 else weights
-    return tf.gather_nd(tf.broadcast_to(weights, tf.shape(targets)), places)
+    return tf.gather_nd(tf.broadcast_to(weights, tf.shape(targets)), positions)

@@ -1,25 +1,25 @@
-"""Lists of candidates put in order under the TFRS ranking task with Keras 3 `fit`."""
+"""The TFRS ranking task for Keras 3, and the model that trains rankers of candidate lists with it."""
 
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
+from tfllmrec.tasks.softmax import MASKED_SCORE
 from tfllmrec.tasks.task import Task, TaskModel
 
 Objective = Literal["listwise", "pointwise", "rating"]
-_HIDDEN = -1e9
 
 
 class RankingTask(Task):
-    """`tfrs.tasks.Ranking` for Keras 3, with one of three losses, as a mean per list or per candidate.
+    """`tfrs.tasks.Ranking` for Keras 3 with one of three losses, as a mean per list or per candidate.
 
-    - listwise: the softmax over a row's candidates; labels [B, N] sum to 1 in a row.
-    - pointwise: sigmoid cross-entropy, one candidate a row; labels [n, 1] from 0 to 1.
-    - rating: squared error, one candidate a row; labels [n, 1] are ratings.
+    - listwise: softmax cross-entropy over the candidates of a row; labels [B, N] sum to 1 per row.
+    - pointwise: sigmoid cross-entropy, one candidate per row; labels [n, 1] between 0 and 1.
+    - rating: squared error, one candidate per row; labels [n, 1] are ratings.
 
     Args:
-        objective: which.
+        objective: name of the loss.
 
     Example:
         >>> task = RankingTask("listwise")
@@ -42,10 +42,10 @@ class RankingTask(Task):
 
 
 class RankingModel(TaskModel):
-    """Trains what scores a row's candidates.
+    """Trains a ranker of candidate lists.
 
-    Batches are `(features, labels float32 [B, N])`, perhaps with sample weights [B]; the features are what the ranker
-    takes, among them "candidates": int32 [B, N], 0 where a row has fewer, which then do not count.
+    Batches are `(features, labels float32 [B, N])`, optionally with sample weights [B]. The features are the inputs of
+    the ranker and include "candidates": int32 [B, N], padded with 0; padding does not contribute to the loss.
 
     Args:
         ranker: features -> scores float32 [B, N].
@@ -63,17 +63,15 @@ class RankingModel(TaskModel):
         self._listwise = task.objective == "listwise"
 
     def call(self, features: Any, training: bool = False) -> tf.Tensor:
-        """Scores of the candidates, float32 [B, N]."""
         return self.ranker(features, training=training)
 
     def task_loss(
         self, x: Any, y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
-        """The task's loss of the lists, or of their candidates one by one."""
-        there, labels = x["candidates"] > 0, tf.cast(y, tf.float32)
+        present, labels = x["candidates"] > 0, tf.cast(y, tf.float32)
         if self._listwise:
-            return self.task(labels, tf.where(there, y_pred, _HIDDEN), sample_weight=sample_weight)
+            return self.task(labels, tf.where(present, y_pred, MASKED_SCORE), sample_weight=sample_weight)
         if sample_weight is not None:
-            sample_weight = tf.boolean_mask(tf.broadcast_to(sample_weight[:, None], tf.shape(labels)), there)
-        labels, scores = (tf.boolean_mask(values, there)[:, None] for values in (labels, y_pred))
+            sample_weight = tf.boolean_mask(tf.broadcast_to(sample_weight[:, None], tf.shape(labels)), present)
+        labels, scores = (tf.boolean_mask(values, present)[:, None] for values in (labels, y_pred))
         return self.task(labels, scores, sample_weight=sample_weight)

@@ -1,4 +1,4 @@
-"""Any TFRS task as a loss inside Keras 3 `fit`."""
+"""TFRS tasks as losses in Keras 3 `fit`, and the base classes of training models."""
 
 import inspect
 from collections.abc import Callable
@@ -12,19 +12,20 @@ from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 
 
 class Task:
-    """A TFRS task that Keras 3 can train with: callable in `compute_loss`, its metrics in the `fit` logs.
+    """Wrap a TFRS task for Keras 3: callable in `compute_loss`, with its metrics in the `fit` logs.
 
-    Inside Keras 3 `fit` AutoGraph is off, which TFRS tasks need: the call goes through a `tf.function` of its
-    own, and the value is the one that TFRS gives eagerly.
+    AutoGraph is off inside Keras 3 `fit`, but TFRS tasks need it. The call therefore goes through a `tf.function`; its
+    value equals that of TFRS in eager mode.
 
     Args:
-        build: makes the TFRS task from the `tensorflow_recommenders` module; called while `tf.keras` is Keras 2.
-            Build Keras 2 metrics for the task in here as well (`tf.keras.metrics...`).
-        per_example: whether the task sums its loss over the batch (as `tfrs.tasks.Retrieval` does); it is then
-            divided by the number of examples, so that losses of several tasks can be weighted against each other.
+        build: builds the TFRS task from the `tensorflow_recommenders` module. It is called while `tf.keras` is Keras 2;
+            build Keras 2 metrics of the task in it as well (`tf.keras.metrics...`).
+        per_example: whether to divide the loss by the number of examples. Set it for tasks that sum over the batch, as
+            `tfrs.tasks.Retrieval` does by default, so that the losses of several tasks can be weighted.
 
     Attributes:
-        metrics: Keras 3 metrics that read the task's own; list them in your model's `metrics`.
+        tfrs_task: the TFRS task.
+        metrics: Keras 3 metrics that read the task's metrics; include them in your model's `metrics`.
 
     Example:
         >>> ranking = Task(lambda tfrs: tfrs.tasks.Ranking(loss=tf.keras.losses.MeanSquaredError()))
@@ -42,7 +43,7 @@ class Task:
         self.metrics = [_TaskMetric(metric) for metric in self.tfrs_task.metrics]
 
     def __call__(self, *args: Any, **kwargs: Any) -> tf.Tensor:
-        """The task's loss as a mean per example, float32 []; arguments are those of the TFRS task's `call`."""
+        """Return the loss as a mean per example, float32 []; the arguments are those of the TFRS task's `call`."""
         loss = self._loss(*args, **kwargs)
         if not self._per_example:
             return loss
@@ -50,19 +51,16 @@ class Task:
         return loss / tf.cast(tf.shape(examples)[0], loss.dtype)
 
 
-class StepModel(keras.Model):
-    """A model that makes the table of item vectors once a training step; see `tfllmrec.layers.items.tables_once`."""
+class TrainingModel(keras.Model):
+    """Model that computes the table of item vectors once per training step; see `shared_item_tables`."""
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Keras's own."""
         with shared_item_tables():
             return super().train_step(data)
 
 
-class TaskModel(StepModel):
-    """A model that trains under a task: its loss is the task's, and the task's metrics are in the `fit` logs.
-
-    A subclass says what the task is asked (`task_loss`).
+class TaskModel(TrainingModel):
+    """Model that trains on the loss of a task and logs the task's metrics. Subclasses implement `task_loss`.
 
     Args:
         task: the task.
@@ -80,7 +78,7 @@ class TaskModel(StepModel):
     def task_loss(
         self, x: Any, y: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
-        """The task's loss of a batch, float32 []."""
+        """Return the task's loss of a batch, float32 []."""
         raise NotImplementedError
 
     def compute_loss(
@@ -91,19 +89,18 @@ class TaskModel(StepModel):
         sample_weight: tf.Tensor | None = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The task's loss, plus what the layers add (regularisation)."""
         return tf.add_n([self.task_loss(x, y, y_pred, sample_weight, training), *self.losses])
 
 
 class _TaskMetric(keras.metrics.Metric):
-    """A Keras 3 face for a Keras 2 metric that a TFRS task updates."""
+    """Expose a Keras 2 metric of a TFRS task as a Keras 3 metric."""
 
     def __init__(self, metric: Any) -> None:
         super().__init__(name=metric.name)
         self._metric = metric
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the task has updated the metric in its call."""
+        """Do nothing: the task updates the metric in its call."""
 
     def result(self) -> tf.Tensor:
         return self._metric.result()

@@ -9,10 +9,11 @@ from tfllmrec.models.multi_task.network import MultiTaskNetwork
 from tfllmrec.tasks import negatives
 from tfllmrec.tasks.multi_task import MultiTaskModel
 from tfllmrec.tasks.negatives import Seed
-from tfllmrec.tasks.next_item import NextItemSoftmax, NextItemTask
-from tfllmrec.tasks.parts import InterestsPart, NextItemPart, PairPart, Part, RetrievalPart
+from tfllmrec.tasks.next_item import NextItemTask
+from tfllmrec.tasks.next_item_loss import NextItemLoss
 from tfllmrec.tasks.ranking import RankingTask
 from tfllmrec.tasks.retrieval import Retrieval
+from tfllmrec.tasks.task_losses import InterestsTaskLoss, NextItemTaskLoss, PairTaskLoss, RetrievalTaskLoss, TaskLoss
 
 
 def training_model(
@@ -40,7 +41,7 @@ def training_model(
         network.model,
         network.state_model(),
         network.vector_model(),
-        [_part(task, network, config, counts, seed_generator) for task in config.tasks],
+        [_task_loss(task, network, config, counts, seed_generator) for task in config.tasks],
         weights,
         labels=labels,
         interest_window=config.interest_window,
@@ -48,29 +49,31 @@ def training_model(
     )
 
 
-def _part(task: str, network: MultiTaskNetwork, config: MultiTaskConfig, counts: np.ndarray, seed: Seed) -> Part:
-    """Build a task around its head."""
+def _task_loss(
+    task: str, network: MultiTaskNetwork, config: MultiTaskConfig, counts: np.ndarray, seed: Seed
+) -> TaskLoss:
+    """Build the loss of a task around its head."""
     head, candidates = network.layers.heads[task], network.candidates
     match task:
         case "next_item":
-            return NextItemPart(_softmaxes(candidates, config, counts, seed), head)
+            return NextItemTaskLoss(_next_item_losses(candidates, config, counts, seed), head)
         case "retrieval":
             in_batch = negatives.in_batch(counts.max(axis=0))
-            return RetrievalPart(Retrieval(), head, candidates, in_batch, most=config.in_batch, seed=seed)
+            return RetrievalTaskLoss(Retrieval(), head, candidates, in_batch, max_positions=config.in_batch, seed=seed)
         case "interests":
-            return InterestsPart(RankingTask("pointwise"), head)
+            return InterestsTaskLoss(RankingTask("pointwise"), head)
         case _:
-            return PairPart(task, RankingTask("rating" if task == "rating" else "pointwise"), head, candidates)
+            return PairTaskLoss(task, RankingTask("rating" if task == "rating" else "pointwise"), head, candidates)
 
 
-def _softmaxes(
+def _next_item_losses(
     candidates: keras.Model, config: MultiTaskConfig, counts: np.ndarray, seed: Seed
-) -> list[NextItemSoftmax | None]:
-    """Build the softmax over the items of every scenario; None for a scenario without interactions."""
+) -> list[NextItemLoss | None]:
+    """Build the next-item loss of every scenario; None for a scenario without interactions."""
     task = NextItemTask(label_smoothing=config.label_smoothing, precision=config.precision)
 
-    def softmax(own: np.ndarray) -> NextItemSoftmax:
+    def loss(own: np.ndarray) -> NextItemLoss:
         sampled = negatives.mixed(own, config.num_negatives, seed) if config.negatives == "sampled" else None
-        return NextItemSoftmax(task, candidates, item_counts=own, negatives=sampled, hide_seen=config.hide_seen)
+        return NextItemLoss(task, candidates, item_counts=own, negatives=sampled, hide_seen=config.hide_seen)
 
-    return [softmax(own) if own.any() else None for own in counts]
+    return [loss(own) if own.any() else None for own in counts]

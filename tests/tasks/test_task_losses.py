@@ -6,10 +6,18 @@ import pytest
 import tensorflow as tf
 
 from tfllmrec.tasks import negatives
-from tfllmrec.tasks.next_item import NextItemSoftmax, NextItemTask, items_behind
-from tfllmrec.tasks.parts import InterestsPart, NextItemPart, PairPart, Positions, RetrievalPart, labels_ahead
+from tfllmrec.tasks.next_item import NextItemTask, items_up_to
+from tfllmrec.tasks.next_item_loss import NextItemLoss
 from tfllmrec.tasks.ranking import RankingTask
 from tfllmrec.tasks.retrieval import Retrieval
+from tfllmrec.tasks.task_losses import (
+    Examples,
+    InterestsTaskLoss,
+    NextItemTaskLoss,
+    PairTaskLoss,
+    RetrievalTaskLoss,
+    interest_labels,
+)
 
 RANDOM = np.random.default_rng(0)
 DIM, ITEMS = 4, 6
@@ -43,7 +51,7 @@ def head():
 def at(**labels):
     users = tf.range(1, 6)
     told = {name: tf.constant(values, tf.float32) for name, values in labels.items()}
-    return Positions(tf.constant(NEXT), users, tf.constant(WHERE), tf.constant(BEHIND), told)
+    return Examples(tf.constant(NEXT), users, tf.constant(WHERE), tf.constant(BEHIND), told)
 
 
 def cross_entropy(scores, own):
@@ -52,24 +60,24 @@ def cross_entropy(scores, own):
 
 def test_next_items_of_the_scenario(candidates):
     """Others of the scenario are negatives, but for what is behind; the mean is over all positions."""
-    softmaxes = [NextItemSoftmax(NextItemTask(), candidates, item_counts=own) for own in MEMBERS]
+    softmaxes = [NextItemLoss(NextItemTask(), candidates, item_counts=own) for own in MEMBERS]
     expected = []
     for vector, item, where, behind in zip(VECTORS, NEXT, WHERE, BEHIND, strict=True):
         asked = [one for one in np.flatnonzero(MEMBERS[where - 1]) if one == item or one not in behind]
         expected.append(cross_entropy(TABLE[asked] @ (2 * vector) + BIAS[asked], asked.index(item)))
-    found = NextItemPart(softmaxes, head()).loss(tf.constant(VECTORS), at(), training=True)
+    found = NextItemTaskLoss(softmaxes, head())(tf.constant(VECTORS), at(), training=True)
     assert float(found) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_a_scenario_without_a_position_loses_nothing(candidates):
-    softmaxes = [NextItemSoftmax(NextItemTask(), candidates, item_counts=own) for own in MEMBERS]
+    softmaxes = [NextItemLoss(NextItemTask(), candidates, item_counts=own) for own in MEMBERS]
     softmaxes.append(None)  # a third one, without an item
     rows = WHERE == 2
-    part = NextItemPart(softmaxes, head())
-    there = Positions(*(tf.constant(one[rows]) for one in (NEXT, WHERE, WHERE, BEHIND)), {})
+    part = NextItemTaskLoss(softmaxes, head())
+    there = Examples(*(tf.constant(one[rows]) for one in (NEXT, WHERE, WHERE, BEHIND)), {})
     with tf.GradientTape() as tape:
         vectors = tf.Variable(VECTORS[rows])
-        loss = part.loss(vectors, there, training=True)
+        loss = part(vectors, there, training=True)
     alone = softmaxes[1](2 * vectors, tf.constant(NEXT[rows]), tf.constant(BEHIND[rows]))
     assert float(loss) == pytest.approx(float(alone), rel=1e-6)
     assert np.isfinite(tape.gradient(loss, vectors)).all()
@@ -78,7 +86,7 @@ def test_a_scenario_without_a_position_loses_nothing(candidates):
 def test_retrieval_in_the_scenario(candidates):
     """Targets of the batch that came in the same scenario, corrected for their frequency."""
     counts = np.array([0, 4, 2, 1, 1, 1, 1])
-    part = RetrievalPart(Retrieval(), head(), candidates, negatives.in_batch(counts), most=99, seed=1)
+    part = RetrievalTaskLoss(Retrieval(), head(), candidates, negatives.in_batch(counts), max_positions=99, seed=1)
     shift = np.log(counts / counts.sum(), where=counts > 0, out=np.zeros(7))
     expected = []
     for number, (vector, item, where) in enumerate(zip(VECTORS, NEXT, WHERE, strict=True)):
@@ -86,15 +94,15 @@ def test_retrieval_in_the_scenario(candidates):
         asked = np.array([item, *others])
         expected.append(cross_entropy(TABLE[asked] @ (2 * vector) - shift[asked], 0))
     for training in (True, False):
-        found = part.loss(tf.constant(VECTORS), at(), training)
+        found = part(tf.constant(VECTORS), at(), training)
         assert float(found) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 def test_retrieval_asks_some_positions(candidates):
-    part = RetrievalPart(Retrieval(), head(), candidates, negatives.in_batch(np.ones(7)), most=2, seed=1)
-    one_item = Positions(tf.constant([1] * 5), *(tf.ones(5, tf.int32) for _ in range(2)), tf.constant(BEHIND), {})
-    assert float(part.loss(tf.constant(VECTORS), one_item, training=True)) == 0, "its own target is all there is"
-    losses = {float(part.loss(tf.constant(VECTORS), at(), training=True)) for _ in range(6)}
+    part = RetrievalTaskLoss(Retrieval(), head(), candidates, negatives.in_batch(np.ones(7)), max_positions=2, seed=1)
+    one_item = Examples(tf.constant([1] * 5), *(tf.ones(5, tf.int32) for _ in range(2)), tf.constant(BEHIND), {})
+    assert float(part(tf.constant(VECTORS), one_item, training=True)) == 0, "its own target is all there is"
+    losses = {float(part(tf.constant(VECTORS), at(), training=True)) for _ in range(6)}
     assert len(losses) == 1, "a number as the seed draws the same in every step"
 
 
@@ -107,17 +115,17 @@ def pair_head():
 
 def test_ratings_where_they_are_told(candidates):
     told = np.array([3.0, np.nan, 1.0, np.nan, 5.0], np.float32)
-    part = PairPart("rating", RankingTask("rating"), pair_head(), candidates)
+    part = PairTaskLoss("rating", RankingTask("rating"), pair_head(), candidates)
     said = (VECTORS * TABLE[NEXT]).sum(axis=1) + np.arange(1, 6) * 10 + NEXT
-    found = part.loss(tf.constant(VECTORS), at(rating=told), training=True)
+    found = part(tf.constant(VECTORS), at(rating=told), training=True)
     assert float(found) == pytest.approx(np.nanmean((said - told) ** 2), rel=1e-5)
 
 
 def test_no_rating_at_all_is_no_loss(candidates):
-    part = PairPart("rating", RankingTask("rating"), pair_head(), candidates)
+    part = PairTaskLoss("rating", RankingTask("rating"), pair_head(), candidates)
     with tf.GradientTape() as tape:
         vectors = tf.Variable(VECTORS)
-        loss = part.loss(vectors, at(rating=[np.nan] * 5), training=True)
+        loss = part(vectors, at(rating=[np.nan] * 5), training=True)
     assert float(loss) == 0
     assert not tf.convert_to_tensor(tape.gradient(loss, vectors)).numpy().any()
 
@@ -126,7 +134,7 @@ def test_labels_one_by_one():
     labels, vectors = RANDOM.integers(0, 2, size=(5, DIM)).astype(np.float32), tf.constant(VECTORS)
     query = keras.Input((DIM,), name="query")
     of_labels = keras.Model({"query": query}, query * 2.0)
-    found = InterestsPart(RankingTask("pointwise"), of_labels).loss(vectors, at(interests=labels), training=True)
+    found = InterestsTaskLoss(RankingTask("pointwise"), of_labels)(vectors, at(interests=labels), training=True)
     chances = 1 / (1 + np.exp(-2 * VECTORS))
     expected = -np.mean(labels * np.log(chances) + (1 - labels) * np.log(1 - chances))
     assert float(found) == pytest.approx(expected, rel=1e-5)
@@ -136,11 +144,11 @@ def test_labels_of_what_comes_next():
     labels = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], bool)
     following = tf.constant([[1, 2, 3, 0], [3, 3, 0, 0]])
     places = tf.where(following > 0)
-    found = labels_ahead(following, places, labels, 2).numpy()
+    found = interest_labels(following, places, labels, 2).numpy()
     assert found.tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 1], [0, 0, 1], [0, 0, 1]]
 
 
 def test_what_is_behind_a_position():
     history = tf.constant([[4, 5, 6], [7, 0, 0]])
-    found = items_behind(history, tf.constant([[0, 1], [1, 0], [0, 2]], tf.int64))
+    found = items_up_to(history, tf.constant([[0, 1], [1, 0], [0, 2]], tf.int64))
     assert found.numpy().tolist() == [[4, 5, 0], [7, 0, 0], [4, 5, 6]]
