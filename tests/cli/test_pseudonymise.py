@@ -100,7 +100,7 @@ def test_bad_options_are_refused_in_one_sentence_and_write_nothing(
 
 def test_k_without_a_users_table_and_bad_folders_are_refused(folder, tmp_path):
     (folder / "users.csv").unlink()
-    with pytest.raises(InputError, match="data has no users table whose features k would blank"):
+    with pytest.raises(InputError, match="data has no users table, whose features k would blank: add it"):
         pseudonymise_folder(folder, tmp_path / "out", KEY, k=2)
     (folder / "interactions.csv").unlink()
     with pytest.raises(InputError, match="data is not a data set"):

@@ -104,7 +104,7 @@ def test_user_features(run, tmp_path):
 
     status, stdout, stderr = run("recommend", tmp_path / "plain", "--features", "colour=even")
     assert (status, stdout) == (2, "")
-    assert stderr == "tfllmrec: recommend: this popularity reads no user_features; leave them out\n"
+    assert stderr == "tfllmrec: recommend: this popularity does not read user_features; leave them out\n"
 
 
 class Interruption(keras.callbacks.Callback):
@@ -140,7 +140,7 @@ def test_an_interrupted_refit_is_resumed(run, checkerboard_folder, tmp_path, mon
     status, stdout, stderr = run(*command, "--set", "hidden_units=9", "--set", "seed=1")
     assert (status, stdout) == (2, "")
     assert stderr.startswith(
-        f"tfllmrec: {unfinished / 'fit.npz'} is the backup of a fit with another seed, hidden_units: go on with "
+        f"tfllmrec: {unfinished / 'fit.npz'} is the backup of a fit with another seed, hidden_units; resume with "
     )
     assert not out.exists()
     assert {path: path.read_bytes() for path in unfinished.iterdir()} == backups
@@ -165,7 +165,7 @@ def test_an_interrupted_refit_is_resumed(run, checkerboard_folder, tmp_path, mon
         (["train", "no_such_family", "--data", "demo", "--out", "{tmp}/run"], "unknown family 'no_such_family'"),
         (
             ["train", "ease", "--data", "demo", "--out", "{tmp}/run", "--set", "dimm=3"],
-            "option dimm is unknown",
+            "unknown option dimm",
         ),
         (["train", "ease", "--data", "demo", "--out", "{tmp}/run", "--set", "l2=much"], "option l2='much'"),
         (["train", "ease", "--data", "demo", "--out", "{tmp}/run", "--set", "l2"], "write it as KEY=VALUE"),

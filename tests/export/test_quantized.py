@@ -69,7 +69,9 @@ def test_what_rounding_costs(two_tower, data, small_is_large, precision):
 def test_rounding_can_be_told_from_none(data, two_tower, small_is_large, monkeypatch):
     """Where next to nothing is left of the vectors it costs something."""
     of = Quantized.from_matrix
-    monkeypatch.setattr(Quantized, "of", lambda matrix: of(np.where(np.abs(matrix) < np.abs(matrix).max(), 0, matrix)))
+    monkeypatch.setattr(
+        Quantized, "from_matrix", lambda matrix: of(np.where(np.abs(matrix) < np.abs(matrix).max(), 0, matrix))
+    )
     said = cost_of_rounding(two_tower.recommender, leave_one_out(data).validation, "int8")
     assert not next(iter(said.values())).endswith("+0.0000 beside float32")
 

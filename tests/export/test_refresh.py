@@ -72,7 +72,7 @@ def test_a_ranker_ranks_new_items_by_their_texts_and_the_others_as_before(runtim
     histories[1, 0] = ranker.fitted_data.items.lookup(["item1"])[0]
     expected = grown.predictor.score_candidates(
         users, histories, grown.fitted_data.items.lookup(candidates[0])[None].repeat(3, 0)
-    )
+    )["scores"]
     np.testing.assert_allclose(after, expected, rtol=1e-5, atol=1e-6)
     assert len(np.unique(after[0])) == 4
     texts = {"history_texts": [["a film"]], "candidate_texts": [["Title of item9"]]}
@@ -113,5 +113,5 @@ def test_what_cannot_be_refreshed(exports, tmp_path):
     with pytest.raises(InputError, match=r"^refresh: .*1 is damaged or not an export of a recommender$"):
         refresh(recommender, tmp_path / "other", NEW)
     popular = exports["popularity"].recommender
-    with pytest.raises(InputError, match=r"^a popularity knows items by their interactions alone"):
+    with pytest.raises(InputError, match=r"^a popularity scores items by their interactions alone; fit it"):
         refresh(popular, tmp_path / "models", NEW)

@@ -10,6 +10,7 @@ from tfllmrec.cli.versions import publish_version
 from tfllmrec.data import Dataset
 from tfllmrec.errors import InputError
 from tfllmrec.export import export, refresh
+from tfllmrec.export.precision import precision_of
 from tfllmrec.export.scann_index import ScannIndex
 from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.models.registry import model_class
@@ -146,13 +147,23 @@ def test_check_and_card(both):
     assert re.search(
         r"\| index \| ScaNN, \d+ of 19 leaves searched, [\d.]+% of the exact answers found for 120 s", card
     )
-    assert "ScaNN's operations, as its guide to custom operations says: Scann>ScannSearchBatched" in card
+    assert "ScaNN's operations; see its guide to custom operations: Scann>ScannSearchBatched" in card
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_precisions(runtime, both, precision, tmp_path):
+    recommender, exact, _ = both
+    path = export(recommender, tmp_path, top_k=K, index="scann", precision=precision)
+    assert precision_of(path) == precision
+    expected, found = (runtime.run(folder, "retrieve", **QUESTION)["item_ids"] for folder in (exact, path))
+    assert {*expected[1]} & {*found[1]}
 
 
 def test_refreshed_as_it_was(both, tmp_path):
     recommender, _, approximate = both
     new = pd.DataFrame({"item_id": ["new"], "title": ["kind 3 第1000"]})
     grown = ServedModel(refresh(recommender, approximate.parent, new))
+    assert precision_of(grown.folder) == precision_of(approximate) == "float32"
     answer = grown("retrieve", user_id=[""], history=[["i7"]], exclude_item_ids=[[""]])
     assert (answer["item_ids"] != "").all()
     assert re.search("index .*ScaNN", (grown.folder / "assets.extra" / "model_card.md").read_text())

@@ -130,7 +130,7 @@ def test_how_far_vectors_spread_at_the_start() -> None:
 
 
 def test_content_takes_some() -> None:
-    with pytest.raises(ValueError, match="with_content: give tokens, vectors, or both"):
+    with pytest.raises(ValueError, match="with_content: pass tokens, vectors, or both"):
         ItemEmbedding.with_content(DIM)
 
 

@@ -152,7 +152,7 @@ def test_columns_of_new_items_are_checked_and_may_be_empty(trained: Recommender)
     assert np.isfinite(scores_of(without_images)).all()
     for bad, sentence in (
         (NEW, "items: column image is missing; the table has item_id, title, categories"),
-        (NEW.assign(image=[[1.0, 2.0]] * 4), "items: vectors of column image have length 2, and must have 3"),
+        (NEW.assign(image=[[1.0, 2.0]] * 4), "items: vectors of column image have length 2 and must have 3"),
         (NEW.drop(columns="title"), "items: column title is missing; the table has item_id, categories"),
         (NEW[1:2].assign(image=None), f"items: all 1 are known to this {trained.family} already"),
         (pd.concat([NEW, NEW]).assign(image=None), None),

@@ -1,6 +1,8 @@
 """Binds declared signatures to strings, look-ups and widths, as TensorFlow functions with named inputs."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter
 from typing import Any, NoReturn
 
 import tensorflow as tf
@@ -90,7 +92,7 @@ class BoundSignature(tf.Module):
             inputs = self._indices(request)
             return self._served(self._core(self._widened(inputs)), inputs)
 
-        return tf.function(call, input_signature=specs, autograph=False)
+        return _by_name(call, specs)
 
     def with_indices(self) -> Any:
         """The core alone, as a `tf.function` of indices; stored histories are not read."""
@@ -102,7 +104,7 @@ class BoundSignature(tf.Module):
             inputs |= self._neutral(inputs)
             return self._filled(self._core(self._widened(inputs)), inputs)
 
-        return tf.function(call, input_signature=specs, autograph=False)
+        return _by_name(call, specs)
 
     def _index_spec(self, given: Input) -> tf.TensorSpec:
         widths = {InputKind.HISTORY: self._length, InputKind.FEATURES: self._ids.feature_columns}
@@ -205,3 +207,10 @@ class BoundSignature(tf.Module):
                 case _:
                     served[name] = value
         return served
+
+
+def _by_name(call: Callable[..., Outputs], specs: Sequence[tf.TensorSpec]) -> Any:
+    """Return a function of any tensors as a `tf.function` whose arguments have the names of the specs."""
+    parameters = [Parameter(spec.name, Parameter.POSITIONAL_OR_KEYWORD) for spec in specs]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return tf.function(call, input_signature=specs, autograph=False)

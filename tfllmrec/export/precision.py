@@ -23,9 +23,9 @@ def check_precision(precision: str) -> None:
 
 
 def precision_of(saved_model: Path) -> str:
-    """Return the precision of an export, from the dtypes of its variables."""
+    """Return the precision of an export, from the dtypes of its variables; ScaNN's own bytes do not count."""
     dtypes = tf.train.load_checkpoint(str(saved_model / "variables" / "variables")).get_variable_to_dtype_map()
-    found = set(dtypes.values())
+    found = {dtype for name, dtype in dtypes.items() if not name.startswith("approximate/")}
     return next((name for name in ("int8", "bfloat16") if tf.as_dtype(name) in found), "float32")
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from math import isqrt
 from typing import Any
@@ -159,7 +160,8 @@ class ApproximateItems(tf.Module):
 
     def __init__(self, built: BuiltModels, fitted_data: FittedData, ids: IdMapper, top_k: int) -> None:
         super().__init__(name="approximate_items")
-        self._query_model, self._top_k = built.query_model, top_k
+        self._query = partial(call_model, built.query_model)  # tf.Module would track the model's own weights
+        self._top_k = top_k
         self._exact = best_items_core(built, top_k).call
         users = np.random.default_rng(0).permutation(len(fitted_data.users))[:_SAMPLE] + 1
         user = tf.constant(users, tf.int32)
@@ -186,7 +188,7 @@ class ApproximateItems(tf.Module):
 
     def _queries(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Query vectors, with a 1 for the items' biases."""
-        vectors = call_model(self._query_model, inputs)
+        vectors = self._query(inputs)
         return tf.pad(vectors, [[0, 0], [0, 1]], constant_values=1.0) if self._biased else vectors
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 
 from tfllmrec.data import Dataset, Split
 from tfllmrec.evaluation.bootstrap import Interval
@@ -49,7 +48,7 @@ def show_tasks(console: Console, report: Mapping[str, Any]) -> None:
 
 def show_interests(console: Console, user_id: str, labels: Mapping[str, float]) -> None:
     """Print the interests of a user."""
-    console.print(Padding(interest_table(user_id, labels), (1, 0, 0, 0)))
+    console.print(interest_table(user_id, labels))
     console.print("  probability that one of the next films has the category, from multi_task\n", style="dim")
 
 

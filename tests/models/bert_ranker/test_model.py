@@ -188,10 +188,10 @@ def test_a_small_bert_is_trained_on_the_item_texts(
 
 def test_a_folder_without_a_backbone_is_refused(make: Make, split: Split, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"^there is no BERT to be had from "):
+    with pytest.raises(InputError, match=r"^no BERT can be loaded from "):
         make("bert_ranker", backbone=str(tmp_path / "empty")).fit(split.train, verbose=0)
 
 
 def test_missing_text_columns_are_refused(make: Make, split: Split) -> None:
-    with pytest.raises(InputError, match=r"^items: none of the columns plot, cast is there to read; the table has "):
+    with pytest.raises(InputError, match=r"^items: the table has none of the columns plot, cast; it has "):
         make("bert_ranker", columns="plot,cast").fit(split.train, verbose=0)
