@@ -1,4 +1,4 @@
-"""How sure is a share, or a difference between two models: a bootstrap over users."""
+"""Bootstrap confidence intervals over users, of shares and of differences between two models."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ class Interval:
 
 
 def difference(a: np.ndarray, b: np.ndarray, *, samples: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
-    """The mean of a - b over users and its bootstrap interval; a draw of a user takes both values.
+    """Return the mean of a - b over users and its bootstrap interval; users are drawn with both values.
 
     Args:
-        a: one value a user, `metrics.ndcg(ranking.ranks, 10)` say.
+        a: one value per user, such as `metrics.ndcg(ranking.ranks, 10)`.
         b: the other model's values for the same users, in the same order.
         samples: bootstrap samples.
         level: share of the samples' means inside the interval.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
-        InputError: `a` and `b` are not of one length of at least two.
+        InputError: If `a` and `b` differ in length or have fewer than two values.
 
     Example:
         >>> difference(np.array([1.0, 0.5, 0.0]), np.array([0.5, 0.0, -0.5]))
@@ -43,20 +43,20 @@ def difference(a: np.ndarray, b: np.ndarray, *, samples: int = 2000, level: floa
 
 
 def share(hits: np.ndarray, counts: np.ndarray, *, samples: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
-    """The sum of hits over the sum of counts, and its bootstrap interval; a draw of a user takes both.
+    """Return the sum of hits over the sum of counts and its bootstrap interval; users are drawn with both.
 
-    For what a user has any number of, lists or events, which belong together: the interval is wider than that of as
-    many users with one each.
+    Use it for lists or events, of which a user has any number. They are correlated, so the interval is wider than that
+    of as many users with one each.
 
     Args:
-        hits: one number a user.
-        counts: what they are a share of, for the same users; at least one is above 0.
-        samples: bootstrap samples; those without anything counted are left out.
+        hits: one number per user.
+        counts: the denominators, for the same users; at least one is above 0.
+        samples: bootstrap samples; those whose counts are all 0 are left out.
         level: share of the samples' shares inside the interval.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
-        InputError: the arrays are not of one length of at least two.
+        InputError: If the arrays differ in length or have fewer than two values.
 
     Example:
         >>> share(np.array([1, 3, 2]), np.array([2, 6, 4])).mean
@@ -76,9 +76,9 @@ def share_difference(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """How much larger one share is than another, over users who may have something of both, of one, or of none.
+    """Return the difference of two shares, a - b, and its bootstrap interval; a user may count in both, one or none.
 
-    Otherwise as `share`.
+    The arguments are as those of `share`.
 
     Example:
         >>> share_difference(np.array([1, 0]), np.array([1, 1]), np.array([0, 1]), np.array([2, 2])).mean
@@ -89,7 +89,7 @@ def share_difference(
 
 
 def _share(hits: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # 0 / 0, where a draw has nobody with anything counted
+    with np.errstate(invalid="ignore"):  # 0 / 0, where all counts of a draw are 0
         return hits.sum(axis) / counts.sum(axis)
 
 
@@ -108,7 +108,7 @@ def _require_users(*columns: np.ndarray) -> None:
 def _interval(
     columns: tuple[np.ndarray, ...], statistic: Callable[..., Any], samples: int, level: float, seed: int
 ) -> Interval:
-    # Percentiles: BCa would leave out each user once (users x users numbers), and fail where all values are equal.
+    # Percentiles: BCa needs a jackknife (users x users numbers) and fails where all values are equal.
     users, random = len(columns[0]), np.random.default_rng(seed)
     at_once = max(1, _NUMBERS_IN_MEMORY // users)
     drawn = []

@@ -10,15 +10,15 @@ from tfllmrec.evaluation.ranking import Scorer, rank_targets
 
 
 class RankingCallback(keras.callbacks.Callback):
-    """Adds `val_ndcg@k` and `val_recall@k` to the logs of every epoch, by full ranking of all targets.
+    """Add `val_ndcg@k` and `val_recall@k` to the logs of every epoch, by full ranking of all targets.
 
     Callbacks after this one in the list see the metrics, and so do `History` and the progress bar.
 
     Args:
-        make_scorer: called at the end of each epoch, so that a scorer may cache what the weights now give.
+        make_scorer: called at the end of each epoch; its scorer may cache what depends on the weights.
         targets: the validation targets.
-        history_length: the items of a history that the model sees.
-        k: length of the lists that count.
+        history_length: items of a history that the model reads.
+        k: length of the lists.
         by_scenario: see `tfllmrec.evaluation.rank_targets`.
 
     Example::
@@ -55,7 +55,7 @@ class RankingCallback(keras.callbacks.Callback):
         """Rank the targets with the weights of this epoch."""
         if logs is None:
             return
-        ranking = rank_targets(  # no lists are asked for
+        ranking = rank_targets(  # the lists are not used
             self.make_scorer(), self.targets, self.history_length, k=1, by_scenario=self.by_scenario
         )
         ranks = ranking.ranks

@@ -1,4 +1,4 @@
-"""How well interest labels are told in advance, and the share of a label in a history, which is what to beat."""
+"""The AUC of interest labels, and the share of a label in a history, which is the baseline."""
 
 import numpy as np
 from scipy import sparse, stats
@@ -8,20 +8,20 @@ from tfllmrec.errors import InputError
 
 
 def label_aucs(scores: np.ndarray, labels: np.ndarray, *, min_positives: int = 10) -> np.ndarray:
-    """The area under the ROC curve of every label, over users; NaN for labels that too few have, or all.
+    """Return the area under the ROC curve of every label, over users; NaN for labels that too few or all users have.
 
-    It is the chance that a user who has the label is scored above one who has not; ties count half.
+    It is the probability that a user with the label has a higher score than one without it; ties count half.
 
     Args:
         scores: float [n, labels].
-        labels: whether the user had it, bool [n, labels].
-        min_positives: users with the label that it takes.
+        labels: whether the user has the label, bool [n, labels].
+        min_positives: the fewest users with a label for an AUC.
 
     Returns:
         float64 [labels]; `numpy.nanmean` of it is the macro average.
 
     Raises:
-        InputError: no label has that many.
+        InputError: If no label has so many users, and a user without it.
 
     Example:
         >>> label_aucs(np.array([[0.1], [0.9], [0.5]]), np.array([[False], [True], [True]]), min_positives=1)
@@ -38,11 +38,11 @@ def label_aucs(scores: np.ndarray, labels: np.ndarray, *, min_positives: int = 1
 
 
 def label_shares(histories: Histories, labels: np.ndarray) -> np.ndarray:
-    """The share of a history's items that have each label: float64 [rows, labels]; zeros for an empty history.
+    """Return the share of a history's items with each label, float64 [rows, labels]; zeros for an empty history.
 
     Args:
         histories: item indices.
-        labels: which item has which label, bool [items + 1, labels].
+        labels: whether an item has a label, bool [items + 1, labels].
     """
     columns, count = histories.values, len(labels)
     table = sparse.csr_array((np.ones(len(columns)), columns, histories.offsets), shape=(len(histories), count))

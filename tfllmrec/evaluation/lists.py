@@ -1,4 +1,4 @@
-"""How well lists of candidates are put in order."""
+"""Metrics of ranked candidate lists."""
 
 from collections.abc import Callable
 
@@ -10,25 +10,26 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation import metrics
 
 ListScorer = Callable[[CandidateLists], np.ndarray]
-"""Lists of n questions with N candidates -> scores float32 [n, N]."""
+"""Maps the lists of n targets with N candidates to scores float32 [n, N]."""
 
 NOT_FOUND = np.iinfo(np.int32).max
-"""The rank of an answer that is not in its list."""
+"""The rank of a target that is not in its list."""
 
 
 def list_ranks(scores: np.ndarray, lists: CandidateLists) -> np.ndarray:
-    """The rank of every answer in its list by these scores, int64 [n]; ties count against it.
+    """Return the rank of every target in its list by the scores, int64 [n]; ties count against it.
 
     Args:
-        scores: [n, N]; those of empty places, candidate 0, do not count.
-        lists: what was scored.
+        scores: [n, N]; scores of the padding, candidate 0, are ignored.
+        lists: the scored lists.
 
     Raises:
-        InputError: the shapes differ, or a score is not finite.
+        InputError: If the shapes differ or a score is not finite.
 
     Example:
+        >>> from tfllmrec.data import Histories, Targets
         >>> targets = Targets(np.zeros(1, np.int32), Histories.from_rows([[]]), np.array([7], np.int32))
-        >>> list_ranks(np.array([[0.5, 0.9, 0.1]]), Lists(targets, np.array([[7, 8, 9]], np.int32)))
+        >>> list_ranks(np.array([[0.5, 0.9, 0.1]]), CandidateLists(targets, np.array([[7, 8, 9]], np.int32)))
         array([2])
     """
     candidates, answers = lists.candidates, lists.targets.items[:, None]
@@ -44,14 +45,14 @@ def list_ranks(scores: np.ndarray, lists: CandidateLists) -> np.ndarray:
 
 
 class ListCallback(keras.callbacks.Callback):
-    """Adds `val_ndcg@k` of ordered lists to the logs of every epoch.
+    """Add `val_ndcg@k` of ranked lists to the logs of every epoch.
 
-    An answer that is not in its list counts 0, in whatever order the list is; the scorer is not asked for it.
+    A target that is not in its list has an ndcg of 0, and its list is not scored.
 
     Args:
-        score: asked at the end of each epoch.
-        lists: of the validation targets, as a retriever found them.
-        k: places that count.
+        score: called at the end of each epoch.
+        lists: the candidates that a retriever found for the validation targets.
+        k: length of the lists that count.
     """
 
     def __init__(self, score: ListScorer, lists: CandidateLists, k: int = 10) -> None:
@@ -60,7 +61,7 @@ class ListCallback(keras.callbacks.Callback):
         self._answered, self._count = lists.with_target(), max(len(lists.targets), 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Put the lists in order with the weights of this epoch."""
+        """Rank the lists with the weights of this epoch."""
         if logs is not None:
             ranks = list_ranks(self.score(self._answered), self._answered)
             logs[f"val_ndcg@{self.k}"] = float(metrics.ndcg(ranks, self.k).sum() / self._count)

@@ -1,4 +1,4 @@
-"""Metrics at k: of ranks with one relevant item a target, and of the lists that were recommended."""
+"""Metrics at k of ranks, with one relevant item per target, and of recommended lists."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def ndcg(ranks: np.ndarray, k: int) -> np.ndarray:
 
 
 def recall(ranks: np.ndarray, k: int) -> np.ndarray:
-    """Recall of each target, with one relevant item the same as the hit rate: 1 if rank <= k, else 0.
+    """Recall of each target, which equals the hit rate for one relevant item: 1 if rank <= k, else 0.
 
     Example:
         >>> recall(np.array([1, 3, 11]), 10)
@@ -57,11 +57,11 @@ def f1(ranks: np.ndarray, k: int) -> np.ndarray:
 
 
 def coverage(top: np.ndarray, item_count: int) -> float:
-    """Share of the catalogue that is recommended to anybody: |items in the lists| / |items|.
+    """Share of the catalog that is recommended to any user: |items in the lists| / |items|.
 
     Args:
-        top: recommended items, [n, k]; 0 is nothing.
-        item_count: items of the catalogue, without the padding.
+        top: recommended items, [n, k]; 0 is padding.
+        item_count: items of the catalog, without the padding.
 
     Example:
         >>> coverage(np.array([[1, 2], [2, 0]]), item_count=4)
@@ -73,13 +73,13 @@ def coverage(top: np.ndarray, item_count: int) -> float:
 def novelty(top: np.ndarray, item_counts: np.ndarray) -> float:
     """Mean self-information in bits of the recommended items: mean over the lists of -log2 p(item).
 
-    p(item) = (c(item) + 1) / (sum of c + |items|) is the item's share of the training interactions, after one
-    more was given to every item, so that an item never seen in training is finitely novel. N equally frequent
-    items have novelty log2 N.
+    p(item) = (c(item) + 1) / (sum of c + |items|) is the item's share of the training interactions with add-one
+    smoothing, so that the novelty of an item without interactions is finite. N equally frequent items have novelty
+    log2 N.
 
     Args:
-        top: recommended items, [n, k]; 0 is nothing and left out of the mean.
-        item_counts: interactions of every item in training, [items + 1]; element 0 is ignored.
+        top: recommended items, [n, k]; 0 is padding and left out of the mean.
+        item_counts: training interactions of every item, [items + 1]; element 0 is ignored.
 
     Example:
         >>> counts = np.array([0, 3, 1, 0, 0])  # p = 1/2, 1/4, 1/8, 1/8
@@ -92,15 +92,15 @@ def novelty(top: np.ndarray, item_counts: np.ndarray) -> float:
 
 
 def summarise(ranking: RankedTargets, item_counts: np.ndarray, k: int = 10) -> dict[str, float]:
-    """All metrics at k; the first, ndcg, is the one models are compared by.
+    """Return all metrics at k; models are compared by the first, ndcg.
 
     Args:
-        ranking: made with top lists of at least k items.
-        item_counts: interactions of every item in training, [items + 1].
+        ranking: ranks with top lists of at least k items.
+        item_counts: training interactions of every item, [items + 1].
         k: length of the lists that count.
 
     Raises:
-        InputError: the top lists are shorter than k.
+        InputError: If the top lists are shorter than k.
 
     Example:
         >>> ranking = RankedTargets(np.array([1, 3]), np.array([[1, 2], [2, 1]]))

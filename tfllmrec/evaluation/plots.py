@@ -1,4 +1,4 @@
-"""One picture of a run: how the models learnt, and how they compare."""
+"""Plots of a run: the training curves and the comparison of models."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,27 +17,27 @@ from matplotlib.ticker import MaxNLocator
 from tfllmrec.evaluation.report import Scores, best_first, headline
 
 Curves = Mapping[str, Mapping[str, Sequence[float]]]
-"""For every trained model its `History.history`."""
+"""`History.history` of every trained model, by name."""
 
 ACCENT, MUTED, _INK, _FAINT = "#1f6f8b", "#c3ccd3", "#2b3238", "#e6eaed"
 LINES = (ACCENT, "#d98032", "#6b8f4e", "#8a6bab", "#b5536b", "#7a7f85")
-_FEWEST_ROWS = 5  # fewer bars leave room rather than grow fat
+_FEWEST_ROWS = 5  # fewer bars keep their width
 _CHINESE_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "SimHei")
 
 
 def plot_report(path: str | Path, curves: Curves, models: Scores) -> None:
-    """Write a PNG: loss and validation metric by epoch on the left, the models compared on the right.
+    """Write a PNG with loss and validation metric by epoch on the left and the comparison of models on the right.
 
-    Where no model was trained, the comparison has the whole picture.
+    Without a trained model, the comparison fills the picture.
 
     Args:
         path: the PNG.
-        curves: `History.history` of every trained model; `loss` and the validation metric are drawn if there.
+        curves: `History.history` of every trained model; `loss` and the validation metric are drawn where present.
         models: metrics of every model; bars show the first metric.
     """
-    # Draws on a Figure of its own: no backend is chosen and no state of pyplot's is touched.
+    # A Figure of its own needs no backend and leaves the state of pyplot alone.
     with mpl.rc_context(style()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # no font has it: boxes, not noise
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a missing glyph is drawn as a box
         figure = Figure(figsize=(11, max(5.0, 1.6 + 0.42 * len(models))), dpi=150, layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=[1, 1.1], wspace=0.06)
         if curves:
@@ -47,7 +47,7 @@ def plot_report(path: str | Path, curves: Curves, models: Scores) -> None:
 
 
 def _draw_curves(figure: Figure, grid: GridSpec, curves: Curves, models: Scores) -> None:
-    """Loss above validation metric, over the same epochs; the best model has the colour of its bar."""
+    """Draw the loss above the validation metric; the best model has the color of its bar."""
     names = dict.fromkeys([best_first(models)[0], *curves])
     colours = dict(zip(names, cycle(LINES), strict=False))
     validation = figure.add_subplot(grid[1, 0])
@@ -65,7 +65,7 @@ def _draw_loss(axes: Axes, curves: Curves, colours: Mapping[str, str]) -> None:
 
 
 def _draw_validation(axes: Axes, curves: Curves, metric: str, colours: Mapping[str, str]) -> None:
-    """The validation metric by epoch, with a point at the best one, whose value the legend tells."""
+    """Draw the validation metric by epoch, with a point at the best value, which the legend has."""
     axes.set_title(f"Validation {metric}")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
@@ -85,7 +85,7 @@ def _draw_line(axes: Axes, values: Sequence[float], colour: str, model: str) -> 
 
 
 def _draw_bars(axes: Axes, models: Scores) -> None:
-    """Horizontal bars, best on top and highlighted, each with its value."""
+    """Draw horizontal bars with their values, the best on top and highlighted."""
     metric, names = headline(models), best_first(models)
     values = [models[name][metric] for name in names]
     bars = axes.barh(names, values, height=0.56, color=[ACCENT, *[MUTED] * (len(names) - 1)])
@@ -101,7 +101,7 @@ def _draw_bars(axes: Axes, models: Scores) -> None:
 
 
 def style() -> dict[Any, Any]:
-    """Matplotlib settings of all our pictures; only fonts that are there, for matplotlib logs each one that is not."""
+    """Return the Matplotlib settings of all plots, with installed fonts only: Matplotlib logs every missing one."""
     present = set(font_manager.get_font_names())
     return {
         "font.family": ["DejaVu Sans", *[font for font in _CHINESE_FONTS if font in present]],

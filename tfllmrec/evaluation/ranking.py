@@ -1,4 +1,4 @@
-"""Full ranking: the place of every target among all items its user has not seen."""
+"""Full ranking: the rank of every target among all items that its user has not seen."""
 
 import os
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from tfllmrec.errors import InputError
 from tfllmrec.layers.top_items import top_k
 
 Scorer = Callable[..., tf.Tensor]
-"""Users int32 [B], histories int32 [B, L] and perhaps scenarios int32 [B] to scores float32 [B, I + 1]; column 0 is
-never looked at."""
+"""Maps users int32 [B], histories int32 [B, L] and, if asked, scenarios int32 [B] to scores float32 [B, I + 1]; column
+0 is ignored."""
 
 _SCORES_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True)
 class RankedTargets:
-    """Where the targets stand, and what stands in front.
+    """The ranks of targets and the best items.
 
     Attributes:
         ranks: the rank of each target, from 1, int64 [n].
@@ -46,22 +46,22 @@ def rank_targets(
     """Rank every target among all items that its user has not seen.
 
     rank = 1 + the number of *other* unseen items with a score >= the target's: ties count against the model.
-    The model sees the newest `history_length` items; what is filtered as seen is the whole history.
+    The model reads the newest `history_length` items; all items of the history are filtered as seen.
 
     Args:
         score: scores of all items for a block of users. Every call has the same shapes, so a `tf.function` is
-            traced once; a model that is slow eagerly is best wrapped in one.
-        targets: the questions and their answers.
-        history_length: the items of a history that the model sees.
+            traced once; wrap a model that is slow eagerly in one.
+        targets: users with their histories and target items.
+        history_length: items of a history that the model reads.
         k: length of the top lists.
-        item_subset: rank these items only, which the targets are to be some of: cold items, say. None ranks all.
-        by_scenario: the scores are asked for the targets' scenarios as well, and are float32's lowest for items that a
-            scenario does not have.
-        block: users scored at a time, for every core; fewer where their scores would take more than 256 MB.
+        item_subset: rank these items only, such as cold items; it has all targets. None ranks all items.
+        by_scenario: pass the targets' scenarios to `score`, whose scores are float32's lowest for items that are not
+            in the scenario.
+        block: users scored at a time on every core; fewer if their scores need more than 256 MB.
 
     Raises:
-        InputError: there are no targets, a target is the unknown item or not `among` those to rank, the scores have
-            too few columns, or a score is not finite.
+        InputError: If there are no targets, a target is the unknown item or not in `item_subset`, the scores have too
+            few columns, or a score is not finite.
 
     Example:
         >>> questions = Targets(np.array([1], np.int32), Histories.from_rows([[4]]), np.array([2], np.int32))
@@ -77,7 +77,7 @@ def rank_targets(
     ranks, top = np.zeros(count, np.int64), np.zeros((count, k), np.int32)
 
     def rank_block(start: int) -> None:
-        # The last block is filled up with the last target; its one result is written several times.
+        # The last block is padded with the last target, whose result is written several times.
         rows = np.minimum(np.arange(start, start + block), count - 1)
         histories = targets.histories.take(rows)
         asked = [targets.users[rows], histories.most_recent(history_length)]
@@ -94,13 +94,13 @@ def rank_targets(
         ranks[rows] = ranks_here
         top[rows, : top_here.shape[1]] = top_here
 
-    # TensorFlow runs most of these operations on one core each, so blocks go side by side.
+    # TensorFlow runs most of these operations on one core each, so blocks run in parallel.
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         list(pool.map(rank_block, range(0, count, block)))
     return RankedTargets(ranks, top)
 
 
-# Relaxed shapes: one trace serves every block, catalogue, history and k of the process.
+# Relaxed shapes: one trace serves every block, catalog, history and k of the process.
 @tf.function(
     input_signature=[
         tf.TensorSpec([None, None], tf.float32),
@@ -112,7 +112,7 @@ def rank_targets(
 def _rank_block(
     scores: tf.Tensor, items: tf.Tensor, filtered: tf.Tensor, k: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Ranks [B], top items [B, min(k, columns)] and the sum of all scores, finite only if they are."""
+    """Return ranks [B], top items [B, min(k, columns)] and the sum of all scores, which is finite only if they are."""
     unseen = tf.where(filtered, -np.inf, scores)
     own_score = tf.gather(scores, items, batch_dims=1)[:, None]
     not_below = tf.reduce_sum(tf.cast(unseen >= own_score, tf.int32), axis=1)
@@ -123,7 +123,7 @@ def _rank_block(
 
 
 def _filtered(histories: Histories, columns: int) -> np.ndarray:
-    """Where no item is ranked: those seen, and the padding. Bool [B, columns]."""
+    """Return which items are not ranked, the seen ones and the padding, bool [B, columns]."""
     # A mask made in NumPy is twice as fast as a scatter of -inf in the graph.
     filtered = np.zeros((len(histories), columns), dtype=bool)
     filtered[:, 0] = True
@@ -157,7 +157,7 @@ def _check_shape(scores: tf.Tensor, rows: int, highest_item: int) -> None:
 
 
 def _check_finite(scores: tf.Tensor, where: str) -> None:
-    # A sum may overflow where every score is finite, and the padding may score anything: count.
+    # A sum of finite scores may overflow, and the padding may have any score: count.
     items = scores[:, 1:].numpy()
     wrong = np.count_nonzero(~np.isfinite(items))
     if wrong:

@@ -1,4 +1,4 @@
-"""How well ratings are told in advance."""
+"""The error of predicted ratings."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 
 RatingScorer = Callable[[Targets], np.ndarray]
-"""Targets to the ratings that a model expects, float32 [n]."""
+"""Maps targets to predicted ratings, float32 [n]."""
 
 
 def rmse(expected: np.ndarray, ratings: np.ndarray) -> float:
-    """Root of the mean squared error.
+    """Return the root of the mean squared error.
 
     Example:
         >>> rmse(np.array([3.0, 4.0]), np.array([4.0, 4.0]))
@@ -23,14 +23,14 @@ def rmse(expected: np.ndarray, ratings: np.ndarray) -> float:
 
 
 class RatingCallback(keras.callbacks.Callback):
-    """Adds `val_rmse` to the logs of every epoch.
+    """Add `val_rmse` to the logs of every epoch.
 
     Args:
-        score: asked at the end of each epoch.
+        score: called at the end of each epoch.
         targets: the validation targets.
 
     Raises:
-        InputError: none of them has a rating.
+        InputError: If no target has a rating.
     """
 
     def __init__(self, score: RatingScorer, targets: Targets) -> None:
@@ -41,6 +41,6 @@ class RatingCallback(keras.callbacks.Callback):
         self.score, self.targets, self.ratings = score, rated, rated.ratings
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Compare with the weights of this epoch."""
+        """Compute the error with the weights of this epoch."""
         if logs is not None:
             logs["val_rmse"] = rmse(self.score(self.targets), self.ratings)

@@ -1,4 +1,4 @@
-"""What was measured, as a table to read and a report.json to keep."""
+"""Tables of metrics for the console, and report.json."""
 
 import json
 import os
@@ -15,17 +15,17 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.bootstrap import Interval
 
 Scores = Mapping[str, Mapping[str, float]]
-"""For every model the metrics of `metrics.summarise`; the first metric is the one models are compared by."""
+"""The metrics of `metrics.summarise` by model; models are compared by the first one."""
 
-# More coverage or novelty is not better in itself: random lists have the most of both.
+# Higher coverage or novelty is not better by itself: random lists have the highest.
 _DESCRIPTIVE = ("coverage", "novelty")
 
 
 def headline(models: Scores) -> str:
-    """The metric that models are compared by.
+    """Return the metric that models are compared by.
 
     Raises:
-        InputError: there are no models.
+        InputError: If there are no models.
     """
     if not models:
         raise InputError("report: there are no models to compare")
@@ -33,7 +33,7 @@ def headline(models: Scores) -> str:
 
 
 def best_first(models: Scores) -> list[str]:
-    """Model names by the headline metric; equal ones stay in the given order.
+    """Return model names by the headline metric, best first; equal ones keep their order.
 
     Example:
         >>> best_first({"popularity": {"ndcg@10": 0.02}, "two_tower": {"ndcg@10": 0.17}})
@@ -46,13 +46,13 @@ def best_first(models: Scores) -> list[str]:
 def score_table(
     models: Scores, intervals: Mapping[str, Interval] | None = None, reference: str = "markov_chain"
 ) -> Table:
-    """One row a model, best first, the best value of a quality metric in bold.
+    """Return a table with a row per model, best first, and the best value of every quality metric in bold.
 
     The seven metrics of `metrics.summarise` fit into 80 columns of a console, with intervals into 105.
 
     Args:
         models: metrics of every model, all with the same keys.
-        intervals: for any of the models, the difference of its headline metric to the reference's.
+        intervals: the difference of a model's headline metric to the reference's, by model; models may be missing.
         reference: the model that the intervals compare with.
     """
     names = best_first(models)
@@ -73,13 +73,12 @@ def score_table(
 
 
 def cold_table(models: Mapping[str, Scores]) -> Table:
-    """One row a model: how it does on items and users it has never met, the best value of a column in bold.
+    """Return a table with a row per model: its metrics on cold items and users, the best value of a column in bold.
 
-    New items are ranked among themselves and told by recall, which guessing has some of; new users' last items are
-    ranked among all.
+    New items are ranked among themselves and measured by recall; the last items of new users are ranked among all.
 
     Args:
-        models: for every model what `tfllmrec.training.cold.cold_scores` found.
+        models: the result of `tfllmrec.training.cold.cold_scores` by model.
     """
     asked = {name: "recall@10" if name == "new items" else "ndcg@10" for name in next(iter(models.values()))}
     table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
@@ -95,42 +94,42 @@ def cold_table(models: Mapping[str, Scores]) -> Table:
     return table
 
 
-def multi_task_table(joint: Mapping[str, Any]) -> Table:
-    """One row a task, of every scenario: how well it is done, and how much it listens to each expert.
+def multi_task_table(report: Mapping[str, Any]) -> Table:
+    """Return a table with a row per task and scenario: its metrics and the weight of every expert.
 
     Args:
-        joint: what `tfllmrec.training.multi_task.joint_report` found.
+        report: the result of `tfllmrec.training.multi_task.multi_task_report`.
     """
-    experts = dict.fromkeys(row["expert"] for row in joint["experts"])
-    by_scenario = any(row["scenario"] for row in joint["experts"])
+    experts = dict.fromkeys(row["expert"] for row in report["experts"])
+    by_scenario = any(row["scenario"] for row in report["experts"])
     table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
     for heading in (*(["scenario"] if by_scenario else []), "task"):
         table.add_column(heading, no_wrap=True)
     for heading in ("", *experts):
         table.add_column(Text(heading), justify="right")
     shares: dict[tuple[str, str], list[Text]] = {}
-    for row in joint["experts"]:
+    for row in report["experts"]:
         shares.setdefault((row["scenario"], row["task"]), []).append(Text(f"{row['share']:.0%}"))
     for (scenario, task), cells in shares.items():
-        told = [f"{metric} {value:.4f}" for metric, value in joint["tasks"].get(task, {}).items()]
-        table.add_row(*([Text(scenario)] if by_scenario else []), task, Text(" ".join(told)), *cells)
+        metrics = [f"{metric} {value:.4f}" for metric, value in report["tasks"].get(task, {}).items()]
+        table.add_row(*([Text(scenario)] if by_scenario else []), task, Text(" ".join(metrics)), *cells)
     return table
 
 
 def interest_table(user: str, profile: Mapping[str, float], most: int = 8) -> Table:
-    """The strongest interests of a user by name, each with its chance.
+    """Return a table of the strongest interests of a user, with probabilities.
 
     Args:
-        user: who it is.
-        profile: the chance of every label.
-        most: rows.
+        user: the user's id.
+        profile: the probability of every label.
+        most: the number of rows.
     """
     table = Table(box=None, padding=(0, 1, 0, 2), header_style="bold")
     table.add_column(Text(f"What user {user} is interested in"), no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
-    for label, chance in sorted(profile.items(), key=lambda named: -named[1])[:most]:
-        table.add_row(Text(label), Text("█" * max(1, round(24 * chance)), style="cyan"), f"{chance:.0%}")
+    for label, probability in sorted(profile.items(), key=lambda named: -named[1])[:most]:
+        table.add_row(Text(label), Text("█" * max(1, round(24 * probability)), style="cyan"), f"{probability:.0%}")
     return table
 
 
@@ -141,7 +140,7 @@ def _column(values: list[float], metric: str) -> list[Text]:
 
 
 def _interval_cell(interval: Interval | None) -> Text:
-    """The difference with its bounds, dim where it may be none."""
+    """Return a cell with the difference and its bounds, dim if they include 0."""
     if interval is None:
         return Text("")
     text = f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
@@ -155,18 +154,18 @@ def write_report(
     seconds: Mapping[str, float],
     parts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write report.json in one step: a reader sees the old file or the new one, never a part.
+    """Write report.json atomically.
 
     Args:
-        path: the file; its folder is made if need be.
-        data: what was measured on, `Dataset.summary()` say.
+        path: the file; its folder is created if missing.
+        data: the size of the data, such as `Dataset.summary()`.
         models: metrics of every model; written best first.
-        seconds: how long what took.
-        parts: what else is told, by name: "cold" for `cold_table`, "joint" for `joint_table`.
+        seconds: durations by step.
+        parts: further parts by name, such as "cold" for `cold_table` and "multi_task" for `multi_task_table`.
 
     Raises:
-        InputError: there are no models.
-        ValueError: a number is not finite, which JSON cannot say.
+        InputError: If there are no models.
+        ValueError: If a number is not finite, which JSON cannot represent.
     """
     path = Path(path)
     ordered = {name: models[name] for name in best_first(models)}
@@ -182,7 +181,7 @@ def write_report(
 
 
 def plain(value: Any) -> Any:
-    """Python numbers instead of NumPy's, floats rounded to 6 digits."""
+    """Return a value with Python numbers instead of NumPy's and floats rounded to 6 digits."""
     if isinstance(value, Mapping):
         return {str(key): plain(element) for key, element in value.items()}
     if isinstance(value, (list, tuple)):
