@@ -1,18 +1,15 @@
 """Commands for the life cycle of a version."""
 
 import pytest
-from made_data import made_data
 
-import tfllmrec
 from tfllmrec.export import export
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory):
+def exports(shared_fits, tmp_path_factory):
     """Two versions of a model."""
-    popularity = tfllmrec.Popularity(history_length=3).fit(made_data(), verbose=0)
     folder = tmp_path_factory.mktemp("exports") / "films"
-    return [export(popularity, folder) for _ in range(2)]
+    return [export(shared_fits("popularity"), folder) for _ in range(2)]
 
 
 def test_version_lifecycle(run, exports, tmp_path):

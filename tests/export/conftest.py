@@ -1,29 +1,36 @@
-"""One small fitted recommender of each family, exported once, and the C++ runtime to ask the exports."""
+"""Exports of the shared recommenders, and the C++ runtime that runs them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cpp_runtime import CppRuntime
-from made_data import made_data
+from shared_fits import once
+from small_data import small_data
 
 from tfllmrec import Recommender
 from tfllmrec.export import export, precision
-from tfllmrec.models.registry import FAMILIES, model_class
-
-OPTIONS = {
-    "ease": {"l2": 1.0},
-    "two_tower": {"dim": 8, "hidden_units": 8, "user_vectors": True, "epochs": 1},
-    "next_item": {"dim": 8, "units": 6, "pooling_heads": 2, "hidden_units": 4, "epochs": 1},
-    "multi_task": {"dim": 8, "units": 6, "pooling_heads": 2, "expert_units": 4, "epochs": 1},
-}
-"""What a family needs to be fitted in seconds, beside `quick_ranking`; a new family may do without."""
+from tfllmrec.models.registry import FAMILIES
 
 
 @dataclass
 class Exported:
+    """A recommender and the folder of its export."""
+
     recommender: Recommender
     path: Path
+
+
+class Exports:
+    """Exports by family; each is written by the first process that needs it."""
+
+    def __init__(self, folder, shared_fits):
+        self._folder, self._shared_fits = folder, shared_fits
+
+    def __getitem__(self, family):
+        recommender = self._shared_fits(family)
+        folder = once(self._folder / family, lambda folder: export(recommender, folder, name=family))
+        return Exported(recommender, folder / "1")
 
 
 @pytest.fixture(scope="session")
@@ -34,15 +41,12 @@ def runtime():
 
 @pytest.fixture(scope="session")
 def data(runtime):  # the runtime starts in the background meanwhile
-    return made_data()
+    return small_data()
 
 
 @pytest.fixture(scope="session")
-def exports(data, quick_ranking, tmp_path_factory):
-    folder, quick = tmp_path_factory.mktemp("models"), OPTIONS | quick_ranking
-    options = {name: {"history_length": 4} | quick.get(name, {}) for name in FAMILIES}
-    fitted = {name: model_class(name)(**options[name]).fit(data, verbose=0) for name in FAMILIES}
-    return {name: Exported(one, export(one, folder / name)) for name, one in fitted.items()}
+def exports(run_folder, shared_fits):
+    return Exports(run_folder / "exports", shared_fits)
 
 
 @pytest.fixture(scope="session", params=FAMILIES)
@@ -77,7 +81,7 @@ def cascade(exports):
 
 @pytest.fixture(scope="module")
 def small_is_large():
-    """Matrices of small models are stored as large ones are. Returns how many elements are large."""
-    with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(precision, "_LARGE", 64)
+    """Treat matrices of 64 elements or more as large ones; return that number."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "_LARGE", 64)
         yield 64

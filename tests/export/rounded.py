@@ -2,7 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
-from made_data import GREEDY
+from small_data import GREEDY
 
 QUESTION = {"user_id": [GREEDY, "用户3", ""], "history": [[""], ["item1"], ["a b|c"]], "exclude_item_ids": [[""]] * 3}
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from answers import LOWEST, assert_are_of, padded
-from made_data import ITEMS
+from small_data import ITEMS
 
 from tfllmrec import MultiTask
 from tfllmrec.data import Dataset, Histories

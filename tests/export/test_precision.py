@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from made_data import ITEMS
 from rounded import QUESTION, assert_untouched, map_constants, state_of, stored
+from small_data import ITEMS
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export, refresh

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_data import ITEMS
 from rounded import QUESTION, assert_untouched, map_constants, state_of, stored
+from small_data import ITEMS
 
 from tfllmrec.data import leave_one_out
 from tfllmrec.export import Servable, export

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from answers import LOWEST, padded
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from tfllmrec.export import Servable, binding

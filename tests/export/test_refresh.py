@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import export, refresh

@@ -2,7 +2,7 @@
 
 import pytest
 from answers import assert_are_of
-from made_data import GREEDY
+from small_data import GREEDY
 
 from tfllmrec import Cascade
 from tfllmrec.export import export

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from answers import LOWEST, assert_are_of, assert_same, padded
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 
 from tfllmrec.export.card import signatures_of
 from tfllmrec.models.registry import FAMILIES

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from cpp_runtime import tags_of
-from made_data import GREEDY
+from small_data import GREEDY
 
 from tfllmrec.errors import InputError
 from tfllmrec.export import Servable, export, refresh

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from answers import LOWEST, assert_are_of, assert_same, padded
-from made_data import GREEDY, ITEMS, made_data
+from small_data import GREEDY, ITEMS, small_data
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from tfllmrec.export import Servable, export
@@ -70,7 +70,7 @@ def told(runtime):  # which starts in the background meanwhile
     users = pd.DataFrame({"user_id": ["everything", *(f"用户{number}" for number in range(18))]})
     users["城市"] = [None, *["北京", "上海"] * 9]
     users["age"] = [None, *[18, 25, 40] * 6]
-    return replace(made_data(), users=users)
+    return replace(small_data(), users=users)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from small_data import COLD
 
 from tfllmrec import Recommender
 from tfllmrec.content.item_tokens import token_matrix, token_vocabulary
@@ -106,7 +107,7 @@ def test_a_missing_vector_column_is_refused(name: str, make: Make, board: Checke
 @pytest.mark.parametrize("content", [True, False])
 def test_id_embeddings_of_cold_items_stay_zero(name: str, content: bool, make: Make, data: Dataset) -> None:
     recommender = make(name, content=content, weight_decay=0.1).fit(data, verbose=0)
-    cold = data.item_vocabulary.lookup(["cold"])
+    cold = data.item_vocabulary.lookup([COLD])
     own = recommender.model.get_layer("items").id_vectors.numpy()
     np.testing.assert_array_equal(own[cold], 0)
     assert (own[np.flatnonzero(data.item_counts)] != 0).all()

@@ -22,7 +22,7 @@ from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import STRICT, Config, given_options
 from tfllmrec.models.base.fallback import popularity_scores
 from tfllmrec.models.base.signature import HISTORY, Core, Input, OutputKind, Outputs, Signature
-from tfllmrec.models.registry import FAMILIES, load_model
+from tfllmrec.models.registry import FAMILIES
 from tfllmrec.serving import Client, ServerProcess
 
 
@@ -81,11 +81,6 @@ def folder(fitted: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def loaded(folder: Path) -> Recommender:
-    return load_model(folder)
-
-
-@pytest.fixture(scope="module")
 def exported(fitted: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(fitted, tmp_path_factory.mktemp("export") / "toys")
 
@@ -99,9 +94,11 @@ def test_the_command_line_lists_it(run: Any, tmp_path: Path) -> None:
 def test_the_export_runs_in_the_cpp_runtime(exported: Path, fitted: Recommender) -> None:
     with CppRuntime() as runtime:
         assert set(runtime.check(exported).values()) == {"ok"}
-        outputs = runtime.run(exported, "retrieve", user_id=["小明"], history=[["0"]], exclude_item_ids=[["1"]])
-        counts = runtime.run(exported, "count", history=[["0", "unheard of", "3"], ["", "", ""]])["counts"]
-    table = fitted.recommend(["小明"], [["0"]], k=99, exclude=[["1"]])
+        outputs = runtime.run(
+            exported, "retrieve", user_id=["用户3"], history=[["item0"]], exclude_item_ids=[["item1"]]
+        )
+        counts = runtime.run(exported, "count", history=[["item0", "unheard of", "item3"], ["", "", ""]])["counts"]
+    table = fitted.recommend(["用户3"], [["item0"]], k=99, exclude=[["item1"]])
     assert [item for item in outputs["item_ids"][0] if item] == table["item_id"].tolist()
     np.testing.assert_array_equal(counts, [[2], [0]])
 
@@ -114,7 +111,7 @@ def test_card_and_warm_up_include_its_signature(exported: Path) -> None:
 
 def test_the_client_calls_its_signature(exported: Path) -> None:
     with ServerProcess(exported.parent) as server, Client(server.grpc_address, "toys") as client:
-        outputs = client.predict("count", {"history": [["0", "3"], ["", "1"]]})
+        outputs = client.predict("count", {"history": [["item0", "item3"], ["", "item1"]]})
     np.testing.assert_array_equal(outputs["counts"], [[2], [1]])
 
 

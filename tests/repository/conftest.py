@@ -3,20 +3,17 @@
 import shutil
 
 import pytest
-from made_data import made_data
 
-import tfllmrec
 from tfllmrec.export import export
 from tfllmrec.export.checksums import check_checksums, write_checksums
 from tfllmrec.repository import Repository, repository
 
 
 @pytest.fixture(scope="session")
-def exports(tmp_path_factory):
+def exports(shared_fits, tmp_path_factory):
     """Three versions of 电影 by number: one export, and copies of it that differ in a file."""
-    popularity = tfllmrec.Popularity(history_length=3).fit(made_data(), verbose=0)
     folder = tmp_path_factory.mktemp("exports") / "电影"
-    versions = {1: export(popularity, folder, version=1)}
+    versions = {1: export(shared_fits("popularity"), folder, version=1)}
     for number in (2, 3):
         versions[number] = shutil.copytree(versions[1], folder / str(number))
         (versions[number] / "assets" / "number").write_text(str(number))

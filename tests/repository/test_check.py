@@ -5,10 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_data import made_data
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-import tfllmrec
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.export.checksums import write_checksums
@@ -21,10 +19,9 @@ EXACT = 1e-4
 
 
 @pytest.fixture(scope="module")
-def recommender():
+def recommender(shared_fits):
     """A fitted recommender that exports scores, ids, indices and vectors."""
-    options = {"dim": 8, "neighbours": False, "phrases": False, "min_count": 1, "epochs": 1, "history_length": 4}
-    return tfllmrec.Word2Vec(**options).fit(made_data(), verbose=0)
+    return shared_fits("word2vec")
 
 
 @pytest.fixture(scope="module")

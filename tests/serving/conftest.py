@@ -36,8 +36,8 @@ def multipliers(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory):
-    return export_models(tmp_path_factory.mktemp("served"))
+def models(tmp_path_factory, shared_fits):
+    return export_models(tmp_path_factory.mktemp("served"), shared_fits)
 
 
 @pytest.fixture(scope="session")

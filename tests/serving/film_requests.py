@@ -1,6 +1,6 @@
 """Requests for the model `films`, used by several test modules over gRPC and REST."""
 
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 
 VALID = {"user_id": ["用户3", ""], "history": [["item1"], [""]], "exclude_item_ids": [["item2"], ["电影一"]]}
 INPUTS = {

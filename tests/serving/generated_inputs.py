@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 
 SIGNATURES = {
     "": {"user_id": "users", "history": "items", "exclude_item_ids": "items"},

@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from made_data import ITEMS, made_data
+from small_data import ITEMS, small_data
 
 from tfllmrec.export import export
-from tfllmrec.models.registry import model_class
 from tfllmrec.serving.session import ServedModel
 
 K = 10
 """Number of results of every export."""
-TWO_TOWER = {"dim": 8, "hidden_units": 8, "epochs": 1, "history_length": 4, "user_vectors": True}
-NEXT_ITEM = {"dim": 8, "units": 6, "pooling_heads": 2, "epochs": 1, "history_length": 4}
 FILMS = """
 name: "films"
 base_path: "{folder}/films"
@@ -66,14 +63,13 @@ class Multiplier(tf.Module):
         return {"y": self.factor * x}
 
 
-def export_models(folder):
-    """Fit and export two versions of "films", and the models "popular", "next" and "broken"."""
-    data = made_data()
+def export_models(folder, shared_fits):
+    """Export two versions of "films", and the models "popular", "next" and "broken"."""
     recommenders = {
-        ("films", 1): model_class("two_tower")(**TWO_TOWER, seed=1).fit(data, verbose=0),
-        ("films", 2): model_class("two_tower")(**TWO_TOWER, seed=2).fit(data, verbose=0),
-        ("popular", 1): model_class("popularity")(history_length=4).fit(data, verbose=0),
-        ("next", 1): model_class("next_item")(**NEXT_ITEM).fit(data, verbose=0),
+        ("films", 1): shared_fits.make("two_tower", seed=1).fit(small_data(), verbose=0),
+        ("films", 2): shared_fits("two_tower"),
+        ("popular", 1): shared_fits("popularity"),
+        ("next", 1): shared_fits("next_item"),
     }
     paths = {key: export(recommender, folder / key[0], top_k=K) for key, recommender in recommenders.items()}
     shutil.copytree(paths["popular", 1], folder / "broken" / "1")

@@ -4,7 +4,7 @@ import grpc
 import numpy as np
 import pytest
 from clients import assert_same_items
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 
 from tfllmrec_client import InputError, RequestError
 

@@ -3,7 +3,7 @@
 import grpc
 import numpy as np
 import pytest
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 
 from tfllmrec_client import InputError, ItemEmbeddings, QueryEmbeddings, RequestError
 

@@ -3,7 +3,7 @@
 import grpc
 import numpy as np
 import pytest
-from made_data import ITEMS
+from small_data import ITEMS
 
 from tfllmrec_client import InputError, RequestError
 from tfllmrec_client.inputs import input_arrays

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from made_data import GREEDY, ITEMS, made_data
+from small_data import GREEDY, ITEMS
 
-from tfllmrec import Cascade
 from tfllmrec_client import InputError, RequestError
 
 LOWEST = float(np.finfo(np.float32).min)
@@ -14,9 +13,8 @@ TEXTS = [["Title of item3", "花样年华", ""], ["[SEP]"], []]
 
 
 @pytest.fixture(scope="module")
-def cascade(quick_ranking, serve_model):
-    cascade = Cascade(history_length=4, **quick_ranking["cascade"]).fit(made_data(), verbose=0)
-    return serve_model("cascade", cascade, top_k=3)
+def cascade(shared_fits, serve_model):
+    return serve_model("cascade", shared_fits("cascade"), top_k=3)
 
 
 @pytest.fixture

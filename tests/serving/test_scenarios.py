@@ -3,7 +3,7 @@
 import grpc
 import numpy as np
 import pytest
-from made_data import made_data
+from small_data import small_data
 
 from tfllmrec import MultiTask
 from tfllmrec.data import Dataset
@@ -16,7 +16,7 @@ OPTIONS = {"dim": 8, "units": 6, "expert_units": 4, "epochs": 1, "history_length
 @pytest.fixture(scope="module")
 def recommender(tiny_bert, serve_model):
     """Return a model with two scenarios, labels in two scripts, and texts of users."""
-    data = made_data()
+    data = small_data()
     table = data.interactions.assign(scenario=[("书", "films")[number % 2] for number in data.item_indices])
     table["text"] = "film 电影"
     items = data.items.assign(categories=[("odd", "even|偶")[number % 2] for number in range(len(data.items))])

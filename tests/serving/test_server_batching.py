@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 import pytest
 from film_requests import PREDICT
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 
 from tfllmrec.serving import Client
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from film_requests import INPUTS, VALID
-from made_data import GREEDY, ITEMS
+from small_data import GREEDY, ITEMS
 from stub_client import predict_request
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (

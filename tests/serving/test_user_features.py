@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from clients import assert_same_items
-from made_data import ITEMS, made_data
+from small_data import ITEMS, small_data
 
 from tfllmrec import Popularity
 from tfllmrec.serving import RequestError, ScoredItem
@@ -20,7 +20,7 @@ BEIJING, SHANGHAI = "城市=北京", "城市=上海"
 def recommender(serve_model):
     """Return a model of popularity by city, which the shared server serves as "by_city"."""
     users = pd.DataFrame({"user_id": [f"用户{number}" for number in range(18)], "城市": ["北京", "上海"] * 9})
-    data = replace(made_data(), users=users)
+    data = replace(small_data(), users=users)
     return serve_model("by_city", Popularity(history_length=4, segment="城市").fit(data))
 
 

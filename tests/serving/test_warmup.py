@@ -4,11 +4,10 @@ import shutil
 
 import pytest
 import tensorflow as tf
-from made_data import ITEMS, made_data
+from small_data import ITEMS, small_data
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-import tfllmrec
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.export.target import CPU
@@ -21,9 +20,8 @@ from tfllmrec_client.status import RequestError
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    popularity = tfllmrec.Popularity(history_length=3).fit(made_data(), verbose=0)
-    return export(popularity, tmp_path_factory.mktemp("models") / "films", name="电影")
+def exported(shared_fits, tmp_path_factory):
+    return export(shared_fits("popularity"), tmp_path_factory.mktemp("models") / "films", name="电影")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +100,7 @@ def rows_of(request):
 
 
 def test_requests_have_known_ids(records):
-    users = set(made_data().interactions["user_id"])
+    users = set(small_data().interactions["user_id"])
     texts = {"user_id": users} | {name: set(ITEMS) for name in ("history", "exclude_item_ids", "candidate_item_ids")}
     seen = set()
     for record in records:
