@@ -133,8 +133,8 @@ def test_large_matrices_are_stored_in_half_the_size(exported, small_is_large):
     assert min(len(shape) for shape in rounded) == 2
     assert min(map(np.prod, rounded)) >= small_is_large
     matrices = [shape for dtype, shape in bfloat16.values() if dtype == tf.float32 and len(shape) > 1]
-    kept = sorted(shape for shape in matrices if np.prod(shape) >= small_is_large)
-    assert kept == ([(6, 24), (8, 24)] if exported.recommender.family == "next_item" else [])  # the LSTM's
+    unrounded = sorted(shape for shape in matrices if np.prod(shape) >= small_is_large)
+    assert unrounded == ([(6, 24), (8, 24)] if exported.recommender.family == "next_item" else [])  # the LSTM's
     sizes = [
         sum(file.stat().st_size for file in path.glob("variables/*")) for path in (exported.float32, exported.bfloat16)
     ]
@@ -192,7 +192,7 @@ def test_refresh_keeps_the_precision(runtime, exported, tmp_path):
 
 
 def test_cross_encoder_trained_in_bfloat16(runtime, data, quick_ranking, small_is_large, tmp_path):
-    """Export a BERT with low-rank adapters that computes in bfloat16, whatever the precision of the export."""
+    """Export a BERT with low-rank adapters in both precisions; it computes in bfloat16 in either."""
     options = {**quick_ranking["cross_encoder"], "precision": "bfloat16", "tuning": "lora"}
     trained = model_class("cross_encoder")(history_length=4, **options).fit(data, verbose=0)
     inputs = REQUESTS["rank_texts"]
