@@ -1,4 +1,4 @@
-"""The version folder: what is in it, what is refused, and that the check of exports can fail."""
+"""Tests of `export`: contents of a version, invalid options, and broken SavedModels in the C++ runtime."""
 
 import json
 import logging
@@ -25,25 +25,26 @@ def card_of(path):
     return (path / "assets.extra" / "model_card.md").read_text(encoding="utf-8")
 
 
-# ---- what is in it
+# ---- contents of a version
 
 
-def test_the_graph_keeps_clear_of_traps(exported):
+def test_graph_has_no_unsafe_operations(exported):
     operations = {node.op for node in nodes_of(meta_graph(exported.path).graph_def)}
     assert "TopKV2" in operations
     checks = {node.name for node in nodes_of(meta_graph(exported.path).graph_def) if node.op == "Assert"}
-    assert not {name for name in checks if "Ragged" not in name}  # but TensorFlow Text's: bad rows fail no neighbours
-    assert "ResourceGather" not in operations  # it makes every dense read of its variable a copy
-    assert not {operation for operation in operations if "cudnn" in operation.lower()}  # servers may have no GPU
+    assert not {name for name in checks if "Ragged" not in name}  # TensorFlow Text's only; others could fail a batch
+    assert "ResourceGather" not in operations  # it would copy the variable on every dense read
+    assert not {operation for operation in operations if "cudnn" in operation.lower()}  # servers may lack a GPU
 
 
-def test_small_matrices_are_not_worth_their_rounding():
+def test_small_matrices_stay_float32():
     for items, dtype in ((62, tf.float32), (63, tf.bfloat16)):
         model = item_to_item_model(DenseItemToItem(items), np.zeros(items + 1), 3)
-        assert {one.dtype for one in StoredWeights([model], "bfloat16").variables if one.shape.rank == 2} == {dtype}
+        variables = StoredWeights([model], "bfloat16").variables
+        assert {variable.dtype for variable in variables if variable.shape.rank == 2} == {dtype}
 
 
-def test_nothing_is_stored_twice(exported):
+def test_weights_and_ids_are_stored_once(exported):
     recommender, fitted_data = exported.recommender, exported.recommender.fitted_data
     models = recommender.built.all_served
     weights = {id(variable): np.prod(variable.shape) for model in models for variable in model.variables}
@@ -60,7 +61,7 @@ def test_nothing_is_stored_twice(exported):
     assert sum(content.count("电影一".encode()) for content in files) == 2  # the id and the title
 
 
-def test_the_card_tells_every_signature(exported):
+def test_card_describes_every_signature(exported):
     card = card_of(exported.path)
     signatures = signatures_of(exported.path)
     headings = re.findall(r"^### (.*)$", card, re.MULTILINE)
@@ -74,22 +75,23 @@ def test_the_card_tells_every_signature(exported):
     assert "| `item_ids` | string | [B, 12] |" in card
     assert "| config: history_length | 4 |" in card
     assert "| TF Serving | 2.20 or newer |" in card
-    told = re.search(r"^A stock TF Serving links all operations: (.*)\.$", card, re.MULTILINE)
+    operations = re.search(r"^A stock TF Serving links all operations: (.*)\.$", card, re.MULTILINE)
     functions = {function.signature.name for function in meta_graph(exported.path).graph_def.library.function}
-    assert set(told[1].split(", ")) == {node.op for node in nodes_of(meta_graph(exported.path).graph_def)} - functions
+    nodes = nodes_of(meta_graph(exported.path).graph_def)
+    assert set(operations[1].split(", ")) == {node.op for node in nodes} - functions
 
 
-def test_the_cards_example_works(runtime, exported):
+def test_card_example_runs(runtime, exported):
     request = json.loads(card_of(exported.path).split("```json")[1].split("```")[0])
-    answer = runtime.run(exported.path, request["signature_name"], **request["inputs"])
-    assert answer["item_ids"].shape == (2, 12)
+    outputs = runtime.run(exported.path, request["signature_name"], **request["inputs"])
+    assert outputs["item_ids"].shape == (2, 12)
 
 
-def test_the_core_has_no_strings(exported):
+def test_core_has_no_strings(exported):
     servable = Servable(exported.recommender, 3)
     index, rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 4], tf.int32)
-    names = servable.declared[0].core.inputs
-    specs = {given.argument: index if given.argument in ("user", "scenario") else rows for given in names}
+    arguments = [declared.argument for declared in servable.declared[0].core.inputs]
+    specs = {argument: index if argument in ("user", "scenario") else rows for argument in arguments}
     core = servable.cores["best"].function.get_concrete_function(specs).graph.as_graph_def()
     nodes = [*nodes_of(core)]
     assert not [node.op for node in nodes if "Lookup" in node.op or "String" in node.op]
@@ -103,35 +105,35 @@ def test_the_core_has_no_strings(exported):
     [("two_tower", (1, 8)), ("next_item", (1, 2, 4, 8, 16, 32))],
     ids=["two_tower", "next_item"],
 )
-def test_the_core_compiles_at_every_allowed_batch_size(exports, family, sizes):
-    """By itself and inside another compiled function, which a server with XLA makes of it."""
+def test_core_compiles_at_every_allowed_batch_size(exports, family, sizes):
+    """Compile the core alone and inside another compiled function, as a server with XLA does."""
     recommender, random = exports[family].recommender, np.random.default_rng(0)
     plain, compiled = (Servable(recommender, 5, target=target).cores["best"].function for target in (CPU, GPU))
     inside = tf.function(plain, jit_compile=True)
     for rows in sizes:
-        kept = np.arange(4) < random.integers(0, 5, (rows, 1))
-        histories = (random.integers(1, len(ITEMS) + 1, (rows, 4)) * kept).astype(np.int32)
+        present = np.arange(4) < random.integers(0, 5, (rows, 1))
+        histories = (random.integers(1, len(ITEMS) + 1, (rows, 4)) * present).astype(np.int32)
         users, exclude = (random.integers(0, 3, shape).astype(np.int32) for shape in ((rows,), (rows, 2)))
         inputs = {"user": users, "history": histories, "exclude": exclude}
         items, scores = plain(inputs).values()
-        assert len(np.unique(scores)) > rows  # so that a mix-up would be seen
+        assert len(np.unique(scores)) > rows  # distinct scores, so swapped rows or items would fail the test
         for core in (compiled, inside):
-            found = core(inputs)
-            np.testing.assert_array_equal(found["items"], items)
-            np.testing.assert_allclose(found["scores"], scores, rtol=1e-5, atol=1e-6)
+            outputs = core(inputs)
+            np.testing.assert_array_equal(outputs["items"], items)
+            np.testing.assert_allclose(outputs["scores"], scores, rtol=1e-5, atol=1e-6)
 
 
-def test_k_is_what_was_asked_for(runtime, popularity, tmp_path):
+def test_top_k_sets_the_number_of_results(runtime, popularity, tmp_path):
     path = export(popularity.recommender, tmp_path / "films", top_k=3, name="films-zh")
-    answer = runtime.run(path, "retrieve", user_id=[""], history=[[]], exclude_item_ids=[[]])
+    outputs = runtime.run(path, "retrieve", user_id=[""], history=[[]], exclude_item_ids=[[]])
     expected = popularity.recommender.recommend([""], k=3)
-    assert answer["item_ids"].tolist() == [expected["item_id"].tolist()]
+    assert outputs["item_ids"].tolist() == [expected["item_id"].tolist()]
     assert "# films-zh, version 1" in card_of(path)
     assert "/v1/models/films-zh:predict" in card_of(path)
 
 
-def test_python_loads_it_too(runtime, exported):
-    """TensorFlow's loaders of today and of old, which fill look-ups in their own ways."""
+def test_python_loads_the_export(runtime, exported):
+    """Load with TensorFlow 2 and in a TensorFlow 1 session, which initialize look-up tables differently."""
     inputs = {"user_id": ["用户3"], "history": [["item1"]], "exclude_item_ids": [["item2"]]}
     expected = runtime.run(exported.path, "retrieve", **inputs)["item_ids"]
     constants = {name: tf.constant(value) for name, value in inputs.items()}
@@ -141,25 +143,25 @@ def test_python_loads_it_too(runtime, exported):
 
 
 @pytest.mark.parametrize(("family", "count"), [("next_item", 10), ("bert_ranker", 9), ("cascade", 8)])
-def test_warm_up_reaches_every_signature(exports, family, count):
+def test_warmup_covers_every_signature(exports, family, count):
     model = ServedModel(exports[family].path)
     assert replay(model) == count * len(CPU.batch_sizes)
     assert {name for name, _ in model._calls} == set(signatures_of(exports[family].path))
 
 
-# ---- what is refused
+# ---- options and errors
 
 
-def test_versions_follow_each_other(popularity, tmp_path, capfd, caplog):
+def test_version_defaults_to_the_highest_plus_one(popularity, tmp_path, capfd, caplog):
     caplog.set_level(logging.INFO, "tensorflow")  # as in a notebook
     paths = [export(popularity.recommender, tmp_path, version=version) for version in (None, 7, None)]
     assert [path.name for path in paths] == ["1", "7", "8"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "7", "8"]
-    assert (*capfd.readouterr(), caplog.text) == ("", "", "")  # not a word
+    assert (*capfd.readouterr(), caplog.text) == ("", "", "")  # an export prints and logs nothing
     assert tf.get_logger().level == logging.INFO
 
 
-def test_an_existing_version_stays_untouched(popularity, tmp_path):
+def test_existing_version_is_refused_and_unchanged(popularity, tmp_path):
     path = export(popularity.recommender, tmp_path)
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")}
     with pytest.raises(InputError, match="has a version 1 already"):
@@ -169,19 +171,19 @@ def test_an_existing_version_stays_untouched(popularity, tmp_path):
 
 
 @pytest.mark.parametrize(("options", "message"), [({"version": 0}, "version is 0"), ({"top_k": 0}, "top_k is 0")])
-def test_bad_options(popularity, tmp_path, options, message):
+def test_invalid_options_are_refused(popularity, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         export(popularity.recommender, tmp_path / "new", **options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unfitted_recommender(tmp_path):
+def test_unfitted_recommender_is_refused(tmp_path):
     with pytest.raises(InputError, match="call fit first"):
         export(Popularity(), tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_diverged_recommender(data, tmp_path):
+def test_non_finite_weights_are_refused(data, tmp_path):
     recommender = Popularity().fit(data)
     weight = recommender.scorer.weights[0]
     weight.assign(np.full(weight.shape, np.nan))
@@ -190,7 +192,7 @@ def test_a_diverged_recommender(data, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_leaves_nothing(popularity, tmp_path, monkeypatch):
+def test_failed_export_leaves_no_files(popularity, tmp_path, monkeypatch):
     save = tf.saved_model.save
 
     def save_and_fail(*args, **options):
@@ -203,11 +205,11 @@ def test_a_failure_leaves_nothing(popularity, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-# ---- the check of exports can fail
+# ---- broken SavedModels in the C++ runtime
 
 
-def test_lost_variables_are_found(runtime, two_tower, tmp_path):
-    """A Keras model as an attribute: TensorFlow's Python loader runs it, TF Serving's does not."""
+def test_untracked_variables_are_reported(runtime, two_tower, tmp_path):
+    """Save a Keras model as an attribute, which TensorFlow's Python loader runs and TF Serving does not."""
     module = tf.Module()
     module.scorer = scorer = two_tower.recommender.scorer
     user = tf.TensorSpec([None], tf.int32, "user")
@@ -217,9 +219,9 @@ def test_lost_variables_are_found(runtime, two_tower, tmp_path):
     assert "variable" in runtime.check(tmp_path)["serving_default"]
 
 
-def test_compiled_signatures_are_found(runtime, two_tower, tmp_path):
+def test_compiled_signatures_are_reported(runtime, two_tower, tmp_path):
     servable = Servable(two_tower.recommender, 5, target=GPU)
     tf.saved_model.save(servable, str(tmp_path), signatures=servable.signatures())
-    found = runtime.check(tmp_path)
-    assert "XLA" in found["retrieve"]
-    assert found["embed_items"] == "ok"
+    statuses = runtime.check(tmp_path)
+    assert "XLA" in statuses["retrieve"]
+    assert statuses["embed_items"] == "ok"

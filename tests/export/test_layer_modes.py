@@ -1,4 +1,4 @@
-"""On a machine with a GPU the export still is one that a server without one can run."""
+"""Exports from machines with a GPU run on servers without a GPU."""
 
 import sys
 
@@ -13,45 +13,45 @@ from tfllmrec.export.saved_model import meta_graph, nodes_of
 
 @pytest.fixture
 def recurrent():
-    """Layers that want cuDNN, may have it and must not, two of them inside models inside the model."""
+    """A model and its recurrent layers, which require, allow and forbid cuDNN; two layers are in nested models."""
     layers = [
         keras.layers.LSTM(2, return_sequences=True, use_cudnn=True),
         keras.layers.GRU(2, return_sequences=True, use_cudnn="auto"),
         keras.layers.GRU(2, return_sequences=True, use_cudnn=False),
     ]
-    given = keras.Input((3, 2))
+    inputs = keras.Input((3, 2))
     inner = keras.Sequential([keras.Input((3, 2)), layers[0]])
-    middle = keras.Model(given, keras.layers.Dense(2)(layers[1](inner(given))))
-    return keras.Model(given, layers[2](middle(given))), layers
+    middle = keras.Model(inputs, keras.layers.Dense(2)(layers[1](inner(inputs))))
+    return keras.Model(inputs, layers[2](middle(inputs))), layers
 
 
-def flags(layers):
+def cudnn_flags(layers):
     return [layer.use_cudnn for layer in layers]
 
 
-def test_it_is_off_inside_and_as_before_after(recurrent):
+def test_cudnn_is_disabled_inside_the_block(recurrent):
     model, layers = recurrent
     with serving_modes(model._flatten_layers(), compiled=False):
-        assert flags(layers) == [False, False, False]
-    assert flags(layers) == [True, "auto", False]
+        assert cudnn_flags(layers) == [False, False, False]
+    assert cudnn_flags(layers) == [True, "auto", False]
 
 
-def test_it_is_as_before_after_an_error(recurrent):
+def test_cudnn_flags_are_restored_after_an_error(recurrent):
     model, layers = recurrent
     with pytest.raises(ZeroDivisionError), serving_modes(model._flatten_layers(), compiled=False):
-        1 / sum(map(bool, flags(layers)))  # no layer's flag is on, so this is the error
-    assert flags(layers) == [True, "auto", False]
+        1 / sum(map(bool, cudnn_flags(layers)))  # divides by zero, because all flags are off
+    assert cudnn_flags(layers) == [True, "auto", False]
 
 
-def cudnn_in(graph):
+def cudnn_ops(graph):
     return {node.op for node in nodes_of(graph) if "cudnn" in node.op.lower()}
 
 
-def test_an_export_from_a_machine_with_a_gpu(next_item, tmp_path, monkeypatch):
+def test_export_on_a_machine_with_a_gpu_has_no_cudnn_operations(next_item, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["keras.src.backend.tensorflow.rnn"], "_is_gpu_available", lambda: True)
     index, rows = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, 4], tf.int32)
     specs = {"user": index, "history": rows, "exclude": rows}
     core = Servable(next_item.recommender, 3).cores["best"].function.get_concrete_function(specs)
-    assert cudnn_in(core.graph.as_graph_def())  # what Keras does there
+    assert cudnn_ops(core.graph.as_graph_def())  # Keras' default with a GPU
 
-    assert not cudnn_in(meta_graph(export(next_item.recommender, tmp_path)).graph_def)
+    assert not cudnn_ops(meta_graph(export(next_item.recommender, tmp_path)).graph_def)

@@ -1,4 +1,4 @@
-"""Exports of models that read users' features: in the C++ runtime they answer as the recommender does."""
+"""Exports of models with user features return the recommender's results in the C++ runtime."""
 
 import re
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from answers import LOWEST, assert_are_of, assert_same, padded
+from assertions import LOWEST, assert_matches_table, assert_same_items, padded
 from small_data import GREEDY, ITEMS, small_data
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
@@ -30,43 +30,46 @@ SIGNATURES = {
 }
 VECTORS = {"embed_query", "embed_items", "similar_items"}
 BEIJING, SHANGHAI = "城市=北京", "城市=上海"
-QUESTIONS = {
+REQUESTS = {
     "known user": ("用户3", [], [], []),
-    "known user of whom other things are told": ("用户3", [], [], [BEIJING, "age=40"]),
-    "known user of whom nothing that is known is told": ("用户3", ["item1"], [], ["age=7", "", "city=北京"]),
+    "known user, other features": ("用户3", [], [], [BEIJING, "age=40"]),
+    "known user, unknown features": ("用户3", ["item1"], [], ["age=7", "", "city=北京"]),
     "known user without features": (GREEDY, [], [], []),
-    "known user without features, now with one": (GREEDY, [], [], [SHANGHAI]),
-    "new user": ("nobody", ["item1", "电影一"], ["item7"], ["age=18", BEIJING]),
-    "new user with one feature": ("nobody", ["item1", "电影一"], ["item7"], ["age=18"]),
-    "nothing but features": ("", [], [], [SHANGHAI, "age=25"]),
-    "nothing but another's": ("", [], [], [BEIJING]),
-    "nothing but an age": ("", [], [], ["age=40"]),
-    "nothing": ("", [], [], []),
-    "nothing but nothing": ("", ["", ""], [""], ["", "", ""]),
-    "nothing in front and between": ("", ["item1"], [], ["", BEIJING, "", "age=25"]),
-    "unknown ones between": ("", ["item1"], [], ["x", BEIJING, "age=", "age=25", "城市=x"]),
-    "the other way round": ("", ["item1"], [], ["age=25", BEIJING]),
+    "known user without features, feature": (GREEDY, [], [], [SHANGHAI]),
+    "unknown user": ("unknown", ["item1", "电影一"], ["item7"], ["age=18", BEIJING]),
+    "unknown user, one feature": ("unknown", ["item1", "电影一"], ["item7"], ["age=18"]),
+    "features": ("", [], [], [SHANGHAI, "age=25"]),
+    "city": ("", [], [], [BEIJING]),
+    "age": ("", [], [], ["age=40"]),
+    "empty": ("", [], [], []),
+    "only padding": ("", ["", ""], [""], ["", "", ""]),
+    "padding at the start and in the middle": ("", ["item1"], [], ["", BEIJING, "", "age=25"]),
+    "some unknown features": ("", ["item1"], [], ["x", BEIJING, "age=", "age=25", "城市=x"]),
+    "reverse order": ("", ["item1"], [], ["age=25", BEIJING]),
     "two cities": ("", ["item1"], [], [BEIJING, SHANGHAI]),
-    "too many": ("", ["item1"], [], [SHANGHAI, "age=18", BEIJING, "age=25"]),
-    "one left": (GREEDY, [], ["item7"], [BEIJING]),
-    "none left": ("everything", [], [], [BEIJING]),
+    "more features than columns": ("", ["item1"], [], [SHANGHAI, "age=18", BEIJING, "age=25"]),
+    "one item remains": (GREEDY, [], ["item7"], [BEIJING]),
+    "no items remain": ("everything", [], [], [BEIJING]),
 }
-ALIKE = [
-    ("nothing", "nothing but an age", "nothing but nothing"),
-    ("the other way round", "nothing in front and between", "unknown ones between", "too many"),
+"""User, history, exclusions and features by case."""
+EQUAL = [
+    ("empty", "age", "only padding"),
+    ("reverse order", "padding at the start and in the middle", "some unknown features", "more features than columns"),
 ]
-UNLIKE = [
-    ("known user", "known user of whom other things are told"),
-    ("known user without features", "known user without features, now with one"),
-    ("new user", "new user with one feature"),
-    ("nothing but features", "nothing but another's"),
-    ("nothing but features", "nothing"),
+"""Cases with equal scores."""
+DIFFERENT = [
+    ("known user", "known user, other features"),
+    ("known user without features", "known user without features, feature"),
+    ("unknown user", "unknown user, one feature"),
+    ("features", "city"),
+    ("features", "empty"),
 ]
+"""Pairs of cases with different scores."""
 
 
 @pytest.fixture(scope="module")
-def told(runtime):  # which starts in the background meanwhile
-    """Two cities and three ages; two users have none, and one has no row."""
+def data_with_features(runtime):  # the runtime starts in the background meanwhile
+    """The data set with two cities and three ages; one user has empty features, and one has no row."""
     users = pd.DataFrame({"user_id": ["everything", *(f"用户{number}" for number in range(18))]})
     users["城市"] = [None, *["北京", "上海"] * 9]
     users["age"] = [None, *[18, 25, 40] * 6]
@@ -74,12 +77,13 @@ def told(runtime):  # which starts in the background meanwhile
 
 
 @pytest.fixture(scope="module")
-def exported(told, tmp_path_factory):
-    """Recommenders and their exports by family."""
-    folder = tmp_path_factory.mktemp("models")
-    options = {family: {"history_length": 4} | chosen for family, chosen in OPTIONS.items()}
-    fitted = {family: model_class(family)(**chosen).fit(told, verbose=0) for family, chosen in options.items()}
-    return {family: (one, export(one, folder / family)) for family, one in fitted.items()}
+def exported(data_with_features, tmp_path_factory):
+    """Recommenders and the paths of their exports, by family."""
+    folder, exports = tmp_path_factory.mktemp("models"), {}
+    for family, options in OPTIONS.items():
+        recommender = model_class(family)(history_length=4, **options).fit(data_with_features, verbose=0)
+        exports[family] = recommender, export(recommender, folder / family)
+    return exports
 
 
 @pytest.fixture(params=OPTIONS)
@@ -88,124 +92,125 @@ def family(request):
 
 
 @pytest.fixture
-def ask(runtime, exported, family):
-    """What `retrieve_with_features` answers to questions."""
+def retrieve(runtime, exported, family):
+    """Runs `retrieve_with_features` on requests."""
 
-    def ask(questions, width=0):
-        users, *others = zip(*questions, strict=True)
-        rows = dict(zip(("history", "exclude_item_ids", "user_features"), others, strict=True))
-        inputs = {name: padded(given, width) for name, given in rows.items()}
+    def retrieve(requests, width=0):
+        users, *columns = zip(*requests, strict=True)
+        rows = dict(zip(("history", "exclude_item_ids", "user_features"), columns, strict=True))
+        inputs = {name: padded(values, width) for name, values in rows.items()}
         return runtime.run(exported[family][1], "retrieve_with_features", user_id=users, **inputs)
 
-    return ask
+    return retrieve
 
 
-def test_every_signature_runs(runtime, exported, family, told):
+def test_every_signature_runs(runtime, exported, family, data_with_features):
     path = exported[family][1]
-    found = runtime.check(path)
-    assert set(found.values()) == {"ok"}, found
-    assert set(found) == SIGNATURES | (VECTORS if family == "two_tower" else set())
-    plain = model_class("popularity")().fit(told)
-    assert set(Servable(plain).signatures()) == {*("serving_default", "retrieve", "retrieve_ids", "rank", "rank_ids")}
+    statuses = runtime.check(path)
+    assert set(statuses.values()) == {"ok"}, statuses
+    assert set(statuses) == SIGNATURES | (VECTORS if family == "two_tower" else set())
+    without_features = model_class("popularity")().fit(data_with_features)
+    expected = {"serving_default", "retrieve", "retrieve_ids", "rank", "rank_ids"}
+    assert set(Servable(without_features).signatures()) == expected
 
 
-def test_answers_are_the_recommenders(exported, family, ask):
-    answers = ask(QUESTIONS.values())
-    users, histories, exclude, features = zip(*QUESTIONS.values(), strict=True)
+def test_results_match_recommend(exported, family, retrieve):
+    outputs = retrieve(REQUESTS.values())
+    users, histories, exclude, features = zip(*REQUESTS.values(), strict=True)
     table = exported[family][0].recommend(users, histories, 100, exclude=exclude, user_features=features)
-    assert_are_of(table, answers, QUESTIONS, len(ITEMS))
+    assert_matches_table(outputs, table, REQUESTS, len(ITEMS))
 
 
-def test_the_rules_hold_by_themselves(ask, told):
-    """Not only as the recommender has them."""
-    answers = dict(zip(QUESTIONS, ask(QUESTIONS.values())["scores"], strict=True))
-    for first, *others in ALIKE:
-        for question in others:
-            np.testing.assert_allclose(answers[question], answers[first], rtol=1e-5, atol=1e-6)
-    for one, other in UNLIKE:
-        assert np.abs(answers[one][:5] - answers[other][:5]).max() > 1e-3, (one, other)
-    cities = told.interactions["user_id"].map(told.users.set_index("user_id")["城市"])
-    counts = told.interactions["item_id"].value_counts()
-    for question, city in (("nothing but features", "上海"), ("nothing but another's", "北京")):
-        own = told.interactions.loc[cities == city, "item_id"].value_counts().reindex(ITEMS, fill_value=0)
-        expected = np.log1p(own + 1000 * counts / counts.sum())
-        np.testing.assert_allclose(answers[question], sorted(expected, reverse=True), rtol=1e-5)
+def test_scores_follow_the_rules(retrieve, data_with_features):
+    """Check the rules for features on their own, without the recommender's results."""
+    scores = dict(zip(REQUESTS, retrieve(REQUESTS.values())["scores"], strict=True))
+    for first, *others in EQUAL:
+        for other in others:
+            np.testing.assert_allclose(scores[other], scores[first], rtol=1e-5, atol=1e-6)
+    for first, second in DIFFERENT:
+        assert np.abs(scores[first][:5] - scores[second][:5]).max() > 1e-3, (first, second)
+    interactions = data_with_features.interactions
+    cities = interactions["user_id"].map(data_with_features.users.set_index("user_id")["城市"])
+    counts = interactions["item_id"].value_counts()
+    for case, city in (("features", "上海"), ("city", "北京")):
+        in_city = interactions.loc[cities == city, "item_id"].value_counts().reindex(ITEMS, fill_value=0)
+        expected = np.log1p(in_city + 1000 * counts / counts.sum())
+        np.testing.assert_allclose(scores[case], sorted(expected, reverse=True), rtol=1e-5)
 
 
-def test_without_told_features_the_stored_ones_count(runtime, exported, family, ask):
-    """As in `retrieve`."""
-    questions = [(user, history, ["item2"], []) for user in ("用户3", "用户4", "nobody") for history in ([], ["item1"])]
-    users, histories, exclude, _ = zip(*questions, strict=True)
+def test_stored_features_are_the_default(runtime, exported, family, retrieve):
+    """Compare requests without features with `retrieve` and with requests that repeat the stored features."""
+    requests = [(user, history, ["item2"], []) for user in ("用户3", "用户4", "unknown") for history in ([], ["item1"])]
+    users, histories, exclude, _ = zip(*requests, strict=True)
     inputs = {"user_id": users, "history": padded(histories), "exclude_item_ids": exclude}
-    assert_same(runtime.run(exported[family][1], "retrieve", **inputs), ask(questions))
-    stored = ask([("用户3", ["item1"], [], [SHANGHAI, "age=18"]), ("用户3", ["item1"], [], [])])
-    assert_same(*({name: values[row : row + 1] for name, values in stored.items()} for row in (0, 1)))
+    assert_same_items(runtime.run(exported[family][1], "retrieve", **inputs), retrieve(requests))
+    outputs = retrieve([("用户3", ["item1"], [], [SHANGHAI, "age=18"]), ("用户3", ["item1"], [], [])])
+    assert_same_items(*({name: values[row : row + 1] for name, values in outputs.items()} for row in (0, 1)))
 
 
-def test_padding_and_neighbours_change_nothing(ask):
-    together = ask(QUESTIONS.values())
-    assert_same(ask(QUESTIONS.values(), width=33), together)
-    leading = [(user, *(["", *row] for row in rows)) for user, *rows in QUESTIONS.values()]
-    assert_same(ask(leading), together)
-    for row, question in enumerate(QUESTIONS.values()):
-        assert_same(ask([question]), {name: values[row : row + 1] for name, values in together.items()})
+def test_padding_and_other_rows_do_not_change_results(retrieve):
+    batch = retrieve(REQUESTS.values())
+    assert_same_items(retrieve(REQUESTS.values(), width=33), batch)
+    leading = [(user, *(["", *row] for row in rows)) for user, *rows in REQUESTS.values()]
+    assert_same_items(retrieve(leading), batch)
+    for row, request in enumerate(REQUESTS.values()):
+        assert_same_items(retrieve([request]), {name: values[row : row + 1] for name, values in batch.items()})
 
 
-def test_an_empty_batch(runtime, exported, family):
+def test_empty_batch_returns_no_rows(runtime, exported, family):
     names = ("history", "exclude_item_ids", "user_features")
     inputs = {"user_id": [], **{name: np.empty((0, 0), object) for name in names}}
-    answer = runtime.run(exported[family][1], "retrieve_with_features", **inputs)
-    assert answer["item_ids"].shape == answer["scores"].shape == (0, len(ITEMS))
+    outputs = runtime.run(exported[family][1], "retrieve_with_features", **inputs)
+    assert outputs["item_ids"].shape == outputs["scores"].shape == (0, len(ITEMS))
 
 
-def test_the_core_alone(runtime, exported, family):
-    """It reads nothing stored but features, and indices that do not exist are nothing."""
+def test_index_signature_uses_stored_features_and_ignores_unknown_indices(runtime, exported, family):
     recommender, path = exported[family]
     columns, count = len(recommender.fitted_data.features.columns), len(recommender.fitted_data.features.vocabulary)
     users, histories = [4, 4, 10**6, 0], [[0, 0, 0, 0], [3, 0, 10**6, 5], [-1, 3, 5, 0], [3, 5, 0, 0]]
-    given = np.array([[1, 3], [0, 0], [-1, 2], [2, 10**6]])[:, -columns:]
+    features = np.array([[1, 3], [0, 0], [-1, 2], [2, 10**6]])[:, -columns:]
     exclude = [[0, 0], [1, -1], [10**6, 1], [1, 0]]
-    answer = runtime.run(
-        path, "retrieve_with_features_ids", user=users, history=histories, exclude=exclude, user_features=given
+    outputs = runtime.run(
+        path, "retrieve_with_features_ids", user=users, history=histories, exclude=exclude, user_features=features
     )
     users = np.array([4, 4, 0, 0], np.int32)
     histories = np.array([[0, 0, 0, 0], [3, 5, 0, 0], [3, 5, 0, 0], [3, 5, 0, 0]], np.int32)
-    known = np.where((given > 0) & (given <= count), given, 0).astype(np.int32)
-    expected = recommender.score(users, histories, features=known).numpy()
-    expected[:, 0] = expected[1:, 1] = LOWEST
-    order = np.argsort(-expected, axis=1, kind="stable")[:, : len(ITEMS)]
-    left = np.take_along_axis(expected, order, axis=1)
-    assert answer["items"].tolist() == np.where(left == LOWEST, 0, order).tolist()
-    np.testing.assert_allclose(answer["scores"], left, rtol=1e-5, atol=1e-6)
+    known_features = np.where((features > 0) & (features <= count), features, 0).astype(np.int32)
+    scores = recommender.score(users, histories, features=known_features).numpy()
+    scores[:, 0] = scores[1:, 1] = LOWEST
+    order = np.argsort(-scores, axis=1, kind="stable")[:, : len(ITEMS)]
+    best = np.take_along_axis(scores, order, axis=1)
+    assert outputs["items"].tolist() == np.where(best == LOWEST, 0, order).tolist()
+    np.testing.assert_allclose(outputs["scores"], best, rtol=1e-5, atol=1e-6)
 
 
-def test_the_core_compiles(exported, family):
-    """By itself and inside another compiled function; with features and without."""
+def test_core_compiles(exported, family):
+    """Compile the core alone and inside another compiled function."""
     recommender, random = exported[family][0], np.random.default_rng(0)
     columns, count = len(recommender.fitted_data.features.columns), len(recommender.fitted_data.features.vocabulary)
     plain, compiled = (Servable(recommender, 5, target=target).cores["best"].function for target in (CPU, GPU))
     inside = tf.function(plain, jit_compile=True)
     for rows in (1, 8):
-        kept = np.arange(4) < random.integers(0, 5, (rows, 1))
-        histories = (random.integers(1, len(ITEMS) + 1, (rows, 4)) * kept).astype(np.int32)
+        present = np.arange(4) < random.integers(0, 5, (rows, 1))
+        histories = (random.integers(1, len(ITEMS) + 1, (rows, 4)) * present).astype(np.int32)
         users, exclude = (random.integers(0, 9, shape).astype(np.int32) for shape in ((rows,), (rows, 2)))
-        given = random.integers(0, count + 1, (rows, columns)).astype(np.int32)
-        inputs = {"user": users, "history": histories, "exclude": exclude, "user_features": given}
+        features = random.integers(0, count + 1, (rows, columns)).astype(np.int32)
+        inputs = {"user": users, "history": histories, "exclude": exclude, "user_features": features}
         items, scores = plain(inputs).values()
         for core in (compiled, inside):
-            found = core(inputs)
-            np.testing.assert_array_equal(found["items"], items)
-            np.testing.assert_allclose(found["scores"], scores, rtol=1e-5, atol=1e-6)
+            outputs = core(inputs)
+            np.testing.assert_array_equal(outputs["items"], items)
+            np.testing.assert_allclose(outputs["scores"], scores, rtol=1e-5, atol=1e-6)
 
 
-def test_the_graph_keeps_clear_of_traps(exported, family):
+def test_graph_has_no_unsafe_operations(exported, family):
     nodes = [*nodes_of(meta_graph(exported[family][1]).graph_def)]
     operations = {node.op for node in nodes}
     assert "TopKV2" in operations
     assert not {"Assert", "ResourceGather"} & operations
 
 
-def test_card_and_warm_up_know_the_signatures(exported, family):
+def test_card_and_warmup_describe_every_signature(exported, family):
     recommender, path = exported[family]
     card = (path / "assets.extra" / "model_card.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^### (.*)$", card, re.MULTILINE)) == sorted(signatures_of(path))
@@ -218,9 +223,9 @@ def test_card_and_warm_up_know_the_signatures(exported, family):
     model, features = ServedModel(path), set(recommender.fitted_data.features.vocabulary.tokens[1:])
     assert replay(model) == len(signatures_of(path)) * len(CPU.batch_sizes)
     assert {name for name, _ in model._calls} == set(signatures_of(path))
-    logs = [PredictionLog.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(path / WARMUP_FILE))]
-    requests = [log.predict_log.request for log in logs]
-    asked = [one for one in requests if one.model_spec.signature_name == "retrieve_with_features"]
-    given = [tf.make_ndarray(request.inputs["user_features"]) for request in asked]
-    assert [array.shape for array in given] == [(rows, 2) for rows in CPU.batch_sizes]
-    assert {one.decode() for array in given for one in array.flat} <= features
+    records = tf.data.TFRecordDataset(str(path / WARMUP_FILE))
+    requests = [PredictionLog.FromString(record.numpy()).predict_log.request for record in records]
+    matching = [request for request in requests if request.model_spec.signature_name == "retrieve_with_features"]
+    arrays = [tf.make_ndarray(request.inputs["user_features"]) for request in matching]
+    assert [array.shape for array in arrays] == [(rows, 2) for rows in CPU.batch_sizes]
+    assert {value.decode() for array in arrays for value in array.flat} <= features
