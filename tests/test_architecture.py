@@ -33,6 +33,11 @@ def test_modules_import_each_other_without_cycles(graph):
         pytest.fail(f"import cycle: {' -> '.join(reversed(error.args[1]))}", pytrace=False)
 
 
+def test_no_module_imports_the_top_level_names(graph):
+    """`from tfllmrec import MultiTask` would evade the contract that only the registry imports families."""
+    assert not graph.find_modules_that_directly_import("tfllmrec")
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_only_base_of_a_family_is_the_recommender(name):
     assert own_bases(model_class(name)) == [Recommender]
