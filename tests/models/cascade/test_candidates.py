@@ -3,7 +3,7 @@
 from typing import Any
 
 from tfllmrec.data import Checkerboard, leave_one_out
-from tfllmrec.models.cascade.model import _refitted
+from tfllmrec.models.cascade.parts import refitted
 
 
 class Stub:
@@ -27,6 +27,6 @@ def test_retrievers_are_refitted_with_the_best_epochs(board: Checkerboard) -> No
     train, fits = leave_one_out(board.data).train, list[tuple[str, Any]]()
     for validated, config in ((True, "options with the best epochs"), (False, "options")):
         retriever: Any = Stub("options", fits)
-        [refitted] = _refitted([retriever], train, validated=validated)
-        assert refitted is not retriever
+        [fitted] = refitted([retriever], train, validated=validated)
+        assert fitted is not retriever
         assert fits.pop() == (config, train)
