@@ -31,7 +31,6 @@ from tfllmrec.data.scenario_splits import MissingScenario, leave_one_out_by_scen
 from tfllmrec.evaluation.bootstrap import difference
 from tfllmrec.evaluation.metrics import ndcg, recall
 from tfllmrec.layers.experts import Sharing
-from tfllmrec.training.multi_task import task_scores
 
 
 class Scores(NamedTuple):
@@ -86,7 +85,7 @@ def _fit(split: Split, missing: MissingScenario, options: dict[str, Any]) -> Sco
     model = MultiTask(**options).fit(split.train, split.validation, verbose=0)
     removed = recall(model.rank_targets(missing.targets).ranks, 10)
     test = ndcg(model.rank_targets(split.test).ranks, 10)
-    by_task = task_scores(model, missing.data, split.test)
+    by_task = model.evaluate_tasks(missing.data, split.test)["tasks"]
     tasks = {f"{task}_{metric}": value for task, metrics in by_task.items() for metric, value in metrics.items()}
     validation = [round(value, 5) for value in model.training_log["val_ndcg@10"]]
     progress(f"{options}: recall@10 {removed.mean():.5f}, ndcg@10 {test.mean():.5f}, {tasks}, validation {validation}")

@@ -216,8 +216,11 @@ def test_a_damaged_description_is_refused(run, changed_run, content):
     assert "is not a run: run.json is missing or damaged" in stderr
 
 
-@pytest.mark.parametrize(("format_line", "number"), [("", "1"), ('"format": 3,', "3")])
-def test_a_run_of_another_format_is_refused(run, changed_run, format_line, number):
+@pytest.mark.parametrize(
+    ("format_line", "number", "remedy"),
+    [("", "1", "train again"), ('"format": 3,', "3", "upgrade tfllmrec, or train again")],
+)
+def test_a_run_of_another_format_is_refused(run, changed_run, format_line, number, remedy):
     path = changed_run / "run.json"
     text = path.read_text()
     assert '"format": 2,' in text
@@ -225,5 +228,5 @@ def test_a_run_of_another_format_is_refused(run, changed_run, format_line, numbe
     status, _, stderr = run("evaluate", changed_run)
     assert status == 2
     assert stderr == (
-        f"tfllmrec: {changed_run}: run has format {number}; this version of tfllmrec reads format 2; train again\n"
+        f"tfllmrec: {changed_run} has format {number}; this version of tfllmrec reads format 2: {remedy}\n"
     )

@@ -10,10 +10,12 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.export.checksums import write_checksums
+from tfllmrec.export.format import FORMAT_FILE
 from tfllmrec.export.target import CPU
 from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.repository.check import check_version, first_difference
 from tfllmrec.serving.session import ServedModel
+from tfllmrec.serving.version import State, Version
 
 EXACT = 1e-4
 
@@ -57,6 +59,24 @@ def test_an_export_passes(exported):
 
 def test_an_export_with_rounded_weights_passes(recommender, tmp_path):
     assert check_version(export(recommender, tmp_path / "films", precision="int8"))
+
+
+def test_an_export_without_a_format_number_passes(exported, tmp_path):
+    version = shutil.copytree(exported, tmp_path / "films" / "1")
+    (version / FORMAT_FILE).unlink()
+    write_checksums(version)
+    assert check_version(version)
+
+
+def test_an_export_of_another_format_is_refused(exported, tmp_path):
+    version = shutil.copytree(exported, tmp_path / "films" / "1")
+    (version / FORMAT_FILE).write_text('{"format": 2}')
+    with pytest.raises(InputError, match=r"films/1 has format 2; .* reads format 1: upgrade tfllmrec, or export it"):
+        check_version(version)
+    served = Version(version)
+    served.load()
+    assert (served.state, served.error) == (State.AVAILABLE, "")  # servers ignore the number
+    served.unload()
 
 
 def changed(name, change):

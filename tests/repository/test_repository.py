@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from tfllmrec.errors import InputError
+from tfllmrec.export.format import FORMAT_FILE
 from tfllmrec.export.target import CPU, TARGETS
 from tfllmrec.repository import Repository, repository
 from tfllmrec.serving.batching_parameters import BatchingParameters
@@ -35,6 +36,13 @@ def test_a_repository_serves_one_target(published, exports, tmp_path, monkeypatc
     Repository(tmp_path / name).publish(other)
     batching = BatchingParameters.from_file(tmp_path / name / "batching.config")
     assert tuple(batching.allowed_batch_sizes) == TARGETS[name].batch_sizes
+
+
+def test_a_repository_that_serves_another_format_is_refused(published, exports):
+    (published.folder / "电影" / "1" / FORMAT_FILE).write_text('{"format": 2}')
+    with pytest.raises(InputError, match=r"电影/1 has format 2; this version of tfllmrec reads format 1: upgrade"):
+        published.publish(exports[3])
+    assert published.labels("电影") == LABELS
 
 
 def test_exactly_the_versions_with_a_label_are_served(published):

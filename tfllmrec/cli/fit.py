@@ -97,17 +97,14 @@ def evaluate(
     A multi_task run is also evaluated on each of its tasks.
     """
     with stage(f"Evaluating {run}"):
-        from tfllmrec.models.multi_task.model import MultiTask
-        from tfllmrec.training.multi_task import multi_task_report
         from tfllmrec.training.runs import Run
 
         loaded = Run.load(run)
         data, targets = loaded.test()
         recommender = loaded.recommender
         scores = recommender.evaluate(targets)
-        parts: dict[str, Any] = {}
-        if isinstance(recommender, MultiTask):
-            parts["multi_task"] = multi_task_report(recommender, data, targets)
+        tasks = recommender.evaluate_tasks(data, targets)
+        parts: dict[str, Any] = {"multi_task": tasks} if tasks else {}
     if cold:
         from tfllmrec.training.cold import cold_scores
         from tfllmrec.training.progress import EpochProgress

@@ -82,10 +82,6 @@ def interests(
         return [{"label": label, "score": score} for label, score in client.interests(**request)[0]]
 
     def query_run(recommender: "Recommender") -> Rows:
-        from tfllmrec.models.multi_task.model import MultiTask
-
-        if not isinstance(recommender, MultiTask):
-            raise InputError(f"interests: this {recommender.family} predicts no interests; use a multi_task")
         table = recommender.interests(**request)
         return list(json.loads(table[["label", "score"]].to_json(orient="records")))
 

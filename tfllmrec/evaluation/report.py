@@ -98,7 +98,7 @@ def multi_task_table(report: Mapping[str, Any]) -> Table:
     """Return a table with a row per task and scenario: its metrics and the weight of every expert.
 
     Args:
-        report: the result of `tfllmrec.training.multi_task.multi_task_report`.
+        report: the result of `Recommender.evaluate_tasks`.
     """
     experts = dict.fromkeys(row["expert"] for row in report["experts"])
     by_scenario = any(row["scenario"] for row in report["experts"])

@@ -12,6 +12,7 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card
 from tfllmrec.export.checksums import write_checksums
+from tfllmrec.export.format import write_format
 from tfllmrec.export.layer_modes import serving_modes
 from tfllmrec.export.numeric_core import check_compiles
 from tfllmrec.export.ops import SCANN, check_ops
@@ -40,7 +41,7 @@ def export(
     validation: Targets | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a recommender as `<folder>/<version>/`: a SavedModel, its model card, warm-up requests and checksums.
+    """Write a recommender as `<folder>/<version>/`: a SavedModel, model card, format, warm-up requests and checksums.
 
     `folder` is a model base path of TF Serving, which may be polling it: the version appears atomically.
 
@@ -111,6 +112,7 @@ def export(
         extra = temporary / "assets.extra"
         extra.mkdir()
         (extra / "model_card.md").write_text(card, encoding="utf-8")
+        write_format(temporary)
         write_warmup(temporary, functions, servable.declared, recommender.fitted_data, chosen_target, name=name)
         write_checksums(temporary)
     return path

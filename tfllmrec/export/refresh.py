@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.export import export
+from tfllmrec.export.format import check_format
 from tfllmrec.export.ops import of_scann, ops_of
 from tfllmrec.export.precision import precision_of
 from tfllmrec.export.target import target_of
@@ -35,8 +36,8 @@ def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *
         The version's folder.
 
     Raises:
-        InputError: If the folder has no version, or its newest version serves items that the new one lacks; also as
-            `Recommender.with_items` and `export`. An error leaves no files behind.
+        InputError: If the folder has no version, or its newest version has another format or serves items that the new
+            one lacks; also as `Recommender.with_items` and `export`. An error leaves no files behind.
 
     Example:
         >>> refresh(recommender, "models/films", new_films)
@@ -46,6 +47,7 @@ def refresh(recommender: Recommender, folder: str | Path, items: pd.DataFrame, *
     if not versions:
         raise InputError(f"refresh: {folder} has no version yet; export the recommender there first")
     newest = versions[max(versions)]
+    check_format(newest)
     grown = recommender.with_items(items)
     served = _served_items(newest)
     lost = served[grown.fitted_data.items.lookup(served) == 0]

@@ -8,14 +8,11 @@ from rich.console import Console
 from tfllmrec.data import Dataset, Split
 from tfllmrec.evaluation.report import Scores
 from tfllmrec.models.base.recommender import Recommender
-from tfllmrec.models.cascade.model import Cascade
-from tfllmrec.models.multi_task.model import MultiTask
-from tfllmrec.models.registry import FAMILIES
+from tfllmrec.models.registry import FAMILIES, model_class
 from tfllmrec.quickstart.show import show_cold, show_fit, show_interests, show_tasks
 from tfllmrec.quickstart.timing import timed
 from tfllmrec.stages import stage
 from tfllmrec.training.cold import cold_scores
-from tfllmrec.training.multi_task import multi_task_report
 from tfllmrec.training.progress import EpochProgress
 
 # A cross-encoder is for short lists, and the cascade is built of other families.
@@ -33,7 +30,8 @@ def fit_cascade(
 ) -> Recommender:
     """Build a cascade of fitted recommenders; its weights are learnt from the validation targets."""
     with timed(seconds, "cascade"), stage("Training cascade", console):
-        cascade = Cascade(retrievers=[fitted[name] for name in _RETRIEVERS], ranker=fitted[_RANKER])
+        family: Any = model_class("cascade")
+        cascade: Recommender = family(retrievers=[fitted[name] for name in _RETRIEVERS], ranker=fitted[_RANKER])
         cascade.fit(split.train, split.validation)
     show_fit(console, cascade, seconds["cascade"])
     return cascade
@@ -52,7 +50,7 @@ def explore(
     Returns:
         The reports by name, for `report.json`.
     """
-    model: Any = fitted["multi_task"]
+    model = fitted["multi_task"]
     report = _tasks(model, data, split, console)
     report["interests"] = _interests(model, split.train, user, console)
     with timed(seconds, "cold"):
@@ -61,14 +59,14 @@ def explore(
     return {"multi_task": report, "cold": cold}
 
 
-def _tasks(model: MultiTask, data: Dataset, split: Split, console: Console) -> dict[str, Any]:
+def _tasks(model: Recommender, data: Dataset, split: Split, console: Console) -> dict[str, Any]:
     with stage("Evaluating the tasks of multi_task", console):
-        report = multi_task_report(model, data, split.test)
+        report = model.evaluate_tasks(data, split.test)
     show_tasks(console, report)
     return report
 
 
-def _interests(model: MultiTask, data: Dataset, user: int, console: Console) -> dict[str, Any]:
+def _interests(model: Recommender, data: Dataset, user: int, console: Console) -> dict[str, Any]:
     user_id = str(data.user_vocabulary.tokens[user])
     table = model.interests([user_id])
     labels: dict[str, float] = dict(zip(table["label"], table["score"], strict=True))

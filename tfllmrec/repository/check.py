@@ -7,6 +7,7 @@ import numpy as np
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.checksums import check_checksums
+from tfllmrec.export.format import check_format
 from tfllmrec.export.ops import check_ops
 from tfllmrec.export.precision import precision_of
 from tfllmrec.export.target import target_of
@@ -29,9 +30,11 @@ def check_version(version: Path) -> int:
         The number of responses that were compared.
 
     Raises:
-        InputError: If a file is missing, damaged or not part of the export; if TF Serving lacks an operation; if the
-            SavedModel cannot be loaded; or if there is no warm-up request, or one fails or has another response.
+        InputError: If the version has a format that this version of tfllmrec does not read; if a file is missing,
+            damaged or not part of the export; if TF Serving lacks an operation; if the SavedModel cannot be loaded; or
+            if there is no warm-up request, or one fails or has another response.
     """
+    check_format(version)
     check_checksums(version)
     check_ops(version)
     tolerance = _TOLERANCES[precision_of(version)]

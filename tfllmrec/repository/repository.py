@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.checksums import CHECKSUM_FILE, check_checksums
+from tfllmrec.export.format import check_format
 from tfllmrec.export.target import Target, target_of
 from tfllmrec.export.versions import version_folders
 from tfllmrec.files import atomic_folder
@@ -62,7 +63,7 @@ class Repository:
 
         Raises:
             InputError: If the folder is not a version or fails its check, or if the repository has another version
-                with this number or serves exports for another target.
+                with this number or serves exports for another target or of another format.
         """
         version = Path(version).absolute()
         model, number = version.parent.name, _number(version)
@@ -149,6 +150,7 @@ class Repository:
         """
         target = target_of(version)
         for other in filter(Path.exists, served_versions(self.folder)):
+            check_format(other)
             if target_of(other) != target:
                 raise InputError(
                     f"publish: {version} is an export for {target.name} and {other} one for {target_of(other).name}: "

@@ -13,6 +13,7 @@ from tfllmrec.data import Dataset, Split, Targets, leave_one_out, load_dataset
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
 from tfllmrec.files import atomic_folder
+from tfllmrec.formats import require_format
 from tfllmrec.models.base.recommender import Recommender
 from tfllmrec.models.base.trainer import FitContext
 from tfllmrec.models.ranker.candidates import Retrieve
@@ -224,13 +225,10 @@ def tensorboard_logs(folder: Path | None) -> list[keras.callbacks.Callback]:
 def _read_description(folder: Path) -> Mapping[str, Any]:
     try:
         description = json.loads((folder / _RUN_FILE).read_text(encoding="utf-8"))
-        stored_format = description.get("format", 1)
+        number = description.get("format", 1)
     except (OSError, ValueError, AttributeError) as error:
         raise _damaged(folder) from error
-    if stored_format != _FORMAT:
-        raise InputError(
-            f"{folder}: run has format {stored_format}; this version of tfllmrec reads format {_FORMAT}; train again"
-        )
+    require_format(folder, number, _FORMAT, "train again")
     return description
 
 

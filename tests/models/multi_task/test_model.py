@@ -11,6 +11,7 @@ from tfllmrec import Cascade, MultiTask, Popularity
 from tfllmrec.data import Dataset, leave_one_out
 from tfllmrec.data.scenario_splits import leave_one_out_by_scenario
 from tfllmrec.errors import InputError
+from tfllmrec.evaluation.ratings import rmse
 from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.models.registry import load_model
 
@@ -94,6 +95,15 @@ def test_interests(shopper: MultiTask) -> None:
 def test_other_families_do_not_predict_interests(shop: Dataset) -> None:
     with pytest.raises(InputError, match="interests: this popularity does not predict interests; multi_task does"):
         Popularity().fit(shop).interests(["u1"])
+
+
+def test_tasks_are_evaluated_with_the_use_of_experts(shopper: MultiTask, shop: Dataset) -> None:
+    test = leave_one_out_by_scenario(shop).test
+    report = shopper.evaluate_tasks(shop, test)
+    assert report["tasks"].keys() <= {"rating", "like", "interests"}
+    assert report["tasks"]["rating"] == {"rmse": pytest.approx(rmse(shopper.predict_ratings(test), test.ratings))}
+    assert report["experts"] == shopper.expert_use(test).to_dict("records")
+    assert Popularity().fit(shop).evaluate_tasks(shop, test) == {}
 
 
 def test_expert_use(shopper: MultiTask, shop: Dataset) -> None:

@@ -241,6 +241,19 @@ class Recommender(ABC):
         """Return ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
         return summarise(self.rank_targets(targets, k, item_subset=item_subset), self.fitted_data.counts, k)
 
+    def evaluate_tasks(self, data: Dataset, targets: Targets) -> dict[str, Any]:
+        """Evaluate the tasks of a family that has more than ranking.
+
+        Args:
+            data: whole data set, with the labels of its items.
+            targets: evaluation targets.
+
+        Returns:
+            {"tasks": metrics by task, "experts": rows with scenario, task, expert and share}, for
+            `tfllmrec.evaluation.report.multi_task_table`; {} for families that only rank.
+        """
+        return {}
+
     def recommend(
         self,
         users: Sequence[str] | None = None,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfllmrec.errors import InputError
+from tfllmrec.formats import require_format
 
 _FORMAT = 2
 _DESCRIPTION = "recommender.json"
@@ -27,8 +28,7 @@ def read_description(folder: Path) -> tuple[str, dict[str, Any], dict[str, str]]
     with reading(folder / _DESCRIPTION) as path:
         content = json.loads(path.read_text(encoding="utf-8"))
         number = content["format"]
-    if number != _FORMAT:
-        raise InputError(f"{folder} has format {number}; this version of tfllmrec reads format {_FORMAT}: fit it again")
+    require_format(folder, number, _FORMAT, "fit it again")
     with reading(folder / _DESCRIPTION):
         family, config, sources = (content[name] for name in ("family", "config", "sources"))
         if not isinstance(family, str) or not isinstance(config, dict) or not isinstance(sources, dict):

@@ -1,6 +1,5 @@
 """The cascade: retrievers find candidates; a ranker orders them together with the retrievers."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +10,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
-from tfllmrec.errors import InputError
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import given_options
 from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures
@@ -24,11 +21,9 @@ from tfllmrec.models.base.trainer import FitContext, TrainingLog
 from tfllmrec.models.cascade.blend import learn_weights
 from tfllmrec.models.cascade.config import CascadeConfig
 from tfllmrec.models.cascade.network import ScoresOfAll, cascade
-from tfllmrec.models.ranker.candidates import BLOCK, ranker_scores, retrieve_candidates, retriever_scores
+from tfllmrec.models.cascade.parts import CascadeParts, Part, check_families, family_of
+from tfllmrec.models.ranker.candidates import BLOCK, retrieve_candidates
 from tfllmrec.models.ranker.text_ranker import rank_texts_signature
-from tfllmrec.models.registry import FAMILIES, load_model, model_class
-
-Part = str | Recommender
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +31,12 @@ class CascadeModels(BuiltModels):
     """The models of a `Cascade`.
 
     Attributes:
-        retrievers: fitted recommenders that find candidates.
-        ranker: a fitted recommender that orders them, or None.
+        parts: fitted retrievers and ranker.
         lister: {"user", "history", "exclude"} to candidates and their scores; see `cascade` in `network.py`.
     """
 
-    retrievers: Sequence[Recommender]
-    ranker: Recommender | None
+    parts: CascadeParts
     lister: keras.Model
-
-    @property
-    def parts(self) -> list[Recommender]:
-        """Retrievers and ranker."""
-        return [*self.retrievers, *([self.ranker] if self.ranker else [])]
 
 
 class Cascade(Recommender):
@@ -96,9 +84,9 @@ class Cascade(Recommender):
         options = given_options(locals())
         given = [] if retrievers is None or isinstance(retrievers, str) else list(retrievers)
         if given:
-            options["retrievers"] = [_family(part) for part in given]
+            options["retrievers"] = [family_of(part) for part in given]
         if ranker is not None:
-            options["ranker"] = _family(ranker)
+            options["ranker"] = family_of(ranker)
         super().__init__(config, options)
         self._retrievers: list[Part] = given
         self._ranker = ranker
@@ -111,82 +99,33 @@ class Cascade(Recommender):
     @property
     def retrievers(self) -> Sequence[Recommender]:
         """The recommenders that find candidates."""
-        return self.built.retrievers
+        return self.built.parts.retrievers
 
     @property
     def ranker(self) -> Recommender | None:
         """The recommender that orders candidates, or None."""
-        return self.built.ranker
+        return self.built.parts.ranker
 
     def _fit(
         self, train: Dataset, validation: Targets | None, context: FitContext
     ) -> tuple[CascadeModels, TrainingLog]:
         config = self.config
-        # Wrong parts are refused before any is fitted.
-        retrievers = [self._part(part, train) for part in self._retrievers or config.retrievers]
-        ranker = self._part(self._ranker or config.ranker, train) if config.ranker else None
-        self._check(retrievers, ranker, train)
-        for part in retrievers:
-            if not part.is_fitted:
-                part.fit_in_context(train, validation, context.for_part(part.family))
-        if ranker and not ranker.is_fitted:
+        retrievers, ranker = self._retrievers or config.retrievers, self._ranker or config.ranker
+        parts = CascadeParts.create(retrievers, ranker, config, train)
+        parts.check(train, len(config.weights))
+        parts.fit(train, validation, context, config.ranked)
+        return self._blended(parts, self._weigh(parts, validation)), {}
 
-            def retrieve(known: Dataset, targets: Sequence[Targets]) -> list[CandidateLists]:
-                fitted = (
-                    retrievers if known is train else _refitted(retrievers, known, validated=validation is not None)
-                )
-                return [retrieve_candidates(fitted, part, config.ranked) for part in targets]
-
-            ranker.fit_in_context(train, validation, replace(context.for_part(ranker.family), retrieve=retrieve))
-        return self._serve(retrievers, ranker, self._weigh(retrievers, ranker, validation)), {}
-
-    def _part(self, part: Part, train: Dataset) -> Recommender:
-        """Return a given recommender, or create one that reads no more of a history than the cascade."""
-        if isinstance(part, Recommender):
-            return part
-        options = {"seed": self.config.seed, **self.config.parts.get(part, {})}
-        chosen = model_class(part)
-        config = chosen.config_class.for_data(train, options)
-        length = min(config.history_length, self.config.history_length)
-        return chosen.with_config(replace(config, history_length=length))
-
-    def _check(self, retrievers: Sequence[Recommender], ranker: Recommender | None, train: Dataset) -> None:
-        """Check the parts before any is fitted.
-
-        Raises:
-            InputError: If there is no retriever, the weights are not one a part, the ranker does not rank, two unfitted
-                parts are of one family, a part reads scenarios, or a fitted part has other items.
-        """
-        parts, weights = [*retrievers, *([ranker] if ranker else [])], len(self.config.weights)
-        if not retrievers:
-            raise InputError("cascade: give at least one retriever")
-        if weights not in (0, len(parts)):
-            raise InputError(f"cascade: give one weight for each of the {len(parts)} parts, not {weights}")
-        if ranker and not ranker.ranks_candidates:
-            rankers = [name for name in FAMILIES if model_class(name).ranks_candidates]
-            raise InputError(f"cascade: {ranker.family} is not a ranker; choose one of {', '.join(rankers)}")
-        _check_families([part for part in parts if not part.is_fitted])
-        for part in parts:
-            if part.uses_scenarios and train.scenarios is not None:
-                raise InputError(
-                    f"cascade: {part.family} reads scenarios, and a cascade has none; leave it out, or fit it on "
-                    "interactions without that column"
-                )
-            if part.is_fitted and part.fitted_data.items != train.item_vocabulary:
-                raise InputError(f"cascade: {part.family} was fitted on other items; fit all parts on the same data")
-
-    def _weigh(
-        self, retrievers: Sequence[Recommender], ranker: Recommender | None, validation: Targets | None
-    ) -> np.ndarray:
+    def _weigh(self, parts: CascadeParts, validation: Targets | None) -> np.ndarray:
         """Return the weights of the parts: the given ones, learnt ones, or inverse deviations without targets."""
         if len(self.config.weights):
             return np.array(self.config.weights)
-        lists = retrieve_candidates(retrievers, validation or self._sample(), self.config.ranked)
+        lists = retrieve_candidates(parts.retrievers, validation or self._sample(), self.config.ranked)
         if validation is None:
-            scores = _scores(retrievers, ranker, lists)[lists.candidates > 0]
+            scores = parts.scores(lists)[lists.candidates > 0]
             return 1 / np.maximum(scores.std(axis=0), 1e-12)
         lists = lists.with_target()
-        return learn_weights(_scores(retrievers, ranker, lists), lists.candidates, lists.targets.items)
+        return learn_weights(parts.scores(lists), lists.candidates, lists.targets.items)
 
     def _sample(self) -> Targets:
         """Return some users and their stored histories, with arbitrary targets."""
@@ -194,22 +133,17 @@ class Cascade(Recommender):
         users = np.flatnonzero(stored.lengths)[:BLOCK].astype(np.int32)
         return Targets(users, stored.take(users), np.ones_like(users))
 
-    def _serve(
-        self, retrievers: Sequence[Recommender], ranker: Recommender | None, weights: np.ndarray
-    ) -> CascadeModels:
+    def _blended(self, parts: CascadeParts, weights: np.ndarray) -> CascadeModels:
         summed = keras.layers.Dense(1, use_bias=False, name="weights")
         model = keras.Sequential([keras.Input((len(weights),)), summed])
         summed.kernel.assign(weights[:, None])
-        return self._with_weights(model, retrievers, ranker)
+        return self._with_weights(model, parts)
 
-    def _with_weights(
-        self, model: keras.Model, retrievers: Sequence[Recommender], ranker: Recommender | None
-    ) -> CascadeModels:
+    def _with_weights(self, model: keras.Model, parts: CascadeParts) -> CascadeModels:
         """Build the models around the weighted sum, {scores float32 [B, parts]} to float32 [B, 1]."""
-        parts = [*retrievers, *([ranker] if ranker else [])]
-        history_length = max(part.history_length for part in parts)
+        ranker, history_length = parts.ranker, max(part.history_length for part in parts.all)
         lister = cascade(
-            [retriever.scorer for retriever in retrievers],
+            [retriever.scorer for retriever in parts.retrievers],
             ranker.built.candidate_scorer if ranker else None,
             model.get_weights()[0][:, 0].tolist(),
             history_length=history_length,
@@ -224,24 +158,19 @@ class Cascade(Recommender):
             candidate_scorer=ranker.built.candidate_scorer if ranker else None,
             served_models=(lister, *(ranker.built.text_ranker.models if ranker else ())),
             backbone=ranker.built.backbone if ranker else None,
-            retrievers=tuple(retrievers),
-            ranker=ranker,
+            parts=parts,
             lister=lister,
         )
 
     def _restore(self, model: keras.Model, folder: Path) -> CascadeModels:
-        count = len(self.config.retrievers)
-        retrievers = [load_model(folder / f"part-{position}") for position in range(count)]
-        ranker = load_model(folder / f"part-{count}") if self.config.ranker else None
-        return self._with_weights(model, retrievers, ranker)
+        parts = CascadeParts.load(folder, len(self.config.retrievers), with_ranker=bool(self.config.ranker))
+        return self._with_weights(model, parts)
 
     def _save_parts(self, folder: Path) -> None:
-        for position, part in enumerate(self.built.parts):
-            part.save(folder / f"part-{position}")
+        self.built.parts.save(folder)
 
     def _grow(self, built: Any, new: pd.DataFrame) -> CascadeModels:
-        retrievers = [retriever.with_items(new) for retriever in built.retrievers]
-        return self._with_weights(built.model, retrievers, built.ranker.with_items(new) if built.ranker else None)
+        return self._with_weights(built.model, built.parts.with_items(new))
 
     def refit_config(self) -> CascadeConfig:
         """Return the configuration with the parts' own refit configurations, and the weights.
@@ -249,8 +178,8 @@ class Cascade(Recommender):
         Raises:
             InputError: If two parts are of one family, as options are given by family.
         """
-        parts = self.built.parts
-        _check_families(parts)
+        parts = self.built.parts.all
+        check_families(parts)
         options = {part.family: part.refit_config().to_dict() for part in parts}
         return replace(self.config, parts=options, weights=tuple(self.weights.tolist()))
 
@@ -260,7 +189,7 @@ class Cascade(Recommender):
         core = best_items_core(built, top_k)
         if top_k <= self.config.candidates:  # the candidates alone can be returned
             core = replace(core, call=_best_candidates(built.lister, top_k))
-        texts = [rank_texts_signature(built.ranker.built.text_ranker)] if built.ranker else []
+        texts = [rank_texts_signature(self.ranker.built.text_ranker)] if self.ranker else []
         return [*retrieval_signatures(core, main=self.main_signature), rank_signature(built), *texts]
 
 
@@ -274,30 +203,3 @@ def _best_candidates(lister: keras.Model, top_k: int) -> Any:
         return {"items": tf.gather(lists["items"], positions, batch_dims=1), "scores": scores}
 
     return best
-
-
-def _family(part: Part) -> str:
-    return part if isinstance(part, str) else part.family
-
-
-def _scores(retrievers: Sequence[Recommender], ranker: Recommender | None, lists: CandidateLists) -> np.ndarray:
-    """Score lists by every part, float32 [n, N, parts]."""
-    columns = [retriever_scores(retriever, lists) for retriever in retrievers]
-    return np.stack([*columns, *([ranker_scores(ranker.predictor, lists)] if ranker else [])], axis=2)
-
-
-def _refitted(retrievers: Sequence[Recommender], known: Dataset, *, validated: bool) -> list[Recommender]:
-    """Fit retrievers of the same configurations on some of the training part."""
-    configs = [retriever.refit_config() if validated else retriever.config for retriever in retrievers]
-    pairs = zip(retrievers, configs, strict=True)
-    return [retriever.with_config(config).fit(known, verbose=0) for retriever, config in pairs]
-
-
-def _check_families(parts: Sequence[Recommender]) -> None:
-    """Check that options by family are unambiguous."""
-    for name, count in Counter(part.family for part in parts).items():
-        if count > 1:
-            raise InputError(
-                f"cascade: {count} parts are of the family {name}, and options are given by family; fit them one by "
-                "one and pass the fitted recommenders"
-            )

@@ -26,6 +26,7 @@ from tfllmrec.models.base.signature import Signature
 from tfllmrec.models.base.trainer import FitContext, TrainingLog
 from tfllmrec.models.multi_task.architecture import build_network, network_experts
 from tfllmrec.models.multi_task.config import MultiTaskConfig
+from tfllmrec.models.multi_task.evaluation import task_scores
 from tfllmrec.models.multi_task.inference import TaskPredictor
 from tfllmrec.models.multi_task.members import new_item_members, scenario_members
 from tfllmrec.models.multi_task.network import MultiTaskNetwork
@@ -223,11 +224,7 @@ class MultiTask(Recommender):
 
     def refit_config(self) -> MultiTaskConfig:
         """Return the configuration with the best number of epochs; see `Recommender.refit_config`."""
-        return replace(self.config, epochs=self.best_epochs(self.training_log))
-
-    def best_epochs(self, log: TrainingLog) -> int:
-        """Return the number of epochs with the best validation metric of a log."""
-        return multi_task_trainer(self.config).best_epochs(log)
+        return replace(self.config, epochs=multi_task_trainer(self.config).best_epochs(self.training_log))
 
     @property
     def labels(self) -> Vocabulary:
@@ -277,10 +274,7 @@ class MultiTask(Recommender):
         scenarios: Sequence[str] | None = None,
         texts: Sequence[Sequence[str]] | None = None,
     ) -> pd.DataFrame:
-        """Predict the labels of the next items; see `Recommender.interests`.
-
-        Texts are read by models with a `backbone`.
-        """
+        """Predict the labels of the next items; see `Recommender.interests`. A `backbone` reads texts."""
         tasks = self._tasks
         request = recommend_request(users, histories, None, scenarios=scenarios, texts=texts, call="interests")
         return tasks.interests(request, with_texts=texts is not None)
@@ -293,6 +287,11 @@ class MultiTask(Recommender):
             sum to 1.
         """
         return self._tasks.expert_use(targets, self.experts)
+
+    def evaluate_tasks(self, data: Dataset, targets: Targets) -> dict[str, Any]:
+        """Evaluate each task; see `Recommender.evaluate_tasks` and, for the metrics, `evaluation.task_scores`."""
+        scores = task_scores(self._tasks, self.config, self.labels, data, targets)
+        return {"tasks": scores, "experts": self.expert_use(targets).to_dict("records")}
 
     def signatures(self, top_k: int) -> list[Signature]:
         """Declare what an export answers; see `Recommender.signatures`."""

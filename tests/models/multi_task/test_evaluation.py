@@ -1,4 +1,4 @@
-"""Evaluation of the tasks of a multi-task model, against values by hand and by scikit-learn."""
+"""Evaluation of single tasks, against values by hand and by scikit-learn."""
 
 from types import SimpleNamespace
 
@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from tfllmrec.data import Dataset, Histories, Targets
 from tfllmrec.data.vocabulary import Vocabulary
-from tfllmrec.training.multi_task import multi_task_report, task_scores
+from tfllmrec.models.multi_task.evaluation import task_scores
 
 TARGETS = 40
 RANDOM = np.random.default_rng(0)
@@ -35,21 +35,18 @@ def targets():
     return Targets(np.ones(TARGETS, np.int32), histories, ITEMS, RATINGS)
 
 
-def model(*tasks):
-    """Return a fake multi-task model with known outputs."""
-    experts = pd.DataFrame({"scenario": [""], "task": [tasks[0]], "expert": ["shared 1"], "share": [1.0]})
-    return SimpleNamespace(
-        config=SimpleNamespace(tasks=tasks, like_threshold=4.0),
-        labels=Vocabulary(["Comedy", "Drama"]),
-        predict_ratings=lambda targets: np.full(len(targets), 3.0, np.float32),
-        like_chances=lambda targets: PROBABILITIES[RATED, 0],
+def scores_of(tasks, data, targets):
+    """Evaluate a model of these tasks with known outputs."""
+    predictor = SimpleNamespace(
+        pairs=lambda task, targets: PROBABILITIES[RATED, 0] if task == "like" else np.full(len(targets), 3.0, "f4"),
         interest_scores=lambda targets: PROBABILITIES[: len(targets)],
-        expert_use=lambda targets: experts,
     )
+    config = SimpleNamespace(tasks=tasks, like_threshold=4.0)
+    return task_scores(predictor, config, Vocabulary(["Comedy", "Drama"]), data, targets)
 
 
 def test_each_task_has_its_own_metric(data, targets):
-    scores = task_scores(model("next_item", "like", "rating", "interests"), data, targets)
+    scores = scores_of(["next_item", "like", "rating", "interests"], data, targets)
     rated = RATINGS[RATED]
     assert scores["rating"] == {"rmse": pytest.approx(np.sqrt(np.mean((rated - 3) ** 2)))}
     assert scores["like"] == {"auc": pytest.approx(roc_auc_score(rated >= 4, PROBABILITIES[RATED, 0]))}
@@ -59,18 +56,12 @@ def test_each_task_has_its_own_metric(data, targets):
 
 
 def test_tasks_that_the_model_lacks_or_the_targets_cannot_evaluate_are_left_out(data, targets):
-    assert task_scores(model("next_item"), data, targets) == {}
+    assert scores_of(["next_item"], data, targets) == {}
     few = targets.take(np.flatnonzero(~RATED)[:3])
-    assert task_scores(model("like", "rating", "interests"), data, few) == {}
+    assert scores_of(["like", "rating", "interests"], data, few) == {}
 
 
 def test_likes_defined_by_events_are_not_evaluated_by_ratings(data, targets):
     with_events = Dataset.from_frames(data.interactions.assign(event="bought"), data.items)
-    assert task_scores(model("like"), with_events, targets) == {}
-    assert task_scores(model("like"), data, targets).keys() == {"like"}
-
-
-def test_the_report_has_one_row_per_expert(data, targets):
-    scores = multi_task_report(model("next_item"), data, targets)
-    assert scores["experts"] == [{"scenario": "", "task": "next_item", "expert": "shared 1", "share": 1.0}]
-    assert scores["tasks"] == {}
+    assert scores_of(["like"], with_events, targets) == {}
+    assert scores_of(["like"], data, targets).keys() == {"like"}
