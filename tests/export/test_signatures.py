@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from assertions import LOWEST, assert_matches_table, assert_same_items, padded
-from small_data import GREEDY, ITEMS
+from small_data import COLD, EVERYTHING, GREEDY, ITEMS
 
 from tfllmrec.export.card import signatures_of
 from tfllmrec.models.registry import FAMILIES
@@ -32,7 +32,7 @@ REQUESTS = {
     "all items excluded": ("用户3", [], ITEMS),
     "two items remain": (GREEDY, [], []),
     "one item remains": (GREEDY, [], ["item7"]),
-    "no items remain": ("everything", [], []),
+    "no items remain": (EVERYTHING, [], [COLD]),
     "history, one item remains": ("", ITEMS[:-2], ["item7"]),
     "history, no items remain": ("", ITEMS[::-1], []),
 }

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from assertions import LOWEST, assert_matches_table, assert_same_items, padded
-from small_data import GREEDY, ITEMS, small_data
+from small_data import COLD, EVERYTHING, GREEDY, ITEMS, small_data
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from tfllmrec.export import Servable, export
@@ -49,7 +49,7 @@ REQUESTS = {
     "two cities": ("", ["item1"], [], [BEIJING, SHANGHAI]),
     "more features than columns": ("", ["item1"], [], [SHANGHAI, "age=18", BEIJING, "age=25"]),
     "one item remains": (GREEDY, [], ["item7"], [BEIJING]),
-    "no items remain": ("everything", [], [], [BEIJING]),
+    "no items remain": (EVERYTHING, [], [COLD], [BEIJING]),
 }
 """User, history, exclusions and features by case."""
 EQUAL = [
@@ -70,7 +70,7 @@ DIFFERENT = [
 @pytest.fixture(scope="module")
 def data_with_features(runtime):  # the runtime starts in the background meanwhile
     """The data set with two cities and three ages; one user has empty features, and one has no row."""
-    users = pd.DataFrame({"user_id": ["everything", *(f"用户{number}" for number in range(18))]})
+    users = pd.DataFrame({"user_id": [EVERYTHING, *(f"用户{number}" for number in range(18))]})
     users["城市"] = [None, *["北京", "上海"] * 9]
     users["age"] = [None, *[18, 25, 40] * 6]
     return replace(small_data(), users=users)

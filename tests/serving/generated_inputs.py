@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from small_data import GREEDY, ITEMS
+from small_data import EVERYTHING, GREEDY, ITEMS
 
 SIGNATURES = {
     "": {"user_id": "users", "history": "items", "exclude_item_ids": "items"},
@@ -15,7 +15,7 @@ SIGNATURES = {
     "similar_items": {"item_id": "item", "exclude_item_ids": "items"},
 }
 WIDTHS = {"item_ids": 10, "titles": 10, "scores": 10, "items": 10, "embedding": 8, "embeddings": 8}
-KNOWN = st.sampled_from([*ITEMS, *(f"用户{number}" for number in range(18)), GREEDY, "everything", ""])
+KNOWN = st.sampled_from([*ITEMS, *(f"用户{number}" for number in range(18)), GREEDY, EVERYTHING, ""])
 ANY_ID = KNOWN.map(str.encode) | st.text(max_size=8).map(str.encode) | st.binary(max_size=8)
 INDEX = st.integers(-2, 20) | st.integers(-(2**31), 2**31 - 1)
 

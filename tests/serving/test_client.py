@@ -4,7 +4,7 @@ import grpc
 import numpy as np
 import pytest
 from clients import assert_same_items
-from small_data import GREEDY, ITEMS
+from small_data import COLD, EVERYTHING, GREEDY, ITEMS
 
 from tfllmrec_client import InputError, RequestError
 
@@ -24,7 +24,7 @@ REQUESTS = {
     "exclusions of a known user": ("用户2", [], ["item1", "item4"]),
     "two items left": (GREEDY, [], []),
     "one item left": (GREEDY, [], ["item7"]),
-    "no item left": ("everything", [], []),
+    "no item left": (EVERYTHING, [], [COLD]),
     "all items excluded": ("用户3", [], ITEMS),
 }
 UNUSUAL = ["用户3 ", "用户3\0", "\0", "a\0b", "👩‍🚀", "\u202e", "\n", "é", "x" * 100_000]
@@ -81,11 +81,11 @@ def test_a_lone_surrogate_is_refused(client, arguments):
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
-@pytest.mark.parametrize("user", ["用户3", "unknown", GREEDY, "everything"])
+@pytest.mark.parametrize("user", ["用户3", "unknown", GREEDY, EVERYTHING])
 def test_a_row_has_k_items_or_those_that_are_left(client, models, user, k):
     results = client.recommend([user], k=k)
     assert_same_items(results, models.recommended([user], k=k))
-    left = {GREEDY: 2, "everything": 0}.get(user, 12)
+    left = {GREEDY: 2, EVERYTHING: 1}.get(user, 12)
     assert len(results[0]) == min(k, left - (2 + 3 if user == "用户3" else 0))
 
 

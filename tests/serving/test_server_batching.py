@@ -6,11 +6,11 @@ import grpc
 import numpy as np
 import pytest
 from film_requests import PREDICT
-from small_data import GREEDY, ITEMS
+from small_data import EVERYTHING, GREEDY, ITEMS
 
 from tfllmrec.serving import Client
 
-USERS = ["", "unknown", GREEDY, "everything", *(f"用户{number}" for number in range(18))]
+USERS = ["", "unknown", GREEDY, EVERYTHING, *(f"用户{number}" for number in range(18))]
 THREADS = 32
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from film_requests import INPUTS, VALID
-from small_data import GREEDY, ITEMS
+from small_data import EVERYTHING, GREEDY, ITEMS
 from stub_client import predict_request
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
@@ -100,7 +100,7 @@ def test_the_default_signature_is_used_without_a_name(server):
     assert_equal(outputs, server.predict("retrieve", **VALID))
 
 
-@pytest.mark.parametrize("user", ["用户3", "用户5", GREEDY, "everything", "unknown", ""])
+@pytest.mark.parametrize("user", ["用户3", "用户5", GREEDY, EVERYTHING, "unknown", ""])
 def test_another_model_of_the_server_responds(server, models, user):
     inputs = {"user_id": [user], "history": [[""]], "exclude_item_ids": [["item1"]]}
     outputs = server.predict(spec={"name": "popular"}, **inputs)

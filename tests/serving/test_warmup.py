@@ -100,7 +100,7 @@ def rows_of(request):
 
 
 def test_requests_have_known_ids(records):
-    users = set(small_data().interactions["user_id"])
+    users = set(small_data().user_vocabulary.tokens[1:])
     texts = {"user_id": users} | {name: set(ITEMS) for name in ("history", "exclude_item_ids", "candidate_item_ids")}
     seen = set()
     for record in records:

@@ -1,5 +1,6 @@
 """A fit that resumes from a backup has the results of an uninterrupted one, wherever it was interrupted."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tfllmrec import Recommender
 from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.errors import InputError
+from tfllmrec.models.base import backup as backup_module
 from tfllmrec.models.base.backup import Backup
 from tfllmrec.models.registry import model_class
 
@@ -230,6 +232,22 @@ def fit() -> Callable[..., None]:
 
 def backup_at(path: Path) -> Backup:
     return Backup(path, {"a": 1}, keras.callbacks.EarlyStopping())
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(1, "remove it, or choose another path"), (3, "upgrade tfllmrec, or remove it, or choose another path")],
+)
+def test_a_backup_of_another_format_is_refused(
+    fit: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    path = tmp_path / "fit"
+    monkeypatch.setattr(backup_module, "_FORMAT", number)
+    fit(backup_at(path), 2)
+    monkeypatch.undo()
+    sentence = f"{path} has format {number}; this version of tfllmrec reads format 2: {remedy}"
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
+        backup_at(path)
 
 
 def test_a_backup_is_replaced_atomically(

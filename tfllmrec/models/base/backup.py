@@ -10,7 +10,10 @@ import keras
 import numpy as np
 
 from tfllmrec.errors import InputError
+from tfllmrec.formats import require_format
 
+_FORMAT = 2
+"""Format of a backup. Format 1 had no number, and options with other names."""
 _STOPPING_STATE = ("wait", "stopped_epoch", "best", "best_epoch")
 
 
@@ -31,7 +34,7 @@ class Backup(keras.callbacks.Callback):
         logs: their logs by name, one value an epoch.
 
     Raises:
-        InputError: If the file is not a backup, or belongs to a fit with other settings.
+        InputError: If the file is not a backup, has another format, or belongs to a fit with other settings.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], stopping: keras.callbacks.EarlyStopping) -> None:
@@ -70,6 +73,7 @@ class Backup(keras.callbacks.Callback):
     def _write(self) -> None:
         best = self._stopping.best_weights or []
         description = {
+            "format": _FORMAT,
             "settings": self._settings,
             "epoch": self.epoch,
             "logs": self.logs,
@@ -90,6 +94,7 @@ class Backup(keras.callbacks.Callback):
         try:
             with np.load(self._path) as file:
                 description = json.loads(str(file["description"]))
+                number = description.get("format", 1)
                 self.epoch, self.logs = description["epoch"], description["logs"]
                 state = {"stopping": description["stopping"]}
                 for kind in ("variables", "best"):
@@ -98,6 +103,7 @@ class Backup(keras.callbacks.Callback):
                 settings = description["settings"]
         except Exception as error:  # damaged zip and npy files raise many types of errors
             raise InputError(f"{self._path} is not a backup of a fit; remove it, or choose another path") from error
+        require_format(self._path, number, _FORMAT, "remove it, or choose another path")
         changed = [name for name, value in self._settings.items() if settings.get(name) != value]
         if changed:
             raise InputError(
