@@ -26,6 +26,7 @@ def stage(description: str, console: Console) -> Iterator["Stage"]:
         console: output.
 
     Example:
+        >>> from rich.console import Console
         >>> with stage("Training two_tower", Console(stderr=True)) as running:
         ...     running.update("epoch 1", completed=20, total=100)
     """

@@ -42,6 +42,7 @@ def read_key(file: str | Path | None = None, variable: str = "TFLLMREC_PSEUDONYM
         InputError: If there is no key, it has fewer than 16 bytes, or its file cannot be read or is open to all users.
 
     Example:
+        >>> import os
         >>> os.environ["FILMS_KEY"] = "correct horse battery"
         >>> read_key(variable="FILMS_KEY")
         b'correct horse battery'

@@ -28,6 +28,7 @@ def list_ranks(scores: np.ndarray, lists: CandidateLists) -> np.ndarray:
 
     Example:
         >>> from tfllmrec.data import Histories, Targets
+        >>> from tfllmrec.data.candidate_lists import CandidateLists
         >>> targets = Targets(np.zeros(1, np.int32), Histories.from_rows([[]]), np.array([7], np.int32))
         >>> list_ranks(np.array([[0.5, 0.9, 0.1]]), CandidateLists(targets, np.array([[7, 8, 9]], np.int32)))
         array([2])

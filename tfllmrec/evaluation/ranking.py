@@ -64,8 +64,9 @@ def rank_targets(
             few columns, or a score is not finite.
 
     Example:
-        >>> questions = Targets(np.array([1], np.int32), Histories.from_rows([[4]]), np.array([2], np.int32))
-        >>> ranking = rank_targets(lambda users, histories: [[9.0, 0.5, 0.7, 0.8, 0.9]], questions, 50, k=2)
+        >>> from tfllmrec.data import Histories, Targets
+        >>> targets = Targets(np.array([1], np.int32), Histories.from_rows([[4]]), np.array([2], np.int32))
+        >>> ranking = rank_targets(lambda users, histories: [[9.0, 0.5, 0.7, 0.8, 0.9]], targets, 50, k=2)
         >>> ranking.ranks, ranking.top
         (array([2]), array([[3, 2]], dtype=int32))
     """
