@@ -102,7 +102,7 @@ def _share_difference(
 def _require_users(*columns: np.ndarray) -> None:
     shapes = [column.shape for column in columns]
     if len(set(shapes)) > 1 or len(columns[0]) < 2:
-        raise InputError(f"bootstrap: give one value a user, for at least two users; got {', '.join(map(str, shapes))}")
+        raise InputError(f"bootstrap: give one value per user for two or more users; got {', '.join(map(str, shapes))}")
 
 
 def _interval(
