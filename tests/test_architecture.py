@@ -49,4 +49,4 @@ def test_classes_have_at_most_two_bases_of_this_project(graph):
     assert len(classes) > 100
     with_behaviour = {cls for cls in classes if not issubclass(cls, Config)}  # configurations inherit fields only
     bases = {f"{cls.__module__}.{cls.__name__}": [base.__name__ for base in own_bases(cls)] for cls in with_behaviour}
-    assert not {name: found for name, found in bases.items() if len(found) > 2}
+    assert not {name: names for name, names in bases.items() if len(names) > 2}

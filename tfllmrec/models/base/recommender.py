@@ -377,7 +377,7 @@ class Recommender(ABC):
         return predictor.embed_queries(recommend_request(users, histories, None, call="embed_queries"))
 
     def signatures(self, top_k: int) -> list[Signature]:
-        """Declare what an export answers.
+        """Declare the signatures of an export.
 
         Args:
             top_k: items that recommendations have.

@@ -247,7 +247,7 @@ class Cascade(Recommender):
         """Return the configuration with the parts' own refit configurations, and the weights.
 
         Raises:
-            InputError: If two parts are of one family, as options are given by family.
+            InputError: If two parts are of one family, because options are set by family.
         """
         parts = self.built.parts
         _check_families(parts)
@@ -298,6 +298,6 @@ def _check_families(parts: Sequence[Recommender]) -> None:
     for name, count in Counter(part.family for part in parts).items():
         if count > 1:
             raise InputError(
-                f"cascade: {count} parts are of the family {name}, and options are given by family; fit them one by "
+                f"cascade: {count} parts are of the family {name}, and options are set by family; fit them one by "
                 "one and pass the fitted recommenders"
             )

@@ -295,5 +295,5 @@ class MultiTask(Recommender):
         return self._tasks.expert_use(targets, self.experts)
 
     def signatures(self, top_k: int) -> list[Signature]:
-        """Declare what an export answers; see `Recommender.signatures`."""
+        """Declare the signatures of an export; see `Recommender.signatures`."""
         return [*super().signatures(top_k), *interest_signatures(self.built)]
