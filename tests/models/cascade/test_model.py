@@ -83,18 +83,18 @@ def test_uninformative_parts_have_small_weights(popular: Recommender, chain: Rec
 
 def test_given_weights_are_not_learnt(popular: Recommender, chain: Recommender, split: Split) -> None:
     for weights in ((3, 0.5), "3,0.5"):
-        made = Cascade(retrievers=[popular, chain], ranker="", weights=weights, **SIZES).fit(
+        model = Cascade(retrievers=[popular, chain], ranker="", weights=weights, **SIZES).fit(
             split.train, split.validation
         )
-        np.testing.assert_array_equal(made.weights, [3, 0.5])
+        np.testing.assert_array_equal(model.weights, [3, 0.5])
 
 
 def test_weights_equalise_deviations_without_validation_targets(
     popular: Recommender, chain: Recommender, ranker: Recommender, split: Split
 ) -> None:
     """Weighted scores of the candidates of known users have deviation 1; empty positions are left out."""
-    made, users = Cascade(retrievers=[popular, chain], ranker=ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
-    made.fit(split.train)
+    model, users = Cascade(retrievers=[popular, chain], ranker=ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
+    model.fit(split.train)
     targets = Targets(users, split.train.histories.take(users), np.ones_like(users))
     lists = union([CandidateLists(targets, part.rank_targets(targets, 6).top) for part in (popular, chain)])
     present = lists.candidates > 0
@@ -104,7 +104,7 @@ def test_weights_equalise_deviations_without_validation_targets(
         retriever_scores(chain, lists),
         ranker_scores(ranker.predictor, lists),
     ]
-    for weight, part_scores in zip(made.weights, scores, strict=True):
+    for weight, part_scores in zip(model.weights, scores, strict=True):
         assert weight * part_scores[present].std() == pytest.approx(1, rel=1e-3)
 
 
@@ -159,8 +159,8 @@ def test_parts_fitted_on_other_items_are_refused(
     chain: Recommender, make: Make, board: Checkerboard, split: Split
 ) -> None:
     other = make("popularity").fit(board.data.keep(board.data.item_indices > 0))
-    made = Cascade(retrievers=[chain, other], ranker="", **SIZES)
-    assert made.fit(split.train).is_fitted  # other interactions of the same items
+    model = Cascade(retrievers=[chain, other], ranker="", **SIZES)
+    assert model.fit(split.train).is_fitted  # other interactions of the same items
     smaller = split.train.interactions.query("item_id != 'i00'")
     other = make("popularity").fit(type(board.data).from_frames(smaller))
     for parts in ([chain, other], [other, chain]):
@@ -170,10 +170,10 @@ def test_parts_fitted_on_other_items_are_refused(
 
 def test_fitted_parts_are_kept_and_others_are_fitted(chain: Recommender, make: Make, split: Split) -> None:
     popular, fitted = make("popularity"), chain.model
-    made = Cascade(retrievers=[chain, popular, "ease"], ranker="", **SIZES).fit(split.train)
-    assert made.retrievers[:2] == (chain, popular)
+    model = Cascade(retrievers=[chain, popular, "ease"], ranker="", **SIZES).fit(split.train)
+    assert model.retrievers[:2] == (chain, popular)
     assert chain.model is fitted
-    assert [part.is_fitted for part in made.retrievers] == [True] * 3
+    assert [part.is_fitted for part in model.retrievers] == [True] * 3
 
 
 def test_a_wrong_number_of_weights_is_refused(chain: Recommender, split: Split) -> None:
@@ -206,14 +206,14 @@ def test_invalid_options_are_refused_before_any_fit(
 
 def test_options_reach_the_parts(make: Make, split: Split) -> None:
     parts = {"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}
-    made = make("cascade", parts='{"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}', ranker="", seed=3)
-    made.fit(split.train)
-    assert made.config.parts == parts
-    chain, ease = made.retrievers
+    model = make("cascade", parts='{"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}', ranker="", seed=3)
+    model.fit(split.train)
+    assert model.config.parts == parts
+    chain, ease = model.retrievers
     assert (ease.config.l2, ease.history_length, chain.history_length) == (7.0, 4, 2)
     assert (chain.config.seed, ease.config.seed) == (3, 3)
-    assert made.ranker is None
-    assert made.history_length == 4
+    assert model.ranker is None
+    assert model.history_length == 4
 
 
 @pytest.fixture(scope="module")
@@ -234,14 +234,14 @@ def fits(make: Make, split: Split) -> tuple[Cascade, list[tuple[Any, ...]], Trai
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Recommender, "fit_in_context", recorded_fit)
         patch.setattr(TrainingLists, "retrieve", recorded)
-        made = make("cascade").fit(split.train, split.validation, verbose=0)
-    return made, calls, lists[0]
+        model = make("cascade").fit(split.train, split.validation, verbose=0)
+    return model, calls, lists[0]
 
 
 def test_retrievers_of_training_lists_are_fitted_without_the_targets(
     fits: tuple[Cascade, list[tuple[Any, ...]], TrainingLists], split: Split
 ) -> None:
-    made, calls, lists = fits
+    model, calls, lists = fits
     rows, users = len(split.train.interactions), len(split.train.user_vocabulary)
     assert calls == [
         ("cascade", rows),
@@ -252,11 +252,11 @@ def test_retrievers_of_training_lists_are_fitted_without_the_targets(
         ("markov_chain", rows - users),
         ("ease", rows - users),
     ]
-    assert made.ranker is not None
+    assert model.ranker is not None
     validation = lists.validation
     assert validation is not None
     expected = union(
-        [CandidateLists(split.validation, part.rank_targets(split.validation, 4).top) for part in made.retrievers]
+        [CandidateLists(split.validation, part.rank_targets(split.validation, 4).top) for part in model.retrievers]
     )
     assert validation.candidates.shape == expected.candidates.shape
     for user, candidates in zip(validation.targets.users, validation.candidates, strict=True):
@@ -266,37 +266,37 @@ def test_retrievers_of_training_lists_are_fitted_without_the_targets(
 def test_refit_config_has_the_weights_and_the_best_epochs(
     fits: tuple[Cascade, list[tuple[Any, ...]], TrainingLists], split: Split
 ) -> None:
-    made, _, _ = fits
-    refit = made.refit_config()
+    model, _, _ = fits
+    refit = model.refit_config()
     again = Cascade(config=refit).fit(split.train, verbose=0)
-    np.testing.assert_allclose(again.weights, made.weights, rtol=1e-6)
-    assert made.ranker is not None
+    np.testing.assert_allclose(again.weights, model.weights, rtol=1e-6)
+    assert model.ranker is not None
     assert again.ranker is not None
-    assert again.ranker.config == made.ranker.refit_config()
-    assert [part.config for part in again.retrievers] == [part.config for part in made.retrievers]
+    assert again.ranker.config == model.ranker.refit_config()
+    assert [part.config for part in again.retrievers] == [part.config for part in model.retrievers]
     assert Cascade.config_class.from_options(refit.to_dict()) == refit
 
 
 def test_two_parts_of_a_family_must_be_fitted_separately(make: Make, split: Split) -> None:
     near, far = (make("markov_chain", history_length=length).fit(split.train) for length in (1, 4))
-    made = Cascade(retrievers=[near, far], ranker="").fit(split.train, split.validation)
-    assert [part.history_length for part in made.retrievers] == [1, 4]
+    model = Cascade(retrievers=[near, far], ranker="").fit(split.train, split.validation)
+    assert [part.history_length for part in model.retrievers] == [1, 4]
     with pytest.raises(InputError, match=r"^cascade: 2 parts are of the family markov_chain, and .*recommenders$"):
-        made.refit_config()
+        model.refit_config()
 
 
 def test_new_items_reach_all_parts(words: Recommender, ranker: Recommender, split: Split) -> None:
-    made = Cascade(retrievers=[words], ranker=ranker, **SIZES).fit(split.train, split.validation)
+    model = Cascade(retrievers=[words], ranker=ranker, **SIZES).fit(split.train, split.validation)
     new = pd.DataFrame({"item_id": ["new", "i00"], "title": ["even item 20", "known"], "categories": ["even", "even"]})
-    grown = made.with_items(new)
+    grown = model.with_items(new)
     assert grown.fitted_data.items.tokens[21:].tolist() == ["new"]
     assert [len(part.fitted_data.items) for part in (*grown.retrievers, grown.ranker)] == [21, 21]
     table = grown.recommend(histories=[["i02", "i04"]], k=99).set_index("item_id")
     assert np.isfinite(table["score"]).all()
     assert "new" in table.index
-    np.testing.assert_array_equal(grown.weights, made.weights)
-    assert len(made.recommend(histories=[["i02"]], k=99)) == 19
-    assert made.fitted_data.items != grown.fitted_data.items
+    np.testing.assert_array_equal(grown.weights, model.weights)
+    assert len(model.recommend(histories=[["i02"]], k=99)) == 19
+    assert model.fitted_data.items != grown.fitted_data.items
 
 
 def test_new_items_are_refused_if_a_part_does_not_read_content(whole: Cascade) -> None:
