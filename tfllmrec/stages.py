@@ -55,7 +55,7 @@ class Stage(ABC):
         """Show how far the stage is.
 
         Args:
-            detail: text beside the description.
+            detail: text next to the description.
             completed: number of completed steps.
             total: number of steps; None if unknown.
         """

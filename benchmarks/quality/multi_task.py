@@ -45,7 +45,7 @@ class Fit(NamedTuple):
 
 
 class EpochCost(EpochSeconds):
-    """Adds `cpu_seconds` to the logs of every epoch, beside `seconds`."""
+    """Adds `cpu_seconds` to the logs of every epoch, in addition to `seconds`."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start both clocks."""
@@ -126,7 +126,7 @@ def _fit_result(fit: Fit, fits: dict[str, Fit], task: str, hidden: HeldOutRating
 def _arguments() -> argparse.Namespace:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--data", default="ml-latest-small", help="name or folder of a data set with ratings")
-    parser.add_argument("--task", default="next_item", help="task beside the ratings: next_item or retrieval")
+    parser.add_argument("--task", default="next_item", help="task in addition to the ratings: next_item or retrieval")
     parser.add_argument(
         "--weight", nargs="*", default=["0.1", "0.3", "1"], help="weights of the ratings; `learnt` learns them"
     )

@@ -78,7 +78,7 @@ def share_difference(
 ) -> Interval:
     """Return the difference of two shares, a - b, and its bootstrap interval; a user may count in both, one or none.
 
-    The arguments are as those of `share`.
+    See `share` for the arguments.
 
     Example:
         >>> share_difference(np.array([1, 0]), np.array([1, 1]), np.array([0, 1]), np.array([2, 2])).mean

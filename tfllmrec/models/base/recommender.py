@@ -213,7 +213,7 @@ class Recommender(ABC):
         Raises:
             InputError: If the recommender is not fitted.
         """
-        self.predictor  # noqa: B018  # raises where there is no configuration yet
+        self.predictor  # noqa: B018  # raises if there is no configuration
         return explained(self.config, self._sources)
 
     def __repr__(self) -> str:
@@ -260,11 +260,11 @@ class Recommender(ABC):
         Args:
             users: user ids.
             histories: item ids, oldest first, one sequence a row.
-            k: items a row; fewer are returned where fewer are left.
+            k: items per row; fewer are returned where fewer are left.
             exclude: item ids that must not be returned, one sequence a row.
             user_features: features such as "gender=F", which replace the stored ones, one sequence a row; for models
                 that read them.
-            scenarios: one name a row; required by models that read scenarios.
+            scenarios: one name per row; required by models that read scenarios.
             exclude_seen: whether items of the given and the stored history are excluded, too.
 
         Returns:
@@ -299,7 +299,7 @@ class Recommender(ABC):
             candidates: item ids, one sequence a row.
             users: user ids.
             histories: item ids, oldest first, one sequence a row.
-            scenarios: one name a row; required by models that read scenarios.
+            scenarios: one name per row; required by models that read scenarios.
 
         Returns:
             For every row scores float32 in the order of its candidates; float32's lowest for unknown items.
@@ -323,7 +323,7 @@ class Recommender(ABC):
         Args:
             users: user ids.
             histories: item ids, oldest first, one sequence a row; see `recommend`.
-            scenarios: one name a row; required by models that read scenarios.
+            scenarios: one name per row; required by models that read scenarios.
             texts: texts of the users, such as searches, which replace the stored ones, one sequence a row; for models
                 that read them.
 
@@ -341,7 +341,7 @@ class Recommender(ABC):
 
         Args:
             items: item ids.
-            k: items a row.
+            k: items per row.
 
         Returns:
             Columns row, query_item_id, rank (from 1), item_id, title, score (cosine); an unknown item has no rows.

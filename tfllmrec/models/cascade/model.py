@@ -154,8 +154,8 @@ class Cascade(Recommender):
         """Check the parts before any is fitted.
 
         Raises:
-            InputError: If there is no retriever, the weights are not one a part, the ranker does not rank, two unfitted
-                parts are of one family, a part reads scenarios, or a fitted part has other items.
+            InputError: If there is no retriever, the number of weights differs from that of the parts, the ranker does
+                not rank, two unfitted parts are of one family, a part reads scenarios, or parts have different items.
         """
         parts, weights = [*retrievers, *([ranker] if ranker else [])], len(self.config.weights)
         if not retrievers:
