@@ -1,4 +1,4 @@
-"""Options with which models learn a small made data set by heart, in seconds."""
+"""Options with which models memorise a small synthetic data set in seconds."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ QUICK_LEARNING: dict[str, Any] = {
     "ema": 0.5,
     "epochs": 8,
 }
-"""Of a recurrent model."""
+"""Options of recurrent models."""
 
 QUICK_TWO_TOWER: dict[str, Any] = {
     "history_length": 10,
@@ -30,3 +30,4 @@ QUICK_TWO_TOWER: dict[str, Any] = {
     "ema": 0.5,
     "epochs": 10,
 }
+"""Options of `two_tower`."""

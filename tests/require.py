@@ -1,5 +1,6 @@
 """Requirements of tests that a machine may lack: the test is skipped with a reason, or fails where CI=true."""
 
+import importlib.util
 import os
 import shutil
 
@@ -25,3 +26,14 @@ def require_program(name: str) -> str:
     path = shutil.which(name)
     require(path is not None, f"{name} is not installed")
     return path or ""
+
+
+def require_packages(*names: str, install: str) -> None:
+    """Skip the calling test unless packages are installed; in CI, fail it.
+
+    Args:
+        names: import names of the packages.
+        install: the command that installs them.
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    require(not missing, f"{', '.join(missing)} not installed: {install}")

@@ -26,6 +26,7 @@ def stage(description: str, console: Console) -> Iterator["Stage"]:
         console: output.
 
     Example:
+        >>> from rich.console import Console
         >>> with stage("Training two_tower", Console(stderr=True)) as running:
         ...     running.update("epoch 1", completed=20, total=100)
     """
@@ -54,7 +55,7 @@ class Stage(ABC):
         """Show how far the stage is.
 
         Args:
-            detail: text beside the description.
+            detail: text next to the description.
             completed: number of completed steps.
             total: number of steps; None if unknown.
         """

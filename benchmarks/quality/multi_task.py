@@ -1,4 +1,4 @@
-"""Ratings and another task learnt together by `multi_task`, compared with each task alone.
+"""Ratings and another task trained together by `multi_task`, compared with each task alone.
 
     python -m benchmarks.quality.multi_task --data ml-latest-small
     python -m benchmarks.quality.multi_task --data ml-latest-small --weight 0.3 --set epochs=4 --tag time
@@ -7,7 +7,7 @@ A seeded tenth of the ratings of the training part is hidden; the interactions s
 tasks with several weights of the ratings, and on each task alone, with the same class and options. Each fit is chosen
 by the validation targets and reads the test targets and the hidden ratings once.
 
-Prints one JSON line: per fit, test ndcg@10, RMSE of the hidden ratings and seconds per epoch; for the joint fits, the
+Prints one JSON line: per fit, test ndcg@10, RMSE of the hidden ratings and seconds per epoch; for the fits of both, the
 differences to each task alone with bootstrap intervals over users and over ratings. `benchmarks.quality.task_weights`
 plots the result. The second command measures times; run it on an idle machine.
 """
@@ -45,7 +45,7 @@ class Fit(NamedTuple):
 
 
 class EpochCost(EpochSeconds):
-    """Adds `cpu_seconds` to the logs of every epoch, beside `seconds`."""
+    """Adds `cpu_seconds` to the logs of every epoch, in addition to `seconds`."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start both clocks."""
@@ -108,7 +108,7 @@ def _squared_errors(fit: Fit, hidden: HeldOutRatings) -> np.ndarray:
 
 
 def _fit_result(fit: Fit, fits: dict[str, Fit], task: str, hidden: HeldOutRatings) -> dict[str, Any]:
-    """Return the figures of a fit and, for a joint fit, its differences to each task alone."""
+    """Return the figures of a fit and, for a fit of both tasks, its differences to each task alone."""
     figures: dict[str, Any] = _figures(fit, hidden)
     alone = fits[task].gains
     if fit.gains is None or fit.ratings is None or alone is None:
@@ -126,7 +126,7 @@ def _fit_result(fit: Fit, fits: dict[str, Fit], task: str, hidden: HeldOutRating
 def _arguments() -> argparse.Namespace:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--data", default="ml-latest-small", help="name or folder of a data set with ratings")
-    parser.add_argument("--task", default="next_item", help="task beside the ratings: next_item or retrieval")
+    parser.add_argument("--task", default="next_item", help="task in addition to the ratings: next_item or retrieval")
     parser.add_argument(
         "--weight", nargs="*", default=["0.1", "0.3", "1"], help="weights of the ratings; `learnt` learns them"
     )

@@ -59,17 +59,17 @@ def main() -> None:
     of_others = np.flatnonzero(np.isin(split.validation.users, targets.users[others]))
     blending = CandidateLists(split.validation, candidates["validation"]).take(of_others).with_target()
     weights = learn_weights(_scores(run, ranker, blending), blending.candidates, blending.targets.items)
-    answered = np.flatnonzero(test.has_target)  # the other lists count 0 in any order
-    scores = _scores(run, ranker, test.take(answered))
+    retrieved = np.flatnonzero(test.has_target)  # the other lists count 0 in any order
+    scores = _scores(run, ranker, test.take(retrieved))
     orders = {"retriever": scores[:, :, 0], "ranker": scores[:, :, 1], "blend": scores @ weights}
     gains = {name: np.zeros(len(tested)) for name in orders}
     for name, order in orders.items():
-        gains[name][answered] = ndcg(list_ranks(order, test.take(answered)), 10)
+        gains[name][retrieved] = ndcg(list_ranks(order, test.take(retrieved)), 10)
 
     name = Path(run.source.data).name
     result: dict[str, Any] = {"benchmark": "ranking", "data": name} | data.summary()
     result |= {"retriever": run.recommender.family, "ranker": ranker.family, "draw": arguments.draw}
-    result |= {"part": arguments.part, "asked": len(tested), "answered": round(len(answered) / len(tested), 4)}
+    result |= {"part": arguments.part, "targets": len(tested), "retrieved": round(len(retrieved) / len(tested), 4)}
     result |= {"ndcg@10": {order: round(float(values.mean()), 5) for order, values in gains.items()}}
     for order in ("ranker", "blend"):
         gain = difference(gains[order], gains["retriever"])

@@ -40,15 +40,15 @@ def main() -> None:
 def _compare(data: Dataset, together: dict[str, str], apart: dict[str, str]) -> dict[str, Any]:
     split, names = leave_one_out_by_scenario(data), scenarios_of(data).names.tokens
     scenarios = target_scenarios(split.test)
-    joint = _gains(split, together)
-    alone = np.zeros_like(joint)
+    shared = _gains(split, together)
+    alone = np.zeros_like(shared)
     for scenario in range(1, len(names)):
         users = data.user_vocabulary.ids(split.test.users[scenarios == scenario])
         alone[scenarios == scenario] = _gains_apart(_one_scenario(data, scenario), apart).loc[users]
     weights = mean_weights(scenarios)
-    gain = difference(joint * weights, alone * weights)
+    gain = difference(shared * weights, alone * weights)
     return {
-        "together": by_scenario(names, scenarios, joint),
+        "together": by_scenario(names, scenarios, shared),
         "apart": by_scenario(names, scenarios, alone),
         "gain": rounded_interval(gain),
     }
@@ -65,7 +65,7 @@ def _gains(split: Split, options: dict[str, Any]) -> np.ndarray:
 def _gains_apart(data: Dataset, options: dict[str, Any]) -> pd.Series:
     """Fit a model on data of one scenario and return ndcg@10 by user id.
 
-    The joint split lacks some of these users: those who had their last item in another scenario before.
+    The split of all scenarios lacks users who had their last item in another scenario before.
     """
     split = leave_one_out_by_scenario(data)
     return pd.Series(_gains(split, options), data.user_vocabulary.ids(split.test.users))

@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.task_weights ml-latest-small
 
-Reads the result that `benchmarks.quality.multi_task --record` wrote to benchmarks/results/, and writes a PNG beside it:
+Reads the result of `benchmarks.quality.multi_task --record` in benchmarks/results/, and writes a PNG next to it:
 test ndcg@10 over the RMSE of the hidden ratings, one point per weight, with lines at the values of each task alone. Up
 and to the left is better. Error bars are 95 % intervals of the difference to each task alone.
 """
@@ -46,7 +46,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
             axes.errorbar(x, y, xerr=x_bars, yerr=y_bars, fmt="o", color=ACCENT, elinewidth=1.2)
             axes.annotate(name, (x, y), xytext=(7, 7), textcoords="offset points", color=ACCENT, weight="bold")
         axes.set(xlabel="error of hidden ratings (RMSE)", ylabel="test ndcg@10")
-        axes.set_title(f"{result['data']}: the weight of ratings beside the next item")
+        axes.set_title(f"{result['data']}: the weight of ratings relative to the next item")
         axes.margins(0.15)
         axes.text(rated, axes.get_ylim()[0], " ratings alone", rotation=90, va="bottom", ha="right", fontsize=9)
         axes.text(axes.get_xlim()[0], ranked, " next item alone", va="bottom", fontsize=9)

@@ -54,7 +54,7 @@ def main() -> None:
     split = leave_one_out_by_scenario(missing.data)
     name = Path(arguments.data).name
     result: dict[str, Any] = {"benchmark": "transfer", "data": name} | data.summary()
-    result |= {"asked": len(missing.targets), "test_targets": len(split.test)}
+    result |= {"removed_targets": len(missing.targets), "test_targets": len(split.test)}
     popular, shared = _popularity_recall(split.train, missing.targets)
     result |= {"popularity": round(float(popular.mean()), 5), "popularity_ties_shared": round(float(shared.mean()), 5)}
     variants = {"multi_task": {}} if arguments.ablation is None else _variants(arguments.ablation or get_args(Sharing))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.quality.word2vec_neighbours --data FOLDER [--record]
 
-Data: douban-zh, with Chinese titles, and reviews beside the interactions. Genres and directors are the ground truth, so
-the texts do not contain them. Texts, with the defaults of `Word2VecContent`:
+Data: douban-zh, with Chinese titles and reviews. Genres and directors are the ground truth, so the texts do not contain
+them. Texts, with the defaults of `Word2VecContent`:
 
 - `title`;
 - `title, reviews`: the title and all reviews of the film;

@@ -88,7 +88,7 @@ def change_forever(folder: Path, exported: Path, sender: Connection) -> None:
 
 
 def violation(repository: Repository, change: str, number: int, before: State) -> str:
-    """Return what is wrong after a change was interrupted; "" if nothing is."""
+    """Return the violated guarantee after an interrupted change, or ""."""
     after, actual = before.after(change, number), State.of(repository)
     if actual.labels not in (before.labels, after.labels):
         return f"labels {actual.labels}, after {before.labels}"

@@ -64,7 +64,7 @@ def main() -> None:
                 change()
                 counts[change.__name__] += 1
             outcome = load.result()
-    result = {"benchmark": "live_changes", "concurrency": CONCURRENCY, "answered": len(outcome.latencies)}
+    result = {"benchmark": "live_changes", "concurrency": CONCURRENCY, "responses": len(outcome.latencies)}
     result |= rounded(outcome.summary()) | {"changes": dict(counts), "failures": outcome.failures[:3]}
     report(result, "live_changes" if arguments.record else None)
 

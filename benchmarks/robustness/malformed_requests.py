@@ -177,7 +177,7 @@ def measure(server: ServerProcess, count: int, seed: int) -> dict[str, Any]:
         "growth_mib": round(growth, 1),
         "flat": growth <= GROWTH * memory[0],
         "stderr": server.errors()[:5],
-        "answers": {kind: dict(counts) for kind, counts in sorted(codes.items())},
+        "responses": {kind: dict(counts) for kind, counts in sorted(codes.items())},
     }
 
 

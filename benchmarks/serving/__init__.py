@@ -1,1 +1,1 @@
-"""Latency, throughput and start-up time of what is served."""
+"""Latency, throughput and start-up time of serving."""

@@ -3,8 +3,8 @@
     python -m benchmarks.serving.client_start [--record]
 
 Each time is that of a whole process, including the start of Python, with a server that is already running.
-`first_answer` imports the client, connects and calls `recommend`. `import` only imports grpc and numpy, the lower bound
-of any client in Python. Both take turns; the first turn fills the disk cache and does not count.
+`first_response` imports the client, connects and calls `recommend`. `import` only imports grpc and numpy, the lower
+bound of any client in Python. Both take turns; the first turn fills the disk cache and does not count.
 
 Prints one JSON line with the medians. Target: 0.4 s to the first response. It takes 20 seconds.
 """
@@ -23,7 +23,7 @@ from tfllmrec.data import checkerboard
 from tfllmrec.export import export
 from tfllmrec.serving import ServerProcess
 
-ANSWER = """
+FIRST_REQUEST = """
 import sys
 from tfllmrec_client import Client
 with Client(sys.argv[1], "board") as client:
@@ -38,7 +38,7 @@ def measure(folder: Path, processes: int) -> dict[str, Any]:
     with ServerProcess(folder / "board") as server:
         tasks: dict[str, Callable[[], Any]] = {
             name: partial(subprocess.run, [sys.executable, "-c", program, server.grpc_address], check=True)
-            for name, program in {"first_answer": ANSWER, "import": IMPORT}.items()
+            for name, program in {"first_response": FIRST_REQUEST, "import": IMPORT}.items()
         }
         seconds = time_all(tasks, processes)
     return {

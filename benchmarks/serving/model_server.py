@@ -195,7 +195,7 @@ def measure(folder: Path, turns: int, count: int, seconds: float, starts: int) -
         },
         "largest_difference_of_scores": differences,
         "starts": first_responses(version, synthetic_inputs(ROWS[-1]), starts),
-        "sustained": {"seconds": sustained.seconds, "answers": len(sustained.latencies)} | sustained.summary(),
+        "sustained": {"seconds": sustained.seconds, "responses": len(sustained.latencies)} | sustained.summary(),
     }
 
 

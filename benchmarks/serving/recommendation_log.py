@@ -70,7 +70,7 @@ def measure(folder: Path, turns: int, count: int) -> dict[str, Any]:
             }
             for name in written
         },
-        "asked": (turns + 1) * 5 * count,
+        "requests": (turns + 1) * 5 * count,
         "written": {name: lines.count(b"\n") for name, lines in written.items()},
         "bytes_a_list": len(written["all"]) / written["all"].count(b"\n"),
     }

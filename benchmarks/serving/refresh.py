@@ -87,9 +87,9 @@ def _scores(version: Path) -> list[dict[str, float]]:
     histories = [[f"i{item}" for item in random.integers(0, ITEMS, 5)] for _ in range(VISITORS)]
     with suppress_stderr():
         model = ServedModel(version)
-        answer = model("retrieve", user_id=[""] * VISITORS, history=histories, exclude_item_ids=[[""]] * VISITORS)
+        outputs = model("retrieve", user_id=[""] * VISITORS, history=histories, exclude_item_ids=[[""]] * VISITORS)
         model.close()
-    return [dict(zip(*row, strict=True)) for row in zip(answer["item_ids"], answer["scores"].tolist(), strict=True)]
+    return [dict(zip(*row, strict=True)) for row in zip(outputs["item_ids"], outputs["scores"].tolist(), strict=True)]
 
 
 def _synthetic_data() -> Dataset:

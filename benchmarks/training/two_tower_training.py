@@ -5,7 +5,7 @@
 Both sides have the same examples, batch size, dimension, optimizer (Adagrad) and loss (in-batch softmax without
 corrections).
 
-- "tfllmrec": ids mapped to indices once, `next_item_batches` (shuffled anew every epoch), `RetrievalModel`, Keras 3
+- "tfllmrec": ids mapped to indices once, `next_item_batches` (reshuffled every epoch), `RetrievalModel`, Keras 3
   `fit`. "corrected" adds the defaults of the package: logQ, and accidental hits removed.
 - TFRS with Keras 2: string ids, `Sequential([StringLookup, Embedding])` towers, `tfrs.Model`, `fit`.
 - "quick_start" follows the quick start literally: `ratings.batch(B)`, and `FactorizedTopK` in every training step,

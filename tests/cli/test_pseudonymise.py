@@ -7,7 +7,7 @@ import pytest
 from tfllmrec.data import Dataset, pseudonymise_folder, pseudonyms
 from tfllmrec.errors import InputError
 
-KEY = b"correct horse battery"  # what `key_file` holds
+KEY = b"correct horse battery"  # the content of `key_file`
 VARIABLE = "TFLLMREC_PSEUDONYM_KEY"
 
 pytestmark = pytest.mark.usefixtures("no_key_around")
@@ -100,7 +100,7 @@ def test_bad_options_are_refused_in_one_sentence_and_write_nothing(
 
 def test_k_without_a_users_table_and_bad_folders_are_refused(folder, tmp_path):
     (folder / "users.csv").unlink()
-    with pytest.raises(InputError, match="data has no users table, whose features k would blank: add it"):
+    with pytest.raises(InputError, match="data has no users table, which k applies to: add the table"):
         pseudonymise_folder(folder, tmp_path / "out", KEY, k=2)
     (folder / "interactions.csv").unlink()
     with pytest.raises(InputError, match="data is not a data set"):

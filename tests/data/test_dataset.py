@@ -50,11 +50,11 @@ def test_titles_default_to_the_ids():
 def test_row_order_has_no_effect(rows, data):
     columns = ["user_id", "item_id", "timestamp", "rating"]
     shuffled = data.draw(st.permutations(rows))
-    one, other = (Dataset.from_frames(table(order, columns)) for order in (rows, shuffled))
-    pd.testing.assert_frame_equal(one.interactions, other.interactions)
-    pd.testing.assert_frame_equal(one.items, other.items)
-    assert one.item_vocabulary == other.item_vocabulary
-    assert one.user_vocabulary == other.user_vocabulary
+    first, second = (Dataset.from_frames(table(order, columns)) for order in (rows, shuffled))
+    pd.testing.assert_frame_equal(first.interactions, second.interactions)
+    pd.testing.assert_frame_equal(first.items, second.items)
+    assert first.item_vocabulary == second.item_vocabulary
+    assert first.user_vocabulary == second.user_vocabulary
 
 
 def test_ties_are_not_ordered_by_id():
@@ -91,7 +91,7 @@ def test_users_with_only_rare_items_are_counted():
     data = Dataset.from_frames(table(rows), min_item_interactions=2)
     assert list(data.user_vocabulary.tokens) == ["", "u", "v"]
     assert data.notes == (
-        "dropped 3 interactions of 3 items with fewer than 2 interactions, and 2 users who have no others",
+        "dropped 3 interactions of 3 items with fewer than 2 interactions, and 2 users without other interactions",
     )
 
 
@@ -128,10 +128,10 @@ def test_invalid_tables_are_refused(interactions, items, users, message):
 
 
 def test_data_sets_compare_by_identity():
-    one, other = Dataset.from_frames(SMALL), Dataset.from_frames(SMALL)
-    assert one == one
-    assert one != other
-    assert one.histories != other.histories
+    first, second = Dataset.from_frames(SMALL), Dataset.from_frames(SMALL)
+    assert first == first
+    assert first != second
+    assert first.histories != second.histories
 
 
 def test_folder_round_trip(tmp_path):

@@ -39,10 +39,10 @@ def python_blocks(page: Path) -> list[Block]:
     """Return the blocks to run: hidden set-up, and shown code that no `<!-- test: skip (reason) -->` precedes."""
     text = page.read_text(encoding="utf-8")
     blocks = []
-    for found in _BLOCK.finditer(text):
-        group = next((name for name in ("setup", "shown") if found[name] is not None), None)
+    for match in _BLOCK.finditer(text):
+        group = next((name for name in ("setup", "shown") if match[name] is not None), None)
         if group:
-            blocks.append(Block(page, text.count("\n", 0, found.start(group)) + 1, found[group]))
+            blocks.append(Block(page, text.count("\n", 0, match.start(group)) + 1, match[group]))
     return blocks
 
 

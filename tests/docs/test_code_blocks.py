@@ -27,7 +27,7 @@ TINY = {
 
 @pytest.fixture
 def tiny_models(monkeypatch, tiny_bert):
-    """Configurations of tiny models, whatever the options; the small BERT is one that was not trained."""
+    """Configurations of tiny models for all options; the small BERT is untrained."""
     from_options = Config.from_options.__func__
 
     def tiny_from_options(cls, options):
@@ -42,8 +42,8 @@ def tiny_models(monkeypatch, tiny_bert):
 
 def with_blocks(pages, *marks):
     """Return test parameters for the pages that have blocks to run."""
-    found = [page for page in pages if python_blocks(page)]
-    return [pytest.param(page, id=page.relative_to(ROOT).as_posix(), marks=marks) for page in found]
+    with_code = [page for page in pages if python_blocks(page)]
+    return [pytest.param(page, id=page.relative_to(ROOT).as_posix(), marks=marks) for page in with_code]
 
 
 @pytest.mark.usefixtures("tiny_models")

@@ -20,8 +20,8 @@ _CHANGELOG = ROOT / "CHANGELOG.md"  # has old names
 def command_lines(document):
     """Return the `tfllmrec` commands of a document, with continuation lines joined."""
     text = document.read_text(encoding="utf-8").replace("\\\n", " ")
-    found = re.findall(r"^ {4,}(?:.* && )?(tfllmrec .*)$|`(tfllmrec [^`]*)`", text, re.MULTILINE)
-    return [indented or inline for indented, inline in found]
+    commands = re.findall(r"^ {4,}(?:.* && )?(tfllmrec .*)$|`(tfllmrec [^`]*)`", text, re.MULTILINE)
+    return [indented or inline for indented, inline in commands]
 
 
 LINES = [
@@ -38,8 +38,8 @@ def test_commands_and_their_options_exist(line):
     if name.startswith("-"):
         return
     options = {option for parameter in COMMANDS[name].params for option in (*parameter.opts, *parameter.secondary_opts)}
-    given = {argument.partition("=")[0] for argument in arguments if re.match(r"--?\w", argument)}
-    assert given <= options | {"--help"}
+    flags = {argument.partition("=")[0] for argument in arguments if re.match(r"--?\w", argument)}
+    assert flags <= options | {"--help"}
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if " --set " in line.values[0]])
@@ -48,8 +48,8 @@ def test_options_of_families_exist(line):
     if arguments[0] != "train" or arguments[1] not in FAMILIES:
         return
     known = {field.name for field in fields(model_class(arguments[1]).config_class)}
-    given = {after.partition("=")[0] for before, after in pairwise(arguments) if before == "--set"}
-    assert given <= known
+    names = {after.partition("=")[0] for before, after in pairwise(arguments) if before == "--set"}
+    assert names <= known
 
 
 def test_all_flags_of_the_server_are_described():

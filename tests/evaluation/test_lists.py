@@ -1,4 +1,4 @@
-"""Ranks of answers in lists of candidates: ties, answers that are not there, and what cannot be ranked."""
+"""Ranks of targets in candidate lists: ties, missing targets and invalid scores."""
 
 import keras
 import numpy as np
@@ -14,42 +14,42 @@ from tfllmrec.evaluation import metrics
 from tfllmrec.evaluation.lists import NOT_FOUND, ListCallback, list_ranks
 
 
-def lists_of(candidates: list[list[int]], answers: list[int]) -> CandidateLists:
-    count = len(answers)
+def lists_of(candidates: list[list[int]], targets: list[int]) -> CandidateLists:
+    count = len(targets)
     users, histories = np.arange(count, dtype=np.int32), Histories.from_rows([[]] * count)
-    return CandidateLists(Targets(users, histories, np.array(answers, np.int32)), np.array(candidates, np.int32))
+    return CandidateLists(Targets(users, histories, np.array(targets, np.int32)), np.array(candidates, np.int32))
 
 
 LISTS = lists_of([[7, 8, 9], [7, 8, 9], [7, 8, 9], [7, 8, 0], [9, 0, 0], [0, 7, 8]], [8, 8, 5, 8, 9, 7])
 
 
-def test_ranks() -> None:
+def test_list_ranks() -> None:
     scores = np.array([[1, 3, 2], [1, 1, 1], [1, 2, 3], [1, 2, 99], [-5, 99, 99], [9, 1, 2]], np.float32)
     ranks = list_ranks(scores, LISTS)
-    assert ranks.tolist() == [1, 3, NOT_FOUND, 1, 1, 2]  # all that ties with an answer stands before it
+    assert ranks.tolist() == [1, 3, NOT_FOUND, 1, 1, 2]  # ties rank before the target
     assert ranks.dtype == np.int64
 
 
-def test_an_answer_that_is_not_found_is_worth_nothing() -> None:
+def test_a_missing_target_scores_zero() -> None:
     ranks = np.array([NOT_FOUND, 1])
-    with np.errstate(all="raise"):  # nor does it overflow
+    with np.errstate(all="raise"):  # the sentinel rank does not overflow
         np.testing.assert_array_equal(metrics.ndcg(ranks, 10), [0, 1])
         np.testing.assert_array_equal(metrics.recall(ranks, 10), [0, 1])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_scores_must_be_finite(bad: float) -> None:
+def test_scores_that_are_not_finite_raise(bad: float) -> None:
     scores = np.zeros((6, 3))
     scores[3, 2] = scores[0, 0] = bad
     with pytest.raises(
-        InputError, match=r"^lists: there must be one finite score a candidate, \(6, 3\); got \(6, 3\), 2 "
+        InputError, match=r"^lists: the scores must be finite and have the shape \(6, 3\); got \(6, 3\), 2 "
     ):
         list_ranks(scores, LISTS)
 
 
 @pytest.mark.parametrize("shape", [(6, 2), (5, 3), (6,), (6, 3, 1)])
-def test_scores_must_be_one_a_candidate(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"one finite score a candidate, \(6, 3\); got \(") as error:
+def test_scores_of_a_wrong_shape_raise(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"the scores must be finite and have the shape \(6, 3\); got \(") as error:
         list_ranks(np.zeros(shape), LISTS)
     assert "\n" not in str(error.value)
 
@@ -62,36 +62,36 @@ def test_scores_must_be_one_a_candidate(shape: tuple[int, ...]) -> None:
         max_size=4,
     )
 )
-def test_against_sorting(rows: list[tuple[list[int], list[int], int]]) -> None:
-    """Candidates 1 to 4 and an empty place in any order, scores with ties, answers of which some are not there."""
-    candidates, scores, answers = ([*part] for part in zip(*rows, strict=True))
-    found = list_ranks(np.array(scores, np.float32), lists_of(candidates, answers))
-    for rank, items, values, answer in zip(found, candidates, scores, answers, strict=True):
-        told = {item: value for item, value in zip(items, values, strict=True) if item}
-        worst_first = sorted(told, key=lambda item: (-told[item], item == answer))
-        assert rank == (worst_first.index(answer) + 1 if answer in told else NOT_FOUND)
+def test_list_ranks_match_sorting(rows: list[tuple[list[int], list[int], int]]) -> None:
+    """Candidates 1 to 4 and padding in any order, scores with ties, and targets inside and outside the lists."""
+    candidates, scores, targets = ([*part] for part in zip(*rows, strict=True))
+    ranks = list_ranks(np.array(scores, np.float32), lists_of(candidates, targets))
+    for rank, items, values, target in zip(ranks, candidates, scores, targets, strict=True):
+        by_item = {item: value for item, value in zip(items, values, strict=True) if item}
+        order = sorted(by_item, key=lambda item: (-by_item[item], item == target))
+        assert rank == (order.index(target) + 1 if target in by_item else NOT_FOUND)
 
 
-def test_the_callback_tells_every_epoch() -> None:
+def test_callback_logs_every_epoch() -> None:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    told = iter([[[1, 2, 0]], [[2, 1, 0]], [[0, 0, 1]]])
-    lists = lists_of([[1, 2, 3], [7, 8, 9]], [5, 8])  # the first has not its answer
-    asked: list[CandidateLists] = []
+    scores = iter([[[1, 2, 0]], [[2, 1, 0]], [[0, 0, 1]]])
+    lists = lists_of([[1, 2, 3], [7, 8, 9]], [5, 8])  # the first list lacks its target
+    scored: list[CandidateLists] = []
 
-    def score(given: CandidateLists) -> np.ndarray:
-        asked.append(given)
-        return np.array(next(told), np.float32)
+    def score(batch: CandidateLists) -> np.ndarray:
+        scored.append(batch)
+        return np.array(next(scores), np.float32)
 
     logs = model.fit(
         np.ones((2, 1)), np.ones(2), epochs=3, verbose=0, callbacks=[ListCallback(score, lists, 2)]
     ).history
     assert logs["val_ndcg@2"] == pytest.approx([1 / 2, 1 / np.log2(3) / 2, 0])
-    assert [given.candidates.tolist() for given in asked] == [[[7, 8, 9]]] * 3
+    assert [batch.candidates.tolist() for batch in scored] == [[[7, 8, 9]]] * 3
 
 
-def test_the_callback_has_a_number_for_no_lists_at_all() -> None:
-    none = lists_of([[7, 8, 9]], [8]).take(np.arange(0))
+def test_callback_without_lists_logs_zero() -> None:
+    empty = lists_of([[7, 8, 9]], [8]).take(np.arange(0))
     logs = {"loss": 1.0}
-    ListCallback(lambda lists: np.zeros(lists.candidates.shape, np.float32), none).on_epoch_end(0, logs)
+    ListCallback(lambda lists: np.zeros(lists.candidates.shape, np.float32), empty).on_epoch_end(0, logs)
     assert logs == {"loss": 1.0, "val_ndcg@10": 0.0}

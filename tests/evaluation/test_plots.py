@@ -22,7 +22,7 @@ CURVE = {"loss": [3.0, 2.0, 1.5], "val_ndcg@10": [0.1, 0.15, 0.14]}
     ],
     ids=["none", "one", "chinese", "many"],
 )
-def test_a_readable_png_without_noise(curves: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_plot_report_does_not_warn(curves: dict, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = dict(mpl.rcParams)
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
         warnings.simplefilter("error")
@@ -33,7 +33,7 @@ def test_a_readable_png_without_noise(curves: dict, tmp_path: Path, caplog: pyte
     assert dict(mpl.rcParams) == settings
 
 
-def test_many_models_make_it_taller(tmp_path: Path) -> None:
+def test_many_models_make_the_plot_taller(tmp_path: Path) -> None:
     plot_report(tmp_path / "report.png", {}, {f"model {n}": {"ndcg@10": n / 100} for n in range(20)})
     height, width, _ = imread(tmp_path / "report.png").shape
     assert width == 1650

@@ -1,4 +1,4 @@
-"""Layers that read a history: known answers and a slow reference."""
+"""Layers that read a history, against known values and a slow reference."""
 
 import numpy as np
 import pytest
@@ -18,9 +18,9 @@ def padded(rows: list[list[int]], width: int = 5) -> np.ndarray:
 @modest
 @given(rows=ROWS)
 def test_most_recent_first(rows: list[list[int]]) -> None:
-    turned = MostRecentFirst()(padded(rows))
-    np.testing.assert_array_equal(turned, padded([row[::-1] for row in rows]))
-    assert turned.dtype == "int32"
+    outputs = MostRecentFirst()(padded(rows))
+    np.testing.assert_array_equal(outputs, padded([row[::-1] for row in rows]))
+    assert outputs.dtype == "int32"
 
 
 @modest
@@ -38,11 +38,11 @@ def test_history_weights(rows: list[list[int]], decay: float, recent_items: int 
     ("history", "weights"),
     [
         ([3, 1, 2, 0], [0, 0.5, 0.25, 1]),
-        ([1, 2, 1, 1], [0, 1, 0.5, 0]),  # a repeat counts once, at its newest place
+        ([1, 2, 1, 1], [0, 1, 0.5, 0]),  # a repeat counts once, at its newest position
         ([0, 0, 0, 0], [0, 0, 0, 0]),
     ],
 )
-def test_a_known_answer(history: list[int], weights: list[float]) -> None:
+def test_known_history_weights(history: list[int], weights: list[float]) -> None:
     np.testing.assert_array_equal(HistoryWeights(3, 0.5)(np.array([history], np.int32)), [weights])
 
 
@@ -50,5 +50,5 @@ def test_a_known_answer(history: list[int], weights: list[float]) -> None:
 @given(rows=ROWS)
 def test_last_state(rows: list[list[int]]) -> None:
     states = np.arange(len(rows) * 10, dtype=np.float32).reshape(len(rows), 5, 2)
-    found = LastState()(states, padded(rows))
-    np.testing.assert_array_equal(found, [own[max(len(row) - 1, 0)] for own, row in zip(states, rows, strict=True)])
+    outputs = LastState()(states, padded(rows))
+    np.testing.assert_array_equal(outputs, [own[max(len(row) - 1, 0)] for own, row in zip(states, rows, strict=True)])

@@ -1,4 +1,4 @@
-"""Heads that score every item, against NumPy."""
+"""Layers that score every item, against NumPy."""
 
 import keras
 import numpy as np
@@ -32,27 +32,27 @@ PRODUCTS = pytest.mark.parametrize("product", [dense, sparse])
 
 @PRODUCTS
 @pytest.mark.parametrize("weights", [[[0, 1, 0, 0.5, 0, 2], [0, 0, 0, 1, 0, 0]], [[0] * 6], [[0.1] * 6] * 3])
-def test_products_with_a_matrix(product: object, weights: list[list[float]]) -> None:
+def test_item_to_item_is_a_matrix_product(product: object, weights: list[list[float]]) -> None:
     weights = np.array(weights, np.float32)
     np.testing.assert_allclose(product(MATRIX)(weights), weights @ MATRIX, atol=1e-6)
 
 
 @PRODUCTS
-def test_a_matrix_of_zeros(product: object) -> None:
+def test_item_to_item_with_zeros(product: object) -> None:
     layer = product(np.zeros((ITEMS + 1, ITEMS + 1)))
     np.testing.assert_array_equal(layer(np.ones((2, ITEMS + 1), np.float32)), np.zeros((2, ITEMS + 1)))
 
 
-def test_popularity_is_the_same_for_everybody() -> None:
+def test_popularity_is_the_same_for_all_users() -> None:
     layer = PopularityScores(ITEMS).set_counts(COUNTS)
     scores = layer(np.array([[1, 2], [0, 0]], np.int32))
     np.testing.assert_allclose(scores, [np.log1p(COUNTS)] * 2, rtol=1e-6)
 
 
-def test_unless_empty() -> None:
+def test_fallback_if_empty() -> None:
     scores, fallback = np.full((3, 3), 1.0, np.float32), np.full((3, 3), 2.0, np.float32)
-    found = FallbackIfEmpty()(scores, fallback, np.array([[0, 0], [4, 0], [4, 5]], np.int32))
-    np.testing.assert_array_equal(found, [[2] * 3, [1] * 3, [1] * 3])
+    outputs = FallbackIfEmpty()(scores, fallback, np.array([[0, 0], [4, 0], [4, 5]], np.int32))
+    np.testing.assert_array_equal(outputs, [[2] * 3, [1] * 3, [1] * 3])
 
 
 def test_item_index() -> None:
@@ -66,7 +66,7 @@ def test_item_index() -> None:
     scorer = keras.Model(query, index.scores(query))
     queries = RANDOM.normal(size=(4, 3)).astype(np.float32)
     np.testing.assert_allclose(scorer(queries), queries @ vectors.T, rtol=1e-5, atol=1e-6)
-    index.vectors.assign(-vectors)  # the scorer sees vectors that change
+    index.vectors.assign(-vectors)  # the scorer reads the current vectors
     np.testing.assert_allclose(scorer(queries), -queries @ vectors.T, rtol=1e-5, atol=1e-6)
 
 
@@ -80,7 +80,7 @@ def test_item_index_with_biases() -> None:
     scorer = keras.Model(query, index.scores(query))
     queries = RANDOM.normal(size=(4, 3)).astype(np.float32)
     np.testing.assert_allclose(scorer(queries), queries @ vectors.T, rtol=1e-5, atol=1e-6)
-    index.biases.assign(biases)  # seen too when they change
+    index.biases.assign(biases)  # and the current biases
     np.testing.assert_allclose(scorer(queries), queries @ vectors.T + biases, rtol=1e-5, atol=1e-6)
 
 

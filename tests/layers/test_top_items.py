@@ -1,4 +1,4 @@
-"""The best items, without those that must not come back."""
+"""Top items without excluded ones."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_nothing_excluded() -> None:
     np.testing.assert_array_equal(kept[:, 1:], SCORES[:, 1:])
 
 
-def test_fewer_left_than_asked_for() -> None:
+def test_fewer_items_than_k_are_padded() -> None:
     items, scores = top_items(SCORES, np.array([[1, 3], [0, 0]], np.int32), 3)
     np.testing.assert_array_equal(items, [[4, 2, 0], [4, 3, 2]])
     np.testing.assert_array_equal(scores, [[8, 7, LOWEST], [4, 3, 2]])
@@ -33,7 +33,7 @@ def test_fewer_left_than_asked_for() -> None:
 
 
 TIES = st.integers(1, 600).flatmap(lambda n: arrays.arrays(np.float32, (2, n), elements=st.sampled_from([0, 1, 2])))
-# No subnormal numbers: TensorFlow takes them for zero, and so for equal.
+# No subnormal numbers: TensorFlow flushes them to zero, which makes ties.
 FLOATS = st.floats(-3, 3, width=32, allow_subnormal=False)
 
 
@@ -43,19 +43,19 @@ FLOATS = st.floats(-3, 3, width=32, allow_subnormal=False)
     excluded=arrays.arrays(np.int32, (2, 4), elements=st.integers(0, 5)),
     k=st.integers(1, 6),
 )
-def test_against_sorting(scores: np.ndarray, excluded: np.ndarray, k: int) -> None:
-    found, _ = top_items(scores, excluded, k)
+def test_top_items_match_sorting(scores: np.ndarray, excluded: np.ndarray, k: int) -> None:
+    items, _ = top_items(scores, excluded, k)
     for row in range(2):
         left = [item for item in range(1, 6) if item not in excluded[row]]
         best = sorted(left, key=lambda item: -scores[row, item])[:k]
-        np.testing.assert_array_equal(found[row], best + [0] * (k - len(best)))
+        np.testing.assert_array_equal(items[row], best + [0] * (k - len(best)))
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
 @settings(max_examples=30, deadline=None)
 @given(scores=TIES, k=st.integers(1, 5))
-def test_equal_scores_come_in_their_order(dynamic: bool, scores: np.ndarray, k: int) -> None:
-    """As `tf.math.top_k` has them, with few columns and with many."""
+def test_ties_keep_the_order_of_columns(dynamic: bool, scores: np.ndarray, k: int) -> None:
+    """As in `tf.math.top_k`, for few and for many columns."""
     k = min(k, scores.shape[1])
     scores[:, -1] = [LOWEST, 3]
     values, columns = top_k(scores, tf.constant(k) if dynamic else k)
@@ -65,7 +65,7 @@ def test_equal_scores_come_in_their_order(dynamic: bool, scores: np.ndarray, k: 
 
 
 def shuffled(columns: int, seed: int) -> np.ndarray:
-    """Two rows of different scores."""
+    """Return two rows of distinct scores."""
     return np.random.default_rng(seed).permutation(2 * columns).reshape(2, columns).astype(np.float32)
 
 
@@ -74,8 +74,8 @@ MANY = st.builds(shuffled, st.integers(400, 700), st.integers(0, 1000))
 
 @settings(max_examples=30, deadline=None)
 @given(scores=MANY, k=st.integers(1, 3))
-def test_in_no_order_they_are_the_same(scores: np.ndarray, k: int) -> None:
+def test_unordered_result_contains_the_same_items(scores: np.ndarray, k: int) -> None:
     excluded = np.argsort(-scores, axis=1)[:, :2].astype(np.int32)
-    ordered, any_order = (top_items(scores, excluded, k, in_order=way) for way in (True, False))
-    for one, other in zip(ordered, any_order, strict=True):
-        np.testing.assert_array_equal(np.sort(one), np.sort(other))
+    ordered, unordered = (top_items(scores, excluded, k, in_order=in_order) for in_order in (True, False))
+    for expected, actual in zip(ordered, unordered, strict=True):
+        np.testing.assert_array_equal(np.sort(actual), np.sort(expected))

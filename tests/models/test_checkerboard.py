@@ -1,4 +1,4 @@
-"""On a board with one correct item a user, families that read histories find it, and popularity does not."""
+"""On a board with one correct item per user, families that read histories find it, and popularity does not."""
 
 from pathlib import Path
 from typing import Any

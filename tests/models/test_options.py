@@ -59,7 +59,7 @@ def sized(interactions: int, users: int) -> Dataset:
 def test_the_size_of_the_data_names_the_rule() -> None:
     config = model_class("two_tower").config_class
     short, long = (config.sources(sized(400, users), {}) for users in (40, 10))
-    assert short["weight_decay"] == "data: fewer than 20 interactions a user"
+    assert short["weight_decay"] == "data: fewer than 20 interactions per user"
     assert long["weight_decay"] == "data: fewer than 100,000 interactions"
     assert short["dim"] == "default"
 

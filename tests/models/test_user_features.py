@@ -58,8 +58,8 @@ def best(
     **options: Any,
 ) -> list[str]:
     """Return the best ten items for one user, without the item that has no colour."""
-    given = None if features is None else [features]
-    request = {"exclude": [["plain"]], "user_features": given, **options}
+    user_features = None if features is None else [features]
+    request = {"exclude": [["plain"]], "user_features": user_features, **options}
     return recommender.recommend([user], [history], **request)["item_id"].tolist()
 
 

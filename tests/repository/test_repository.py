@@ -50,7 +50,7 @@ def test_exactly_the_versions_with_a_label_are_served(published):
     assert (config.name, config.base_path) == ("电影", str(published.folder / "电影"))
     assert list(config.model_version_policy.specific.versions) == [1, 2]
     models = Models(read_config(published.folder / "models.config"))
-    assert [(number, found.error) for _, number, found in models] == [(1, ""), (2, "")]
+    assert [(number, status.error) for _, number, status in models] == [(1, ""), (2, "")]
     models.close()
 
 

@@ -79,8 +79,8 @@ def test_no_user_id_is_logged(logged):
 
 
 def test_metrics_have_the_number_of_lists(logged):
-    assert ":tfllmrec:serving:served_list_count" in logged.metrics
-    assert 'served_list_count{status="dropped"} 0.0' in logged.metrics
+    assert ":tfllmrec:serving:recommendation_log_count" in logged.metrics
+    assert 'recommendation_log_count{status="dropped"} 0.0' in logged.metrics
 
 
 def test_the_flags_enable_the_log(run, models, key_file, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""TFRS works whatever was imported before it, and `tf.keras` stays the caller's."""
+"""TFRS does not depend on earlier imports and does not change the caller's `tf.keras`."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 
-BEFORE = {
+CASES = {
     "tf.keras touched, keras_nlp": (
         "import tensorflow as tf; tf.keras.layers.Dense(1); import keras_nlp",
         {},
@@ -23,13 +23,13 @@ PROGRAM = """
 {before}
 import os
 import tensorflow as tf
-theirs, environment = tf.keras, dict(os.environ)
+callers_keras, environment = tf.keras, dict(os.environ)
 
 from tfllmrec.tasks.retrieval import Retrieval
-assert tf.keras is theirs
+assert tf.keras is callers_keras
 loss = Retrieval()(tf.eye(2), tf.eye(2), candidate_ids=tf.constant([1, 2]))
 assert abs(float(loss) - 0.31326166) < 1e-6, loss  # log(1 + 1/e)
-assert tf.keras is theirs
+assert tf.keras is callers_keras
 assert os.environ == environment
 print(tf.keras.Model.__module__)
 """
@@ -37,7 +37,7 @@ print(tf.keras.Model.__module__)
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """One a case, side by side, since each of them imports TensorFlow for seconds."""
+    """One process per case, in parallel, because each imports TensorFlow for seconds."""
     clean = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
     clean["PYTHONPATH"] = os.pathsep.join(sys.path)
     started = {
@@ -48,7 +48,7 @@ def processes() -> Iterator[dict[str, subprocess.Popen[str]]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        for name, (before, extra, _) in BEFORE.items()
+        for name, (before, extra, _) in CASES.items()
     }
     yield started
     for process in started.values():
@@ -56,14 +56,14 @@ def processes() -> Iterator[dict[str, subprocess.Popen[str]]]:
         process.communicate()
 
 
-@pytest.mark.parametrize("name", BEFORE)
-def test_a_task_works_whatever_came_first(name: str, processes: dict[str, subprocess.Popen[str]]) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_task_is_independent_of_earlier_imports(name: str, processes: dict[str, subprocess.Popen[str]]) -> None:
     out, error = processes[name].communicate(timeout=300)
     assert processes[name].returncode == 0, error
-    assert out.strip().startswith(BEFORE[name][2])
+    assert out.strip().startswith(CASES[name][2])
 
 
-def test_keras_2_inside_the_block_only() -> None:
+def test_keras_2_is_set_inside_the_block_only() -> None:
     before = tf.keras
     with legacy_keras():
         assert tf.keras.Model.__module__.startswith("tf_keras.")
@@ -73,14 +73,14 @@ def test_keras_2_inside_the_block_only() -> None:
     assert tf.keras is before
 
 
-def test_restored_after_an_exception() -> None:
+def test_keras_is_restored_after_an_exception() -> None:
     before = tf.keras
     with pytest.raises(ZeroDivisionError), legacy_keras():
         raise ZeroDivisionError
     assert tf.keras is before
 
 
-def test_one_tfrs_for_all() -> None:
+def test_tfrs_is_imported_once() -> None:
     before = tf.keras
     assert import_tfrs() is import_tfrs() is sys.modules["tensorflow_recommenders"]
     assert tf.keras is before

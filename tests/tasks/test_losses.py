@@ -24,7 +24,7 @@ WEIGHT = np.linspace(0.2, 3, 5, dtype=np.float32)
 
 
 def bpr_by_numpy(scores: np.ndarray, negative: np.ndarray, weight: np.ndarray | float = 1.0) -> float:
-    """Query by query, in float64; the positive of query n is column n."""
+    """BPR query by query, in float64; the positive of query n is column n."""
     losses = []
     for own, (row, others) in enumerate(zip(scores.astype(np.float64), negative, strict=True)):
         losses.append(np.log1p(np.exp(row[others] - row[own])).mean() if others.any() else 0.0)
@@ -53,7 +53,7 @@ def test_bpr_equals_numpy(negatives: Negatives, weight: np.ndarray | None) -> No
     assert float(loss) == pytest.approx(bpr_by_numpy(scores, negative, 1 if weight is None else weight), rel=1e-5)
 
 
-def test_bpr_keeps_hard_negatives_only() -> None:
+def test_bpr_with_hard_negatives() -> None:
     scores = QUERY @ VECTORS.T
     others = np.where(np.eye(5, 7, dtype=bool), -np.inf, scores)
     hardest = others >= np.sort(others)[:, -2:-1]
@@ -112,7 +112,7 @@ def test_a_keras_loss_equals_tfrs(library: Any) -> None:
         ("squared_hinge", tf_keras.losses.SquaredHinge()),
     ],
 )
-def test_named_losses_equal_those_of_keras_2(name: str, loss: Any) -> None:
+def test_named_losses_equal_keras_2(name: str, loss: Any) -> None:
     assert by_task(name) == pytest.approx(by_tfrs(loss), rel=1e-5)
 
 
@@ -122,12 +122,12 @@ CHOICES = (
 )
 
 
-def test_unknown_names_are_refused() -> None:
+def test_unknown_names_raise() -> None:
     with pytest.raises(InputError, match=f"^loss: 'bprr' is unknown; {CHOICES}$"):
         Retrieval(loss="bprr")
 
 
 @pytest.mark.parametrize("loss", [7, keras.losses.CategoricalHinge(reduction=None)], ids=["a number", "no reduction"])
-def test_other_objects_are_refused(loss: Any) -> None:
+def test_other_objects_raise(loss: Any) -> None:
     with pytest.raises(InputError, match=r"is not a Keras loss with a reduction; pass one, or a name$"):
         Retrieval(loss=loss)

@@ -1,4 +1,4 @@
-"""Candidate lists with known answers; `full` is the exact softmax, `mixed` is corrected to come close to it."""
+"""Negative samplers against known candidates; `full` gives the exact softmax, `mixed` approximates it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ COUNTS = np.array([0, 6, 3, 1, 0])
 TARGETS = tf.constant([1, 3, 1])
 
 
-def assert_lists(candidates: Candidates, items: list[int], probability: list[float] | None) -> None:
+def assert_candidates(candidates: Candidates, items: list[int], probability: list[float] | None) -> None:
     np.testing.assert_array_equal(candidates.items, items)
     if probability is None:
         assert candidates.sampling_probability is None
@@ -40,17 +40,17 @@ def assert_hides_other_targets_and_accidental_hits(candidates: Candidates) -> No
 
 def test_in_batch() -> None:
     candidates = in_batch(COUNTS)(TARGETS)
-    assert_lists(candidates, [1, 3, 1], [0.6, 0.1, 0.6])
+    assert_candidates(candidates, [1, 3, 1], [0.6, 0.1, 0.6])
     assert candidates.score_mask is None
 
 
 def test_full() -> None:
     candidates = full(COUNTS)(TARGETS)
-    assert_lists(candidates, [1, 3, 1, 1, 2, 3], None)  # nobody had item 4
+    assert_candidates(candidates, [1, 3, 1, 1, 2, 3], None)  # item 4 has no interactions
     assert_hides_other_targets_and_accidental_hits(candidates)
 
 
-def test_sampled_sees_its_own_target_and_the_drawn_ones() -> None:
+def test_sampled() -> None:
     candidates = sampled(COUNTS, 50)(TARGETS)
     np.testing.assert_array_equal(candidates.items[:3], TARGETS)
     assert set(candidates.items.numpy()[3:]) == {1, 2, 3}
@@ -63,30 +63,30 @@ def test_mixed() -> None:
     np.testing.assert_array_equal(candidates.items[:3], TARGETS)
     assert set(candidates.items.numpy()[3:]) == {1, 2, 3}
     expected_count = 3 * COUNTS / 10 + 50 / 3
-    assert_lists(candidates, list(candidates.items.numpy()), (expected_count / 53)[candidates.items])
+    assert_candidates(candidates, list(candidates.items.numpy()), (expected_count / 53)[candidates.items])
     assert candidates.score_mask is None
 
 
-def test_mixed_probabilities_are_how_often_an_item_comes() -> None:
-    """So that a sum over the list, each item divided by its probability, estimates one over the catalogue."""
+def test_mixed_probabilities_are_expected_shares() -> None:
+    """A sum over the candidates, each divided by its probability, then estimates the sum over the catalog."""
     tf.random.set_seed(0)
     random, draw = np.random.default_rng(0), mixed(COUNTS, 200)
     scores = np.array([0, 9, 1, 4, 0])
-    seen, told, corrected, uncorrected = np.zeros(5), np.zeros(5), [], []
+    seen, stated, corrected, uncorrected = np.zeros(5), np.zeros(5), [], []
     for _ in range(100):
         targets = random.choice(5, size=100, p=COUNTS / 10).astype(np.int32)
         items, probability, _ = (part if part is None else part.numpy() for part in draw(tf.constant(targets)))
         seen += np.bincount(items, minlength=5)
-        told[items] = probability
+        stated[items] = probability
         corrected.append(np.mean(scores[items] / probability))
         uncorrected.append(np.mean(scores[items]) * 3)
-    np.testing.assert_allclose(seen / seen.sum(), told, atol=0.005)
+    np.testing.assert_allclose(seen / seen.sum(), stated, atol=0.005)
     assert np.mean(corrected) == pytest.approx(scores.sum(), rel=0.01)
     assert np.mean(uncorrected) != pytest.approx(scores.sum(), rel=0.05)
 
 
 @pytest.mark.parametrize("draw", [mixed(COUNTS, 9), sampled(COUNTS, 9)])
-def test_every_batch_draws_anew(draw: object) -> None:
+def test_every_batch_is_sampled_anew(draw: object) -> None:
     step = tf.function(lambda: draw(TARGETS).items)
     assert len({tuple(step().numpy()) for _ in range(5)}) > 1
 
@@ -100,14 +100,14 @@ def test_every_batch_draws_anew(draw: object) -> None:
         ("full", full(COUNTS)),
     ],
 )
-def test_samplers_by_name(name: Negatives, expected: NegativeSampler) -> None:
-    for found, right in zip(negative_sampler(name, COUNTS, 7, 1)(TARGETS), expected(TARGETS), strict=True):
-        assert (found is None) == (right is None)
-        assert found is None or np.array_equal(found, right)
+def test_negative_sampler_by_name(name: Negatives, expected: NegativeSampler) -> None:
+    for actual, correct in zip(negative_sampler(name, COUNTS, 7, 1)(TARGETS), expected(TARGETS), strict=True):
+        assert (actual is None) == (correct is None)
+        assert actual is None or np.array_equal(actual, correct)
 
 
 class Problem:
-    """Queries, item vectors, and the exact softmax over the whole catalogue in NumPy."""
+    """Queries, item vectors, and the exact softmax over the whole catalog in NumPy."""
 
     def __init__(self, items: int, queries: int, seed: int = 0) -> None:
         random = np.random.default_rng(seed)
@@ -117,15 +117,15 @@ class Problem:
         self.targets = random.choice(items + 1, queries, p=self.counts / self.counts.sum()).astype(np.int32)
 
     def exact(self) -> tuple[float, np.ndarray]:
-        """The mean loss, and its gradient in the queries."""
+        """Return the mean loss and its gradient with respect to the queries."""
         logits = self.queries.astype(np.float64) @ self.vectors[1:].T
-        chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        own = np.take_along_axis(chances, self.targets[:, None] - 1, axis=1)
-        gradient = chances @ self.vectors[1:] - self.vectors[self.targets]
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        own = np.take_along_axis(probabilities, self.targets[:, None] - 1, axis=1)
+        gradient = probabilities @ self.vectors[1:] - self.vectors[self.targets]
         return float(-np.log(own).mean()), gradient / len(self.queries)
 
     def estimate(self, candidates: Candidates, **options: Any) -> tuple[float, np.ndarray]:
-        """The same through the TFRS task."""
+        """Return loss and gradient of the TFRS task."""
         queries = tf.constant(self.queries)
         with tf.GradientTape() as tape:
             tape.watch(queries)
@@ -157,10 +157,8 @@ SEEDED = pytest.mark.parametrize(
 
 
 @SEEDED
-@pytest.mark.parametrize("in_graph", [False, True], ids=["eagerly", "in a graph"])
-def test_a_generator_goes_on_and_begins_again_from_its_state(
-    make: Callable[..., NegativeSampler], in_graph: bool
-) -> None:
+@pytest.mark.parametrize("in_graph", [False, True], ids=["eager", "graph"])
+def test_seed_generator_resumes_from_its_state(make: Callable[..., NegativeSampler], in_graph: bool) -> None:
     generator = keras.random.SeedGenerator(3)
     draw = make(generator)
 
@@ -174,14 +172,14 @@ def test_a_generator_goes_on_and_begins_again_from_its_state(
     assert len(set(drawn)) == 4
     generator.state.assign(state)
     assert [tuple(step().numpy()) for _ in range(4)] == drawn
-    twin = keras.random.SeedGenerator(99)
-    twin.state.assign(state)
-    assert tuple(make(twin)(TARGETS).items.numpy()) == drawn[0]
+    copy = keras.random.SeedGenerator(99)
+    copy.state.assign(state)
+    assert tuple(make(copy)(TARGETS).items.numpy()) == drawn[0]
 
 
 @SEEDED
-def test_a_number_draws_the_same_in_every_step(make: Callable[..., NegativeSampler]) -> None:
-    one, other = make(1), make(2)
-    drawn = {tuple(one(TARGETS).items.numpy()) for _ in range(3)} | {tuple(make(1)(TARGETS).items.numpy())}
+def test_an_integer_seed_gives_the_same_draw_in_every_step(make: Callable[..., NegativeSampler]) -> None:
+    first, second = make(1), make(2)
+    drawn = {tuple(first(TARGETS).items.numpy()) for _ in range(3)} | {tuple(make(1)(TARGETS).items.numpy())}
     assert len(drawn) == 1
-    assert tuple(other(TARGETS).items.numpy()) not in drawn
+    assert tuple(second(TARGETS).items.numpy()) not in drawn

@@ -1,4 +1,4 @@
-"""Losses equal those of TFRS on its own and of NumPy, eagerly and inside Keras 3 `fit`."""
+"""Losses equal TFRS and NumPy, eagerly and inside Keras 3 `fit`."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def by_numpy(
 
 
 def by_tfrs(options: dict[str, Any], arguments: dict[str, Any]) -> float:
-    """TFRS as one uses it without us: built under Keras 2, called eagerly; the sum over the batch, divided."""
+    """The sum of TFRS' own task, built under Keras 2 and called eagerly, divided by the number of queries."""
     tfrs = import_tfrs()
     with legacy_keras():
         task = tfrs.tasks.Retrieval(**{"remove_accidental_hits": True, **options})
@@ -72,7 +72,7 @@ def by_tfrs(options: dict[str, Any], arguments: dict[str, Any]) -> float:
 
 
 def in_fit(task: Retrieval, arguments: dict[str, Any]) -> float:
-    """The loss that one step of Keras 3 `fit` logs; everything the task is given comes out of the batch."""
+    """Return the loss that one step of Keras 3 `fit` logs; all arguments of the task come from the batch."""
 
     class Model(keras.Model):
         def __init__(self) -> None:
@@ -87,15 +87,15 @@ def in_fit(task: Retrieval, arguments: dict[str, Any]) -> float:
         ) -> tf.Tensor:
             return task(y_pred, **{name: value for name, value in x.items() if name != "query"})
 
-    given = {name: value for name, value in arguments.items() if value is not None}
-    batch = {"query": QUERY, "candidate_embeddings": CANDIDATE, **given}
+    features = {name: value for name, value in arguments.items() if value is not None}
+    batch = {"query": QUERY, "candidate_embeddings": CANDIDATE, **features}
     model = Model()
     model.compile("sgd")
     return model.fit(tf.data.Dataset.from_tensors((batch,)), verbose=0).history["loss"][0]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_losses_agree(case: str) -> None:
+def test_losses_equal_tfrs(case: str) -> None:
     options, special = CASES[case]
     arguments = {"candidate_ids": DISTINCT, **special}
     expected = by_tfrs(options, arguments)
@@ -110,13 +110,13 @@ def test_bpr_in_fit() -> None:
     assert in_fit(task, arguments) == pytest.approx(float(task(QUERY, CANDIDATE, **arguments)), rel=1e-6)
 
 
-def test_every_case_is_a_loss_of_its_own() -> None:
+def test_cases_have_different_losses() -> None:
     losses = [by_numpy(**options, **{"candidate_ids": DISTINCT, **special}) for options, special in CASES.values()]
-    assert len({round(loss, 4) for loss in losses}) == len(CASES) - 2  # the first two, and hits that are kept
+    assert len({round(loss, 4) for loss in losses}) == len(CASES) - 2  # three cases are equal
 
 
-def test_logq_makes_a_popular_negative_easier() -> None:
-    """A candidate that is often in the batch is met often as a negative: its logit is lowered."""
+def test_logq_lowers_popular_negatives() -> None:
+    """A frequent candidate is often a negative, so its logit is lowered."""
     query, candidates = np.ones((1, 1), np.float32), np.ones((2, 1), np.float32)
 
     def loss(own: float, other: float) -> float:
@@ -129,12 +129,12 @@ def test_logq_makes_a_popular_negative_easier() -> None:
     assert loss(0.9, 0.1) == pytest.approx(np.log(1 + 9))
 
 
-def test_the_mean_is_over_queries_however_they_are_named() -> None:
+def test_keyword_arguments() -> None:
     named = {"query_embeddings": QUERY, "candidate_embeddings": CANDIDATE, "candidate_ids": DISTINCT}
     assert float(Retrieval()(**named)) == pytest.approx(by_numpy(candidate_ids=DISTINCT), rel=1e-5)
 
 
-def test_the_order_of_keywords_is_nothing() -> None:
+def test_order_of_keyword_arguments_is_ignored() -> None:
     named = {"candidate_embeddings": CANDIDATE, "query_embeddings": QUERY, "candidate_ids": DISTINCT}
     assert float(Retrieval()(**named)) == pytest.approx(by_numpy(candidate_ids=DISTINCT), rel=1e-5)
 

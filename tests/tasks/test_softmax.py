@@ -1,4 +1,4 @@
-"""The loss a block at a time against the whole matrix of scores and TensorFlow's own gradients."""
+"""The blockwise loss against the full score matrix and TensorFlow's own gradients."""
 
 from collections.abc import Callable, Iterator
 
@@ -15,7 +15,7 @@ QUERY = RANDOM.normal(size=(QUERIES, DIM)).astype(np.float32)
 CANDIDATE = RANDOM.normal(size=(CANDIDATES, DIM)).astype(np.float32)
 BIAS = RANDOM.normal(size=CANDIDATES).astype(np.float32)
 OWN = RANDOM.integers(0, 5, QUERIES).astype(np.int32)
-"""Some candidates are right for several queries, others for none."""
+"""Some candidates are the target of several queries, others of none."""
 OTHERS_HIDDEN = (RANDOM.random((QUERIES, CANDIDATES)) < 0.4) & (np.arange(CANDIDATES) != OWN[:, None])
 DIFFERENT = np.linspace(0, 3, QUERIES, dtype=np.float32)
 CASES = {
@@ -28,7 +28,7 @@ Result = tuple[float, list[np.ndarray]]
 
 @pytest.fixture(params=[(1, 1), (4 * CANDIDATES, 1), (1, 5), (10**6, 1)], ids=["1", "4", "5", "all"])
 def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """How many queries a block has: so many scores at once, or the fewest rows; the last block is ragged."""
+    """Rows per block, set by the limit of scores or by the minimum number of rows; the last block is smaller."""
     scores, fewest = request.param
     monkeypatch.setattr(softmax, "_SCORES_PER_BLOCK", scores)
     monkeypatch.setattr(softmax, "_MIN_ROWS", fewest)
@@ -38,82 +38,82 @@ def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 def by_blocks(
     mask: np.ndarray, weights: np.ndarray, smoothing: float, upstream: float = 1.0, precision: str = "float32"
 ) -> Result:
-    """The loss and its gradients in queries, candidates and bias."""
-    given = [tf.constant(array) for array in (QUERY, CANDIDATE, BIAS)]
+    """Return the loss and its gradients with respect to queries, candidates and bias."""
+    inputs = [tf.constant(array) for array in (QUERY, CANDIDATE, BIAS)]
     with tf.GradientTape() as tape:
-        tape.watch(given)
+        tape.watch(inputs)
         loss = upstream * softmax_loss(
-            *given,
+            *inputs,
             OWN,
             mask_scores=lambda scores, rows: tf.where(tf.constant(mask)[rows], MASKED_SCORE, scores),
             weights=tf.constant(weights),
             label_smoothing=smoothing,
             precision=precision,
         )
-    return loss, tape.gradient(loss, given)
+    return loss, tape.gradient(loss, inputs)
 
 
-def by_the_whole_matrix(mask: np.ndarray, weights: np.ndarray, smoothing: float) -> Result:
-    given = [tf.constant(array, tf.float64) for array in (QUERY, CANDIDATE, BIAS)]
-    wanted = (1 - smoothing) * np.eye(CANDIDATES)[OWN] + smoothing * ~mask / (~mask).sum(axis=1, keepdims=True)
+def by_full_matrix(mask: np.ndarray, weights: np.ndarray, smoothing: float) -> Result:
+    inputs = [tf.constant(array, tf.float64) for array in (QUERY, CANDIDATE, BIAS)]
+    labels = (1 - smoothing) * np.eye(CANDIDATES)[OWN] + smoothing * ~mask / (~mask).sum(axis=1, keepdims=True)
     with tf.GradientTape() as tape:
-        tape.watch(given)
-        queries, candidates, bias = given
+        tape.watch(inputs)
+        queries, candidates, bias = inputs
         scores = tf.where(mask, tf.constant(-1e30, tf.float64), tf.matmul(queries, candidates, transpose_b=True) + bias)
-        losses = -tf.reduce_sum(tf.where(mask, 0.0, wanted * tf.nn.log_softmax(scores)), axis=1)
+        losses = -tf.reduce_sum(tf.where(mask, 0.0, labels * tf.nn.log_softmax(scores)), axis=1)
         loss = tf.reduce_sum(losses * weights) / weights.sum()
-    return float(loss), [part.numpy() for part in tape.gradient(loss, given)]
+    return float(loss), [part.numpy() for part in tape.gradient(loss, inputs)]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("in_graph", [False, True], ids=["eagerly", "in a graph"])
+@pytest.mark.parametrize("in_graph", [False, True], ids=["eager", "graph"])
 def test_values_and_gradients(rows_at_once: int, in_graph: bool, case: str, smoothing: float) -> None:
     def step() -> Result:
         return by_blocks(*CASES[case], smoothing, upstream=3.0)
 
     loss, gradients = tf.function(step)() if in_graph else step()
-    expected, expected_gradients = by_the_whole_matrix(*CASES[case], smoothing)
+    expected, expected_gradients = by_full_matrix(*CASES[case], smoothing)
     assert float(loss) == pytest.approx(3 * expected, rel=1e-5)
-    for found, right in zip(gradients, expected_gradients, strict=True):
-        np.testing.assert_allclose(found, 3 * right, rtol=1e-4, atol=1e-6)
+    for actual, correct in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(actual, 3 * correct, rtol=1e-4, atol=1e-6)
 
 
-def test_every_case_is_a_loss_of_its_own() -> None:
-    losses = {by_the_whole_matrix(*case, smoothing)[0] for case in CASES.values() for smoothing in (0.0, 0.3)}
+def test_cases_have_different_losses() -> None:
+    losses = {by_full_matrix(*case, smoothing)[0] for case in CASES.values() for smoothing in (0.0, 0.3)}
     assert len({round(loss, 3) for loss in losses}) == 4
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_in_bfloat16(rows_at_once: int, case: str) -> None:
-    """As near as eight bits come: the loss and its gradients, which stay float32."""
+def test_bfloat16_is_close_to_float32(rows_at_once: int, case: str) -> None:
+    """Loss and gradients agree within eight bits; gradients stay float32."""
     loss, gradients = by_blocks(*CASES[case], 0.1, precision="bfloat16")
     exact, exact_gradients = by_blocks(*CASES[case], 0.1)
     assert float(loss) == pytest.approx(float(exact), rel=5e-3)
-    for found, right in zip(gradients, exact_gradients, strict=True):
-        assert found.dtype == tf.float32
-        assert 0 < np.linalg.norm(found - right) < 0.01 * np.linalg.norm(right)
+    for actual, correct in zip(gradients, exact_gradients, strict=True):
+        assert actual.dtype == tf.float32
+        assert 0 < np.linalg.norm(actual - correct) < 0.01 * np.linalg.norm(correct)
 
 
-def test_weights_that_are_all_nothing_are_no_loss() -> None:
+def test_zero_weights_give_zero_loss() -> None:
     loss, gradients = by_blocks(CASES["plain"][0], np.zeros(QUERIES, np.float32), 0.1)
     assert float(loss) == 0
     assert not any(np.any(gradient) for gradient in gradients)
 
 
-def test_no_queries_are_no_loss() -> None:
-    nothing = np.zeros((0, DIM), np.float32)
+def test_no_queries_give_zero_loss() -> None:
+    empty = np.zeros((0, DIM), np.float32)
 
     @tf.function(input_signature=[tf.TensorSpec([None, DIM])])
     def loss(queries: tf.Tensor) -> tf.Tensor:
-        none = queries[:, 0]
-        own = tf.cast(none, tf.int32)
-        return softmax_loss(queries, CANDIDATE, BIAS, own, mask_scores=lambda scores, rows: scores, weights=none)
+        weights = queries[:, 0]
+        own = tf.cast(weights, tf.int32)
+        return softmax_loss(queries, CANDIDATE, BIAS, own, mask_scores=lambda scores, rows: scores, weights=weights)
 
-    assert float(loss(nothing)) == 0
+    assert float(loss(empty)) == 0
 
 
-def test_smoothing_counts_candidates_far_below_the_best() -> None:
+def test_smoothing_with_very_low_scores() -> None:
     scores = np.array([[0.0], [-120.0], [5.0]], np.float32)
     loss = softmax_loss(
         np.ones((1, 1), np.float32),
@@ -127,9 +127,9 @@ def test_smoothing_counts_candidates_far_below_the_best() -> None:
     assert float(loss) == pytest.approx(5.0067 + 0.1 * 115, abs=1e-3)
 
 
-def test_a_known_answer() -> None:
-    """Chances 1/2, 1/4, 1/4; hidden, 2/3 and 1/3."""
-    scores, nothing = np.log([[2.0, 1.0, 1.0]]).astype(np.float32), np.zeros(3, np.float32)
+def test_known_losses() -> None:
+    """Probabilities are 1/2, 1/4, 1/4; with the last candidate hidden, 2/3 and 1/3."""
+    scores, bias = np.log([[2.0, 1.0, 1.0]]).astype(np.float32), np.zeros(3, np.float32)
 
     def loss(hide: MaskScores, own: int, label_smoothing: float = 0.0) -> float:
         query, weights = np.ones((1, 1), np.float32), np.ones(1, np.float32)
@@ -137,7 +137,7 @@ def test_a_known_answer() -> None:
             softmax_loss(
                 query,
                 scores.T,
-                nothing,
+                bias,
                 np.array([own]),
                 mask_scores=hide,
                 weights=weights,
@@ -158,15 +158,15 @@ def test_a_known_answer() -> None:
     assert loss(hide_the_last, 0, 0.6) == pytest.approx(0.7 * np.log(3 / 2) + 0.3 * np.log(3))
 
 
-def test_only_ratios_of_weights_count(rows_at_once: int) -> None:
-    one, many = (by_blocks(OTHERS_HIDDEN, times * DIFFERENT, 0.1) for times in (1, 64))
-    assert float(one[0]) == pytest.approx(float(many[0]), rel=1e-6)
-    np.testing.assert_allclose(one[1][1], many[1][1], rtol=1e-5, atol=1e-7)
+def test_weights_are_relative(rows_at_once: int) -> None:
+    single, scaled = (by_blocks(OTHERS_HIDDEN, times * DIFFERENT, 0.1) for times in (1, 64))
+    assert float(single[0]) == pytest.approx(float(scaled[0]), rel=1e-6)
+    np.testing.assert_allclose(single[1][1], scaled[1][1], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
-def test_large_scores_do_no_harm(smoothing: float) -> None:
-    """All as large, so that an exponential without a shift would overflow."""
+def test_large_scores_do_not_overflow(smoothing: float) -> None:
+    """An exponential without a shift would overflow."""
     loss = softmax_loss(
         np.full((2, 1), 1e3, np.float32),
         np.ones((4, 1), np.float32),
@@ -179,8 +179,8 @@ def test_large_scores_do_no_harm(smoothing: float) -> None:
     assert float(loss) == pytest.approx(np.log(4), rel=1e-3)
 
 
-def test_blocks_are_as_large_as_they_may_be_and_cover_all_queries(rows_at_once: int) -> None:
-    """Eagerly, where `hide` sees every block in its turn."""
+def test_blocks_cover_all_queries(rows_at_once: int) -> None:
+    """Runs eagerly, so that `hide` is called with every block."""
     blocks = []
 
     def hide(scores: tf.Tensor, rows: slice) -> tf.Tensor:
@@ -195,7 +195,7 @@ def test_blocks_are_as_large_as_they_may_be_and_cover_all_queries(rows_at_once: 
     ]
 
 
-def test_many_candidates_do_not_make_blocks_of_a_row_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_have_a_minimum_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(softmax, "_SCORES_PER_BLOCK", 2 * CANDIDATES)
     sizes = []
 
@@ -209,61 +209,61 @@ def test_many_candidates_do_not_make_blocks_of_a_row_each(monkeypatch: pytest.Mo
     assert sizes == [64, 64, 10]
 
 
-def graphs_of(step: Callable[..., object]) -> tuple[tf.Graph, list[tf.Graph]]:
-    """The graph of a step over `QUERIES` x `CANDIDATES`, shapes known, and the graphs of its loops' bodies."""
+def step_graphs(step: Callable[..., object]) -> tuple[tf.Graph, list[tf.Graph]]:
+    """Return the graph of a step with static shapes, and the graphs of its loop bodies."""
     outer = tf.function(step, input_signature=[tf.TensorSpec(part.shape) for part in (QUERY, CANDIDATE, BIAS)])
     graph = outer.get_concrete_function().graph
     loops = [operation for operation in graph.get_operations() if operation.type in ("While", "StatelessWhile")]
     return graph, [graph._get_function(loop.get_attr("body").name).graph for loop in loops]
 
 
-def scores_in(graph: tf.Graph) -> list[tf.Tensor]:
-    """Tensors as wide as there are candidates, of more rows than one."""
+def score_tensors(graph: tf.Graph) -> list[tf.Tensor]:
+    """Return tensors with a column per candidate and more than one row."""
     tensors = [tensor for operation in graph.get_operations() for tensor in operation.outputs]
     return [part for part in tensors if part.shape.rank == 2 and part.shape[1] == CANDIDATES and part.shape[0] != 1]
 
 
 def training_step(loss_of: Callable[..., tf.Tensor]) -> Callable[..., object]:
-    def step(*given: tf.Tensor) -> list[tf.Tensor]:
+    def step(*inputs: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
-            tape.watch(given)
-            loss = loss_of(*given)
-        return tape.gradient(loss, given)
+            tape.watch(inputs)
+            loss = loss_of(*inputs)
+        return tape.gradient(loss, inputs)
 
     return step
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
-def test_all_scores_are_never_in_memory_at_once(smoothing: float) -> None:
-    """One loop, whose turns keep their scores to themselves; the backward pass has none of its own to keep any for."""
+def test_scores_are_held_one_block_at_a_time(smoothing: float) -> None:
+    """There is one loop, and no iteration passes scores on; the backward pass has no loop that would need them."""
 
     def loss(queries: tf.Tensor, candidates: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         weights = tf.ones(QUERIES)
         options = {"mask_scores": lambda scores, rows: scores, "weights": weights, "label_smoothing": smoothing}
         return softmax_loss(queries, candidates, bias, OWN, **options)
 
-    graph, bodies = graphs_of(training_step(loss))
-    assert scores_in(graph) == []
+    graph, bodies = step_graphs(training_step(loss))
+    assert score_tensors(graph) == []
     [body] = bodies
-    assert {tensor.shape[0] for tensor in scores_in(body)} == {None}  # a block, whose rows are counted when it runs
+    assert {tensor.shape[0] for tensor in score_tensors(body)} == {None}  # blocks have a dynamic number of rows
     assert not any(tensor.shape.rank == 2 and tensor.shape[1] == CANDIDATES for tensor in body.outputs)
 
 
-def test_that_would_find_all_scores() -> None:
-    """The check above on a loss that has them in memory, and on one that keeps them for the backward pass."""
+def test_memory_check_detects_full_scores() -> None:
+    """The check above fails for a loss with a full matrix, and for a loop that keeps scores for the backward pass."""
 
     def whole(queries: tf.Tensor, candidates: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         scores = tf.matmul(queries, candidates, transpose_b=True) + bias
         return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(OWN, scores))
 
     def kept(queries: tf.Tensor, candidates: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-        def turn(row: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def step(row: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return row + 1, total + whole_row(queries[row], candidates, bias)
 
-        return tf.while_loop(lambda row, _: row < QUERIES, turn, (0, 0.0))[1]
+        return tf.while_loop(lambda row, _: row < QUERIES, step, (0, 0.0))[1]
 
     def whole_row(query: tf.Tensor, candidates: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         return tf.reduce_logsumexp(tf.linalg.matvec(candidates, query) + bias)
 
-    assert scores_in(graphs_of(training_step(whole))[0])
-    assert len(graphs_of(training_step(kept))[1]) == 2
+    assert score_tensors(step_graphs(training_step(whole))[0])
+    assert len(step_graphs(training_step(kept))[1]) == 2

@@ -18,7 +18,7 @@ NEIGHBOURS = ITEMS.reshape(-1, BATCH)[:, ::-1].ravel()
 
 
 def identity_tower(width: int) -> keras.Model:
-    """One-hot vectors: what matches is known beforehand."""
+    """Tower of one-hot vectors, so that matches are known."""
     index = keras.Input((), dtype="int32")
     return keras.Model(index, keras.layers.CategoryEncoding(width, "one_hot")(index[:, None]))
 
@@ -43,7 +43,7 @@ def batches(users: np.ndarray) -> tf.data.Dataset:
 
 
 @pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
-def test_metrics_are_in_the_logs_and_start_afresh(retrieval: RetrievalModel) -> None:
+def test_metrics_are_logged_and_reset_every_epoch(retrieval: RetrievalModel) -> None:
     right, wrong = batches(ITEMS), batches(NEIGHBOURS)
     logs = retrieval.fit(right, epochs=3, validation_data=wrong, verbose=0).history
     loss = np.log(1 + (BATCH - 1) / np.e)
@@ -54,7 +54,7 @@ def test_metrics_are_in_the_logs_and_start_afresh(retrieval: RetrievalModel) -> 
     assert logs["val_loss_sum"][0] == pytest.approx(logs["val_loss_sum"][2])
 
 
-def test_evaluate_reports_them_too(retrieval: RetrievalModel) -> None:
+def test_evaluate_returns_the_metrics(retrieval: RetrievalModel) -> None:
     half = np.where(ITEMS > BATCH, ITEMS, NEIGHBOURS)
     for _ in range(2):
         logs = retrieval.evaluate(batches(half), return_dict=True, verbose=0)
@@ -69,7 +69,7 @@ def test_sample_weights_reach_the_loss(retrieval: RetrievalModel) -> None:
     assert retrieval.evaluate(weighted, return_dict=True, verbose=0)["loss"] == pytest.approx(loss / 2, rel=1e-5)
 
 
-def test_the_towers_own_losses_are_added(retrieval: RetrievalModel) -> None:
+def test_tower_losses_are_added(retrieval: RetrievalModel) -> None:
     index = keras.Input((), dtype="int32")
     vectors = keras.layers.Embedding(
         COUNT + 1, 2, embeddings_initializer="ones", embeddings_regularizer=keras.regularizers.L2(0.5)
@@ -81,7 +81,7 @@ def test_the_towers_own_losses_are_added(retrieval: RetrievalModel) -> None:
     assert logs["loss"] == pytest.approx(np.log(BATCH) + 0.5 * 2 * (COUNT + 1), rel=1e-5)
 
 
-def test_a_ranking_task_is_a_mean_already() -> None:
+def test_ranking_task_is_not_divided_by_the_batch_size() -> None:
     class Ranker(keras.Model):
         def __init__(self) -> None:
             super().__init__()

@@ -20,6 +20,19 @@ class Bert:
     Attributes:
         backbone: `keras_nlp.models.BertBackbone`.
         tokenizer: `keras_nlp.models.BertTokenizer`.
+
+    Example:
+        >>> import keras_nlp
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "花", "alien"]
+        >>> tokenizer = keras_nlp.models.BertTokenizer(words, lowercase=True)
+        >>> bert = Bert(keras_nlp.models.BertBackbone(len(words), 1, 2, 8, 16), tokenizer)
+        >>> bert.token_ids(tf.constant(["Alien", ""]), 2).numpy()
+        array([[6, 0],
+               [0, 0]], dtype=int32)
+        >>> bert.preprocessor(4)(tf.constant(["Alien"]))["token_ids"].numpy()
+        array([[2, 6, 3, 0]], dtype=int32)
+        >>> bert.unknown_share(["花园"])
+        0.5
     """
 
     backbone: Any
@@ -51,9 +64,6 @@ class Bert:
 
         Args:
             length: tokens per text, including [CLS] and [SEP]; capped at the maximum length of the model.
-
-        Example:
-            >>> tokens = pretrained_bert("bert_base_zh").preprocessor(32)(tf.constant(["花样年华"]))
         """
         keras_nlp = import_keras_nlp()
 
@@ -69,11 +79,7 @@ class Bert:
         return preprocess
 
     def token_ids(self, texts: Any, length: int) -> Any:
-        """Return the tokens of texts without [CLS] and [SEP]: string [n] -> int32 [n, length], 0 on the right.
-
-        Example:
-            >>> pretrained_bert("bert_base_zh").token_ids(tf.constant(["花样年华", ""]), 6)
-        """
+        """Return the tokens of texts without [CLS] and [SEP]: string [n] -> int32 [n, length], 0 on the right."""
         import tensorflow as tf
 
         @tf.function(autograph=False)  # outside of a graph KerasNLP returns lists
@@ -83,12 +89,7 @@ class Bert:
         return tf.cast(tokenize(texts), tf.int32)
 
     def unknown_share(self, texts: Sequence[str]) -> float:
-        """Return the share of [UNK] among the tokens of the texts; 0 if there are no tokens.
-
-        Example:
-            >>> pretrained_bert("all-minilm-l6-v2").unknown_share(["花样年华"])
-            0.5
-        """
+        """Return the share of [UNK] among the tokens of the texts; 0 if there are no tokens."""
         import tensorflow as tf
 
         unknown, tokens = 0, 0

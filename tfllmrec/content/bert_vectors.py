@@ -45,8 +45,13 @@ def text_vectors(
         InputError: If there is no such model, or it is not a BERT.
 
     Example:
-        >>> vectors = text_vectors(items_to_texts(data.items), "all-minilm-l6-v2")
-        >>> items = data.items.assign(text_vector=list(vectors))
+        >>> import keras_nlp
+        >>> from tfllmrec.content.bert import Bert
+        >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "alien", "brazil"]
+        >>> tokenizer = keras_nlp.models.BertTokenizer(words, lowercase=True)
+        >>> bert = Bert(keras_nlp.models.BertBackbone(len(words), 1, 2, 8, 16), tokenizer)  # or "all-minilm-l6-v2"
+        >>> items = pd.DataFrame({"item_id": ["a", "b"], "title": ["Alien", "Brazil"]})
+        >>> items = items.assign(text_vector=list(text_vectors(items["title"], bert)))
     """
     if not any(text.strip() for text in texts):
         return np.zeros((len(texts), 0), np.float32)

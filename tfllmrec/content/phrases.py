@@ -8,7 +8,7 @@ _OPTIONS = {"threshold": 0.5, "scoring": "npmi", "connector_words": ENGLISH_CONN
 
 
 def learn_phrases(sentences: Iterable[Sequence[str]]) -> list[str]:
-    """Return the pairs of words with five or more joint occurrences and a high pointwise mutual information.
+    """Return the pairs of words that occur together five times or more and have a high pointwise mutual information.
 
     The score is normalised pointwise mutual information (Bouma, 2009). English connector words such as "of" and "the"
     may stand between the two words.

@@ -47,8 +47,11 @@ def train_small_bert(
         InputError: If the texts contain no word, or an option is out of range.
 
     Example:
-        >>> bert = train_small_bert(items_to_texts(data.items))
-        >>> vectors = text_vectors(items_to_texts(data.items), bert)
+        >>> from tfllmrec.content.bert_vectors import text_vectors
+        >>> titles = ["Alien", "Aliens", "Brazil"]
+        >>> bert = train_small_bert(titles, dim=8, epochs=1)
+        >>> text_vectors(titles, bert).shape
+        (3, 8)
         >>> bert.save("models/our-films")
     """
     import keras

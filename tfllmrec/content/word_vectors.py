@@ -110,6 +110,7 @@ class WordVectors:
             weights: by word index, float32 [words + 1]; [0] is the weight of unknown words.
 
         Example:
+            >>> from tfllmrec.data import Vocabulary
             >>> words = WordVectors(Vocabulary(["red", "wine"]), np.array([[0, 0], [1, 0], [0, 2]], np.float32))
             >>> words.weighted_sums([["red", "red", "wine"], []], np.array([9, 1, 0.5], np.float32))
             array([[2., 1.],
@@ -143,6 +144,7 @@ def idf_weights(sentences: Sequence[Sequence[str]], vocabulary: Vocabulary) -> n
     Index 0, the unknown word, has the weight of a word that occurs in no sentence.
 
     Example:
+        >>> from tfllmrec.data import Vocabulary
         >>> idf_weights([["red", "red", "wine"], ["wine"]], Vocabulary(["red", "wine"])).round(2)
         array([2.1 , 1.41, 1.  ], dtype=float32)
     """

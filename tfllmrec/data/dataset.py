@@ -211,7 +211,7 @@ def _drop_rare_items(interactions: pd.DataFrame, minimum: int) -> tuple[pd.DataF
         return interactions, ()
     items, users = (interactions[column].nunique() - kept[column].nunique() for column in ("item_id", "user_id"))
     note = f"dropped {dropped:,} interactions of {items:,} items with fewer than {minimum} interactions"
-    return kept, (note + (f", and {users:,} users who have no others" if users else ""),)
+    return kept, (note + (f", and {users:,} users without other interactions" if users else ""),)
 
 
 def _sort(interactions: pd.DataFrame) -> pd.DataFrame:

@@ -42,6 +42,7 @@ def read_key(file: str | Path | None = None, variable: str = "TFLLMREC_PSEUDONYM
         InputError: If there is no key, it has fewer than 16 bytes, or its file cannot be read or is open to all users.
 
     Example:
+        >>> import os
         >>> os.environ["FILMS_KEY"] = "correct horse battery"
         >>> read_key(variable="FILMS_KEY")
         b'correct horse battery'
@@ -136,7 +137,7 @@ def pseudonymise_folder(
         interactions, users, notes = pseudonymise(data.interactions, data.users, key, drop_text=drop_text)
         if k is not None:
             if users is None:
-                raise InputError(f"{folder} has no users table, whose features k would blank: add it or leave k out")
+                raise InputError(f"{folder} has no users table, which k applies to: add the table or leave out k")
             users, note = k_anonymous(users, k)
             notes = (*notes, note)
         interactions.to_parquet(staging / "interactions.parquet", index=False)

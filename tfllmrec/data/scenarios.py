@@ -17,8 +17,14 @@ class Scenarios:
         members: bool [scenarios + 1, items + 1]; an item belongs to every scenario in which it has an interaction.
 
     Example:
-        >>> data.scenarios.names.tokens[1:]
-        array(['beauty', 'sports', 'toys'], dtype=object)
+        >>> from tfllmrec.data import Vocabulary
+        >>> interactions = pd.DataFrame({"item_id": ["a", "b", "a"], "scenario": ["toys", "sports", "sports"]})
+        >>> scenarios = Scenarios.from_interactions(interactions, Vocabulary(["a", "b"]))
+        >>> scenarios.names.tokens[1:]
+        array(['sports', 'toys'], dtype=object)
+        >>> scenarios.members[1:, 1:]
+        array([[ True,  True],
+               [ True, False]])
     """
 
     names: Vocabulary

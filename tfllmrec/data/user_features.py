@@ -40,8 +40,12 @@ class UserFeatures:
             InputError: If there is no users table, a column is missing, or all values of a column are unknown.
 
         Example:
-            >>> UserFeatures.from_dataset(data, ["gender", "age"]).vocabulary.tokens[1:3]
-            array(['gender=F', 'gender=M'], dtype=object)
+            >>> from tfllmrec.data import Dataset
+            >>> users = pd.DataFrame({"user_id": ["u", "v"], "gender": ["F", "M"], "age": [25, 25]})
+            >>> interactions = pd.DataFrame({"user_id": ["u", "v"], "item_id": ["a", "b"], "timestamp": [1, 2]})
+            >>> data = Dataset.from_frames(interactions, users=users)
+            >>> UserFeatures.from_dataset(data, ["gender", "age"], min_users=1).vocabulary.tokens[1:]
+            array(['gender=F', 'gender=M', 'age=25'], dtype=object)
         """
         if data.users is None:
             raise InputError(

@@ -78,7 +78,7 @@ def share_difference(
 ) -> Interval:
     """Return the difference of two shares, a - b, and its bootstrap interval; a user may count in both, one or none.
 
-    The arguments are as those of `share`.
+    See `share` for the arguments.
 
     Example:
         >>> share_difference(np.array([1, 0]), np.array([1, 1]), np.array([0, 1]), np.array([2, 2])).mean
@@ -102,7 +102,7 @@ def _share_difference(
 def _require_users(*columns: np.ndarray) -> None:
     shapes = [column.shape for column in columns]
     if len(set(shapes)) > 1 or len(columns[0]) < 2:
-        raise InputError(f"bootstrap: give one value a user, for at least two users; got {', '.join(map(str, shapes))}")
+        raise InputError(f"bootstrap: give one value per user for two or more users; got {', '.join(map(str, shapes))}")
 
 
 def _interval(

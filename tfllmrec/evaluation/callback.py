@@ -21,18 +21,24 @@ class RankingCallback(keras.callbacks.Callback):
         k: length of the lists.
         by_scenario: see `tfllmrec.evaluation.rank_targets`.
 
-    Example::
-
-        model.fit(
-            batches,
-            epochs=100,
-            callbacks=[
-                RankingCallback(lambda: scores_of(model), split.validation, history_length=50),
-                keras.callbacks.EarlyStopping(
-                    monitor="val_ndcg@10", mode="max", patience=3, restore_best_weights=True
-                ),
-            ],
-        )
+    Example:
+        >>> from tfllmrec import checkerboard, leave_one_out
+        >>> split = leave_one_out(checkerboard(users=8, items=8).data)
+        >>> def make_scorer():
+        ...     return lambda users, histories: np.tile(np.arange(9.0), (len(users), 1))
+        >>> model = keras.Sequential([keras.layers.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> training_log = model.fit(
+        ...     np.ones((4, 2)),
+        ...     np.ones((4, 1)),
+        ...     verbose=0,
+        ...     callbacks=[
+        ...         RankingCallback(make_scorer, split.validation, history_length=50),
+        ...         keras.callbacks.EarlyStopping("val_ndcg@10", mode="max", restore_best_weights=True),
+        ...     ],
+        ... )
+        >>> "val_ndcg@10" in training_log.history
+        True
     """
 
     def __init__(

@@ -8,20 +8,20 @@ from tfllmrec.errors import InputError
 
 
 def label_aucs(scores: np.ndarray, labels: np.ndarray, *, min_positives: int = 10) -> np.ndarray:
-    """Return the area under the ROC curve of every label, over users; NaN for labels that too few or all users have.
+    """Return the area under the ROC curve of every label over users; NaN for a label of too few or of all users.
 
     It is the probability that a user with the label has a higher score than one without it; ties count half.
 
     Args:
         scores: float [n, labels].
         labels: whether the user has the label, bool [n, labels].
-        min_positives: the fewest users with a label for an AUC.
+        min_positives: minimum number of users with a label; labels of fewer users have no AUC.
 
     Returns:
         float64 [labels]; `numpy.nanmean` of it is the macro average.
 
     Raises:
-        InputError: If no label has so many users, and a user without it.
+        InputError: If no label has an AUC.
 
     Example:
         >>> label_aucs(np.array([[0.1], [0.9], [0.5]]), np.array([[False], [True], [True]]), min_positives=1)
@@ -33,7 +33,7 @@ def label_aucs(scores: np.ndarray, labels: np.ndarray, *, min_positives: int = 1
     above = (ranks * labels).sum(axis=0) - positives * (positives + 1) / 2
     counted = (positives >= max(min_positives, 1)) & (negatives > 0)
     if not counted.any():
-        raise InputError(f"interests: no label has {min_positives} users who have it and any who have not")
+        raise InputError(f"interests: no label has at least {min_positives} users with it and one without it")
     return np.where(counted, above / np.maximum(positives * negatives, 1), np.nan)
 
 

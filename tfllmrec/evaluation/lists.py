@@ -28,20 +28,21 @@ def list_ranks(scores: np.ndarray, lists: CandidateLists) -> np.ndarray:
 
     Example:
         >>> from tfllmrec.data import Histories, Targets
+        >>> from tfllmrec.data.candidate_lists import CandidateLists
         >>> targets = Targets(np.zeros(1, np.int32), Histories.from_rows([[]]), np.array([7], np.int32))
         >>> list_ranks(np.array([[0.5, 0.9, 0.1]]), CandidateLists(targets, np.array([[7, 8, 9]], np.int32)))
         array([2])
     """
-    candidates, answers = lists.candidates, lists.targets.items[:, None]
+    candidates = lists.candidates
     if scores.shape != candidates.shape or not np.isfinite(scores).all():
         raise InputError(
-            f"lists: there must be one finite score a candidate, {candidates.shape}; got {scores.shape}, "
+            f"lists: the scores must be finite and have the shape {candidates.shape}; got {scores.shape}, "
             f"{int(np.sum(~np.isfinite(scores))):,} of them not finite"
         )
-    is_answer = candidates == answers
-    own = np.max(np.where(is_answer, scores, -np.inf), axis=1, keepdims=True)
-    ranks = np.sum((scores >= own) & (candidates > 0) & ~is_answer, axis=1) + 1
-    return np.where(is_answer.any(axis=1), ranks, NOT_FOUND)
+    is_target = candidates == lists.targets.items[:, None]
+    own = np.max(np.where(is_target, scores, -np.inf), axis=1, keepdims=True)
+    ranks = np.sum((scores >= own) & (candidates > 0) & ~is_target, axis=1) + 1
+    return np.where(is_target.any(axis=1), ranks, NOT_FOUND)
 
 
 class ListCallback(keras.callbacks.Callback):
@@ -51,17 +52,17 @@ class ListCallback(keras.callbacks.Callback):
 
     Args:
         score: called at the end of each epoch.
-        lists: the candidates that a retriever found for the validation targets.
+        lists: candidates of a retriever for the validation targets.
         k: length of the lists that count.
     """
 
     def __init__(self, score: ListScorer, lists: CandidateLists, k: int = 10) -> None:
         super().__init__()
         self.score, self.k = score, k
-        self._answered, self._count = lists.with_target(), max(len(lists.targets), 1)
+        self._lists, self._count = lists.with_target(), max(len(lists.targets), 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Rank the lists with the weights of this epoch."""
         if logs is not None:
-            ranks = list_ranks(self.score(self._answered), self._answered)
+            ranks = list_ranks(self.score(self._lists), self._lists)
             logs[f"val_ndcg@{self.k}"] = float(metrics.ndcg(ranks, self.k).sum() / self._count)

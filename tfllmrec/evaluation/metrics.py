@@ -103,6 +103,7 @@ def summarise(ranking: RankedTargets, item_counts: np.ndarray, k: int = 10) -> d
         InputError: If the top lists are shorter than k.
 
     Example:
+        >>> from tfllmrec.evaluation import RankedTargets
         >>> ranking = RankedTargets(np.array([1, 3]), np.array([[1, 2], [2, 1]]))
         >>> summarise(ranking, np.array([0, 1, 1]), k=2)["ndcg@2"]
         0.5

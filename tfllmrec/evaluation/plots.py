@@ -35,7 +35,7 @@ def plot_report(path: str | Path, curves: Curves, models: Scores) -> None:
         curves: `History.history` of every trained model; `loss` and the validation metric are drawn where present.
         models: metrics of every model; bars show the first metric.
     """
-    # A Figure of its own needs no backend and leaves the state of pyplot alone.
+    # A separate Figure needs no backend and leaves the state of pyplot alone.
     with mpl.rc_context(style()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a missing glyph is drawn as a box
         figure = Figure(figsize=(11, max(5.0, 1.6 + 0.42 * len(models))), dpi=150, layout="constrained")

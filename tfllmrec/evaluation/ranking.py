@@ -14,8 +14,9 @@ from tfllmrec.errors import InputError
 from tfllmrec.layers.top_items import top_k
 
 Scorer = Callable[..., tf.Tensor]
-"""Maps users int32 [B], histories int32 [B, L] and, if asked, scenarios int32 [B] to scores float32 [B, I + 1]; column
-0 is ignored."""
+"""Maps users int32 [B], histories int32 [B, L] and, with `by_scenario`, scenarios int32 [B] to scores.
+
+Scores are float32 [B, I + 1]; column 0 is ignored."""
 
 _SCORES_AT_ONCE = 2**26
 
@@ -26,7 +27,7 @@ class RankedTargets:
 
     Attributes:
         ranks: the rank of each target, from 1, int64 [n].
-        top: the best items not seen, best first, int32 [n, k]; 0 where fewer than k are left.
+        top: the best unseen items, best first, int32 [n, k]; 0 where fewer than k are left.
     """
 
     ranks: np.ndarray
@@ -54,7 +55,7 @@ def rank_targets(
         targets: users with their histories and target items.
         history_length: items of a history that the model reads.
         k: length of the top lists.
-        item_subset: rank these items only, such as cold items; it has all targets. None ranks all items.
+        item_subset: rank these items only, such as cold items; they include all targets. None ranks all items.
         by_scenario: pass the targets' scenarios to `score`, whose scores are float32's lowest for items that are not
             in the scenario.
         block: users scored at a time on every core; fewer if their scores need more than 256 MB.
@@ -64,8 +65,9 @@ def rank_targets(
             few columns, or a score is not finite.
 
     Example:
-        >>> questions = Targets(np.array([1], np.int32), Histories.from_rows([[4]]), np.array([2], np.int32))
-        >>> ranking = rank_targets(lambda users, histories: [[9.0, 0.5, 0.7, 0.8, 0.9]], questions, 50, k=2)
+        >>> from tfllmrec.data import Histories, Targets
+        >>> targets = Targets(np.array([1], np.int32), Histories.from_rows([[4]]), np.array([2], np.int32))
+        >>> ranking = rank_targets(lambda users, histories: [[9.0, 0.5, 0.7, 0.8, 0.9]], targets, 50, k=2)
         >>> ranking.ranks, ranking.top
         (array([2]), array([[3, 2]], dtype=int32))
     """
@@ -80,10 +82,10 @@ def rank_targets(
         # The last block is padded with the last target, whose result is written several times.
         rows = np.minimum(np.arange(start, start + block), count - 1)
         histories = targets.histories.take(rows)
-        asked = [targets.users[rows], histories.most_recent(history_length)]
+        inputs = [targets.users[rows], histories.most_recent(history_length)]
         if scenarios is not None:
-            asked.append(scenarios[rows])
-        scores = tf.cast(score(*asked), tf.float32)
+            inputs.append(scenarios[rows])
+        scores = tf.cast(score(*inputs), tf.float32)
         _check_shape(scores, block, highest)
         filtered = _filtered(histories, scores.shape[1])
         if item_subset is not None:
@@ -133,16 +135,16 @@ def _filtered(histories: Histories, columns: int) -> np.ndarray:
 
 def _scenarios(targets: Targets) -> np.ndarray:
     if targets.scenarios is None:
-        raise InputError("targets: they have no scenarios, and the scores are asked for them")
+        raise InputError("targets: there are no scenarios, which by_scenario requires")
     return targets.scenarios
 
 
 def _check_targets(targets: Targets, item_subset: np.ndarray | None) -> None:
     if not len(targets):
-        raise InputError("targets: there are none to rank")
+        raise InputError("targets: there are no targets to rank")
     unknown = int(np.sum(targets.items == 0))
     if unknown:
-        raise InputError(f"targets: {unknown:,} of {len(targets):,} are the unknown item 0; leave them out")
+        raise InputError(f"targets: {unknown:,} of {len(targets):,} have the unknown item 0; leave them out")
     outside = 0 if item_subset is None else int(np.sum(~np.isin(targets.items, item_subset)))
     if outside:
         raise InputError(f"targets: {outside:,} of {len(targets):,} are not among the items to rank; leave them out")
@@ -151,8 +153,8 @@ def _check_targets(targets: Targets, item_subset: np.ndarray | None) -> None:
 def _check_shape(scores: tf.Tensor, rows: int, highest_item: int) -> None:
     if scores.shape.rank != 2 or scores.shape[0] != rows or scores.shape[1] <= highest_item:
         raise InputError(
-            f"scores: the shape is {tuple(scores.shape)}; it takes {rows} rows and a column for the "
-            f"padding and each item, so more than {highest_item}"
+            f"scores: the shape is {tuple(scores.shape)}; expected {rows} rows and one column for the padding and for "
+            f"each item, that is more than {highest_item} columns"
         )
 
 

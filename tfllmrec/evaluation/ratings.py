@@ -37,7 +37,7 @@ class RatingCallback(keras.callbacks.Callback):
         super().__init__()
         rated = targets.rated()
         if rated.ratings is None or not len(rated):
-            raise InputError("ratings: the validation targets have none; the interactions want a column rating")
+            raise InputError("ratings: the validation targets have no ratings; the interactions need a column rating")
         self.score, self.targets, self.ratings = score, rated, rated.ratings
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

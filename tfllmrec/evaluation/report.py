@@ -33,7 +33,7 @@ def headline(models: Scores) -> str:
 
 
 def best_first(models: Scores) -> list[str]:
-    """Return model names by the headline metric, best first; equal ones keep their order.
+    """Return model names by the headline metric, best first; ties keep their order.
 
     Example:
         >>> best_first({"popularity": {"ndcg@10": 0.02}, "two_tower": {"ndcg@10": 0.17}})
@@ -52,8 +52,8 @@ def score_table(
 
     Args:
         models: metrics of every model, all with the same keys.
-        intervals: the difference of a model's headline metric to the reference's, by model; models may be missing.
-        reference: the model that the intervals compare with.
+        intervals: difference of the headline metric to that of the reference, by model; models may be missing.
+        reference: model that the intervals are relative to.
     """
     names = best_first(models)
     columns = {
@@ -75,18 +75,18 @@ def score_table(
 def cold_table(models: Mapping[str, Scores]) -> Table:
     """Return a table with a row per model: its metrics on cold items and users, the best value of a column in bold.
 
-    New items are ranked among themselves and measured by recall; the last items of new users are ranked among all.
+    New items are ranked among new items and measured by recall; the last items of new users are ranked among all items.
 
     Args:
         models: the result of `tfllmrec.training.cold.cold_scores` by model.
     """
-    asked = {name: "recall@10" if name == "new items" else "ndcg@10" for name in next(iter(models.values()))}
+    metrics = {name: "recall@10" if name == "new items" else "ndcg@10" for name in next(iter(models.values()))}
     table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
     columns = {
-        name: _column([rows[name][metric] for rows in models.values()], metric) for name, metric in asked.items()
+        name: _column([rows[name][metric] for rows in models.values()], metric) for name, metric in metrics.items()
     }
-    for name, metric in asked.items():
+    for name, metric in metrics.items():
         heading = name.replace(" after", "\nafter")
         table.add_column(Text(f"{heading}\n{metric}"), justify="right", no_wrap=True)
     for model, *cells in zip(models, *columns.values(), strict=True):
@@ -125,7 +125,7 @@ def interest_table(user: str, profile: Mapping[str, float], most: int = 8) -> Ta
         most: the number of rows.
     """
     table = Table(box=None, padding=(0, 1, 0, 2), header_style="bold")
-    table.add_column(Text(f"What user {user} is interested in"), no_wrap=True)
+    table.add_column(Text(f"Interests of user {user}"), no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
     for label, probability in sorted(profile.items(), key=lambda named: -named[1])[:most]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 class MostRecentFirst(keras.layers.Layer):
     """Reverse a history: most recent item first, zeros still on the right. int32 [B, L] -> [B, L].
 
-    The age of an item is then its position in the row, whatever the length of the history.
+    The age of an item is then its position in the row, for any length of the history.
 
     Example:
         >>> MostRecentFirst()(np.array([[7, 8, 9, 0]])).numpy()

@@ -21,7 +21,7 @@ def shared_item_tables() -> Iterator[None]:
     """Let every `ItemEmbedding` compute its table of all items once within the block, however often it is called.
 
     For a training step: histories and candidates are then read from one table, with one gradient for its tokens. An
-    embedding with ID or modality dropout still computes a table per training call, because every call draws anew.
+    embedding with ID or modality dropout still computes a table per training call, because every call samples again.
     """
     token = _tables.set({})
     try:

@@ -44,7 +44,7 @@ def query_for_a_user(version: Path, data: Dataset, user: int, console: Console) 
         watched = history[position] if position < len(history) else ""
         films.add_row(Text(watched), Text(f"{position + 1:2}. {item.title}"))
     console.print(films)
-    console.print(f"  {model} over gRPC; REST and the SavedModel in process answer the same", style="dim")
+    console.print(f"  {model} over gRPC; REST and the SavedModel in process return the same", style="dim")
 
 
 def query_what_if(version: Path, data: Dataset, console: Console) -> None:
@@ -61,7 +61,7 @@ def query_what_if(version: Path, data: Dataset, console: Console) -> None:
     for rank, titles in enumerate(outputs["titles"][:, :_VISITOR_RECOMMENDED].T, start=1):
         films.add_row(*(Text(f"{rank:2}. {title}") for title in titles))
     console.print(Padding(films, (1, 0, 0, 0)))
-    console.print(f"  {version.parent.name}, which got these films and no user id", style="dim")
+    console.print(f"  {version.parent.name}, which received these films and no user id", style="dim")
 
 
 def _request(users: list[str], histories: list[list[str]]) -> dict[str, Any]:
@@ -71,8 +71,8 @@ def _request(users: list[str], histories: list[list[str]]) -> dict[str, Any]:
 def _query_rest(url: str, user_id: str) -> list[str]:
     """Return item ids over HTTP."""
     body = json.dumps({"signature_name": "retrieve", "inputs": _request([user_id], [[""]])}).encode()
-    with urllib.request.urlopen(url, body) as answer:
-        return json.load(answer)["outputs"]["item_ids"][0]
+    with urllib.request.urlopen(url, body) as response:
+        return json.load(response)["outputs"]["item_ids"][0]
 
 
 def _query_in_process(version: Path, request: dict[str, Any]) -> dict[str, np.ndarray]:

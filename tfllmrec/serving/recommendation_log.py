@@ -92,7 +92,7 @@ class RecommendationLog:
 
     def collect(self) -> Iterator[Metric]:
         """Return the number of lists for Prometheus by status: written, left_out (of the sample), failed, dropped."""
-        metric = Metric(":tfllmrec:serving:served_list_count", "Served lists by logging status.", "untyped")
+        metric = Metric(":tfllmrec:serving:recommendation_log_count", "Recommended lists by logging status.", "untyped")
         for status in ("written", "left_out", "failed", "dropped"):
             metric.add_sample(metric.name, {"status": status}, self._counts[status])
         yield metric

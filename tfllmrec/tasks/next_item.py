@@ -37,7 +37,9 @@ class NextItemTask(Task):
 
     Example:
         >>> task = NextItemTask()
-        >>> loss = task(queries, candidates, targets)  # float32 [n, D], [C, D], int32 [n] -> []
+        >>> queries, candidates = tf.constant([[2.0, 0.0]]), tf.constant([[1.0, 0.0], [1.0, 5.0]])
+        >>> float(task(queries, candidates, tf.constant([0])))
+        0.6931471824645996
     """
 
     def __init__(self, *, label_smoothing: float = 0.0, precision: str = "float32") -> None:
@@ -117,9 +119,17 @@ class NextItemModel(TaskModel):
         hide_seen: see `NextItemLoss`.
 
     Example:
-        >>> model = NextItemModel(queries, candidates, NextItemTask(), item_counts=data.item_counts)
+        >>> from tfllmrec.data import checkerboard
+        >>> from tfllmrec.data.batches import window_batches
+        >>> from tfllmrec.layers.encoders.recurrent import history_encoder, query_head
+        >>> from tfllmrec.layers.items import ItemBias, ItemEmbedding
+        >>> from tfllmrec.models.next_item.network import candidate_model, query_model
+        >>> data = checkerboard(users=8, items=8).data
+        >>> items, bias = ItemEmbedding(8, 4), ItemBias(8)
+        >>> queries = query_model(items, history_encoder(dim=4, units=4, history_length=5), query_head(4, 4))
+        >>> model = NextItemModel(queries, candidate_model(items, bias), NextItemTask(), item_counts=data.item_counts)
         >>> model.compile("adam", jit_compile=False)
-        >>> model.fit(window_batches(data, 50, 64), shuffle=False)
+        >>> training_log = model.fit(window_batches(data, 5, 8), shuffle=False, verbose=0)
     """
 
     def __init__(

@@ -52,9 +52,12 @@ class RankingModel(TaskModel):
         task: a `RankingTask`.
 
     Example:
-        >>> model = RankingModel(ranker, RankingTask("listwise"))
+        >>> candidates = keras.Input((2,), dtype="int32", name="candidates")
+        >>> scores = keras.layers.Embedding(9, 1)(candidates)[..., 0]
+        >>> model = RankingModel(keras.Model({"candidates": candidates}, scores), RankingTask("listwise"))
         >>> model.compile("adam")
-        >>> model.fit(lists)
+        >>> lists, labels = np.array([[1, 2], [3, 0]]), np.array([[1.0, 0.0], [1.0, 0.0]])
+        >>> training_log = model.fit({"candidates": lists}, labels, verbose=0)
     """
 
     def __init__(self, ranker: keras.Model, task: RankingTask) -> None:

@@ -30,7 +30,9 @@ class Retrieval(Task):
 
     Example:
         >>> task = Retrieval(temperature=0.1)
-        >>> loss = task(queries, candidates, candidate_ids=ids)  # float32 [B, D], [C, D], int32 [C] -> []
+        >>> queries, candidates = tf.constant([[2.0, 0.0]]), tf.constant([[1.0, 0.0], [1.0, 5.0]])
+        >>> float(task(queries, candidates, candidate_ids=tf.constant([7, 8])))
+        0.6931471824645996
     """
 
     def __init__(
@@ -66,9 +68,14 @@ class RetrievalModel(TaskModel):
         negatives: selects the candidates of a batch; see `tfllmrec.tasks.negatives`.
 
     Example:
-        >>> model = RetrievalModel(query_tower, candidate_tower, Retrieval(), in_batch(data.item_counts))
+        >>> from tfllmrec.tasks.negatives import in_batch
+        >>> index = keras.Input((), dtype="int32")
+        >>> query_tower, candidate_tower = (
+        ...     keras.Model(index, keras.layers.Embedding(9, 4)(index)) for _ in range(2)
+        ... )
+        >>> model = RetrievalModel(query_tower, candidate_tower, Retrieval(), in_batch(np.ones(9)))
         >>> model.compile("adam")
-        >>> model.fit(batches)
+        >>> training_log = model.fit(np.array([1, 2, 3]), np.array([4, 5, 6]), verbose=0)  # users and their items
     """
 
     def __init__(

@@ -97,7 +97,7 @@ class RetrievalTaskLoss(TaskLoss):
         head: a `tfllmrec.layers.encoders.recurrent.query_head`.
         candidates: item indices int32 [C] -> {"candidate": float32 [C, D], "bias"}.
         negatives: selects the candidates; see `tfllmrec.tasks.negatives`.
-        max_positions: maximum number of examples, sampled anew in every training step; the cost is quadratic in it.
+        max_positions: maximum number of examples, resampled in every training step; the cost is quadratic in it.
         seed: seed of the sampling.
     """
 

@@ -104,12 +104,12 @@ def split(board: Checkerboard) -> Split:
 
 @pytest.fixture(scope="module", params=CASES)
 def results(request: pytest.FixtureRequest, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Resumed:
-    case, backup = CASES[request.param], tmp_path_factory.mktemp("case") / "made" / "fit"
+    case, backup = CASES[request.param], tmp_path_factory.mktemp("case") / "new" / "fit"
 
     def fit(*callers: Caller, **options: Any) -> Recommender:
         validation = split.validation if case.validated else None
-        made = model_class(case.family)(**case.options)
-        return made.fit(split.train, validation, callbacks=callers, verbose=0, **options)
+        recommender = model_class(case.family)(**case.options)
+        return recommender.fit(split.train, validation, callbacks=callers, verbose=0, **options)
 
     uninterrupted, (epoch, step) = fit(), case.interrupted_at
     if case.validated:
@@ -253,7 +253,7 @@ def test_a_backup_of_another_format_is_refused(
 def test_a_backup_is_replaced_atomically(
     fit: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, write = tmp_path / "made" / "fit", np.savez
+    path, write = tmp_path / "new" / "fit", np.savez
 
     def write_half(file: Any, **arrays: np.ndarray) -> None:
         write(file, **arrays)

@@ -177,13 +177,13 @@ def test_a_small_bert_is_trained_on_the_item_texts(
     make: Make, split: Split, small_bert_calls: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path / "cache")
-    made = make("bert_ranker", backbone="small", text_length=20, seed=4, epochs=1).fit(split.train, verbose=0)
+    recommender = make("bert_ranker", backbone="small", text_length=20, seed=4, epochs=1).fit(split.train, verbose=0)
     texts, options = small_bert_calls
-    assert texts == items_to_texts(split.train.items, made.config.columns)
+    assert texts == items_to_texts(split.train.items, recommender.config.columns)
     assert options == {"length": 20, "seed": 4}
     assert not (tmp_path / "cache").exists()  # vectors of a BERT of one fit are not kept
-    made.save(tmp_path / "run")
-    np.testing.assert_array_equal(scores_of(load_model(tmp_path / "run")), scores_of(made))
+    recommender.save(tmp_path / "run")
+    np.testing.assert_array_equal(scores_of(load_model(tmp_path / "run")), scores_of(recommender))
 
 
 def test_a_folder_without_a_backbone_is_refused(make: Make, split: Split, tmp_path: Path) -> None:

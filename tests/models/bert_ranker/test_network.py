@@ -68,7 +68,7 @@ def test_attention_to_an_empty_history_is_zero(attention: TargetAttention) -> No
 
 
 def test_attention_starts_by_age() -> None:
-    """Equal keys give decays as weights, one a head."""
+    """Equal keys give decays as weights, one per head."""
     layer, ones = TargetAttention(HEADS), np.ones((1, 4, DIM), np.float32)
     items = ones * np.array([1, 2, 3, 4], np.float32)[:, None]
     layer(items, np.ones((1, 4), bool), ones)

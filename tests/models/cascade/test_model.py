@@ -82,18 +82,18 @@ def test_uninformative_parts_have_small_weights(popular: Recommender, chain: Rec
 
 def test_given_weights_are_not_learnt(popular: Recommender, chain: Recommender, split: Split) -> None:
     for weights in ((3, 0.5), "3,0.5"):
-        made = Cascade(retrievers=[popular, chain], ranker="", weights=weights, **SIZES).fit(
+        model = Cascade(retrievers=[popular, chain], ranker="", weights=weights, **SIZES).fit(
             split.train, split.validation
         )
-        np.testing.assert_array_equal(made.weights, [3, 0.5])
+        np.testing.assert_array_equal(model.weights, [3, 0.5])
 
 
 def test_weights_equalise_deviations_without_validation_targets(
     popular: Recommender, chain: Recommender, ranker: Recommender, split: Split
 ) -> None:
     """Weighted scores of the candidates of known users have deviation 1; empty positions are left out."""
-    made, users = Cascade(retrievers=[popular, chain], ranker=ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
-    made.fit(split.train)
+    model, users = Cascade(retrievers=[popular, chain], ranker=ranker, **SIZES), np.arange(1, 41, dtype=np.int32)
+    model.fit(split.train)
     targets = Targets(users, split.train.histories.take(users), np.ones_like(users))
     lists = union([CandidateLists(targets, part.rank_targets(targets, 6).top) for part in (popular, chain)])
     present = lists.candidates > 0
@@ -103,7 +103,7 @@ def test_weights_equalise_deviations_without_validation_targets(
         retriever_scores(chain, lists),
         ranker_scores(ranker.predictor, lists),
     ]
-    for weight, part_scores in zip(made.weights, scores, strict=True):
+    for weight, part_scores in zip(model.weights, scores, strict=True):
         assert weight * part_scores[present].std() == pytest.approx(1, rel=1e-3)
 
 
@@ -172,14 +172,14 @@ def fits(make: Make, split: Split) -> tuple[Cascade, list[tuple[Any, ...]], Trai
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Recommender, "fit_in_context", recorded_fit)
         patch.setattr(TrainingLists, "retrieve", recorded)
-        made = make("cascade").fit(split.train, split.validation, verbose=0)
-    return made, calls, lists[0]
+        model = make("cascade").fit(split.train, split.validation, verbose=0)
+    return model, calls, lists[0]
 
 
 def test_retrievers_of_training_lists_are_fitted_without_the_targets(
     fits: tuple[Cascade, list[tuple[Any, ...]], TrainingLists], split: Split
 ) -> None:
-    made, calls, lists = fits
+    model, calls, lists = fits
     rows, users = len(split.train.interactions), len(split.train.user_vocabulary)
     assert calls == [
         ("cascade", rows),
@@ -190,11 +190,11 @@ def test_retrievers_of_training_lists_are_fitted_without_the_targets(
         ("markov_chain", rows - users),
         ("ease", rows - users),
     ]
-    assert made.ranker is not None
+    assert model.ranker is not None
     validation = lists.validation
     assert validation is not None
     expected = union(
-        [CandidateLists(split.validation, part.rank_targets(split.validation, 4).top) for part in made.retrievers]
+        [CandidateLists(split.validation, part.rank_targets(split.validation, 4).top) for part in model.retrievers]
     )
     assert validation.candidates.shape == expected.candidates.shape
     for user, candidates in zip(validation.targets.users, validation.candidates, strict=True):
@@ -204,29 +204,29 @@ def test_retrievers_of_training_lists_are_fitted_without_the_targets(
 def test_refit_config_has_the_weights_and_the_best_epochs(
     fits: tuple[Cascade, list[tuple[Any, ...]], TrainingLists], split: Split
 ) -> None:
-    made, _, _ = fits
-    refit = made.refit_config()
+    model, _, _ = fits
+    refit = model.refit_config()
     again = Cascade(config=refit).fit(split.train, verbose=0)
-    np.testing.assert_allclose(again.weights, made.weights, rtol=1e-6)
-    assert made.ranker is not None
+    np.testing.assert_allclose(again.weights, model.weights, rtol=1e-6)
+    assert model.ranker is not None
     assert again.ranker is not None
-    assert again.ranker.config == made.ranker.refit_config()
-    assert [part.config for part in again.retrievers] == [part.config for part in made.retrievers]
+    assert again.ranker.config == model.ranker.refit_config()
+    assert [part.config for part in again.retrievers] == [part.config for part in model.retrievers]
     assert Cascade.config_class.from_options(refit.to_dict()) == refit
 
 
 def test_new_items_reach_all_parts(words: Recommender, ranker: Recommender, split: Split) -> None:
-    made = Cascade(retrievers=[words], ranker=ranker, **SIZES).fit(split.train, split.validation)
+    model = Cascade(retrievers=[words], ranker=ranker, **SIZES).fit(split.train, split.validation)
     new = pd.DataFrame({"item_id": ["new", "i00"], "title": ["even item 20", "known"], "categories": ["even", "even"]})
-    grown = made.with_items(new)
+    grown = model.with_items(new)
     assert grown.fitted_data.items.tokens[21:].tolist() == ["new"]
     assert [len(part.fitted_data.items) for part in (*grown.retrievers, grown.ranker)] == [21, 21]
     table = grown.recommend(histories=[["i02", "i04"]], k=99).set_index("item_id")
     assert np.isfinite(table["score"]).all()
     assert "new" in table.index
-    np.testing.assert_array_equal(grown.weights, made.weights)
-    assert len(made.recommend(histories=[["i02"]], k=99)) == 19
-    assert made.fitted_data.items != grown.fitted_data.items
+    np.testing.assert_array_equal(grown.weights, model.weights)
+    assert len(model.recommend(histories=[["i02"]], k=99)) == 19
+    assert model.fitted_data.items != grown.fitted_data.items
 
 
 def test_new_items_are_refused_if_a_part_does_not_read_content(whole: Cascade) -> None:

@@ -19,7 +19,7 @@ PADDING = 50.0
 
 
 class FixedScores(keras.layers.Layer):
-    """Return fixed scores [items + 1]; without any, the best item is the one at the sum of the history."""
+    """Return fixed scores [items + 1]; if they are empty, the best item is at the index of the history's sum."""
 
     def __init__(self, scores: Sequence[float]) -> None:
         super().__init__()

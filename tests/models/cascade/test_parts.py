@@ -29,8 +29,8 @@ def test_parts_fitted_on_other_items_are_refused(
     chain: Recommender, make: Make, board: Checkerboard, split: Split
 ) -> None:
     other = make("popularity").fit(board.data.keep(board.data.item_indices > 0))
-    made = Cascade(retrievers=[chain, other], ranker="", **SIZES)
-    assert made.fit(split.train).is_fitted  # other interactions of the same items
+    model = Cascade(retrievers=[chain, other], ranker="", **SIZES)
+    assert model.fit(split.train).is_fitted  # other interactions of the same items
     smaller = split.train.interactions.query("item_id != 'i00'")
     other = make("popularity").fit(type(board.data).from_frames(smaller))
     for parts in ([chain, other], [other, chain]):
@@ -40,10 +40,10 @@ def test_parts_fitted_on_other_items_are_refused(
 
 def test_fitted_parts_are_kept_and_others_are_fitted(chain: Recommender, make: Make, split: Split) -> None:
     popular, fitted = make("popularity"), chain.model
-    made = Cascade(retrievers=[chain, popular, "ease"], ranker="", **SIZES).fit(split.train)
-    assert made.retrievers[:2] == (chain, popular)
+    model = Cascade(retrievers=[chain, popular, "ease"], ranker="", **SIZES).fit(split.train)
+    assert model.retrievers[:2] == (chain, popular)
     assert chain.model is fitted
-    assert [part.is_fitted for part in made.retrievers] == [True] * 3
+    assert [part.is_fitted for part in model.retrievers] == [True] * 3
 
 
 def test_a_wrong_number_of_weights_is_refused(chain: Recommender, split: Split) -> None:
@@ -58,8 +58,8 @@ def test_a_wrong_number_of_weights_is_refused(chain: Recommender, split: Split) 
         ({"ranker": "unregistered"}, r"^unknown family 'unregistered'"),
         ({"retrievers": "markov_chain,unregistered"}, r"^unknown family 'unregistered'"),
         ({"retrievers": ""}, r"^cascade: give at least one retriever$"),
-        ({"retrievers": "ease,ease"}, r"^cascade: 2 parts are of the family ease, and options are given by family; "),
-        ({"retrievers": "ease,bert_ranker"}, r"^cascade: 2 parts are of the family bert_ranker, and options are giv"),
+        ({"retrievers": "ease,ease"}, r"^cascade: 2 parts are of the family ease, and options are set by family; "),
+        ({"retrievers": "ease,bert_ranker"}, r"^cascade: 2 parts are of the family bert_ranker, and options are set"),
         ({"weights": "1,2"}, r"^cascade: give one weight for each of the 3 parts, not 2$"),
         ({"parts": {"ease": {"l3": 1}}}, r"^unknown option l3"),
     ],
@@ -76,22 +76,22 @@ def test_invalid_options_are_refused_before_any_fit(
 
 def test_options_reach_the_parts(make: Make, split: Split) -> None:
     parts = {"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}
-    made = make("cascade", parts='{"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}', ranker="", seed=3)
-    made.fit(split.train)
-    assert made.config.parts == parts
-    chain, ease = made.retrievers
+    model = make("cascade", parts='{"ease": {"l2": 7.0}, "markov_chain": {"history_length": 2}}', ranker="", seed=3)
+    model.fit(split.train)
+    assert model.config.parts == parts
+    chain, ease = model.retrievers
     assert (ease.config.l2, ease.history_length, chain.history_length) == (7.0, 4, 2)
     assert (chain.config.seed, ease.config.seed) == (3, 3)
-    assert made.ranker is None
-    assert made.history_length == 4
+    assert model.ranker is None
+    assert model.history_length == 4
 
 
 def test_two_parts_of_a_family_must_be_fitted_separately(make: Make, split: Split) -> None:
     near, far = (make("markov_chain", history_length=length).fit(split.train) for length in (1, 4))
-    made = Cascade(retrievers=[near, far], ranker="").fit(split.train, split.validation)
-    assert [part.history_length for part in made.retrievers] == [1, 4]
+    model = Cascade(retrievers=[near, far], ranker="").fit(split.train, split.validation)
+    assert [part.history_length for part in model.retrievers] == [1, 4]
     with pytest.raises(InputError, match=r"^cascade: 2 parts are of the family markov_chain, and .*recommenders$"):
-        made.refit_config()
+        model.refit_config()
 
 
 class Stub:

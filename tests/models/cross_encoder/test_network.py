@@ -145,7 +145,8 @@ def test_a_pass_has_few_pairs(
 @pytest.fixture(scope="module")
 def scorer() -> keras.Model:
     """A pair scorer of two titles of two tokens, cut to three tokens, and candidates of three."""
-    keras_nlp = pytest.importorskip("keras_nlp")
+    import keras_nlp
+
     keras.utils.set_random_seed(0)
     sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 20}
     bert = keras_nlp.models.BertBackbone(20, **sizes, dropout=0.0)

@@ -22,7 +22,7 @@ HISTORY = ["first"]
 
 @pytest.fixture(scope="module")
 def reviews() -> Dataset:
-    """Every user starts with the same item, and a text that tells the label of the following ones."""
+    """Every user starts with the same item, and a text that determines the label of the following items."""
     random = np.random.default_rng(0)
     rows, labels = [], [*TEXTS]
     for user in range(40):

@@ -215,7 +215,7 @@ ML_1M, BEAUTY, DEMO = (1_000_209, 3_706, 6_040), (198_502, 12_101, 22_363), (88_
         (ML_1M, ML_1M_RECIPE),
         (BEAUTY, BEAUTY_RECIPE),
         (DEMO, DEMO_RECIPE),
-        ((100_000, 1_000, 50_000), ML_1M_RECIPE),  # many interactions an item and short histories
+        ((100_000, 1_000, 50_000), ML_1M_RECIPE),  # many interactions per item and short histories
         ((20_000, 1_000, 1_000), DEMO_RECIPE),
         ((19_999, 1_000, 1_000), BEAUTY_RECIPE),
     ],

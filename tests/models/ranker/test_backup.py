@@ -46,8 +46,8 @@ def fit(
     train = leave_one_out(board.data).train
 
     def fit(*callbacks: keras.callbacks.Callback, **options: Any) -> Recommender:
-        made = make(request.param, epochs=3, learning_rate=1e-2)
-        return made.fit(train, callbacks=callbacks, verbose=0, **options)
+        fitted = make(request.param, epochs=3, learning_rate=1e-2)
+        return fitted.fit(train, callbacks=callbacks, verbose=0, **options)
 
     return fit
 
@@ -70,5 +70,5 @@ def test_resumed_and_uninterrupted_fits_agree(
     np.testing.assert_allclose(resumed.training_log["loss"], uninterrupted.training_log["loss"], rtol=1e-4)
     for weight, expected in zip(resumed.model.weights, uninterrupted.model.weights, strict=True):
         np.testing.assert_allclose(weight, expected, rtol=1e-3, atol=1e-5, err_msg=expected.path)
-    scores, expected = (made.predictor.score_candidates(*REQUEST)["scores"] for made in (resumed, uninterrupted))
+    scores, expected = (fitted.predictor.score_candidates(*REQUEST)["scores"] for fitted in (resumed, uninterrupted))
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-4)

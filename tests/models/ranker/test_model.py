@@ -61,11 +61,11 @@ class Spy:
 
 @pytest.fixture(scope="module", params=RANKERS)
 def spied(request: pytest.FixtureRequest, make: Make, split: Split) -> tuple[Recommender, Spy]:
-    made, spy = make(request.param), Spy()
+    recommender, spy = make(request.param), Spy()
     with pytest.MonkeyPatch.context() as patch:
         spy.record_lists(patch)
-        made.fit_in_context(split.train, split.validation, FitContext(verbose=0, retrieve=spy))
-    return made, spy
+        recommender.fit_in_context(split.train, split.validation, FitContext(verbose=0, retrieve=spy))
+    return recommender, spy
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_training_lists_are_retrieved_without_the_targets(spied: tuple[Recommend
 
 
 def test_targets_are_not_inserted_into_validation_lists(spied: tuple[Recommender, Spy], split: Split) -> None:
-    made, spy = spied
+    recommender, spy = spied
     [(_, _), (known, [targets])] = spy.calls
     assert known is split.train
     assert targets is split.validation
@@ -95,7 +95,7 @@ def test_targets_are_not_inserted_into_validation_lists(spied: tuple[Recommender
     missing = ~(lists.candidates == lists.targets.items[:, None]).any(axis=1)
     assert missing.any()
     assert lists.targets.users[missing].tolist().count(2) == 1
-    assert len(made.training_log["val_ndcg@10"]) == made.config.epochs
+    assert len(recommender.training_log["val_ndcg@10"]) == recommender.config.epochs
 
 
 def test_training_lists_are_the_retrieved_lists_with_their_target(spied: tuple[Recommender, Spy]) -> None:
@@ -140,7 +140,7 @@ def test_lists_are_cut_to_their_size_in_training(
 
 
 def test_lists_without_any_target_are_refused(make: Make, split: Split) -> None:
-    made = make("bert_ranker", candidates=3)
+    recommender = make("bert_ranker", candidates=3)
 
     def retrieve_padding(_: Dataset, targets: Sequence[Targets]) -> list[CandidateLists]:
         return [CandidateLists(part, np.zeros((len(part), 3), np.int32)) for part in targets]
@@ -148,7 +148,7 @@ def test_lists_without_any_target_are_refused(make: Make, split: Split) -> None:
     with pytest.raises(
         InputError, match=r"^ranker: no list of candidates has its target; raise candidates above 3, or "
     ):
-        made.fit_in_context(split.train, split.validation, FitContext(verbose=0, retrieve=retrieve_padding))
+        recommender.fit_in_context(split.train, split.validation, FitContext(verbose=0, retrieve=retrieve_padding))
 
 
 def test_the_retriever_is_of_the_named_family(configured: Make, split: Split) -> None:
@@ -203,13 +203,13 @@ def test_candidates_are_scored_independently(trained: Recommender) -> None:
 def test_lists_are_scored_in_blocks(
     spied: tuple[Recommender, Spy], split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, spy = spied
+    recommender, spy = spied
     lists = spy.retrieved[1]
     histories = lists.targets.histories.most_recent(4)
-    expected = made.predictor.score_candidates(lists.targets.users, histories, lists.candidates)["scores"]
+    expected = recommender.predictor.score_candidates(lists.targets.users, histories, lists.candidates)["scores"]
     monkeypatch.setattr("tfllmrec.models.ranker.candidates.BLOCK", 7)
     assert len(lists.targets) % 7
-    np.testing.assert_allclose(ranker_scores(made.predictor, lists), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ranker_scores(recommender.predictor, lists), expected, rtol=1e-4, atol=1e-5)
 
 
 TEXTS = [

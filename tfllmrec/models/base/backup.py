@@ -31,7 +31,7 @@ class Backup(keras.callbacks.Callback):
 
     Attributes:
         epoch: number of finished epochs.
-        logs: their logs by name, one value an epoch.
+        logs: their logs by name, one value per epoch.
 
     Raises:
         InputError: If the file is not a backup, has another format, or belongs to a fit with other settings.

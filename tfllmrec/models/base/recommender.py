@@ -213,7 +213,7 @@ class Recommender(ABC):
         Raises:
             InputError: If the recommender is not fitted.
         """
-        self.predictor  # noqa: B018  # raises where there is no configuration yet
+        self.predictor  # noqa: B018  # raises if there is no configuration
         return explained(self.config, self._sources)
 
     def __repr__(self) -> str:
@@ -273,11 +273,11 @@ class Recommender(ABC):
         Args:
             users: user ids.
             histories: item ids, oldest first, one sequence a row.
-            k: items a row; fewer are returned where fewer are left.
+            k: items per row; fewer are returned where fewer are left.
             exclude: item ids that must not be returned, one sequence a row.
             user_features: features such as "gender=F", which replace the stored ones, one sequence a row; for models
                 that read them.
-            scenarios: one name a row; required by models that read scenarios.
+            scenarios: one name per row; required by models that read scenarios.
             exclude_seen: whether items of the given and the stored history are excluded, too.
 
         Returns:
@@ -312,7 +312,7 @@ class Recommender(ABC):
             candidates: item ids, one sequence a row.
             users: user ids.
             histories: item ids, oldest first, one sequence a row.
-            scenarios: one name a row; required by models that read scenarios.
+            scenarios: one name per row; required by models that read scenarios.
 
         Returns:
             For every row scores float32 in the order of its candidates; float32's lowest for unknown items.
@@ -336,7 +336,7 @@ class Recommender(ABC):
         Args:
             users: user ids.
             histories: item ids, oldest first, one sequence a row; see `recommend`.
-            scenarios: one name a row; required by models that read scenarios.
+            scenarios: one name per row; required by models that read scenarios.
             texts: texts of the users, such as searches, which replace the stored ones, one sequence a row; for models
                 that read them.
 
@@ -354,7 +354,7 @@ class Recommender(ABC):
 
         Args:
             items: item ids.
-            k: items a row.
+            k: items per row.
 
         Returns:
             Columns row, query_item_id, rank (from 1), item_id, title, score (cosine); an unknown item has no rows.
@@ -390,7 +390,7 @@ class Recommender(ABC):
         return predictor.embed_queries(recommend_request(users, histories, None, call="embed_queries"))
 
     def signatures(self, top_k: int) -> list[Signature]:
-        """Declare what an export answers.
+        """Declare the signatures of an export.
 
         Args:
             top_k: items that recommendations have.

@@ -29,7 +29,7 @@ class SequenceConfig(ContentConfig):
         candidate_dropout: dropout of scored item vectors.
         label_smoothing: share of the target distribution that is spread over all items.
         negatives: "full" softmax over all items, or over "sampled" ones with the logQ correction.
-        num_negatives: sampled items a batch.
+        num_negatives: sampled items per batch.
         hide_seen: whether items of the history are left out of the negatives ("full" only).
         precision: precision of recurrent layers and products in training.
     """
@@ -79,10 +79,10 @@ class SequenceConfig(ContentConfig):
 
 
 MANY_INTERACTIONS_AN_ITEM = 100
-_SHORT_HISTORY = 20  # interactions a user
+_SHORT_HISTORY = 20  # interactions per user
 _MOST_ITEMS_FOR_SOFTMAX = 100_000
 
-FREQUENT_ITEMS = f"{MANY_INTERACTIONS_AN_ITEM} interactions an item or more"
+FREQUENT_ITEMS = f"{MANY_INTERACTIONS_AN_ITEM} interactions per item or more"
 _FREQUENT_ITEMS = Rule(  # the recipe of MovieLens-1M
     FREQUENT_ITEMS,
     {
@@ -102,10 +102,10 @@ _FREQUENT_ITEMS = Rule(  # the recipe of MovieLens-1M
     },
 )
 _SHORT_HISTORIES = Rule(  # the recipe of Amazon Beauty
-    f"fewer than {_SHORT_HISTORY} interactions a user",
+    f"fewer than {_SHORT_HISTORY} interactions per user",
     {"history_length": 20, "batch_size": 256, "token_std": 0.2, "learning_rate": 2e-3},
 )
-_LONG_HISTORIES = Rule("long histories, few interactions an item", {"patience": 8})  # the recipe of the demo data
+_LONG_HISTORIES = Rule("long histories, few interactions per item", {"patience": 8})  # the recipe of the demo data
 _MANY_ITEMS = Rule(  # large batches: every step updates all items
     f"more than {_MOST_ITEMS_FOR_SOFTMAX:,} items",
     {"negatives": "sampled", "dim": 64, "units": 64, "batch_size": 512},

@@ -44,9 +44,9 @@ class OutputKind(StrEnum):
     LABELS = "labels"
     """Label indices int32 [B, G]; served as strings."""
     SCORES = "scores"
-    """Scores float32 [B, any]; one a candidate where the signature has candidates."""
+    """Scores float32 [B, any]; one per candidate where the signature has candidates."""
     VECTORS = "vectors"
-    """Vectors float32 [B, D], or one number a row, float32 [B]."""
+    """Vectors float32 [B, D], or one number per row, float32 [B]."""
     FLAGS = "flags"
     """Booleans [B]."""
 

@@ -21,7 +21,7 @@ from tfllmrec.models.base.config import STRICT, Config, Fraction, NotNegative, P
 from tfllmrec.models.base.predictor import Predictor
 
 TrainingLog = Mapping[str, list[float]]
-"""The logs of Keras `fit`: one value an epoch, by name."""
+"""The logs of Keras `fit`: one value per epoch, by name."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,12 @@ class Ease(Recommender):
         InputError: From `fit`, if the catalog is too large for a dense item-to-item matrix.
 
     Example:
-        >>> Ease(l2=500).fit(split.train).recommend(["42"], k=10)
+        >>> from tfllmrec import checkerboard, leave_one_out
+        >>> split = leave_one_out(checkerboard().data)
+        >>> Ease(l2=500).fit(split.train).recommend(["u00"], k=2)
+           row user_id  rank item_id         title     score
+        0    0     u00     1     i08   even item 8  0.125575
+        1    0     u00     2     i16  even item 16  0.105999
     """
 
     family = "ease"

@@ -45,7 +45,12 @@ class MarkovChain(Recommender):
         config: a complete configuration instead of single options.
 
     Example:
-        >>> MarkovChain().fit(split.train).recommend(histories=[["1", "260"]], k=10)
+        >>> from tfllmrec import checkerboard, leave_one_out
+        >>> split = leave_one_out(checkerboard().data)
+        >>> MarkovChain().fit(split.train).recommend(histories=[["i00", "i02"]], k=2)
+           row user_id  rank item_id         title     score
+        0    0             1     i04   even item 4  0.359618
+        1    0             2     i10  even item 10  0.348368
     """
 
     family = "markov_chain"
@@ -93,6 +98,7 @@ def count_transitions(histories: Histories, size: int, weights: Sequence[float])
         Weighted counts [size, size].
 
     Example:
+        >>> from tfllmrec.data import Histories
         >>> count_transitions(Histories.from_rows([[1, 2, 3]]), 4, [1.0, 0.5]).toarray()[1]
         array([0. , 0. , 1. , 0.5])
     """

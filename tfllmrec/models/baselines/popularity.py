@@ -33,8 +33,17 @@ class Popularity(Recommender):
         config: a complete configuration instead of single options.
 
     Example:
-        >>> Popularity().fit(split.train).recommend(["42"], k=10)
-        >>> Popularity(segment="gender").fit(split.train).recommend(user_features=[["gender=F"]], k=10)
+        >>> from tfllmrec import Dataset
+        >>> interactions = pd.DataFrame(
+        ...     {"user_id": list("uvwxyz"), "item_id": list("aaabbb"), "timestamp": [1, 2, 3, 4, 5, 6]}
+        ... )
+        >>> users = pd.DataFrame({"user_id": list("uvwxyz"), "gender": list("MMMFFF")})
+        >>> data = Dataset.from_frames(interactions, users=users)
+        >>> list(Popularity().fit(data).recommend(["z"], k=1)["item_id"])
+        ['a']
+        >>> model = Popularity(segment="gender").fit(data)
+        >>> list(model.recommend(user_features=[["gender=F"]], k=2)["item_id"])
+        ['b', 'a']
     """
 
     family = "popularity"

@@ -81,8 +81,11 @@ class Word2Vec(Recommender):
         config: a complete configuration instead of single options.
 
     Example:
-        >>> model = Word2Vec(columns=["title", "text"]).fit(split.train)
-        >>> model.recommend(histories=[["1", "260"]], k=10)
+        >>> from tfllmrec import checkerboard, leave_one_out
+        >>> split = leave_one_out(checkerboard().data)
+        >>> model = Word2Vec(columns=["title", "categories"], epochs=1).fit(split.train)
+        >>> sorted(model.recommend(histories=[["i00", "i02"]], k=8)["item_id"])
+        ['i04', 'i06', 'i08', 'i10', 'i12', 'i14', 'i16', 'i18']
     """
 
     family = "word2vec"

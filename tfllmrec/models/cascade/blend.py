@@ -25,7 +25,8 @@ def learn_weights(scores: np.ndarray, candidates: np.ndarray, targets: np.ndarra
 
     Example:
         >>> scores = np.array([[[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.5], [0.9, 0.0]]])
-        >>> first, second = learn_weights(scores, np.array([[1, 2], [1, 2]]), np.array([1, 1]))
+        >>> learn_weights(scores, np.array([[1, 2], [1, 2]]), np.array([1, 1])).shape
+        (2,)
     """
     is_target = candidates == targets[:, None]
     kept = is_target.any(axis=1)

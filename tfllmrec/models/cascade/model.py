@@ -176,7 +176,7 @@ class Cascade(Recommender):
         """Return the configuration with the parts' own refit configurations, and the weights.
 
         Raises:
-            InputError: If two parts are of one family, as options are given by family.
+            InputError: If two parts are of one family, because options are set by family.
         """
         parts = self.built.parts.all
         check_families(parts)

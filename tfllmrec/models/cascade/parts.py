@@ -153,7 +153,7 @@ def check_families(parts: Sequence[Recommender]) -> None:
     for name, count in Counter(part.family for part in parts).items():
         if count > 1:
             raise InputError(
-                f"cascade: {count} parts are of the family {name}, and options are given by family; fit them one by "
+                f"cascade: {count} parts are of the family {name}, and options are set by family; fit them one by "
                 "one and pass the fitted recommenders"
             )
 

@@ -81,7 +81,7 @@ class MultiTask(Recommender):
         units: units of every recurrent layer.
         cell: recurrent cell.
         layers: number of recurrent layers.
-        pooling_heads: learnt weighted means of the history beside the recurrent state; 0 for none.
+        pooling_heads: learnt weighted means of the history in addition to the recurrent state; 0 for none.
         normalise: whether input item vectors are layer-normalised.
         input_dropout: dropout of input item vectors.
         dropout: dropout of recurrent states and hidden units.
@@ -89,7 +89,7 @@ class MultiTask(Recommender):
         candidate_dropout: dropout of scored item vectors.
         label_smoothing: share of the target distribution that is spread over all items.
         negatives: "full" softmax over all items, or over "sampled" ones with the logQ correction.
-        num_negatives: sampled items a batch, where `negatives` samples.
+        num_negatives: sampled items per batch, where `negatives` samples.
         hide_seen: whether items of the history are left out of the negatives ("full" only).
         precision: precision of recurrent layers and products in training.
         history_length: most recent items of a user that the model reads.
@@ -294,5 +294,5 @@ class MultiTask(Recommender):
         return {"tasks": scores, "experts": self.expert_use(targets).to_dict("records")}
 
     def signatures(self, top_k: int) -> list[Signature]:
-        """Declare what an export answers; see `Recommender.signatures`."""
+        """Declare the signatures of an export; see `Recommender.signatures`."""
         return [*super().signatures(top_k), *interest_signatures(self.built)]

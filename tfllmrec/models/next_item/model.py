@@ -62,7 +62,7 @@ class NextItem(Recommender):
         candidate_dropout: dropout of scored item vectors.
         label_smoothing: share of the target distribution that is spread over all items.
         negatives: "full" softmax over all items, or over "sampled" ones with the logQ correction.
-        num_negatives: sampled items a batch, where `negatives` samples.
+        num_negatives: sampled items per batch, where `negatives` samples.
         hide_seen: whether items of the history are left out of the negatives ("full" only).
         precision: precision of recurrent layers and products in training.
         hidden_units: units of the perceptron between state and query; 0 for none.

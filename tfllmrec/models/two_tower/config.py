@@ -53,7 +53,7 @@ class TwoTowerConfig(ContentConfig):
 
 
 _FEW_INTERACTIONS, _MANY_INTERACTIONS = 100_000, 500_000
-_SHORT_HISTORY = 20  # interactions a user
+_SHORT_HISTORY = 20  # interactions per user
 _MOST_ITEMS_FOR_SOFTMAX = 20_000
 
 _IN_BATCH = Rule(
@@ -61,6 +61,6 @@ _IN_BATCH = Rule(
     {"negatives": "in_batch", "history_length": 30, "hidden_units": 512, "candidate_dropout": 0.2, "ema": 0.999},
 )
 _SHORT_HISTORIES = Rule(
-    f"fewer than {_SHORT_HISTORY} interactions a user",
+    f"fewer than {_SHORT_HISTORY} interactions per user",
     {"user_vectors": False, "feature_dropout": 0.7, "dropout": 0.5, "weight_decay": 0.6},
 )

@@ -64,7 +64,7 @@ class TwoTower(Recommender):
         candidate_dropout: dropout of candidate vectors.
         loss: "softmax", "bpr" or the name of a Keras loss; see `tfllmrec.tasks.losses`.
         negatives: items that a query is contrasted with; see `tfllmrec.tasks.negatives`.
-        num_negatives: sampled items a batch, where `negatives` samples.
+        num_negatives: sampled items per batch, where `negatives` samples.
         temperature: divisor of the scores in training.
         hard_negatives: number of highest-scored negatives that are kept; by default all.
         learning_rate: learning rate of AdamW.

@@ -19,7 +19,7 @@ class HistoryPooling(keras.layers.Layer):
     """Pool a history to several weighted means.
 
     The weights of a head are a softmax over the history of an age bias plus the scaled product of the item with a query
-    computed from the newest items. The age biases start as exponential decays, one a head.
+    computed from the newest items. The age biases start as exponential decays, one per head.
 
     Maps items float32 [B, L, D], newest first with zeros for padding, present bool [B, L] and newest float32 [B, n] to
     float32 [B, heads * D]; zeros for an empty history.

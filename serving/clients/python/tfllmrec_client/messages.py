@@ -27,7 +27,8 @@ def declare(file: str, messages: dict[str, dict[str, tuple[int, str]]]) -> dict[
 
     Example:
         >>> Point = declare("points", {"Point": {"x": (1, "float"), "tags": (2, "repeated string")}})["Point"]
-        >>> Point(x=1.5, tags=["a"])
+        >>> Point(x=1.5, tags=["a"]).x
+        1.5
     """
     proto = descriptor_pb2.FileDescriptorProto(name=f"{file}.proto", package=f"{_PACKAGE}.{file}", syntax="proto3")
     proto.dependency.append(wrappers_pb2.DESCRIPTOR.name)
