@@ -24,7 +24,7 @@ def small_data() -> Dataset:
     """
     random = np.random.default_rng(1)
     weights = np.linspace(3, 1, len(ITEMS) - 1)
-    sizes = {f"用户{number}": number % 6 + 2 for number in range(18)} | {"👩‍🚀": 5}
+    sizes = {f"用户{number}": number % 6 + 2 for number in range(18)} | {"👨‍🍳": 5}
     histories = {
         user: random.choice(ITEMS[:-1], size, replace=False, p=weights / weights.sum()) for user, size in sizes.items()
     }

@@ -5,7 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from made_data import made_data
+from small_data import small_data
 
 import tfllmrec
 from tfllmrec.errors import InputError
@@ -19,7 +19,7 @@ NEW = pd.DataFrame({"item_id": ["new"], "title": ["Title of item9"]})
 @pytest.fixture(scope="module")
 def recommender():
     options = {"dim": 8, "neighbours": False, "phrases": False, "min_count": 1, "epochs": 1, "history_length": 4}
-    return tfllmrec.Word2Vec(**options).fit(made_data(), verbose=0)
+    return tfllmrec.Word2Vec(**options).fit(small_data(), verbose=0)
 
 
 @pytest.fixture(scope="module")

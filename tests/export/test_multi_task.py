@@ -54,7 +54,7 @@ def test_recommendations_match_python(runtime, multi_task):
     inputs["scenario"] = USER_SCENARIOS
     outputs = runtime.run(path, "recommend", **inputs)
     table = recommender.recommend(USERS, HISTORIES, k=100, exclude=exclude, scenarios=USER_SCENARIOS)
-    assert_matches_table(outputs, table, USERS, len(ITEMS))
+    assert_matches_table(outputs, table, USERS, len(recommender.fitted_data.items))
     assert outputs["scenario_known"].all()
     for name, value in runtime.run(path, "serving_default", **inputs).items():
         np.testing.assert_array_equal(value, outputs[name])

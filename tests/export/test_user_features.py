@@ -131,7 +131,7 @@ def test_scores_follow_the_rules(retrieve, data_with_features):
         assert np.abs(scores[first][:5] - scores[second][:5]).max() > 1e-3, (first, second)
     interactions = data_with_features.interactions
     cities = interactions["user_id"].map(data_with_features.users.set_index("user_id")["城市"])
-    counts = interactions["item_id"].value_counts()
+    counts = interactions["item_id"].value_counts().reindex(ITEMS, fill_value=0)
     for case, city in (("features", "上海"), ("city", "北京")):
         in_city = interactions.loc[cities == city, "item_id"].value_counts().reindex(ITEMS, fill_value=0)
         expected = np.log1p(in_city + 1000 * counts / counts.sum())

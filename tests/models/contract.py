@@ -17,7 +17,7 @@ from tfllmrec.errors import InputError
 from tfllmrec.models.registry import load_model, model_class
 
 ALL_ITEMS = 99
-USERS = ["用户3", "👩‍🚀", "用户5", NEWCOMER, "unknown"]
+USERS = ["用户3", "👨‍🍳", "用户5", NEWCOMER, "unknown"]
 FILES = {"recommender.json", "items.parquet", "users.parquet", "model.keras"}
 BERT = {"config.json", "metadata.json", "model.weights.h5", "tokenizer.json", "vocabulary.txt"}
 MORE_FILES = {
