@@ -14,7 +14,7 @@ from tfllmrec.monitoring.report import MonitoringReport, SignatureReport
 def report_tables(report: MonitoringReport) -> Iterator[Table]:
     """Yield two tables for each model and signature: metrics by version; differences to the reference, and drift.
 
-    Intervals are 95 % intervals. Each drift distance stands beside its value by chance.
+    Intervals are 95 % intervals. Each drift distance is followed by its value by chance.
     """
     for signature in report.signatures:
         yield _version_table(signature, report.k)
