@@ -63,7 +63,7 @@ def _raise_unknown_kind(signature: Signature, part: str, kind: str, available: s
 
 
 class BoundSignature(tf.Module):
-    """A declared signature, bound to the ids and the target of an export.
+    """Signature bound to the ids and the target of an export.
 
     Args:
         signature: declaration of the signature.

@@ -1,4 +1,4 @@
-"""The model card of an export: facts, signatures, rules and an example."""
+"""Model card of an export: properties, signatures, rules and an example."""
 
 import json
 from collections.abc import Mapping

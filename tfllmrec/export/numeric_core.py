@@ -15,7 +15,7 @@ _WIDTH = 8
 
 
 class NumericCore:
-    """A `Core` for a target, without strings, look-ups and shapes that depend on values.
+    """Numeric core for a target, without strings, look-ups and shapes that depend on values.
 
     Args:
         core: declaration of the core.

@@ -1,4 +1,4 @@
-"""Additional steps of `quickstart --full`: all families, a cascade, and reports of tasks, interests, cold items and users."""
+"""Additional steps of `quickstart --full`: all families, a cascade, and reports of tasks, interests and cold start."""
 
 from collections.abc import Mapping
 from typing import Any
