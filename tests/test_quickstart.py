@@ -92,8 +92,8 @@ def test_the_best_model_is_served(mode, request):
     model = ServedModel(outcome.version)
     titles = model("retrieve", user_id=[user], history=[[""]], exclude_item_ids=[[""]])["titles"][0]
     assert f" 1. {titles[0]}" in outcome.text
-    assert "over gRPC; REST and the SavedModel in process return the same" in outcome.text
-    lines = "".join(outcome.text.split("return the same")[1].split())  # without line breaks
+    assert "over gRPC; identical results over REST and in process" in outcome.text
+    lines = "".join(outcome.text.split("identical results over REST and in process")[1].split())  # without line breaks
     assert f"{outcome.version}:SavedModelforTFServing" in lines
     assert (outcome.out / "report.png").read_bytes().startswith(b"\x89PNG")
 

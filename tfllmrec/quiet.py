@@ -30,7 +30,7 @@ def suppress_widget_warnings() -> Iterator[None]:
 
 @contextmanager
 def suppress_stderr() -> Iterator[None]:
-    """Discard what native code writes to file descriptor 2; Python's `sys.stderr` stays visible.
+    """Discard the output of native code on file descriptor 2; Python's `sys.stderr` stays visible.
 
     For the few lines that TensorFlow's C++ code prints regardless of TF_CPP_MIN_LOG_LEVEL.
     """

@@ -52,10 +52,10 @@ class Stage(ABC):
 
     @abstractmethod
     def update(self, detail: str, completed: int | None = None, total: int | None = None) -> None:
-        """Show how far the stage is.
+        """Show the progress of the stage.
 
         Args:
-            detail: text next to the description.
+            detail: text after the description.
             completed: number of completed steps.
             total: number of steps; None if unknown.
         """

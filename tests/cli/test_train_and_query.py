@@ -55,7 +55,7 @@ def test_export_in_a_precision(run, markov_chain_run, tmp_path):
     assert status == 0
     card = (Path(stdout.strip()) / "assets.extra" / "model_card.md").read_text(encoding="utf-8")
     assert "| precision | bfloat16 |" in card
-    assert re.search(r"\| validation ndcg@10 in bfloat16 \| 0\.\d{4}, [+-]0\.\d{4} beside float32 \|", card)
+    assert re.search(r"\| validation ndcg@10 in bfloat16 \| 0\.\d{4}, [+-]0\.\d{4} vs\. float32 \|", card)
     status, stdout, stderr = run("export", markov_chain_run, "--out", tmp_path / "other", "--precision", "int4")
     assert (status, stdout) == (2, "")
     assert stderr == "tfllmrec: export: precision is 'int4', and must be float32, bfloat16, int8\n"

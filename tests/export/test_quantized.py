@@ -61,7 +61,7 @@ def test_cost_of_rounding_is_the_change_in_ndcg(two_tower, data, small_is_large,
     ((name, value),) = cost_of_rounding(recommender, targets, precision).items()
     before = recommender.evaluate(targets)["ndcg@10"]
     assert name == f"validation ndcg@10 in {precision}"
-    rounded, change = map(float, value.removesuffix(" beside float32").split(", "))
+    rounded, change = map(float, value.removesuffix(" vs. float32").split(", "))
     assert rounded - change == pytest.approx(before, abs=1.1e-4)
     assert recommender.evaluate(targets)["ndcg@10"] == before
 
@@ -75,7 +75,7 @@ def test_coarse_rounding_has_a_measurable_cost(data, two_tower, small_is_large, 
         lambda matrix: from_matrix(np.where(np.abs(matrix) < np.abs(matrix).max(), 0, matrix)),
     )
     costs = cost_of_rounding(two_tower.recommender, leave_one_out(data).validation, "int8")
-    assert not next(iter(costs.values())).endswith("+0.0000 beside float32")
+    assert not next(iter(costs.values())).endswith("+0.0000 vs. float32")
 
 
 def test_item_to_item_scores_use_the_int8_matrix():

@@ -1,4 +1,4 @@
-"""Command line. Heavy imports wait until a command runs, so that `--help` is fast."""
+"""Command line. Commands import heavy packages when they run, so that `--help` is fast."""
 
 from tfllmrec.cli import fit, monitor, recommend, serve, tables, versions  # noqa: F401  # each registers its commands
 from tfllmrec.cli.app import main

@@ -62,9 +62,9 @@ def train(
     """
     if out.exists():
         raise InputError(f"{out} already exists: choose another folder for the run")
-    chosen = _parse_options(options or [])
+    family_options = _parse_options(options or [])
     if epochs is not None:
-        chosen["epochs"] = epochs
+        family_options["epochs"] = epochs
 
     unfinished = out.with_name(f"{out.name}.unfinished")
     with stage(f"Training {family}") as running:
@@ -72,7 +72,7 @@ def train(
 
         callbacks = [progress.EpochProgress(running), *runs.tensorboard_logs(tensorboard)]
         source = runs.Source.of(data, min_item_interactions, by_scenario=by_scenario)
-        run = runs.train(family, source, chosen, refit=refit, callbacks=callbacks, backup=unfinished)
+        run = runs.train(family, source, family_options, refit=refit, callbacks=callbacks, backup=unfinished)
         run.save(out)
     shutil.rmtree(unfinished, ignore_errors=True)
     validation = run.training_log.get("val_ndcg@10", ())

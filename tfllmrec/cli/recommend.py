@@ -103,7 +103,7 @@ def _print_results(
     *,
     as_json: bool,
 ) -> None:
-    """Query the run or the server, whichever is given, and print the results."""
+    """Query the run, or the server if there is no run, and print the results."""
     if (run is None) == (not server) or bool(server) != bool(model):
         raise InputError(f"{command}: give a run, or --server HOST:PORT and --model NAME")
     if run is None:

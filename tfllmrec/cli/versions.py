@@ -75,7 +75,7 @@ def publish_version(version: Path, repository: Path | None = None) -> None:
 
     Args:
         version: folder of the version.
-        repository: model repository; None for the one that the version is in.
+        repository: model repository; None for the repository that contains the version.
     """
     from tfllmrec.quiet import suppress_stderr
 

@@ -1,4 +1,4 @@
-"""Binds declared signatures to strings, look-ups and widths, as TensorFlow functions with named inputs."""
+"""Bind declared signatures to strings, look-ups and widths, as TensorFlow functions with named inputs."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from tfllmrec.models.base.cores import MAX_CANDIDATES
 from tfllmrec.models.base.signature import Input, InputKind, OutputKind, Outputs, Signature
 
 EXCLUDED_BASE = 8
-"""Exclusions of compiled cores have one of few widths: 1, 8, 64, 512, 4096, ..."""
+"""Exclusions of compiled cores are padded to a power of this number: 1, 8, 64, 512, 4096, ..."""
 
 _NAMES = {
     InputKind.USER: "user_id",
@@ -30,15 +30,16 @@ _NAMES = {
     InputKind.SCENARIO: "scenario",
     InputKind.TEXTS: "texts",
 }
-"""The standard name of a served input, by kind."""
-_ONE_A_ROW = {InputKind.USER, InputKind.ITEM, InputKind.SCENARIO}
+"""Standard names of served inputs, by kind."""
+_SCALAR_KINDS = {InputKind.USER, InputKind.ITEM, InputKind.SCENARIO}
+"""Kinds with one value per row, shape [B]; all others have shape [B, any]."""
 
 Values = dict[str, tf.Tensor]
 
 
-def served_name(given: Input) -> str:
-    """The name of an input in requests with ids."""
-    return given.name or _NAMES[given.kind]
+def served_name(input_: Input) -> str:
+    """Return the name of an input in requests with ids."""
+    return input_.name or _NAMES[input_.kind]
 
 
 def check_kinds(signature: Signature) -> None:
@@ -47,28 +48,28 @@ def check_kinds(signature: Signature) -> None:
     Raises:
         InputError: If an input or an output is of an unknown kind.
     """
-    for given in signature.core.inputs:
-        if given.kind not in _NAMES:
-            _refuse(signature, f"input {given.argument}", given.kind, ", ".join(_NAMES))
+    for input_ in signature.core.inputs:
+        if input_.kind not in _NAMES:
+            _raise_unknown_kind(signature, f"input {input_.argument}", input_.kind, ", ".join(_NAMES))
     for name, kind in signature.outputs.items():
         if kind not in {*OutputKind}:
-            _refuse(signature, f"output {name}", kind, ", ".join(OutputKind))
+            _raise_unknown_kind(signature, f"output {name}", kind, ", ".join(OutputKind))
 
 
-def _refuse(signature: Signature, part: str, kind: str, available: str) -> NoReturn:
+def _raise_unknown_kind(signature: Signature, part: str, kind: str, available: str) -> NoReturn:
     raise InputError(
         f"export: {part} of signature {signature.name} has unknown kind {kind!r}: choose one of {available}"
     )
 
 
 class BoundSignature(tf.Module):
-    """A signature of an export.
+    """Signature bound to the ids and the target of an export.
 
     Args:
-        signature: the declaration.
-        core: the signature's core for the target.
-        ids: look-ups.
-        target: where the export runs; compiled cores see inputs of few widths.
+        signature: declaration of the signature.
+        core: core of the signature, for the target.
+        ids: look-ups between ids and indices.
+        target: target of the export; inputs of compiled cores are padded to few widths.
     """
 
     def __init__(self, signature: Signature, core: NumericCore, ids: IdMapper, target: Target) -> None:
@@ -77,14 +78,14 @@ class BoundSignature(tf.Module):
         self._signature, self._core, self._ids, self._target = signature, core, ids, target
         self._length = signature.core.history_length
         self._labels: Any = None if signature.labels is None else Strings(signature.labels.tokens)
-        parts = [signature.core.call, *(given.encoder for given in signature.core.inputs)]
+        parts = [signature.core.call, *(input_.encoder for input_ in signature.core.inputs)]
         self._modules = [part for part in parts if isinstance(part, tf.Module)]  # tracked for their variables
 
     def with_ids(self) -> Any:
-        """The signature for strings, as a `tf.function`."""
+        """Return the signature for strings, as a `tf.function`."""
         specs = [
-            tf.TensorSpec([None] if given.kind in _ONE_A_ROW else [None, None], tf.string, served_name(given))
-            for given in self._signature.request
+            tf.TensorSpec([None] if input_.kind in _SCALAR_KINDS else [None, None], tf.string, served_name(input_))
+            for input_ in self._signature.request
         ]
 
         def call(*strings: tf.Tensor) -> Outputs:
@@ -95,26 +96,26 @@ class BoundSignature(tf.Module):
         return _by_name(call, specs)
 
     def with_indices(self) -> Any:
-        """The core alone, as a `tf.function` of indices; stored histories are not read."""
-        specs = [self._index_spec(given) for given in self._signature.request]
+        """Return the core as a `tf.function` of indices; stored histories are not read."""
+        specs = [self._index_spec(input_) for input_ in self._signature.request]
 
         def call(*indices: tf.Tensor) -> Outputs:
-            names = [given.argument for given in self._signature.request]
+            names = [input_.argument for input_ in self._signature.request]
             inputs = self._known(dict(zip(names, indices, strict=True)))
             inputs |= self._neutral(inputs)
             return self._filled(self._core(self._widened(inputs)), inputs)
 
         return _by_name(call, specs)
 
-    def _index_spec(self, given: Input) -> tf.TensorSpec:
+    def _index_spec(self, input_: Input) -> tf.TensorSpec:
         widths = {InputKind.HISTORY: self._length, InputKind.FEATURES: self._ids.feature_columns}
-        shape = [None] if given.kind in _ONE_A_ROW else [None, widths.get(given.kind)]
-        return tf.TensorSpec(shape, tf.int32, given.argument)
+        shape = [None] if input_.kind in _SCALAR_KINDS else [None, widths.get(input_.kind)]
+        return tf.TensorSpec(shape, tf.int32, input_.argument)
 
     def _indices(self, request: Mapping[Input, tf.Tensor]) -> Values:
-        """Look up the strings of a request; add what is stored of its users."""
+        """Look up the strings of a request, and add the stored histories of its users."""
         ids: Any = self._ids
-        by_kind = {given.kind: tensor for given, tensor in request.items() if given.kind != InputKind.TEXTS}
+        by_kind = {input_.kind: tensor for input_, tensor in request.items() if input_.kind != InputKind.TEXTS}
         inputs: Values = {}
         for kind, strings in by_kind.items():
             match kind:
@@ -132,38 +133,38 @@ class BoundSignature(tf.Module):
         return inputs | self._texts(request, inputs.get("user"))
 
     def _with_stored(self, inputs: Values) -> Values:
-        """The history to read and everything to exclude."""
-        given, user = inputs["history"], inputs.get("user")
-        excluded = [inputs["exclude"], given] if "exclude" in inputs else []
+        """Return the history that the core reads and all items to exclude, including stored histories."""
+        requested, user = inputs["history"], inputs.get("user")
+        excluded = [inputs["exclude"], requested] if "exclude" in inputs else []
         if user is None:
-            history = most_recent(given, self._length)
+            history = most_recent(requested, self._length)
         else:
-            history = self._ids.history(user, given, self._length)
+            history = self._ids.history(user, requested, self._length)
             excluded += [self._ids.stored(user)] if excluded else []
         return {"history": history, **({"exclude": tf.concat(excluded, axis=1)} if excluded else {})}
 
     def _texts(self, request: Mapping[Input, tf.Tensor], user: tf.Tensor | None) -> Values:
-        """Texts as the core reads them: encoded, or as they are."""
+        """Return the texts for the core: encoded if the input has an encoder, otherwise strings."""
         texts: Values = {}
-        for given in self._signature.core.inputs:
-            if given.kind == InputKind.TEXTS:
-                strings = request.get(given)
-                texts[given.argument] = strings if given.encoder is None else given.encoder(strings, user)
+        for input_ in self._signature.core.inputs:
+            if input_.kind == InputKind.TEXTS:
+                strings = request.get(input_)
+                texts[input_.argument] = strings if input_.encoder is None else input_.encoder(strings, user)
         return texts
 
     def _neutral(self, inputs: Values, batch: tf.Tensor | None = None) -> Values:
-        """Neutral values of the core's inputs that a request does not have."""
+        """Return neutral values for inputs of the core that the request lacks."""
         rows = tf.shape(next(iter(inputs.values())) if batch is None else batch)[0]
         widths = {"history": self._length, "user_features": self._ids.feature_columns}
         shapes = {
-            given.argument: [rows] if given.kind in _ONE_A_ROW else [rows, widths.get(given.argument, 0)]
-            for given in self._signature.core.inputs
-            if given.kind != InputKind.TEXTS
+            input_.argument: [rows] if input_.kind in _SCALAR_KINDS else [rows, widths.get(input_.argument, 0)]
+            for input_ in self._signature.core.inputs
+            if input_.kind != InputKind.TEXTS
         }
         return {name: tf.zeros(shape, tf.int32) for name, shape in shapes.items() if name not in inputs}
 
     def _known(self, inputs: Values) -> Values:
-        """Indices with unknown ones replaced by 0."""
+        """Replace unknown indices by 0 and truncate histories."""
         ids: Any = self._ids
         lookups = {"user": ids.users, "user_features": ids.features, "scenario": ids.scenarios}
         checked = {name: known(tensor, lookups.get(name, ids.items).size) for name, tensor in inputs.items()}
@@ -172,7 +173,7 @@ class BoundSignature(tf.Module):
         return checked
 
     def _widened(self, inputs: Values) -> Values:
-        """Inputs with at most so many candidates, and of few widths for a compiled core."""
+        """Truncate candidates to `MAX_CANDIDATES`, and pad inputs of compiled cores to few widths."""
         inputs = dict(inputs)
         if "candidates" in inputs:
             inputs["candidates"] = inputs["candidates"][:, :MAX_CANDIDATES]
@@ -183,7 +184,7 @@ class BoundSignature(tf.Module):
         return inputs
 
     def _filled(self, outputs: Outputs, inputs: Values) -> Outputs:
-        """Scores of candidates as wide as the request; float32's lowest where none was computed."""
+        """Pad scores to the number of candidates in the request, with float32's lowest for truncated candidates."""
         if "candidates" not in inputs:
             return dict(outputs)
         width = tf.shape(inputs["candidates"])[1]
@@ -196,7 +197,7 @@ class BoundSignature(tf.Module):
         return {name: fill(value) if kinds[name] == OutputKind.SCORES else value for name, value in outputs.items()}
 
     def _served(self, outputs: Outputs, inputs: Values) -> Outputs:
-        """Outputs with ids, titles and labels instead of indices."""
+        """Replace indices in outputs by ids, titles and labels."""
         served: Outputs = {}
         for name, value in self._filled(outputs, inputs).items():
             match self._signature.outputs[name]:
@@ -210,7 +211,7 @@ class BoundSignature(tf.Module):
 
 
 def _by_name(call: Callable[..., Outputs], specs: Sequence[tf.TensorSpec]) -> Any:
-    """Return a function of any tensors as a `tf.function` whose arguments have the names of the specs."""
+    """Convert a function of positional tensors to a `tf.function` with the names of the specs as arguments."""
     parameters = [Parameter(spec.name, Parameter.POSITIONAL_OR_KEYWORD) for spec in specs]
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return tf.function(call, input_signature=specs, autograph=False)

@@ -1,4 +1,4 @@
-"""The model card of an export: facts, signatures, rules and an example."""
+"""Model card of an export: properties, signatures, rules and an example."""
 
 import json
 from collections.abc import Mapping
@@ -19,18 +19,18 @@ _RULES = """\
 - Histories are oldest first. The model reads the most recent {history_length} items.
 - A history in the request has precedence over the history stored in this export. Without either, popular items are
   returned.
-- Items of the given history (all of them, not only those that the model reads), of the stored history and excluded
-  items are never returned.
-- Every answer has {top_k} items, best first. Missing results have an empty `item_id` and `title`, and float32's lowest
-  score ({lowest:.8g}). Scores are always finite.
+- Items of the history in the request (all of them, not only the most recent {history_length}), items of the stored
+  history and excluded items are never returned.
+- Each row of a response has {top_k} results, best first. Missing results have an empty `item_id` and `title`, and
+  float32's lowest score ({lowest:.8g}). Scores are always finite.
 - A bad row never fails other rows of its batch."""
 
 
 def signatures_of(saved_model: Path) -> dict[str, Any]:
     """Return the `SignatureDef`s of a SavedModel folder by name, `serving_default` first."""
-    found = meta_graph(saved_model).signature_def
-    names = [name for name in found if not name.startswith("__")]  # TensorFlow's own
-    return {name: found[name] for name in sorted(names, key=lambda name: (name != "serving_default", name))}
+    signatures = meta_graph(saved_model).signature_def
+    names = [name for name in signatures if not name.startswith("__")]  # TensorFlow's internal ones
+    return {name: signatures[name] for name in sorted(names, key=lambda name: (name != "serving_default", name))}
 
 
 def model_card(
@@ -50,16 +50,16 @@ def model_card(
     Args:
         saved_model: the folder with `saved_model.pb`.
         recommender: the exported recommender.
-        meanings: a sentence for every signature, in the order of the card.
-        name: name of the model in TF Serving.
+        meanings: descriptions of the signatures by name, in the order of the card.
+        name: model name in TF Serving.
         version: version number.
-        top_k: items in an answer.
+        top_k: number of results per request.
         target: target of the export.
         precision: precision of the export.
-        facts: further rows, such as the training data.
+        facts: additional properties, such as the training data.
     """
     fitted_data = recommender.fitted_data
-    known = {
+    properties = {
         "family": recommender.family,
         "items": f"{len(fitted_data.items):,}",
         "users": f"{len(fitted_data.users):,}",
@@ -70,7 +70,7 @@ def model_card(
         "target": target.name,
         "precision": precision,
         "tags": ", ".join(target.tags),
-        **_of_cores(saved_model, target),
+        **_core_aliases(saved_model, target),
         "batch sizes": ", ".join(map(str, target.batch_sizes)),
         "main signature": f"`{recommender.main_signature}`",
         **({} if fitted_data.scenarios is None else {"scenarios": ", ".join(fitted_data.scenarios.tokens[1:])}),
@@ -81,9 +81,9 @@ def model_card(
         "\n\n".join(
             [
                 f"# {name}, version {version}",
-                _table(["what", "value"], [[fact, str(value)] for fact, value in known.items()]),
+                _table(["property", "value"], [[key, str(value)] for key, value in properties.items()]),
                 "## Signatures",
-                "B is the batch size, `?` any width. A request has all inputs of its signature.",
+                "B is the batch size, `?` any width. A request must have all inputs of its signature.",
                 *_signatures(saved_model, meanings),
                 "## Rules",
                 rules,
@@ -97,8 +97,8 @@ def model_card(
     )
 
 
-def _of_cores(saved_model: Path, target: Target) -> dict[str, str]:
-    """Return the aliases of the cores, by which a compiler finds them."""
+def _core_aliases(saved_model: Path, target: Target) -> dict[str, str]:
+    """Return the function aliases of the cores, as a property of the card; empty if no cores are compiled."""
     aliases = sorted(set(meta_graph(saved_model).meta_info_def.function_aliases.values()))
     return {"cores": ", ".join(f"`{alias}`" for alias in aliases)} if target.compiled else {}
 
@@ -148,8 +148,8 @@ def _example(recommender: Recommender, name: str) -> str:
     lines = [f'    "{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in inputs.items()]
     request = f'{{\n  "signature_name": "{signature}",\n  "inputs": {{\n' + ",\n".join(lines) + "\n  }\n}"
     return (
-        "A known user without a history and with an excluded item, and a new user with two items, as "
-        f"`request.json` over REST:\n\n```json\n{request}\n```\n\n"
+        "A REST request with two rows, in `request.json`: a known user without a history in the request and with an "
+        f"excluded item, and a new user with a history of two items:\n\n```json\n{request}\n```\n\n"
         f"```bash\ncurl -d @request.json http://localhost:8501/v1/models/{name}:predict\n```"
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tfllmrec.errors import InputError
 
 CHECKSUM_FILE = Path("assets.extra") / "SHA256SUMS"
-"""The file in a version's folder; its paths are relative to the folder."""
+"""Path of the checksums in a version's folder; they list paths relative to the folder."""
 
 
 def write_checksums(version: Path) -> None:
@@ -16,7 +16,7 @@ def write_checksums(version: Path) -> None:
 
 
 def check_checksums(version: Path) -> None:
-    """Check that the files of a version are those that were exported.
+    """Check that the files of a version match the recorded checksums.
 
     Raises:
         InputError: If a file is missing, was added or differs.
@@ -29,8 +29,8 @@ def check_checksums(version: Path) -> None:
     present = _digests(version)
     for path in sorted(recorded.keys() | present.keys()):
         if recorded.get(path) != present.get(path):
-            what = "is missing" if path not in present else "differs" if path in recorded else "was added"
-            raise InputError(f"{version}: {path} {what}: copy or export the version again")
+            problem = "is missing" if path not in present else "differs" if path in recorded else "was added"
+            raise InputError(f"{version}: {path} {problem}: copy or export the version again")
 
 
 def _digests(version: Path) -> dict[str, str]:

@@ -41,35 +41,35 @@ def export(
     validation: Targets | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a recommender as `<folder>/<version>/`: a SavedModel, model card, format, warm-up requests and checksums.
+    """Export a recommender to `<folder>/<version>/`: a SavedModel, model card, format, warm-up requests and checksums.
 
-    `folder` is a model base path of TF Serving, which may be polling it: the version appears atomically.
+    `folder` is a model base path of TF Serving. The version appears in it atomically, because a server may poll it.
 
     Args:
         recommender: a fitted recommender.
         folder: the model base path; created if it does not exist.
         version: a positive number; by default the highest existing version plus 1.
-        top_k: items in an answer; at most the number of items.
-        name: name of the model in TF Serving; by default the folder's name.
-        target: "cpu" is for a stock TF Serving. For a "gpu" XLA compiles the cores, and the server needs
-            `--xla_gpu_compilation_enabled`. For a "tpu" Google's inference converter finds the cores by the aliases in
-            the model card.
-        precision: "bfloat16" halves the size of large matrices and runs BERT in it; all other computation and all
-            outputs are float32. "int8" also stores item vectors in a quarter of their size. By default bfloat16 for a
-            TPU, else float32. The recommender is unchanged.
+        top_k: number of results per request, limited to the number of items.
+        name: model name in TF Serving; by default the folder's name.
+        target: "cpu" for a stock TF Serving; "gpu" for cores compiled by XLA, which need a server with
+            `--xla_gpu_compilation_enabled`; "tpu" for Google's inference converter, which finds the cores by their
+            aliases in the model card.
+        precision: "bfloat16" stores large matrices in half of their size and runs BERT in bfloat16; all other
+            computation and all outputs are float32. "int8" also stores item vectors in a quarter of their size. By
+            default "bfloat16" for a TPU, otherwise "float32". The recommender is not modified.
         index: "exact" scores all items. "scann" searches approximately, which is faster for millions of items; the
-            model card has the measured recall of the exact answers. It needs scores that are products of vectors
-            (`two_tower`, `next_item`, `word2vec`) and a TF Serving that was built with ScaNN's operations.
-        validation: targets for the cost of the precision in the model card.
-        facts: further rows of the model card, such as the training data and metrics.
+            model card states the measured recall. It requires scores that are products of vectors (`two_tower`,
+            `next_item`, `word2vec`) and a TF Serving that was built with ScaNN's operations.
+        validation: targets on which to measure the effect of the precision on ndcg@10, for the model card.
+        facts: additional properties for the model card, such as the training data and metrics.
 
     Returns:
         The version's folder.
 
     Raises:
         InputError: If the recommender is not fitted, its weights are not finite, the version exists or is below 1,
-            top_k is below 1, the precision, target or index is unknown or does not suit the family, or the folder
-            cannot be written to. An error leaves no files behind.
+            top_k is below 1, the precision, target or index is unknown or not supported by the family, or the
+            folder cannot be written to. An error leaves no files behind.
 
     Example:
         >>> export(recommender, "models/films")
@@ -119,7 +119,7 @@ def export(
 
 
 def _write(servable: Servable, folder: Path, functions: dict[str, Any]) -> None:
-    """Save without TensorFlow's log messages about assets."""
+    """Save a SavedModel, without TensorFlow's log messages about assets."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -137,7 +137,8 @@ def _write(servable: Servable, folder: Path, functions: dict[str, Any]) -> None:
 
 def _check_fitted(recommender: Recommender) -> None:
     """Check that a recommender is fitted and has finite weights; TF Serving would write NaN as invalid JSON."""
-    recommender.predictor  # noqa: B018  # raises where nothing is fitted
-    broken = [weight.path for weight in recommender.scorer.weights if not np.isfinite(weight.numpy()).all()]
-    if broken:
-        raise InputError(f"export: weights of this {recommender.family} are not finite ({broken[0]}): it diverged")
+    recommender.predictor  # noqa: B018  # raises if the recommender is not fitted
+    non_finite = [weight.path for weight in recommender.scorer.weights if not np.isfinite(weight.numpy()).all()]
+    if non_finite:
+        weights = f"weights of this {recommender.family} are not finite ({non_finite[0]})"
+        raise InputError(f"export: {weights}: training diverged")

@@ -18,7 +18,7 @@ class IdMapper(tf.Module):
         items: look-up of item ids.
         features: look-up of user features, or None.
         scenarios: look-up of scenarios, or None.
-        feature_columns: features of a user, F.
+        feature_columns: number of features per user, F.
     """
 
     def __init__(self, fitted_data: FittedData) -> None:
@@ -31,15 +31,21 @@ class IdMapper(tf.Module):
         self._stored = StoredHistories(fitted_data.histories)
 
     def stored(self, user: tf.Tensor) -> tf.Tensor:
-        """Whole stored histories of users, int32 [B] -> int32 [B, longest]."""
+        """Return the complete stored histories of users, int32 [B] -> int32 [B, longest]."""
         return self._stored(user)
 
-    def history(self, user: tf.Tensor, given: tf.Tensor, length: int) -> tf.Tensor:
-        """The history that a model reads, int32 [B, L]: the given one [B, any], or the stored one where it is empty."""
-        has_given = tf.reduce_any(given > 0, axis=1)
-        stored = self._stored(tf.where(has_given, 0, user))  # the unknown user's history is empty
-        return most_recent(tf.concat([stored, given], axis=1), length)
+    def history(self, user: tf.Tensor, requested: tf.Tensor, length: int) -> tf.Tensor:
+        """Return the history that a model reads, int32 [B, L].
+
+        Args:
+            user: user indices, int32 [B].
+            requested: history in the request, int32 [B, any]; the stored history replaces it in rows where it is empty.
+            length: number of items that the model reads, L.
+        """
+        has_history = tf.reduce_any(requested > 0, axis=1)
+        stored = self._stored(tf.where(has_history, 0, user))  # the unknown user's history is empty
+        return most_recent(tf.concat([stored, requested], axis=1), length)
 
     def named(self, items: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Ids and titles of items int32 [B, K]."""
+        """Return the ids and titles of items int32 [B, K]."""
         return {"item_ids": self.items.ids(items), "titles": self._titles(items)}

@@ -1,4 +1,4 @@
-"""The numeric cores of an export, which XLA compiles for GPUs and TPUs."""
+"""Numeric cores of an export, which XLA compiles for GPUs and TPUs."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -11,18 +11,18 @@ from tfllmrec.export.target import Target
 from tfllmrec.models.base.signature import Core, Outputs
 
 _WIDTH = 8
-"""The width of inputs without a fixed one when a core is compiled for a check."""
+"""Width of inputs without a fixed width, when compilation is checked."""
 
 
 class NumericCore:
-    """A `Core` for a target: no strings, no look-ups, no shapes that depend on values.
+    """Numeric core for a target, without strings, look-ups and shapes that depend on values.
 
     Args:
-        core: the declaration.
-        target: where it runs.
+        core: declaration of the core.
+        target: target of the export.
 
     Attributes:
-        function: the call as a `tf.function` of a dictionary of tensors.
+        function: the core as a `tf.function` of a dictionary of tensors.
     """
 
     def __init__(self, core: Core, target: Target) -> None:
@@ -32,20 +32,20 @@ class NumericCore:
 
     def __call__(self, inputs: dict[str, tf.Tensor]) -> Outputs:
         """Call the core."""
-        arguments = {given.argument: inputs[given.argument] for given in self._core.inputs}
+        arguments = {input_.argument: inputs[input_.argument] for input_ in self._core.inputs}
         self._specs.append(tf.nest.map_structure(tf.TensorSpec.from_tensor, arguments))
         return self.function(arguments)
 
     @property
     def has_alias(self) -> bool:
-        """Whether a compiler finds the function by its alias."""
+        """Whether the SavedModel has an alias for the function, by which compilers find it."""
         return self._core.compiled and bool(self._specs)
 
     def compile(self, rows: int) -> None:
-        """Have XLA compile the core for a batch of so many rows, in each way that signatures call it.
+        """Compile the core with XLA for batches of `rows` rows, with each set of inputs that signatures pass.
 
         Raises:
-            ValueError, tf.errors.OpError: If it cannot be compiled.
+            ValueError, tf.errors.OpError: If the core cannot be compiled.
         """
         for specs in self._specs if self._core.compiled else ():
             inputs = [_fixed_shape(rows, spec) for spec in tf.nest.flatten(specs)]
@@ -53,7 +53,7 @@ class NumericCore:
             compiled.experimental_get_compiler_ir(*inputs)("hlo")
 
     def _call_flat(self, specs: dict[str, tf.TensorSpec], *inputs: tf.Tensor) -> Any:
-        """The call with one tensor after the other, as the compiler wants them."""
+        """Call the core with positional tensors, which the compiler requires."""
         return self._core.call(tf.nest.pack_sequence_as(specs, inputs))
 
 

@@ -8,35 +8,35 @@ from tfllmrec.errors import InputError
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 
 TEXT_OPS = frozenset({"CaseFoldUTF8", "NormalizeUTF8", "RegexSplitWithOffsets", "FastWordpieceTokenizeWithOffsets"})
-"""Operations of TensorFlow Text, which TF Serving links, that the tokenizer of BERT uses."""
+"""Operations of TensorFlow Text that the BERT tokenizer uses; TF Serving links them."""
 SCANN = "Scann"
-"""The namespace of ScaNN's operations, which only a custom build of TF Serving links."""
+"""Namespace of ScaNN's operations, which only a custom build of TF Serving links."""
 _ONLY_IN_PYTHON = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
 
 
 def ops_of(saved_model: str | Path) -> set[str]:
-    """Return the names of the operations of a SavedModel, its functions included."""
+    """Return the names of the operations in a SavedModel, including those in its functions."""
     graph = meta_graph(Path(saved_model)).graph_def
     functions = {function.signature.name for function in graph.library.function}
     return {node.op for node in nodes_of(graph)} - functions
 
 
 def of_scann(ops: set[str]) -> set[str]:
-    """Return those of some operations that belong to ScaNN."""
+    """Select the operations in ScaNN's namespace."""
     return {op for op in ops if op.startswith(f"{SCANN}>")}
 
 
 def check_ops(saved_model: str | Path) -> None:
     """Check that a stock TF Serving links all operations of a SavedModel.
 
-    It links TensorFlow's operations, except those that call Python, and TensorFlow Text's. ScaNN's are accepted: an
-    export has them on request alone.
+    It links the operations of TensorFlow, except those that call Python, and of TensorFlow Text. Operations of ScaNN
+    are accepted, because an export contains them only if its index is "scann".
 
     Raises:
-        InputError: If operations are missing in TF Serving.
+        InputError: If TF Serving lacks an operation.
     """
     linked = (set(dir(tf.raw_ops)) - _ONLY_IN_PYTHON) | TEXT_OPS
-    found = ops_of(saved_model)
-    missing = sorted(found - linked - of_scann(found))
+    ops = ops_of(saved_model)
+    missing = sorted(ops - linked - of_scann(ops))
     if missing:
         raise InputError(f"export: TF Serving does not have these operations: {', '.join(missing)}")

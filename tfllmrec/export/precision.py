@@ -23,26 +23,26 @@ def check_precision(precision: str) -> None:
 
 
 def precision_of(saved_model: Path) -> str:
-    """Return the precision of an export, from the dtypes of its variables; ScaNN's own bytes do not count."""
+    """Return the precision of an export, from the dtypes of its variables, except those of a ScaNN index."""
     dtypes = tf.train.load_checkpoint(str(saved_model / "variables" / "variables")).get_variable_to_dtype_map()
-    found = {dtype for name, dtype in dtypes.items() if not name.startswith("approximate/")}
-    return next((name for name in ("int8", "bfloat16") if tf.as_dtype(name) in found), "float32")
+    stored = {dtype for name, dtype in dtypes.items() if not name.startswith("approximate/")}
+    return next((name for name in ("int8", "bfloat16") if tf.as_dtype(name) in stored), "float32")
 
 
 class StoredWeights:
-    """The weights of models as an export stores them, each once.
+    """Weights of models in the precision of an export, without duplicates.
 
     "bfloat16" rounds large float32 matrices: tables and kernels. Biases, counts and norms are small and stay float32;
     so do the weights of recurrent layers, which would be cast at every step. "int8" stores large tables of item vectors
-    with one scale a row, and all else as "bfloat16".
+    in int8 with one scale per row, and all other weights like "bfloat16".
 
     Args:
         models: the served models.
         precision: one of `PRECISIONS`; "float32" keeps every weight.
-        backbone: the BERT in the models, or None.
+        backbone: BERT model in the models, or None.
 
     Attributes:
-        layers: the layers of all models, nested ones included.
+        layers: layers of all models, including nested ones.
     """
 
     def __init__(self, models: Sequence[keras.Model], precision: str, backbone: keras.Model | None = None) -> None:
@@ -64,9 +64,9 @@ class StoredWeights:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """The stored variables."""
-        in_bytes = [part for table in self._quantized.values() for part in (table.values, table.scales)]
-        return [*self._stored.values(), *in_bytes]
+        """Stored variables of all weights."""
+        quantized = [part for table in self._quantized.values() for part in (table.values, table.scales)]
+        return [*self._stored.values(), *quantized]
 
     def of(self, weight: keras.Variable) -> tf.Variable:
         """Return the stored variable of a weight."""
@@ -74,12 +74,12 @@ class StoredWeights:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Trace the models with the stored weights inside the block."""
+        """Use the stored weights in the models that are traced inside the block."""
         with ExitStack() as changes:
             changes.callback(self._read, dict.fromkeys(self._quantized))
             self._read(self._quantized)
             if self._rounded:
-                changes.enter_context(_Reading(self._stored, self._weights_of(*_TABLES)))
+                changes.enter_context(_StoredScope(self._stored, self._weights_of(*_TABLES)))
                 if self._backbone:
                     changes.enter_context(_computing_in_bfloat16(self._backbone))
             yield
@@ -92,12 +92,12 @@ class StoredWeights:
         return {id(weight) for layer in self.layers if isinstance(layer, kinds) for weight in layer.variables}
 
 
-class _Reading(keras.StatelessScope):
-    """A scope in which weights have their stored values, cast to the dtype of the weight.
+class _StoredScope(keras.StatelessScope):
+    """Scope that replaces weights by their stored values, cast to the dtype of the weight.
 
     Args:
         stored: stored variables by the id of the weight.
-        tables: ids of weights that their layers cast row by row.
+        tables: ids of weights of layers that cast the rows which they look up.
     """
 
     def __init__(self, stored: dict[int, tf.Variable], tables: set[int]) -> None:

@@ -10,12 +10,12 @@ _FILE = "saved_model.pb"
 
 
 def meta_graph(folder: Path) -> Any:
-    """Return the one `MetaGraphDef` of an export."""
+    """Return the only `MetaGraphDef` of an export."""
     return _read(folder).meta_graphs[0]
 
 
 def nodes_of(graph: Any) -> Iterator[Any]:
-    """Iterate over the nodes of a `GraphDef`, its functions included."""
+    """Iterate over the nodes of a `GraphDef`, including those in its functions."""
     yield from graph.node
     for function in graph.library.function:
         yield from function.node_def

@@ -1,4 +1,4 @@
-"""A recommender as a TensorFlow module: its variables, look-ups and signatures."""
+"""TensorFlow module of a recommender: variables, look-ups and signatures."""
 
 from typing import Any
 
@@ -16,26 +16,26 @@ from tfllmrec.models.base.signature import Signature
 
 
 class Servable(tf.Module):
-    """The variables, look-ups, stored histories and signatures of an export.
+    """Variables, look-ups, stored histories and signatures of an export.
 
     Keras models are not attributes: the C++ runtime would not find their variables (loading would succeed and the
-    first request fail). Their `tf.Variable`s are, and functions call the models.
+    first request fail). Their `tf.Variable`s are attributes, and functions call the models.
 
     Args:
         recommender: a fitted recommender.
-        top_k: items in an answer, K; at most the number of items.
-        target: where the export runs.
-        precision: see `export`; the functions have to be traced inside `stored.in_use()`.
+        top_k: number of results per request, K, limited to the number of items.
+        target: target of the export.
+        precision: see `export`; the functions must be traced inside `stored.in_use()`.
         index: see `export`.
 
     Attributes:
         top_k: K.
-        ids: look-ups.
-        stored: the weights of the models as they are stored.
-        weights_: their variables.
-        declared: the signatures of the recommender.
-        cores: the cores for the target, by name.
-        approximate: the approximate retrieval, or None.
+        ids: look-ups between ids and indices.
+        stored: weights of the models in the precision of the export.
+        weights_: variables of the stored weights.
+        declared: signatures that the recommender declares.
+        cores: cores for the target, by name.
+        approximate: approximate retrieval, or None.
     """
 
     approximate: ApproximateItems | None = None
@@ -69,7 +69,7 @@ class Servable(tf.Module):
         self._check_names()
 
     def signatures(self) -> dict[str, Any]:
-        """Every signature by its name, as a `tf.function` with named inputs."""
+        """Return all signatures by name, as `tf.function`s with named inputs."""
         functions: dict[str, Any] = {}
         for signature, bound in zip(self.declared, self._bound, strict=True):
             function = bound.with_ids()
@@ -81,11 +81,11 @@ class Servable(tf.Module):
         return {"serving_default": functions[self._main], **functions}
 
     def meanings(self) -> dict[str, str]:
-        """A sentence for the model card by signature name."""
+        """Return the descriptions of the signatures in the model card, by name."""
         meanings = {"serving_default": f"The main signature, `{self._main}`."}
         for signature in self.declared:
             meanings[signature.name] = signature.meaning
-            meanings |= dict.fromkeys(signature.aliases, f"The same as `{signature.name}`.")
+            meanings |= dict.fromkeys(signature.aliases, f"Alias of `{signature.name}`.")
             if signature.with_ids:
                 core = "with indices instead of ids, 0 for padding. Stored histories are neither read nor excluded."
                 for name in (signature.name, *signature.aliases):

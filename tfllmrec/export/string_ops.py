@@ -1,7 +1,7 @@
 """String operations of a servable: look-ups between strings and indices, stored histories, widths.
 
-All operations are dense, with 0 as padding. Ragged operations contain asserts, and an assert in one row would fail
-the whole batch.
+All operations are dense, with 0 as padding. Ragged operations contain asserts, and a failed assert in one row would
+fail the whole batch.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from tfllmrec.data.vocabulary import Vocabulary
 
 
 class Strings(tf.Module):
-    """Strings in a variable; as a constant in the graph each string would cost a server half a kilobyte.
+    """Strings in a variable. As constants in the graph, each would take half a kilobyte of a server's memory.
 
     Args:
         strings: strings [n].
@@ -28,10 +28,10 @@ class Strings(tf.Module):
 
 
 class Lookup(tf.Module):
-    """A vocabulary in the graph: ids to indices and back. "" and unknown ids have index 0.
+    """Look-up between ids and indices in the graph. "" and unknown ids have index 0.
 
     Args:
-        vocabulary: the ids.
+        vocabulary: ids and their indices.
 
     Attributes:
         size: number of ids.
@@ -50,7 +50,7 @@ class Lookup(tf.Module):
 
 
 class _FromVariable(tf.lookup.KeyValueTensorInitializer):
-    """Initialise a table from a variable, so ids are stored once; servers restore variables before tables."""
+    """Initialise a table from a variable, so that ids are stored once; servers restore variables before tables."""
 
     def __init__(self, keys: tf.Variable) -> None:
         super().__init__(tf.constant([""]), tf.constant([0]))
@@ -72,12 +72,12 @@ class StoredHistories(tf.Module):
 
     def __init__(self, histories: Histories) -> None:
         super().__init__()
-        values = np.append(histories.values, np.int32(0))  # the padding that is read beyond the end of a row
+        values = np.append(histories.values, np.int32(0))  # padding, read beyond the end of a row
         self._values = tf.Variable(values, trainable=False, name="history_values")
         self._offsets = tf.Variable(histories.offsets, trainable=False, name="history_offsets")
 
     def __call__(self, users: tf.Tensor) -> tf.Tensor:
-        """Return whole histories of users int32 [B], int32 [B, longest of these rows], zeros on the right."""
+        """Return the complete histories of users int32 [B], int32 [B, longest of these rows], zeros on the right."""
         starts, ends = rows(self._offsets, users), rows(self._offsets, users + 1)
         longest = tf.reduce_max(tf.concat([ends - starts, [0]], axis=0))
         positions = starts[:, None] + tf.range(longest)
@@ -94,7 +94,7 @@ def rows(variable: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
 
 
 def known(indices: tf.Tensor, count: int) -> tf.Tensor:
-    """Replace indices outside 1..count by 0; a gather would fail on them, and with it the whole batch."""
+    """Replace indices outside 1..count by 0, because a gather of one would fail the whole batch."""
     return tf.where((indices > 0) & (indices <= count), indices, 0)
 
 

@@ -7,19 +7,19 @@ from tfllmrec.errors import InputError
 from tfllmrec.export.saved_model import meta_graph
 
 SERVE = "serve"
-"""The tag of a SavedModel that TF Serving loads."""
+"""Tag of SavedModels that TF Serving loads."""
 _COMPILED = "_XlaMustCompile"
-"""The attribute of functions with `jit_compile=True`."""
+"""Attribute of functions with `jit_compile=True`."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The place where an export runs.
+    """Hardware on which TF Serving runs an export.
 
     Attributes:
         name: "cpu", "gpu" or "tpu".
-        batch_sizes: allowed batch sizes (`batching.config`); few, because each is warmed up on its own.
-        compiled: whether XLA compiles the cores, once for every shape.
+        batch_sizes: allowed batch sizes (`batching.config`); few, because each is warmed up separately.
+        compiled: whether XLA compiles the cores, once per shape.
         jit_compile: argument of `tf.function` for the cores. For a TPU, Google's converter compiles them and finds them
             by their aliases.
         tags: tags of the SavedModel.
@@ -60,4 +60,4 @@ def target_of(saved_model: Path) -> Target:
     graph = meta_graph(saved_model)
     if "tpu" in graph.meta_info_def.tags:
         return TPU
-    return GPU if any(one.attr[_COMPILED].b for one in graph.graph_def.library.function) else CPU
+    return GPU if any(function.attr[_COMPILED].b for function in graph.graph_def.library.function) else CPU

@@ -1,4 +1,4 @@
-"""Version numbers of a model: its subfolders with whole numbers as names, as TF Serving reads them."""
+"""Version numbers of a model: the subfolders that TF Serving reads, which have whole numbers as names."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def version_folders(folder: Path) -> dict[int, Path]:
 
 
 def free_version(folder: Path, version: int | None) -> int:
-    """Return the version to write: the given one, or the highest existing one plus 1.
+    """Return the version to write: `version`, or the highest existing version plus 1 if it is None.
 
     Raises:
         InputError: If the folder is a file, or the version is below 1 or exists.

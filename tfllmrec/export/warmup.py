@@ -1,4 +1,4 @@
-"""Warm-up requests with their answers: a server replays the requests at start, a check compares the answers."""
+"""Warm-up requests with responses: a server replays the requests at start, a check compares the responses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from tfllmrec.models.base.fitted_data import FittedData
 from tfllmrec.models.base.signature import InputKind, Signature
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
-"""The place where TF Serving looks, in a version's folder."""
+"""Path in a version's folder from which TF Serving reads warm-up requests."""
 _EXCLUDED = (1, *(EXCLUDED_BASE**power // 2 for power in range(1, 5)))
 _CANDIDATES = (1, 4, 8, 16, 32, 64, 128)
-"""Widths that compiled cores are prepared for: up to 4,096 exclusions, history included, and 128 candidates."""
+"""Widths for which compiled cores are warmed up: up to 4,096 exclusions with the history, and 128 candidates."""
 
 
 def write_warmup(
@@ -29,20 +29,20 @@ def write_warmup(
     *,
     name: str,
 ) -> None:
-    """Write requests made of real ids for every signature at every batch size, with their answers.
+    """Write requests with real ids for every signature at every batch size, and their responses.
 
     Args:
         saved_model: the folder with `saved_model.pb`.
-        functions: the signatures by name, traced, with named inputs.
-        declared: the declarations, which have the kinds of the inputs.
-        fitted_data: the ids.
-        target: the batch sizes; requests of further widths are added where it compiles cores.
-        name: the name of the model in TF Serving.
+        functions: traced signatures by name, with named inputs.
+        declared: declarations of the signatures, with the kinds of their inputs.
+        fitted_data: ids and titles for the requests.
+        target: batch sizes; for compiled cores, requests with more exclusions and candidates are added.
+        name: model name in TF Serving.
     """
     examples = _examples(declared, fitted_data)
     with tf.io.TFRecordWriter(str(saved_model / WARMUP_FILE)) as writer:
         for signature, function in functions.items():
-            specs = [*filter(None, function.structured_input_signature[0])]  # None marks inputs that are left out
+            specs = [*filter(None, function.structured_input_signature[0])]  # None marks omitted inputs
             for inputs in _requests(specs, examples, target):
                 outputs = {key: value.numpy() for key, value in function(*map(tf.constant, inputs.values())).items()}
                 spec = model_pb2.ModelSpec(name=name, signature_name=signature)
@@ -53,7 +53,7 @@ def write_warmup(
 
 
 def _examples(declared: Sequence[Signature], fitted_data: FittedData) -> dict[str, np.ndarray]:
-    """Strings of the kind of every input, by its served name."""
+    """Return example strings for the inputs, by their served names."""
     items = fitted_data.items.tokens
     kinds = dict.fromkeys((InputKind.HISTORY, InputKind.EXCLUDED, InputKind.CANDIDATES, InputKind.ITEM), items) | {
         InputKind.USER: fitted_data.users.tokens,
@@ -63,7 +63,7 @@ def _examples(declared: Sequence[Signature], fitted_data: FittedData) -> dict[st
         kinds[InputKind.SCENARIO] = fitted_data.scenarios.tokens
     if fitted_data.features is not None:
         kinds[InputKind.FEATURES] = fitted_data.features.vocabulary.tokens
-    return {served_name(given): kinds[given.kind] for signature in declared for given in signature.request}
+    return {served_name(input_): kinds[input_.kind] for signature in declared for input_ in signature.request}
 
 
 def _requests(
@@ -79,7 +79,7 @@ def _requests(
 
 
 def _with_more_excluded(inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-    """The inputs for an unknown user, who has no stored history, with padding as exclusions in all prepared widths."""
+    """Yield the inputs for an unknown user, without a stored history, with padding as exclusions in all widths."""
     for name in inputs.keys() & {"exclude", "exclude_item_ids"}:
         unknown = {other: np.full_like(values, "") for other, values in inputs.items() if other == "user_id"}
         padding = "" if inputs[name].dtype == object else 0
@@ -94,7 +94,7 @@ def _with_more_candidates(inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str
 
 
 def _example(spec: tf.TensorSpec, rows: int, examples: Mapping[str, np.ndarray]) -> np.ndarray:
-    """An input in its shape, unknown sizes 2: strings of its kind, or index 1, which all models have."""
+    """Return an example of an input, with unknown sizes 2: strings of its kind, or index 1, which all models have."""
     shape = (rows, *(size or 2 for size in spec.shape[1:]))
     if spec.dtype != tf.string:
         return np.ones(shape, spec.dtype.as_numpy_dtype)

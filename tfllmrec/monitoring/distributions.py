@@ -28,7 +28,7 @@ def top_scores(impressions: pd.DataFrame, k: int) -> np.ndarray:
 
 
 def gini(counts: np.ndarray) -> float:
-    """Return the Gini coefficient: 0 for equal counts, close to 1 if one item has all.
+    """Return the Gini coefficient: 0 for equal counts, close to 1 if one item has all counts.
 
     Example:
         >>> gini(np.array([0, 0, 0, 8]))

@@ -70,7 +70,7 @@ def _distance(
     values: np.ndarray,
     seed: int,
 ) -> Distance | None:
-    """Apply a metric to the values before and after, then to random splits of the same impressions.
+    """Apply a metric to the values before and after, and to random splits of the same impressions.
 
     Whole impressions are permuted, because the values of one impression are not independent.
     """

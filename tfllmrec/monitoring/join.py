@@ -40,9 +40,9 @@ def monitoring_report(
 ) -> MonitoringReport:
     """Join logged impressions with the interactions of their users.
 
-    The click-through rate counts every later interaction with a recommended item within the window, also if the user
-    found the item elsewhere. Recall assigns an interaction to the last impression before it. The reference version is
-    the one that was requested as `stable`, or else the one with the most impressions.
+    The click-through rate counts every later interaction with a recommended item within the window, even if the user
+    reached the item elsewhere. Recall assigns an interaction to the last impression before it. The reference version is
+    the version that was requested as `stable`, or otherwise the version with the most impressions.
 
     Args:
         log: result of `read_recommendation_log`.

@@ -61,7 +61,7 @@ def fresh_events(impressions: pd.DataFrame, interactions: pd.DataFrame, k: int, 
         right_on="time",
         by="user",
         allow_exact_matches=False,
-        tolerance=window,  # type: ignore[arg-type]  # a number, as the times are
+        tolerance=window,  # type: ignore[arg-type]  # a number, like the times
     ).dropna(subset="time")
     hits = [item in items[:k] for item, items in zip(events["item_id"], events["item_ids"], strict=True)]
     return events.assign(hit=np.array(hits, float))

@@ -17,7 +17,7 @@ from tfllmrec.monitoring.report import MonitoringReport, SignatureReport, Versio
 
 _HEIGHT = 7.4
 _MAX_VERSIONS = 6
-"""The versions with the most impressions are drawn; more lines cannot be told apart."""
+"""Maximum number of versions in a plot, by impressions; more lines are hard to distinguish."""
 
 
 def plot_report(path: str | Path, report: MonitoringReport) -> None:

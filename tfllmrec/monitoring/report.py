@@ -11,9 +11,9 @@ class VersionMetrics:
     """Metrics of one version under one label.
 
     Attributes:
-        name: version and label; the version alone if requests named no label.
+        name: version and label; only the version if requests named no label.
         impressions: number of impressions.
-        users: number of known users among them.
+        users: number of known users in the impressions.
         evaluated: impressions of known users with a finished window, the base of `click_through_rate`.
         click_through_rate: share of evaluated impressions with a click.
         click_through_rate_by_position: share of evaluated impressions with a click at position 1, 2, ...; None where

@@ -1,4 +1,4 @@
-"""The quickstart on the demo data: table, models, comparison, SavedModel, model server, film titles."""
+"""Quickstart on the demo data: fit and compare models, export the best one and query it."""
 
 from tfllmrec.quickstart.run import quickstart
 

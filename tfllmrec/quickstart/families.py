@@ -24,13 +24,13 @@ def fit_families(
     seconds: dict[str, float],
     console: Console,
 ) -> dict[str, Recommender]:
-    """Fit families one after the other.
+    """Fit families in sequence.
 
     Args:
         names: family names.
         options: options by family; others are chosen from the size of the data.
         split: training part and validation targets.
-        seconds: gets the seconds of every fit.
+        seconds: dictionary to which the duration of each fit is added.
         console: output.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What `quickstart --full` adds: all families, a cascade, and reports of tasks, interests, cold items and users."""
+"""Additional steps of `quickstart --full`: all families, a cascade, and reports of tasks, interests and cold start."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from tfllmrec.stages import stage
 from tfllmrec.training.cold import cold_scores
 from tfllmrec.training.progress import EpochProgress
 
-# A cross-encoder is for short lists, and the cascade is built of other families.
+# A cross-encoder ranks short lists only, and the cascade is built from other families.
 FULL_FAMILIES = tuple(name for name in FAMILIES if name not in ("cross_encoder", "cascade"))
 # The default configurations of two families take four minutes each. Narrow models with small batches take one.
 _NARROW: dict[str, Any] = {"dim": 96, "units": 96, "input_dropout": 0.3, "dropout": 0.3, "label_smoothing": 0.1}
@@ -28,7 +28,7 @@ _COLD = ("popularity", "word2vec", "two_tower")
 def fit_cascade(
     fitted: Mapping[str, Recommender], split: Split, seconds: dict[str, float], console: Console
 ) -> Recommender:
-    """Build a cascade of fitted recommenders; its weights are learnt from the validation targets."""
+    """Build a cascade of fitted recommenders, and fit its weights on the validation targets."""
     with timed(seconds, "cascade"), stage("Training cascade", console):
         family: Any = model_class("cascade")
         cascade: Recommender = family(retrievers=[fitted[name] for name in _RETRIEVERS], ranker=fitted[_RANKER])
@@ -48,7 +48,7 @@ def explore(
     """Report the tasks of `multi_task`, the interests of a user, and scores on cold items and users.
 
     Returns:
-        The reports by name, for `report.json`.
+        Reports by name, for `report.json`.
     """
     model = fitted["multi_task"]
     report = _tasks(model, data, split, console)
@@ -75,7 +75,7 @@ def _interests(model: Recommender, data: Dataset, user: int, console: Console) -
 
 
 def _cold(fitted: Mapping[str, Recommender], data: Dataset, console: Console) -> dict[str, Scores]:
-    """Scores on items and users outside of the training data; every family is fitted twice more."""
+    """Return the scores on items and users outside of the training data; each family is fitted twice more."""
     scores: dict[str, Scores] = {}
     for name in _COLD:
         with stage(f"Training {name} without cold items and users", console) as running:

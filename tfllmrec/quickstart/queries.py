@@ -1,4 +1,4 @@
-"""The queries of the quickstart: a user through a model server, two visitors through the SavedModel in process."""
+"""Queries of the quickstart: a user through a model server, two visitors through the SavedModel in process."""
 
 import json
 import urllib.request
@@ -44,7 +44,7 @@ def query_for_a_user(version: Path, data: Dataset, user: int, console: Console) 
         watched = history[position] if position < len(history) else ""
         films.add_row(Text(watched), Text(f"{position + 1:2}. {item.title}"))
     console.print(films)
-    console.print(f"  {model} over gRPC; REST and the SavedModel in process return the same", style="dim")
+    console.print(f"  {model} over gRPC; identical results over REST and in process", style="dim")
 
 
 def query_what_if(version: Path, data: Dataset, console: Console) -> None:
@@ -61,7 +61,7 @@ def query_what_if(version: Path, data: Dataset, console: Console) -> None:
     for rank, titles in enumerate(outputs["titles"][:, :_VISITOR_RECOMMENDED].T, start=1):
         films.add_row(*(Text(f"{rank:2}. {title}") for title in titles))
     console.print(Padding(films, (1, 0, 0, 0)))
-    console.print(f"  {version.parent.name}, which received these films and no user id", style="dim")
+    console.print(f"  {version.parent.name}, from these films alone, without a user id", style="dim")
 
 
 def _request(users: list[str], histories: list[list[str]]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _query_in_process(version: Path, request: dict[str, Any]) -> dict[str, np.nd
 def two_tastes(data: Dataset) -> np.ndarray:
     """Return two short histories as rows of the item table, [2, films]: popular items of one category and of another.
 
-    Data without these categories have two others, and data without any the most popular items and the next ones.
+    Without these categories, the two most popular ones are used; without any categories, the most popular items.
     """
     popularity = data.item_counts[1:]
     named = data.items.reindex(columns=["categories"], fill_value="")["categories"]
@@ -95,5 +95,5 @@ def two_tastes(data: Dataset) -> np.ndarray:
     names = _TASTES if {*_TASTES} <= {*categories} else categories.mul(popularity, axis=0).sum().nlargest(2).index
     if len(names) < 2:
         return np.argsort(-popularity, kind="stable")[: 2 * _VISITOR_FILMS].reshape(2, -1)
-    one, other = categories[[*names]].to_numpy().T
-    return np.argsort(-popularity * [one > other, other > one], kind="stable")[:, :_VISITOR_FILMS]
+    first, second = categories[[*names]].to_numpy().T
+    return np.argsort(-popularity * [first > second, second > first], kind="stable")[:, :_VISITOR_FILMS]

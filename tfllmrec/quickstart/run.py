@@ -1,4 +1,4 @@
-"""The steps of the quickstart: fit and compare models, export the best one and query it."""
+"""Steps of the quickstart: fit and compare models, export the best one and query it."""
 
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,16 @@ from tfllmrec.quickstart.timing import timed
 from tfllmrec.stages import stage
 
 QUICK_FAMILIES = ("popularity", "markov_chain", "next_item")
-_FILMS = 5  # minimum history of the user of the example
+_FILMS = 5  # minimum history length of the example user
 
 
 def quickstart(out: Path, console: Console, *, full: bool = False) -> None:
     """Fit families on the demo data, compare them, export the best one and query it through a model server.
 
-    Write `report.json`, `report.png` and `export/<family>/<version>/` to a folder.
+    Write `report.json`, `report.png` and `export/<family>/<version>/` to the output folder.
 
     Args:
-        out: the folder.
+        out: output folder.
         console: output.
         full: whether to fit all families, with a cascade and reports of tasks and of cold items and users, instead of
             three quick ones.
@@ -57,7 +57,7 @@ def quickstart(out: Path, console: Console, *, full: bool = False) -> None:
         with timed(seconds, "what_if"):
             query_what_if(version, data, console)
     write_report(out / "report.json", {"name": "demo"} | data.summary(), scores, seconds, parts)
-    # Validation curves of rankers are about lists and cannot be compared with those about all items.
+    # Validation metrics of rankers are computed on candidate lists, and cannot be compared with metrics on all items.
     logs = {name: model.training_log for name, model in fitted.items() if not model.ranks_candidates}
     plot_report(out / "report.png", {name: log for name, log in logs.items() if log}, scores)
     show_files(console, out, version, seconds["total"])

@@ -1,4 +1,4 @@
-"""The output of the quickstart."""
+"""Console output of the quickstart."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from tfllmrec.evaluation.report import Scores, cold_table, interest_table, multi
 from tfllmrec.models.base.recommender import Recommender
 
 REFERENCE = "markov_chain"
-"""The family that others are compared with."""
+"""Reference family of the comparison."""
 _METRICS = ("ndcg@10", "recall@10", "mrr@10", "coverage@10")  # fit into 80 columns
 
 

@@ -1,4 +1,4 @@
-"""Timing of the steps."""
+"""Timing of the quickstart's steps."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Measure the seconds of a block under a name."""
+    """Measure the duration of a block, and store the seconds under a name."""
     started = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - started

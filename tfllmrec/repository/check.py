@@ -77,9 +77,9 @@ def first_difference(recorded: Outputs, outputs: Outputs, tolerance: float) -> s
 
 
 def _tied(outputs: Outputs, shape: tuple[int, ...], tolerance: float) -> np.ndarray:
-    """Return which positions may hold another item: those with a neighbour's score, and the last one.
+    """Return which positions may have another item: positions with the score of a neighbour, and the last position.
 
-    The last position may be tied with the first one beyond the results.
+    The last item may be tied with the first item after the results.
     """
     scores = outputs.get("scores")
     if scores is None or scores.shape != shape or scores.ndim != 2:

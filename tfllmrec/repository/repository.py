@@ -16,7 +16,7 @@ from tfllmrec.repository.check import check_version
 from tfllmrec.repository.configs import MODELS, read_labels, served_versions, write_defaults, write_labels
 
 STABLE, CANARY, PREVIOUS = "stable", "canary", "previous"
-"""Labels: the version for clients, the version on trial, and the former stable version, loaded for a rollback."""
+"""Labels: the version for clients, the version under test, and the former stable version, loaded for a rollback."""
 
 
 class Repository:
@@ -51,7 +51,7 @@ class Repository:
         return read_labels(self.folder, model)
 
     def publish(self, version: str | Path) -> Path:
-        """Check a version, copy it to the repository unless it is there, and label it.
+        """Check a version, copy it to the repository if it is not in it yet, and label it.
 
         It becomes the canary, or stable if the model has no stable version. A version that has a label keeps it.
 
@@ -144,9 +144,9 @@ class Repository:
         return removed
 
     def _require_same_target(self, version: Path) -> Target:
-        """Return the target of a version, which must be that of all served versions.
+        """Return the target of a version; raise an InputError if a served version has another target.
 
-        A server has one batching configuration, and XLA on or off.
+        All versions on a server share its batching configuration and its XLA setting.
         """
         target = target_of(version)
         for other in filter(Path.exists, served_versions(self.folder)):
@@ -172,7 +172,7 @@ class Repository:
 
     @contextmanager
     def _locked(self, *, create: bool = False) -> Iterator[None]:
-        """Hold the lock of the repository, and remove what a killed process left in `.staging`."""
+        """Hold the lock of the repository, and remove leftovers of killed processes from `.staging`."""
         if not create and not (self.folder / MODELS).exists():
             raise InputError(
                 f"{self.folder} is not a model repository: it has no {MODELS}; publish a version to it first"

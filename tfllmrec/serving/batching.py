@@ -24,7 +24,7 @@ Run = Callable[[Arrays], Arrays]
 
 
 class _Task(NamedTuple):
-    """A request, or a piece of a large request.
+    """Request, or a piece of a large request.
 
     The result, outputs or an error, arrives through a queue: it wakes the waiting thread at a lower cost than a
     `Future`, and each batch wakes many threads.

@@ -1,8 +1,8 @@
-"""HTTP connection of the REST server: cheroot's, with limits and with JSON errors.
+"""HTTP connection of the REST server: cheroot's connection with limits and JSON errors.
 
-A request must arrive completely within a time, however slowly its bytes arrive, and its response must be read within
-the same time. After the end of a connection its input is still read for a while: the system discards a response if
-the client has sent data that was never read.
+A request must arrive completely within a time limit, and its response must be read within the same limit. After the
+end of a connection its input is still read for a while, because the system discards a response if the client has
+sent data that was never read.
 """
 
 import json
@@ -109,7 +109,7 @@ class Connection(server.HTTPConnection):
         super().__init__(http_server, _Socket(fileno=accepted.detach()), self._make_file)
 
     def communicate(self) -> bool:
-        """Respond to one request. Return whether the server has to watch the connection further."""
+        """Respond to one request. Return whether the server must keep watching the connection."""
         self.socket.begin_request(self._seconds, self._max_bytes)
         return super().communicate() or self._end()
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Impression(BaseModel):
-    """A served list of recommended items: one line of the recommendation log.
+    """Served list of recommended items: one line of the recommendation log.
 
     Attributes:
         time: Unix time in seconds.

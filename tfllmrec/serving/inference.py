@@ -1,4 +1,4 @@
-"""Classify, Regress and MultiInference: signatures with serialised `tf.Example`s as input, as of estimators."""
+"""Classify, Regress and MultiInference: signatures that read serialised `tf.Example`s, such as those of estimators."""
 
 from typing import Any
 
@@ -27,21 +27,21 @@ def classify(core: ServerCore, spec: Any, examples: Any) -> tuple[Any, Any]:
         RequestError: If there are no examples, the signature has another method or wrong outputs, or as in
             `ServerCore.predict`.
     """
-    used, outputs = _predict(core, spec, examples, CLASSIFY)
+    resolved, outputs = _predict(core, spec, examples, CLASSIFY)
     if not outputs.keys() & {_CLASSES, _SCORES}:
-        raise invalid(f"{used.signature_name} cannot classify: it has neither {_CLASSES} nor {_SCORES}")
+        raise invalid(f"{resolved.signature_name} cannot classify: it has neither {_CLASSES} nor {_SCORES}")
     scores = outputs.get(_SCORES)
     labels = outputs.get(_CLASSES)
     shape = (labels if scores is None else scores).shape
     if len(shape) != 2 or (labels is not None and labels.shape != shape):
-        raise invalid(f"{used.signature_name}: the shape of {_CLASSES} and {_SCORES} must be [examples, classes]")
+        raise invalid(f"{resolved.signature_name}: the shape of {_CLASSES} and {_SCORES} must be [examples, classes]")
     labels = np.full(shape, b"", object) if labels is None else labels
     scores = np.zeros(shape, np.float32) if scores is None else scores
     rows = zip(labels.tolist(), scores.tolist(), strict=True)
     classifications = [
         {"classes": [{"label": label, "score": score} for label, score in zip(*row, strict=True)]} for row in rows
     ]
-    return used, classification_pb2.ClassificationResult(classifications=classifications)
+    return resolved, classification_pb2.ClassificationResult(classifications=classifications)
 
 
 def regress(core: ServerCore, spec: Any, examples: Any) -> tuple[Any, Any]:
@@ -58,11 +58,11 @@ def regress(core: ServerCore, spec: Any, examples: Any) -> tuple[Any, Any]:
     Raises:
         RequestError: As in `classify`.
     """
-    used, outputs = _predict(core, spec, examples, REGRESS)
+    resolved, outputs = _predict(core, spec, examples, REGRESS)
     values = outputs.get(_VALUES)
     if values is None or values.shape not in ((len(values),), (len(values), 1)):
-        raise invalid(f"{used.signature_name}: {_VALUES} must be a number for each example")
-    return used, regression_pb2.RegressionResult(regressions=[{"value": value} for value in values.ravel()])
+        raise invalid(f"{resolved.signature_name}: {_VALUES} must be a number for each example")
+    return resolved, regression_pb2.RegressionResult(regressions=[{"value": value} for value in values.ravel()])
 
 
 def multi_inference(core: ServerCore, tasks: Any, examples: Any) -> Any:

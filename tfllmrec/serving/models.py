@@ -117,9 +117,9 @@ class Models:
     def _apply(self, configs: list[Any]) -> None:
         selected = {config.name: selected_versions(config) for config in configs}
         labels = {config.name: version_labels(config, selected[config.name]) for config in configs}
-        before = self._snapshot
-        loading = {name: _with_selected(before.versions.get(name, {}), folders) for name, folders in selected.items()}
-        self._snapshot = Snapshot(loading, before.labels)
+        previous = self._snapshot
+        loading = {name: _with_selected(previous.versions.get(name, {}), folders) for name, folders in selected.items()}
+        self._snapshot = Snapshot(loading, previous.labels)
         for name, number, version in self:
             if version.state is State.START:
                 _load(name, number, version)
@@ -128,7 +128,7 @@ class Models:
             {name: _remaining(versions, selected[name]) for name, versions in loading.items()}, labels
         )
         self._configs = configs
-        for version in (_all(before.versions) | _all(loading)) - _all(self._snapshot.versions):
+        for version in (_all(previous.versions) | _all(loading)) - _all(self._snapshot.versions):
             version.unload()
 
 

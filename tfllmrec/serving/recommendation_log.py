@@ -71,7 +71,7 @@ class RecommendationLog:
         self._thread.start()
 
     def add(self, spec: Any, label: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
-        """Queue a response if it has lists of items. Returns at once.
+        """Queue a response if it has lists of items. Return immediately.
 
         Args:
             spec: the `ModelSpec` of the version that ran.

@@ -139,7 +139,7 @@ class ServedModel:
 
 
 def _register_operations(folder: Path) -> None:
-    """Import the libraries whose operations a SavedModel uses. TensorFlow Text takes a second to import."""
+    """Import the libraries of the operations in a SavedModel. TensorFlow Text takes a second to import."""
     content = (folder / "saved_model.pb").read_bytes()
     if b"FastWordpieceTokenize" in content:
         import tensorflow_text  # noqa: F401

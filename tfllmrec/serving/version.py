@@ -89,7 +89,7 @@ class Version:
         self.state = State.END
 
     def is_outdated(self, folder: Path) -> bool:
-        """Check whether `folder` must be reloaded: it is another path, or was replaced after this version ended."""
+        """Check whether `folder` must be loaded again: it is another path, or was replaced after this version ended."""
         return folder != self.folder or (self.state is State.END and _stamp(folder) != self._stamp)
 
 

@@ -29,7 +29,7 @@ def replay(model: ServedModel) -> int:
 
 
 def replay_logs(model: ServedModel) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
-    """Run the warm-up requests of a model one by one.
+    """Run the warm-up requests of a model in sequence.
 
     Yields:
         The `PredictLog` of each request, and its outputs by name.

@@ -45,7 +45,7 @@ def cold_scores(
 def cold_item_scores(
     family: type[Recommender], config: Config, data: Dataset, *, seed: int = 0, callbacks: Callbacks = ()
 ) -> dict[str, float]:
-    """Fit without a seeded tenth of the items, then rank those items among themselves for their users.
+    """Fit without a seeded tenth of the items, then rank only these items for their users.
 
     Args:
         family: family to fit.
@@ -67,7 +67,7 @@ def cold_user_scores(
 ) -> dict[int, dict[str, float]]:
     """Fit without a seeded tenth of the users, then rank their last items after histories of 0, 1 and 3 items.
 
-    A model with user features gets those of the new users.
+    A model with user features receives the features of the new users.
 
     Args:
         family: family to fit.

@@ -9,9 +9,9 @@ from tfllmrec.stages import Stage
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Shows epoch, step, loss and the best validation ndcg@10 of a fit.
+    """Callback that shows epoch, step, loss and the best validation ndcg@10 of a fit.
 
-    A family that fits several models one after the other has a best value for each.
+    A family that fits several models in sequence has a best value for each.
 
     Args:
         stage: running stage that shows the progress.
@@ -50,7 +50,7 @@ class EpochProgress(keras.callbacks.Callback):
 
 
 class EpochSeconds(keras.callbacks.Callback):
-    """Adds `seconds` to the logs of each epoch, for later callbacks and for the training log.
+    """Callback that adds `seconds` to the logs of each epoch, for later callbacks and for the training log.
 
     The seconds include callbacks before this one in the list, such as validation. A fit that resumes from a backup
     keeps the seconds of its earlier epochs in the training log.
