@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from small_data import small_data
+from small_data import small_data, small_scenarios
 
 from tfllmrec import Recommender
 from tfllmrec.models.registry import load_model, model_class
@@ -41,7 +41,7 @@ def once(folder: Path, write: Callable[[Path], None]) -> Path:
 
 
 class SharedFits:
-    """Fitted recommenders of `small_data`, by family.
+    """Fitted recommenders of `small_data` by family, and a multi-task model of `small_scenarios`.
 
     Args:
         folder: the folder that all processes of a test run share.
@@ -50,7 +50,7 @@ class SharedFits:
 
     def __init__(self, folder: Path, options: Mapping[str, Mapping[str, Any]]) -> None:
         self._folder, self._options = folder, options
-        self._loaded: dict[str, Recommender] = {}
+        self._loaded: dict[Path, Recommender] = {}
 
     def make(self, family: str, **options: Any) -> Recommender:
         """Create a recommender that reads 4 items of a history and is quick to fit."""
@@ -58,10 +58,24 @@ class SharedFits:
 
     def saved(self, family: str) -> Path:
         """Return the folder of a saved recommender; tests that change it copy it first."""
-        return once(self._folder / family, lambda folder: self.make(family).fit(small_data(), verbose=0).save(folder))
+        return self._saved(family, lambda: self.make(family).fit(small_data(), verbose=0))
 
     def __call__(self, family: str) -> Recommender:
-        """Return the recommender, the same object at each call."""
-        if family not in self._loaded:
-            self._loaded[family] = load_model(self.saved(family))
-        return self._loaded[family]
+        """Return the recommender of a family."""
+        return self._load(self.saved(family))
+
+    def scenarios(self) -> Recommender:
+        """Return a multi-task model with all tasks, two scenarios, and texts of users."""
+        tasks = "next_item,retrieval,like,rating,interests"
+        options = {"sharing": "ple", "backbone": self._options["bert_ranker"]["backbone"], "text_length": 8}
+        model = self.make("multi_task", tasks=tasks, **options)
+        return self._load(self._saved("scenarios", lambda: model.fit(small_scenarios(), verbose=0)))
+
+    def _saved(self, name: str, fit: Callable[[], Recommender]) -> Path:
+        return once(self._folder / name, lambda folder: fit().save(folder))
+
+    def _load(self, folder: Path) -> Recommender:
+        """Load a recommender, once per process."""
+        if folder not in self._loaded:
+            self._loaded[folder] = load_model(folder)
+        return self._loaded[folder]

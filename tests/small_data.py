@@ -14,6 +14,7 @@ EVERYTHING = "everything"
 """A user with interactions with all items but `COLD`."""
 NEWCOMER = "newcomer"
 """A user without interactions."""
+SCENARIOS = ["书", "films"]
 
 
 def small_data() -> Dataset:
@@ -33,3 +34,15 @@ def small_data() -> Dataset:
     items = pd.DataFrame({"item_id": ITEMS, "title": [f"Title of {item}" for item in ITEMS]})
     data = Dataset.from_frames(pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]), items)
     return data.keep((data.interactions["user_id"] != NEWCOMER).to_numpy())
+
+
+def small_scenarios() -> Dataset:
+    """Return `small_data` in two scenarios that share an item, with ratings, categories, and texts of some users."""
+    data, other = small_data(), dict(zip(SCENARIOS, SCENARIOS[::-1], strict=True))
+    table = data.interactions.assign(scenario=[SCENARIOS[number % 2] for number in data.item_indices])
+    shared = table[table["item_id"] == "item1"]
+    table = pd.concat([table, shared.assign(scenario=shared["scenario"].map(other))])
+    table["rating"] = 1.0 + np.arange(len(table)) % 5
+    table["text"] = ["film 电影" if number % 3 == 0 else "" for number in range(len(table))]
+    items = data.items.assign(categories=[("odd", "even|偶")[number % 2] for number in range(len(data.items))])
+    return Dataset.from_frames(table, items)

@@ -58,18 +58,26 @@ def complete(tmp_path_factory, quick_ranking):
     return run_quickstart(tmp_path_factory.mktemp("full") / "out", options, full=True)
 
 
+@pytest.fixture(params=["quick", pytest.param("complete", marks=pytest.mark.slow)])
+def outcome(request):
+    """The outcome of each mode."""
+    return request.getfixturevalue(request.param)
+
+
 def test_the_quick_report_has_three_families(quick):
     assert set(quick.report["models"]) == {"popularity", "markov_chain", "next_item"}
     assert {*quick.report["models"], "export", "serve", "what_if", "total"} == quick.report["seconds"].keys()
     assert quick.report["data"]["items"] == 20
 
 
+@pytest.mark.slow
 def test_the_full_report_has_every_family(complete):
     families = {*full.FULL_FAMILIES, "cascade"}
     assert set(complete.report["models"]) == families
     assert {*families, "cold", "export", "serve", "what_if", "total"} == complete.report["seconds"].keys()
 
 
+@pytest.mark.slow
 def test_cold_items_and_users_are_reported(complete):
     rows = complete.report["cold"]
     assert list(rows) == ["popularity", "word2vec", "two_tower"]
@@ -77,6 +85,7 @@ def test_cold_items_and_users_are_reported(complete):
     assert "new users" in complete.text
 
 
+@pytest.mark.slow
 def test_tasks_and_interests_are_reported(complete):
     report = complete.report["multi_task"]
     assert f"auc {report['tasks']['interests']['auc']:.4f}" in complete.text
@@ -84,9 +93,7 @@ def test_tasks_and_interests_are_reported(complete):
     assert f"The last films of user {report['interests']['user_id']}" in complete.text
 
 
-@pytest.mark.parametrize("mode", ["quick", "complete"])
-def test_the_best_model_is_served(mode, request):
-    outcome = request.getfixturevalue(mode)
+def test_the_best_model_is_served(outcome):
     user = checkerboard().data.user_vocabulary.tokens[1]
     assert f"The last films of user {user}" in outcome.text
     model = ServedModel(outcome.version)
@@ -114,9 +121,8 @@ def test_two_visitors_get_the_recommendations_of_the_savedmodel(quick):
     assert not set(recommended[1]) & set(histories[1])
 
 
-def test_no_runs_of_blank_lines(quick, complete):
-    for outcome in (quick, complete):
-        assert "\n\n\n" not in "\n".join(line.rstrip() for line in outcome.text.splitlines())
+def test_no_runs_of_blank_lines(outcome):
+    assert "\n\n\n" not in "\n".join(line.rstrip() for line in outcome.text.splitlines())
 
 
 @pytest.mark.parametrize(("source", "names"), [("checkerboard", ("even", "odd")), ("demo", ("Children", "Horror"))])

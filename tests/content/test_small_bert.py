@@ -69,6 +69,7 @@ def bert() -> Bert:
     return train_small_bert(CHINESE + HOSTILE, **SMALL)
 
 
+@pytest.mark.slow
 def test_weights_depend_on_the_seed_only(bert: Bert) -> None:
     assert train_small_bert(CHINESE + HOSTILE, **SMALL).fingerprint == bert.fingerprint
     assert train_small_bert(CHINESE + HOSTILE, **SMALL, seed=1).fingerprint != bert.fingerprint
@@ -85,6 +86,7 @@ def test_vectors_are_the_same_from_a_folder(bert: Bert, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors[0][:-1], axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_masked_words_are_predicted_from_the_context(capsys: pytest.CaptureFixture[str]) -> None:
     texts = ["alien rocket star ship", "wedding bride kiss rose"] * 100
     train_small_bert(texts, layers=1, dim=16, heads=2, length=8, epochs=50, verbose=True)

@@ -10,31 +10,18 @@ import tensorflow as tf
 from assertions import LOWEST, assert_matches_table, padded
 from small_data import ITEMS
 
-from tfllmrec import MultiTask
-from tfllmrec.data import Dataset, Histories
+from tfllmrec.data import Histories
 from tfllmrec.export import export, refresh
 
-SCENARIOS = ["书", "films"]
 USERS = ["用户3", "unknown", "", "用户5", "用户3"]
 HISTORIES = [[], ["item1", "电影一"], [*ITEMS[:7]], ["item1"], []]
 USER_SCENARIOS = ["书", "films", "films", "书", "films"]
 
 
 @pytest.fixture(scope="module")
-def multi_task(data, tmp_path_factory, tiny_bert):
+def multi_task(shared_fits, tmp_path_factory):
     """A model with all tasks and its export; two scenarios share an item, and a third of the interactions has texts."""
-    shared, table = "item1", data.interactions.copy()
-    table["scenario"] = [SCENARIOS[number % 2] for number in data.item_indices]
-    other = dict(zip(SCENARIOS, SCENARIOS[::-1], strict=True))
-    with_shared = table[table["item_id"] == shared]
-    table = pd.concat([table, with_shared.assign(scenario=with_shared["scenario"].map(other))])
-    table["rating"] = 1.0 + np.arange(len(table)) % 5
-    table["text"] = ["film 电影" if number % 3 == 0 else "" for number in range(len(table))]
-    items = data.items.assign(categories=[("odd", "even|偶")[number % 2] for number in range(len(data.items))])
-    options = {"dim": 8, "units": 6, "expert_units": 4, "epochs": 1, "history_length": 4, "sharing": "ple"}
-    tasks = "next_item,retrieval,like,rating,interests"
-    options |= {"backbone": str(tiny_bert), "text_length": 8}
-    recommender = MultiTask(tasks=tasks, **options).fit(Dataset.from_frames(table, items), verbose=0)
+    recommender = shared_fits.scenarios()
     return recommender, export(recommender, tmp_path_factory.mktemp("multi_task") / "two_scenarios")
 
 
@@ -130,6 +117,7 @@ def test_interests_from_texts_match_python(runtime, multi_task, texts):
     assert (outputs["scores"][2] != stored[2]).any() == bool(texts[2])
 
 
+@pytest.mark.slow
 def test_interests_from_texts_in_bfloat16_are_close_to_float32(runtime, multi_task, tmp_path):
     recommender, path = multi_task
     rounded = export(recommender, tmp_path / "bfloat16", precision="bfloat16")

@@ -45,7 +45,14 @@ class Exported:
     bfloat16: Path
 
 
-@pytest.fixture(scope="module", params=["two_tower", "next_item", "bert_ranker", "cross_encoder"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "two_tower",
+        "bert_ranker",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("next_item", "cross_encoder")),
+    ],
+)
 def exported(request, exports, small_is_large, tmp_path_factory):
     fitted = exports[request.param]
     before, folder = snapshot(fitted.recommender), tmp_path_factory.mktemp("bfloat16") / fitted.path.parent.name
@@ -191,6 +198,7 @@ def test_refresh_keeps_the_precision(runtime, exported, tmp_path):
         np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.slow
 def test_cross_encoder_trained_in_bfloat16(runtime, data, quick_ranking, small_is_large, tmp_path):
     """Export a BERT with low-rank adapters in both precisions; it computes in bfloat16 in either."""
     options = {**quick_ranking["cross_encoder"], "precision": "bfloat16", "tuning": "lora"}

@@ -15,7 +15,7 @@ NEW = pd.DataFrame({"item_id": ["新电影", "item0", "new"], "title": ["Title o
 REQUEST = {"user_id": [GREEDY, "unknown", "用户3"], "history": [[""], ["item1"], [""]], "exclude_item_ids": [[""]] * 3}
 
 
-@pytest.fixture(params=["word2vec", "two_tower", "next_item", "bert_ranker"])
+@pytest.fixture(params=["word2vec", "two_tower", "next_item", pytest.param("bert_ranker", marks=pytest.mark.slow)])
 def served(request, exports, tmp_path):
     """A recommender that scores items by their content, and the folder of a copy of its export."""
     shutil.copytree(exports[request.param].path, tmp_path / "models" / "1")

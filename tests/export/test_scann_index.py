@@ -99,7 +99,10 @@ def shop():
     return Dataset.from_frames(frame, titles.assign(title=[f"kind {item % 10} 第{item}" for item in range(ITEMS)]))
 
 
-@pytest.fixture(scope="module", params=["two_tower", "next_item", "word2vec"])
+@pytest.fixture(
+    scope="module",
+    params=["two_tower", *(pytest.param(name, marks=pytest.mark.slow) for name in ("next_item", "word2vec"))],
+)
 def shop_exports(request, shop, tmp_path_factory):
     """A recommender with scores that are products of vectors, its exact export, and its approximate export."""
     options = {} if request.param == "word2vec" else {"dim": 16, "hidden_units": 16, "epochs": 1}

@@ -71,6 +71,7 @@ def test_gpu_export_returns_the_results_of_the_cpu(runtime, exports, for_gpu):
     assert statuses["embed_items"] == "ok"
 
 
+@pytest.mark.slow
 def test_tpu_export_has_aliases_and_close_scores(runtime, exports, for_tpu):
     assert target_of(for_tpu) == TPU
     assert tags_of(for_tpu) == ["serve", "tpu"]
@@ -86,6 +87,7 @@ def test_tpu_export_has_aliases_and_close_scores(runtime, exports, for_tpu):
     np.testing.assert_allclose(actual["scores"], expected["scores"], rtol=0.03, atol=0.03)
 
 
+@pytest.mark.slow
 def test_any_number_of_candidates_is_scored(runtime, exports, for_tpu):
     """Rank numbers of candidates that differ from the padded width of the core."""
     for count in (0, 1, 3, 9):
@@ -106,6 +108,7 @@ def aliases_of(path):
     return next(line for line in card_of(path).splitlines() if line.startswith("| cores |"))
 
 
+@pytest.mark.slow
 def test_warmup_covers_every_compiled_shape(for_tpu):
     requests = {}
     for log, _ in replay_logs(ServedModel(for_tpu, TPU.tags)):
@@ -134,6 +137,7 @@ def test_unknown_target_is_refused(exports, tmp_path):
         export(exports["popularity"].recommender, tmp_path / "films", target="npu")
 
 
+@pytest.mark.slow
 def test_refresh_keeps_the_target(exports, data, tmp_path):
     word2vec = exports["word2vec"].recommender
     export(word2vec, tmp_path / "films", target="tpu")

@@ -33,8 +33,9 @@ def split() -> Split:
         ("popularity", {}, 0.015, 0.025),
         ("ease", {}, 0.035, 0.05),
         ("markov_chain", {}, 0.055, 0.067),
-        ("two_tower", QUICK_TWO_TOWER, 0.03, 0.1),
-        ("next_item", QUICK_NEXT_ITEM, 0.042, 0.1),  # 0.051 to 0.056, depending on the seed
+        pytest.param("two_tower", QUICK_TWO_TOWER, 0.03, 0.1, marks=pytest.mark.slow),
+        # 0.051 to 0.056, depending on the seed
+        pytest.param("next_item", QUICK_NEXT_ITEM, 0.042, 0.1, marks=pytest.mark.slow),
     ],
 )
 def test_ndcg_is_within_bounds(split: Split, name: str, options: dict[str, object], low: float, high: float) -> None:

@@ -3,26 +3,16 @@
 import grpc
 import numpy as np
 import pytest
-from small_data import small_data
 
-from tfllmrec import MultiTask
-from tfllmrec.data import Dataset
 from tfllmrec_client import InputError, RequestError
 
 LOWEST = np.finfo(np.float32).min
-OPTIONS = {"dim": 8, "units": 6, "expert_units": 4, "epochs": 1, "history_length": 4}
 
 
 @pytest.fixture(scope="module")
-def recommender(tiny_bert, serve_model):
+def recommender(shared_fits, serve_model):
     """Return a model with two scenarios, labels in two scripts, and texts of users."""
-    data = small_data()
-    table = data.interactions.assign(scenario=[("书", "films")[number % 2] for number in data.item_indices])
-    table["text"] = "film 电影"
-    items = data.items.assign(categories=[("odd", "even|偶")[number % 2] for number in range(len(data.items))])
-    dataset = Dataset.from_frames(table, items)
-    recommender = MultiTask(tasks="next_item,interests", backbone=str(tiny_bert), **OPTIONS).fit(dataset, verbose=0)
-    return serve_model("shop", recommender, top_k=5)
+    return serve_model("shop", shared_fits.scenarios(), top_k=5)
 
 
 @pytest.fixture

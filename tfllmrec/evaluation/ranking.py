@@ -135,7 +135,7 @@ def _filtered(histories: Histories, columns: int) -> np.ndarray:
 
 def _scenarios(targets: Targets) -> np.ndarray:
     if targets.scenarios is None:
-        raise InputError("targets: there are no scenarios, which by_scenario requires")
+        raise InputError("targets: scenarios are missing, which by_scenario requires; split data with scenarios")
     return targets.scenarios
 
 

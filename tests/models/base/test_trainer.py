@@ -67,7 +67,15 @@ class Watch(keras.callbacks.Callback):
 
 
 FAMILIES = {
-    "next_item": {"warmup": 1, "schedule": "cosine", "batch_size": 16, "epochs": 3},
+    "next_item": {
+        "units": 8,
+        "pooling_heads": 0,
+        "hidden_units": 0,
+        "warmup": 1,
+        "schedule": "cosine",
+        "batch_size": 16,
+        "epochs": 3,
+    },
     "two_tower": {"warmup": 2, "schedule": "constant", "batch_size": 100, "epochs": 3},
 }
 

@@ -140,7 +140,7 @@ def test_targets_are_ranked_in_their_scenario(shopper: MultiTask, shop: Dataset)
 def test_targets_without_scenarios_are_refused(shopper: MultiTask, shop: Dataset) -> None:
     targets = leave_one_out(Dataset.from_frames(shop.interactions.drop(columns="scenario"))).test
     for call in (shopper.rank_targets, shopper.predict_ratings, shopper.interest_scores, shopper.expert_use):
-        with pytest.raises(InputError, match="they have no scenarios"):
+        with pytest.raises(InputError, match=r"^targets: scenarios are missing, which "):
             call(targets)
 
 

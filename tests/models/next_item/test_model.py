@@ -60,7 +60,7 @@ def test_served_models_equal_the_trained_ones(trained: Recommender, split: Split
 
 def test_bfloat16_is_for_training_only(split: Split, make: Callable[..., Recommender], tmp_path: Path) -> None:
     """Scoring, saved and served models compute in float32, recurrent layers included, with the same weights."""
-    recommender = make("next_item", precision="bfloat16", epochs=3).fit(split.train, verbose=0)
+    recommender = make("next_item", precision="bfloat16", epochs=3, pooling_heads=0).fit(split.train, verbose=0)
     encoder = recommender.model.get_layer("history_encoder")
     recurrent = encoder.get_layer("lstm_1")
     assert (recurrent.compute_dtype, recurrent.variable_dtype) == ("bfloat16", "float32")
@@ -80,7 +80,7 @@ def test_bfloat16_is_for_training_only(split: Split, make: Callable[..., Recomme
 def test_the_user_is_not_read(trained: Recommender) -> None:
     histories = np.array([[1, 2, 0, 0]] * 3, np.int32)
     scores = trained.score(np.array([0, 1, 7], np.int32), histories).numpy()
-    np.testing.assert_array_equal(scores, scores[[0, 0, 0]])
+    np.testing.assert_allclose(scores, scores[[0, 0, 0]], rtol=1e-5)
 
 
 def scores_after(recommender: Recommender, history: list[str]) -> pd.Series:

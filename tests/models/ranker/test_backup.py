@@ -12,7 +12,6 @@ from tfllmrec import Recommender
 from tfllmrec.data import Checkerboard, leave_one_out
 from tfllmrec.tasks.ranking import RankingModel
 
-RANKERS = ["bert_ranker", "cross_encoder"]
 REQUEST = (
     np.array([1, 0], np.int32),
     np.array([[1, 3, 5, 7], [2, 4, 0, 0]], np.int32),
@@ -39,7 +38,7 @@ class Interrupt(keras.callbacks.Callback):
         self.lists_seen |= lists
 
 
-@pytest.fixture(scope="module", params=RANKERS)
+@pytest.fixture(scope="module")
 def fit(
     request: pytest.FixtureRequest, make: Callable[..., Recommender], board: Checkerboard
 ) -> Callable[..., Recommender]:
@@ -58,7 +57,13 @@ def uninterrupted(fit: Callable[..., Recommender]) -> Recommender:
 
 
 @pytest.mark.parametrize(
-    ("fit", "after_lists"), [*((name, False) for name in RANKERS), ("bert_ranker", True)], indirect=["fit"]
+    ("fit", "after_lists"),
+    [
+        ("cross_encoder", False),
+        pytest.param("bert_ranker", False, marks=pytest.mark.slow),
+        pytest.param("bert_ranker", True, marks=pytest.mark.slow),
+    ],
+    indirect=["fit"],
 )
 def test_resumed_and_uninterrupted_fits_agree(
     fit: Callable[..., Recommender], uninterrupted: Recommender, after_lists: bool, tmp_path: Path

@@ -96,7 +96,7 @@ class TaskPredictor:
         if not self._built.reads_scenarios:
             return None
         if targets.scenarios is None:
-            raise InputError("targets: they have no scenarios, which this multi_task reads; split data with scenarios")
+            raise InputError("targets: scenarios are missing, which this multi_task reads; split data with scenarios")
         return targets.scenarios
 
     def _require(self, task: str) -> None:
