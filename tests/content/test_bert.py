@@ -1,5 +1,6 @@
 """BERT: loading by name, token ids, fingerprint, saving."""
 
+import functools
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,18 @@ def bert() -> Bert:
     return Bert(keras_nlp.models.BertBackbone(len(VOCABULARY), **sizes), tokenizer)
 
 
+@functools.cache
+def preprocessor(bert: Bert, length: int) -> Any:
+    import tensorflow as tf
+
+    return tf.function(bert.preprocessor(length))
+
+
 def ids(bert: Bert, *texts: str, length: int = 12) -> list[int]:
     """Return the token ids of one text, or of several joined with [SEP], without padding."""
     import tensorflow as tf
 
-    preprocess = tf.function(bert.preprocessor(length))
-    tokens = preprocess(*(tf.constant([text]) for text in texts))
+    tokens = preprocessor(bert, length)(*(tf.constant([text]) for text in texts))
     assert {name: part.shape[1] for name, part in tokens.items()} == dict.fromkeys(tokens, min(length, 16))
     return [int(token) for token in tokens["token_ids"][0] if token != 0]
 

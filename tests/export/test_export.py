@@ -142,7 +142,14 @@ def test_python_loads_the_export(runtime, exported):
     assert ServedModel(exported.path)("retrieve", **inputs)["item_ids"].tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize(("family", "count"), [("next_item", 10), ("bert_ranker", 9), ("cascade", 8)])
+@pytest.mark.parametrize(
+    ("family", "count"),
+    [
+        ("next_item", 10),
+        pytest.param("bert_ranker", 9, marks=pytest.mark.slow),
+        pytest.param("cascade", 8, marks=pytest.mark.slow),
+    ],
+)
 def test_warmup_covers_every_signature(exports, family, count):
     model = ServedModel(exports[family].path)
     assert replay(model) == count * len(CPU.batch_sizes)

@@ -60,7 +60,7 @@ def test_new_items_in_a_history_change_scores(runtime, served):
 
 def test_refreshed_ranker_scores_new_candidates_and_keeps_known_scores(runtime, exports, tmp_path):
     ranker = exports["bert_ranker"].recommender
-    export(ranker, tmp_path)
+    shutil.copytree(exports["bert_ranker"].path, tmp_path / "1")
     version = refresh(ranker, tmp_path, NEW)
     candidates = [["新电影", "item2", "new", "电影一"]] * 3
     inputs = {"user_id": REQUEST["user_id"], "history": REQUEST["history"], "candidate_item_ids": candidates}

@@ -15,7 +15,10 @@ REQUEST = {
 }
 
 
-@pytest.mark.parametrize("ranked", [TOP_K, 2], ids=["all ranked", "only the first ranked"])
+@pytest.mark.parametrize(
+    "ranked",
+    [pytest.param(TOP_K, marks=pytest.mark.slow, id="all ranked"), pytest.param(2, id="only the first ranked")],
+)
 def test_recommendations_match_python(runtime, cascade, data, tmp_path, ranked):
     fitted = cascade.recommender
     options = {"candidates": TOP_K, "ranked": ranked, "history_length": 4, "weights": fitted.weights.tolist()}

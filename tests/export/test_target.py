@@ -58,6 +58,7 @@ def for_tpu(exports, tmp_path_factory):
     return export(exports["bert_ranker"].recommender, tmp_path_factory.mktemp("tpu") / "films", target="tpu")
 
 
+@pytest.mark.slow
 def test_gpu_export_returns_the_results_of_the_cpu(runtime, exports, for_gpu):
     assert (target_of(for_gpu), target_of(exports["two_tower"].path)) == (GPU, CPU)
     assert tags_of(for_gpu) == ["serve"]

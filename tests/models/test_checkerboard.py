@@ -11,6 +11,8 @@ from tfllmrec import Recommender, TwoTower
 from tfllmrec.data import Checkerboard, leave_one_out
 from tfllmrec.models.registry import model_class
 
+SAMPLED = {"negatives": "sampled", "num_negatives": 20}
+
 
 def share_of_answers(recommender: Recommender, board: Checkerboard) -> float:
     """Return the share of users whose first recommendation is the missing item of their colour."""
@@ -31,8 +33,8 @@ def test_baselines_find_the_answer(board: Checkerboard, name: str) -> None:
     ("loss", "options"),
     [
         ("in_batch", {"user_vectors": True}),
-        ("mixed", {"user_vectors": False, "num_negatives": 20}),
-        ("sampled", {"content": False, "num_negatives": 20}),
+        pytest.param("mixed", {"user_vectors": False, "num_negatives": 20}, marks=pytest.mark.slow),
+        pytest.param("sampled", {"content": False, "num_negatives": 20}, marks=pytest.mark.slow),
         ("full", {"content": True, "hard_negatives": 5, "temperature": 0.5}),
     ],
 )
@@ -49,15 +51,10 @@ def test_two_tower_finds_the_answer_with_every_loss(board: Checkerboard, loss: s
     "options",
     [
         {"negatives": "full", "cell": "lstm", "content": True},
-        {
-            "negatives": "sampled",
-            "cell": "gru",
-            "content": False,
-            "num_negatives": 20,
-            "pooling_heads": 2,
-            "hidden_units": 16,
-        },
-        {"negatives": "sampled", "cell": "lstm", "content": True, "num_negatives": 20, "layers": 2, "normalise": True},
+        {**SAMPLED, "cell": "gru", "content": False, "pooling_heads": 2, "hidden_units": 16},
+        pytest.param(
+            {**SAMPLED, "cell": "lstm", "content": True, "layers": 2, "normalise": True}, marks=pytest.mark.slow
+        ),
     ],
     ids=lambda options: " ".join(map(str, options.values())),
 )

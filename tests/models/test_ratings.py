@@ -35,7 +35,7 @@ def data() -> Dataset:
     )
 
 
-@pytest.mark.parametrize("family", OPTIONS)
+@pytest.mark.parametrize("family", [pytest.param("bert_ranker", marks=pytest.mark.slow), "cross_encoder"])
 def test_ratings_are_learnt_and_survive_saving(family, data, tiny_bert, tmp_path):
     split = leave_one_out(data)
     options = {

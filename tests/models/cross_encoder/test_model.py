@@ -67,7 +67,9 @@ def test_the_frame_has_the_special_tokens_of_the_tokenizer(trained: CrossEncoder
     assert pairs.history_tokens == 17
 
 
-@pytest.mark.parametrize("tuning", ["full", "lora", "frozen"])
+@pytest.mark.parametrize(
+    "tuning", ["lora", *(pytest.param(name, marks=pytest.mark.slow) for name in ("full", "frozen"))]
+)
 def test_tuning_selects_the_trained_weights(tuning: str, make: Make, split: Split, tiny_bert: Path) -> None:
     made = make("cross_encoder", tuning=tuning, lora_rank=3, learning_rate=1e-2).fit(split.train, verbose=0)
     before = {weight.path: weight.numpy() for weight in pretrained_bert(tiny_bert).backbone.weights}
@@ -100,6 +102,7 @@ def test_a_pair_too_long_for_the_bert_is_refused(make: Make, split: Split) -> No
     assert make("cross_encoder", history_tokens=25).fit(split.train, verbose=0)
 
 
+@pytest.mark.slow
 def test_bfloat16_survives_saving(make: Make, board: Checkerboard, tmp_path: Path) -> None:
     """BERT computes in bfloat16 after training and loading; weights and scores are float32."""
     trained = make("cross_encoder", precision="bfloat16").fit(board.data, verbose=0)
