@@ -83,6 +83,10 @@ CASES = {
     ),
 }
 FIRST = next(iter(CASES))
+SLOW = [
+    "next_item, sampled softmax, interrupted within an epoch",
+    "two_tower, full softmax, learning rate schedule",
+]
 
 
 @dataclass
@@ -102,14 +106,8 @@ def split(board: Checkerboard) -> Split:
     return leave_one_out(board.data)
 
 
-VARIANTS = [
-    "next_item, sampled softmax, interrupted within an epoch",
-    "two_tower, full softmax, learning rate schedule",
-]
-
-
 @pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.slow if name in VARIANTS else ()) for name in CASES]
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in CASES]
 )
 def results(request: pytest.FixtureRequest, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Resumed:
     case, backup = CASES[request.param], tmp_path_factory.mktemp("case") / "new" / "fit"
