@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -130,7 +131,7 @@ def test_interests_from_texts_in_bfloat16_are_close_to_float32(runtime, multi_ta
 
 def test_refresh_adds_items_to_their_scenario_and_keeps_known_scores(runtime, multi_task, tmp_path):
     recommender, path = multi_task
-    export(recommender, tmp_path / "shop", top_k=9)
+    shutil.copytree(path, tmp_path / "shop" / "1")
     new = {
         "item_id": ["新", "new"],
         "title": ["Title of item1", "b"],

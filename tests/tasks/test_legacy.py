@@ -56,6 +56,7 @@ def processes() -> Iterator[dict[str, subprocess.Popen[str]]]:
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_task_is_independent_of_earlier_imports(name: str, processes: dict[str, subprocess.Popen[str]]) -> None:
     out, error = processes[name].communicate(timeout=300)
