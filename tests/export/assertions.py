@@ -35,3 +35,17 @@ def assert_same_items(actual, expected):
     """Check that two outputs have equal items and scores."""
     assert actual["item_ids"].tolist() == expected["item_ids"].tolist()
     np.testing.assert_allclose(actual["scores"], expected["scores"], rtol=1e-5, atol=1e-6)
+
+
+def assert_matches_scores(outputs, scores, top_k):
+    """Check that item indices and scores are the best of `scores`, with index 0 for items of the lowest score.
+
+    Args:
+        outputs: outputs of the signature by name.
+        scores: scores of all items, float32 [rows, items + 1].
+        top_k: number of results per row.
+    """
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+    best = np.take_along_axis(scores, order, axis=1)
+    assert outputs["items"].tolist() == np.where(best == LOWEST, 0, order).tolist()
+    np.testing.assert_allclose(outputs["scores"], best, rtol=1e-5, atol=1e-6)

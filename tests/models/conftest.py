@@ -12,7 +12,7 @@ from tfllmrec import Recommender
 from tfllmrec.content import bert_loading
 from tfllmrec.content.bert import Bert
 from tfllmrec.content.bert_loading import pretrained_bert
-from tfllmrec.data import Dataset
+from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
 from tfllmrec.models.base.trainer import Trainer
 from tfllmrec.models.registry import FAMILIES
 
@@ -21,6 +21,12 @@ from tfllmrec.models.registry import FAMILIES
 def data() -> Dataset:
     """The training part that the shared recommenders are fitted on."""
     return small_data()
+
+
+@pytest.fixture(scope="session")
+def split(board: Checkerboard) -> Split:
+    """The board, split leave-one-out."""
+    return leave_one_out(board.data)
 
 
 @pytest.fixture(scope="session")

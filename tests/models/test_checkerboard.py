@@ -15,7 +15,7 @@ SAMPLED = {"negatives": "sampled", "num_negatives": 20}
 
 
 def share_of_answers(recommender: Recommender, board: Checkerboard) -> float:
-    """Return the share of users whose first recommendation is the missing item of their colour."""
+    """Return the share of users that get the missing item of their colour as the first recommendation."""
     table = recommender.recommend(list(board.answers), k=1)
     return float(np.mean(table["item_id"] == table["user_id"].map(board.answers)))
 

@@ -25,7 +25,7 @@ FIELDS = ["float_val", "double_val", "int_val", "int64_val", "bool_val", "uint32
 
 @st.composite
 def tensors(draw):
-    """Draw a TensorProto, whose shape and values may disagree."""
+    """Draw a TensorProto; its shape and values may disagree."""
     shape = draw(st.lists(st.sampled_from([0, 1, 1, 2, 2, 3, 4]), max_size=3) | st.sampled_from(LARGE_SHAPES))
     tensor = TensorProto(dtype=draw(st.sampled_from([7, 7, 3, 3, *DTYPES]) | st.integers(0, 130)))
     for size in shape:

@@ -16,7 +16,7 @@ def clock(monkeypatch):
 
 
 def recommender_with(parts, earlier_epochs=0):
-    """Return a fake recommender whose fit runs the callbacks of several parts, the last one from a backup.
+    """Return a fake recommender with a fit that runs the callbacks of several parts, the last one from a backup.
 
     Args:
         parts: number of epochs of each part.

@@ -51,7 +51,7 @@ def share(hits: np.ndarray, counts: np.ndarray, *, samples: int = 2000, level: f
     Args:
         hits: one number per user.
         counts: the denominators, for the same users; at least one is above 0.
-        samples: bootstrap samples; those whose counts are all 0 are left out.
+        samples: bootstrap samples; a sample with only zero counts is left out.
         level: share of the samples' shares inside the interval.
         seed: seed of the draws.
 

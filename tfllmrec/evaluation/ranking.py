@@ -56,8 +56,7 @@ def rank_targets(
         history_length: items of a history that the model reads.
         k: length of the top lists.
         item_subset: rank these items only, such as cold items; they include all targets. None ranks all items.
-        by_scenario: pass the targets' scenarios to `score`, whose scores are float32's lowest for items that are not
-            in the scenario.
+        by_scenario: pass the targets' scenarios to `score`; items outside the scenario get float32's lowest score.
         block: users scored at a time on every core; fewer if their scores need more than 256 MB.
 
     Raises:

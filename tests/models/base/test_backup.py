@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tfllmrec import Recommender
-from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
+from tfllmrec.data import Checkerboard, Dataset, Split
 from tfllmrec.errors import InputError
 from tfllmrec.models.base import backup as backup_module
 from tfllmrec.models.base.backup import Backup
@@ -99,11 +99,6 @@ class Resumed:
     resumed: Recommender
     callers: list[Caller]
     backup: Path
-
-
-@pytest.fixture(scope="module")
-def split(board: Checkerboard) -> Split:
-    return leave_one_out(board.data)
 
 
 @pytest.fixture(

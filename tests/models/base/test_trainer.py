@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfllmrec import Recommender
-from tfllmrec.data import Checkerboard, Split, leave_one_out
+from tfllmrec.data import Split
 from tfllmrec.models.base.trainer import learning_rate
 
 
@@ -29,11 +29,6 @@ def test_learning_rates(schedule: str, warmup: int, rates: dict[float, float]) -
 
 def test_a_constant_learning_rate_is_a_number() -> None:
     assert learning_rate(0.2, "constant", 0, 110) == 0.2
-
-
-@pytest.fixture(scope="module")
-def split(board: Checkerboard) -> Split:
-    return leave_one_out(board.data)
 
 
 class Watch(keras.callbacks.Callback):

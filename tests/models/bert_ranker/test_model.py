@@ -15,7 +15,7 @@ from tfllmrec import BertRanker, TwoTower
 from tfllmrec.content.bert_loading import pretrained_bert
 from tfllmrec.content.bert_vectors import text_vectors
 from tfllmrec.content.item_texts import items_to_texts
-from tfllmrec.data import Checkerboard, Split, leave_one_out
+from tfllmrec.data import Split
 from tfllmrec.errors import InputError
 from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.bert_ranker import model as bert_ranker
@@ -25,11 +25,6 @@ Make = Callable[..., Any]
 NEW = pd.DataFrame({"item_id": ["n1", "n2", "n3"], "title": ["odd film 7", "even song", "花样年华"]})
 CANDIDATES = np.array([[1, 20, 4], [5, 6, 2]], np.int32)
 HISTORIES = np.array([[1, 3, 5, 7], [2, 4, 0, 0]], np.int32)
-
-
-@pytest.fixture(scope="module")
-def split(board: Checkerboard) -> Split:
-    return leave_one_out(board.data)
 
 
 @pytest.fixture(scope="module")

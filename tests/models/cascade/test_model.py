@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tfllmrec import Cascade, Recommender, Word2Vec
-from tfllmrec.data import Checkerboard, Split, Targets, leave_one_out
+from tfllmrec.data import Split, Targets
 from tfllmrec.data.candidate_lists import CandidateLists, union
 from tfllmrec.errors import InputError
 from tfllmrec.models.cascade.blend import learn_weights
@@ -19,19 +19,8 @@ SIZES = {"candidates": 4, "ranked": 6}
 
 
 @pytest.fixture(scope="module")
-def split(board: Checkerboard) -> Split:
-    return leave_one_out(board.data)
-
-
-@pytest.fixture(scope="module")
 def popular(make: Make, split: Split) -> Recommender:
     return make("popularity").fit(split.train)
-
-
-@pytest.fixture(scope="module")
-def chain(make: Make, split: Split) -> Recommender:
-    """A retriever that reads more of a history than the other parts."""
-    return make("markov_chain", history_length=6).fit(split.train)
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,6 @@ Make = Callable[..., Any]
 SIZES = {"candidates": 4, "ranked": 6}
 
 
-@pytest.fixture(scope="module")
-def split(board: Checkerboard) -> Split:
-    return leave_one_out(board.data)
-
-
-@pytest.fixture(scope="module")
-def chain(make: Make, split: Split) -> Recommender:
-    return make("markov_chain", history_length=6).fit(split.train)
-
-
 def test_parts_fitted_on_other_items_are_refused(
     chain: Recommender, make: Make, board: Checkerboard, split: Split
 ) -> None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfllmrec import CrossEncoder
 from tfllmrec.content.bert_loading import pretrained_bert
 from tfllmrec.content.item_texts import items_to_texts
-from tfllmrec.data import Checkerboard, Split, leave_one_out
+from tfllmrec.data import Checkerboard, Split
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
 from tfllmrec.models.cross_encoder.network import Pairs
@@ -22,11 +22,6 @@ Make = Callable[..., Any]
 HISTORIES = np.array([[1, 3, 5, 7], [2, 4, 0, 0]], np.int32)
 CANDIDATES = np.array([[1, 20, 4], [5, 6, 2]], np.int32)
 NEW = pd.DataFrame({"item_id": ["n1", "n2"], "title": ["花样年华", "odd film 7"], "categories": ["even", "odd|even"]})
-
-
-@pytest.fixture(scope="module")
-def split(board: Checkerboard) -> Split:
-    return leave_one_out(board.data)
 
 
 @pytest.fixture(scope="module")

@@ -14,18 +14,13 @@ import pytest
 import tensorflow as tf
 
 from tfllmrec import NextItem, Recommender
-from tfllmrec.data import Checkerboard, Dataset, Split, leave_one_out
+from tfllmrec.data import Checkerboard, Dataset, Split
 from tfllmrec.errors import InputError
 from tfllmrec.layers.encoders.recurrent import history_encoder
 from tfllmrec.models.next_item import model as next_item
 from tfllmrec.models.next_item.config import NextItemConfig
 from tfllmrec.models.next_item.network import query_model
 from tfllmrec.models.registry import load_model
-
-
-@pytest.fixture(scope="module")
-def split(board: Checkerboard) -> Split:
-    return leave_one_out(board.data)
 
 
 @pytest.fixture(scope="module")

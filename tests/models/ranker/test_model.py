@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tfllmrec import Recommender
-from tfllmrec.data import Checkerboard, Dataset, Split, Targets, leave_one_out
+from tfllmrec.data import Dataset, Split, Targets
 from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import leave_last_out
@@ -25,11 +25,6 @@ LOWEST = np.finfo(np.float32).min
 RANKERS = ["bert_ranker", "cross_encoder"]
 USERS = np.array([1, 0, 7, 2], np.int32)
 HISTORIES = np.array([[1, 3, 5, 7], [2, 4, 0, 0], [9, 0, 0, 0], [0, 0, 0, 0]], np.int32)
-
-
-@pytest.fixture(scope="module")
-def split(board: Checkerboard) -> Split:
-    return leave_one_out(board.data)
 
 
 @dataclass

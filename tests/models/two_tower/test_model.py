@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 
 from tfllmrec import Recommender
-from tfllmrec.data import Checkerboard, Split, leave_one_out
+from tfllmrec.data import Checkerboard, Split
 from tfllmrec.models.two_tower import model as two_tower
-
-
-@pytest.fixture(scope="module")
-def split(board: Checkerboard) -> Split:
-    return leave_one_out(board.data)
 
 
 class Watch(keras.callbacks.Callback):
