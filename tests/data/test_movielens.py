@@ -7,7 +7,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from unittest.mock import Mock
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 
@@ -39,7 +39,8 @@ def generated_zip(name):
     buffer = BytesIO()
     with ZipFile(buffer, "w") as archive:
         for file, text in FILES[name].items():
-            archive.writestr(f"ml-{name}/{file}", text.encode(encoding))
+            # A ZipInfo has a fixed date: two zips of one name have the same checksum at any time.
+            archive.writestr(ZipInfo(f"ml-{name}/{file}"), text.encode(encoding))
     return buffer.getvalue()
 
 
