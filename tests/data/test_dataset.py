@@ -117,7 +117,7 @@ def test_part_keeps_the_vocabularies_of_the_whole():
         (SMALL.drop(columns="item_id"), ITEMS, None, "interactions: column item_id is missing"),
         (SMALL, ITEMS.drop(columns="title"), None, "items: column title is missing"),
         (SMALL, pd.concat([ITEMS, ITEMS]), None, "items: 4 rows repeat a item_id"),
-        (SMALL, ITEMS[:3], None, r"interactions: 2 rows have an item_id that is missing from the items table \('a'\)"),
+        (SMALL, ITEMS[:3], None, r"interactions: 2 values of item_id are missing from the items table \('a'\)"),
         (SMALL[:0], ITEMS, None, "interactions: the table has no rows"),
         (SMALL, ITEMS, pd.DataFrame({"user_id": ["u", "u"]}), "users: 1 rows repeat a user_id"),
     ],
@@ -202,7 +202,7 @@ def test_csv_with_byte_order_mark_and_crlf(tmp_path):
         ),
         (
             {"interactions": "user_id,item_id,timestamp\nu,a,1\n", "items": "item_id,title\nb,B\n"},
-            "1 rows have an item_id that is missing from the items table",
+            "1 values of item_id are missing from the items table",
         ),
     ],
 )

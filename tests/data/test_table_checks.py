@@ -203,9 +203,9 @@ def test_invalid_items_and_users_are_refused(check, table, message):
 
 def test_unknown_items_are_counted_and_shown():
     table = interactions(6, item_id=["i", "a", "b", "c", "d", "d"])
-    with pytest.raises(InputError, match=r"5 rows have an item_id that is missing .* \('a', 'b', 'c', \.\.\.\)"):
-        check_known_items(table, pd.DataFrame({"item_id": ["i"]}))
-    check_known_items(table, pd.DataFrame({"item_id": list("iabcd")}))
+    with pytest.raises(InputError, match=r"5 values of item_id are missing .* \('a', 'b', 'c', \.\.\.\)"):
+        check_known_items(table["item_id"], pd.DataFrame({"item_id": ["i"]}), "interactions")
+    check_known_items(table["item_id"], pd.DataFrame({"item_id": list("iabcd")}), "interactions")
 
 
 def test_user_features_are_kept():

@@ -5,6 +5,7 @@ from tfllmrec.data.cold_splits import ColdItems, ColdUsers, cold_items, cold_use
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.demo import load_demo
 from tfllmrec.data.histories import Histories
+from tfllmrec.data.id_order import IdOrder
 from tfllmrec.data.k_anonymity import k_anonymous
 from tfllmrec.data.movielens import load_movielens
 from tfllmrec.data.named_datasets import load_dataset
@@ -18,6 +19,7 @@ __all__ = [
     "ColdUsers",
     "Dataset",
     "Histories",
+    "IdOrder",
     "Split",
     "Targets",
     "Vocabulary",

@@ -1,6 +1,6 @@
 """Data sets: checked tables in a fixed order, with the vocabularies that all later steps share."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tfllmrec.data.histories import Histories
+from tfllmrec.data.id_order import IdOrder
 from tfllmrec.data.scenarios import Scenarios
 from tfllmrec.data.table_checks import check_interactions, check_items, check_known_items, check_users
 from tfllmrec.data.table_files import read_table
@@ -29,9 +30,9 @@ class Dataset:
         interactions: user_id, item_id, timestamp and the optional columns, sorted.
         items: one row per item of the vocabulary, in its order: item_id, title, ...
         users: user_id and features, or None.
-        item_vocabulary: the items with at least one interaction in the *whole* table; a part of a data set, such as a
-            training split, keeps this vocabulary.
-        user_vocabulary: the users of the whole table.
+        item_vocabulary: the items with at least one interaction in the *whole* table, and those of the `id_order` that
+            the data set was built with; a part of a data set, such as a training split, keeps this vocabulary.
+        user_vocabulary: the users of the whole table, and those of the `id_order`.
         positions: True if timestamps are positions in a user's history and do not compare between users.
         notes: one sentence for each kind of rows that were dropped, with their count.
         scenarios: the scenarios of the whole table, or None.
@@ -55,6 +56,7 @@ class Dataset:
         *,
         positions: bool = False,
         min_item_interactions: int = 1,
+        id_order: IdOrder | None = None,
     ) -> "Dataset":
         """Check and sort the tables.
 
@@ -64,9 +66,12 @@ class Dataset:
             users: see `check_users`.
             positions: timestamps are positions in a user's history, not times.
             min_item_interactions: items with fewer interactions are dropped; counted once, on this table.
+            id_order: ids that keep their indices, such as `model.id_order` of a fitted model or `data.id_order` of an
+                earlier data set; new ids are appended, and known items are never dropped. By default ids are sorted.
 
         Raises:
-            InputError: If a table is invalid, or no item has enough interactions.
+            InputError: If a table is invalid, no item has enough interactions, or the items table lacks an item of
+                `id_order`.
 
         Example:
             >>> data = Dataset.from_frames(pd.DataFrame(
@@ -75,28 +80,39 @@ class Dataset:
             ['a', 'b']
         """
         interactions = check_interactions(interactions)
+        known_items = () if id_order is None else id_order.items.tokens[1:]
         if items is None:
-            ids = interactions["item_id"].unique()
+            ids = pd.unique(np.concatenate([interactions["item_id"].to_numpy(dtype=object), known_items]))
             items = pd.DataFrame({"item_id": ids, "title": ids})
         items = check_items(items)
-        check_known_items(interactions, items)
+        check_known_items(interactions["item_id"], items, "interactions")
+        check_known_items(pd.Series(known_items, dtype=object), items, "id_order")
         users = None if users is None else check_users(users)
-        interactions, notes = _drop_rare_items(interactions, min_item_interactions)
-        interactions = _sort(interactions)
-        item_vocabulary = Vocabulary(sorted(interactions["item_id"].unique()))
-        items = items.set_index("item_id").loc[item_vocabulary.tokens[1:]].reset_index()
-        user_vocabulary = Vocabulary(interactions["user_id"].unique())
-        scenarios = Scenarios.from_interactions(interactions, item_vocabulary)
-        return cls(interactions, items, users, item_vocabulary, user_vocabulary, positions, notes, scenarios)
+        interactions, notes = _drop_rare_items(interactions, min_item_interactions, known_items)
+        names = interactions["scenario"].unique() if "scenario" in interactions else ()
+        item_ids, user_ids = (interactions[column].unique() for column in ("item_id", "user_id"))
+        order = IdOrder.appended(item_ids, user_ids, names, known=id_order)
+        items = items.set_index("item_id").loc[order.items.tokens[1:]].reset_index()
+        interactions = _sort(interactions, order.users)
+        scenarios = Scenarios.from_interactions(interactions, order.items, order.scenarios)
+        return cls(interactions, items, users, order.items, order.users, positions, notes, scenarios)
 
     @classmethod
-    def from_folder(cls, folder: str | Path, *, positions: bool = False, min_item_interactions: int = 1) -> "Dataset":
+    def from_folder(
+        cls,
+        folder: str | Path,
+        *,
+        positions: bool = False,
+        min_item_interactions: int = 1,
+        id_order: IdOrder | None = None,
+    ) -> "Dataset":
         """Read `interactions`, `items` and optionally `users`, each `.parquet` or `.csv`, from a folder.
 
         Args:
             folder: the folder; without an items table titles are the item ids.
             positions: see `from_frames`.
             min_item_interactions: see `from_frames`.
+            id_order: see `from_frames`.
 
         Raises:
             InputError: If the folder or its interactions do not exist, or a table cannot be read or is invalid.
@@ -113,6 +129,7 @@ class Dataset:
             read_table(folder, "users"),
             positions=positions,
             min_item_interactions=min_item_interactions,
+            id_order=id_order,
         )
 
     def to_folder(self, folder: str | Path) -> None:
@@ -134,6 +151,12 @@ class Dataset:
     def keep(self, mask: np.ndarray, *notes: str) -> "Dataset":
         """Return a part with the interactions where `mask`, bool [n], is true; vocabularies and items are kept."""
         return replace(self, interactions=self.interactions[mask].reset_index(drop=True), notes=(*self.notes, *notes))
+
+    @property
+    def id_order(self) -> IdOrder:
+        """The order of the ids; pass it on to build a data set of more rows in which known ids keep their indices."""
+        names = None if self.scenarios is None else self.scenarios.names
+        return IdOrder(self.item_vocabulary, self.user_vocabulary, names)
 
     @cached_property
     def item_indices(self) -> np.ndarray:
@@ -201,9 +224,11 @@ class Dataset:
         }
 
 
-def _drop_rare_items(interactions: pd.DataFrame, minimum: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _drop_rare_items(
+    interactions: pd.DataFrame, minimum: int, known_items: Collection[str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     counts = interactions["item_id"].map(interactions["item_id"].value_counts())
-    kept = interactions[counts >= minimum]
+    kept = interactions[(counts >= minimum) | interactions["item_id"].isin(known_items)]
     if kept.empty:
         raise InputError(f"interactions: no item has {minimum} interactions; lower min_item_interactions")
     dropped = len(interactions) - len(kept)
@@ -214,12 +239,11 @@ def _drop_rare_items(interactions: pd.DataFrame, minimum: int) -> tuple[pd.DataF
     return kept, (note + (f", and {users:,} users without other interactions" if users else ""),)
 
 
-def _sort(interactions: pd.DataFrame) -> pd.DataFrame:
+def _sort(interactions: pd.DataFrame, users: Vocabulary) -> pd.DataFrame:
     """Sort by user, time and a hash of (user_id, item_id), and rows equal in all of these by a hash of the others."""
     keys = interactions["user_id"].astype(object) + "\x1f" + interactions["item_id"].astype(object)
     tie = pd.util.hash_array(keys.to_numpy(dtype=object), categorize=False)
     others = [column for column in ("rating", "event", "scenario", "text") if column in interactions]
     rest = pd.util.hash_pandas_object(interactions[others], index=False) if others else np.zeros(len(interactions))
-    users = pd.factorize(interactions["user_id"], sort=True)[0]
-    order = np.lexsort((rest, tie, interactions["timestamp"], users))
+    order = np.lexsort((rest, tie, interactions["timestamp"], users.lookup(interactions["user_id"])))
     return interactions.iloc[order].reset_index(drop=True)

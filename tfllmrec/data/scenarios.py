@@ -19,9 +19,8 @@ class Scenarios:
     Example:
         >>> from tfllmrec.data import Vocabulary
         >>> interactions = pd.DataFrame({"item_id": ["a", "b", "a"], "scenario": ["toys", "sports", "sports"]})
-        >>> scenarios = Scenarios.from_interactions(interactions, Vocabulary(["a", "b"]))
-        >>> scenarios.names.tokens[1:]
-        array(['sports', 'toys'], dtype=object)
+        >>> items, names = Vocabulary(["a", "b"]), Vocabulary(["sports", "toys"])
+        >>> scenarios = Scenarios.from_interactions(interactions, items, names)
         >>> scenarios.members[1:, 1:]
         array([[ True,  True],
                [ True, False]])
@@ -31,14 +30,13 @@ class Scenarios:
     members: np.ndarray
 
     @classmethod
-    def from_interactions(cls, interactions: pd.DataFrame, items: Vocabulary) -> "Scenarios | None":
-        """Return the scenarios of a checked table; None if it has no column `scenario` or the column is empty."""
-        if "scenario" not in interactions:
+    def from_interactions(
+        cls, interactions: pd.DataFrame, items: Vocabulary, names: Vocabulary | None
+    ) -> "Scenarios | None":
+        """Return the scenarios of a checked table; None if it has no column `scenario` or there are no names."""
+        if "scenario" not in interactions or names is None:
             return None
         column = interactions["scenario"]
-        names = Vocabulary(sorted(set(column) - {""}))
-        if not len(names):
-            return None
         members = np.zeros((len(names) + 1, len(items) + 1), bool)
         members[names.lookup(column), items.lookup(interactions["item_id"])] = True
         members[0] = False

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
+from tfllmrec.data.id_order import IdOrder
 from tfllmrec.errors import InputError
 
 
@@ -19,6 +20,7 @@ class Targets:
         items: the target item, int32 [n].
         ratings: the target's rating, float32 [n], NaN where it was not rated; None if the table has no ratings.
         scenarios: the target's scenario, int32 [n]; None if the table has no scenarios.
+        id_order: the ids of the indices, which a model checks before it reads them; None if they are not known.
     """
 
     users: np.ndarray
@@ -26,6 +28,7 @@ class Targets:
     items: np.ndarray
     ratings: np.ndarray | None = None
     scenarios: np.ndarray | None = None
+    id_order: IdOrder | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -33,7 +36,8 @@ class Targets:
     def take(self, rows: np.ndarray) -> "Targets":
         """Return the given rows, in the given order."""
         ratings, scenarios = (None if column is None else column[rows] for column in (self.ratings, self.scenarios))
-        return Targets(self.users[rows], self.histories.take(rows), self.items[rows], ratings, scenarios)
+        histories = self.histories.take(rows)
+        return Targets(self.users[rows], histories, self.items[rows], ratings, scenarios, self.id_order)
 
     def rated(self) -> "Targets":
         """Return the targets that have a rating; none if the table has no ratings."""
@@ -145,7 +149,7 @@ def targets_at(data: Dataset, mask: np.ndarray) -> Targets:
     histories = data.histories.slices(data.histories.offsets[users], rows)
     ratings = data.interactions["rating"].to_numpy(np.float32)[rows] if "rating" in data.interactions else None
     scenarios = None if data.scenarios is None else data.scenario_indices[rows]
-    return Targets(users, histories, data.item_indices[rows], ratings, scenarios)
+    return Targets(users, histories, data.item_indices[rows], ratings, scenarios, data.id_order)
 
 
 def is_first_interaction(data: Dataset) -> np.ndarray:

@@ -64,17 +64,22 @@ def check_users(table: pd.DataFrame) -> pd.DataFrame:
     return _with_unique_ids(table, "users", "user_id")
 
 
-def check_known_items(interactions: pd.DataFrame, items: pd.DataFrame) -> None:
-    """Check that the items table contains every item of the interactions.
+def check_known_items(item_ids: pd.Series, items: pd.DataFrame, name: str) -> None:
+    """Check that the items table contains every item.
+
+    Args:
+        item_ids: item ids, which may repeat.
+        items: the items table.
+        name: source of the item ids, for the message.
 
     Raises:
         InputError: If items are missing; the message names the first ones.
     """
-    unknown = interactions.loc[~interactions["item_id"].isin(items["item_id"]), "item_id"]
+    unknown = item_ids[~item_ids.isin(items["item_id"])]
     if len(unknown):
         raise InputError(
-            f"interactions: {len(unknown)} rows have an item_id that is missing from the items table "
-            f"({_examples(unknown.unique())}): add these items or remove the rows"
+            f"{name}: {len(unknown)} values of item_id are missing from the items table "
+            f"({_examples(unknown.unique())}): add these items to it"
         )
 
 

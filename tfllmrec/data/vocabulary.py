@@ -56,6 +56,10 @@ class Vocabulary:
         """All ids by index, objects [len + 1]; element 0 is ""."""
         return self._ids
 
+    def is_prefix_of(self, other: "Vocabulary") -> bool:
+        """Return whether every id of this vocabulary has the same index in another one."""
+        return self is other or np.array_equal(self._ids, other._ids[: len(self._ids)])
+
     def lookup(self, ids: Iterable[str]) -> np.ndarray:
         """Return the indices of ids, int32 in the shape of `ids`; 0 for unknown ids."""
         array = np.asarray(ids if isinstance(ids, np.ndarray | pd.Series) else list(ids), dtype=object)

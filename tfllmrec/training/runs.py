@@ -140,15 +140,18 @@ class Run:
         """Load the data set and its test targets.
 
         Raises:
-            InputError: If the run was fitted on the validation items, or the items of the data set have changed.
+            InputError: If the run was fitted on the validation items, or the items or users of the data set have
+                changed.
         """
         if self.refitted:
             raise InputError(
                 "this run was refitted on the validation items and has no valid test metrics; train without --refit"
             )
         data, split = self.source.split()
-        if data.item_vocabulary != self.recommender.fitted_data.items:
-            raise InputError(f"the items of {self.source.data} differ from those the run was fitted on; train again")
+        if not self.recommender.fitted_data.has_ids_of(data):
+            raise InputError(
+                f"the items or users of {self.source.data} differ from those the run was fitted on; train again"
+            )
         return data, split.test
 
 

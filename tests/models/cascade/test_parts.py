@@ -24,7 +24,7 @@ def test_parts_fitted_on_other_items_are_refused(
     smaller = split.train.interactions.query("item_id != 'i00'")
     other = make("popularity").fit(type(board.data).from_frames(smaller))
     for parts in ([chain, other], [other, chain]):
-        with pytest.raises(InputError, match=r"^cascade: popularity was fitted on other items; fit all parts on the "):
+        with pytest.raises(InputError, match=r"^cascade: popularity was fitted on other ids; fit all parts on the "):
             Cascade(retrievers=parts, ranker="", **SIZES).fit(split.train)
 
 

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
+from tfllmrec.data.id_order import IdOrder
+from tfllmrec.data.splits import Targets
 from tfllmrec.data.user_features import UserFeatures
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.models.base.saving import reading
@@ -67,6 +69,30 @@ class FittedData:
             features=features,
             scenarios=scenarios,
         )
+
+    @property
+    def id_order(self) -> IdOrder:
+        """The order of the ids."""
+        return IdOrder(self.items, self.users, self.scenarios)
+
+    def has_ids_of(self, data: Dataset) -> bool:
+        """Return whether a data set has these items and users, in the same order."""
+        return self.items == data.item_vocabulary and self.users == data.user_vocabulary
+
+    def known_targets(self, call: str, targets: Targets) -> Targets:
+        """Check that the indices of targets mean the ids of this data; users that it does not have become unknown.
+
+        Args:
+            call: name of the call, for messages.
+            targets: targets; those without an `id_order` are returned as they are.
+
+        Raises:
+            InputError: See `IdOrder.require_prefix`.
+        """
+        if targets.id_order is None or targets.id_order == self.id_order:
+            return targets
+        self.id_order.require_prefix(call, targets.id_order)
+        return replace(targets, users=np.where(targets.users > len(self.users), 0, targets.users))
 
     def segment_counts(self, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Count the interactions of users with the same value of a feature column.

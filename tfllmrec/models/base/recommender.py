@@ -12,6 +12,7 @@ import pandas as pd
 import tensorflow as tf
 
 from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.id_order import IdOrder
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.table_checks import check_items
 from tfllmrec.errors import InputError
@@ -109,7 +110,8 @@ class Recommender(ABC):
             The recommender.
 
         Raises:
-            InputError: If the backup is damaged, or belongs to a fit with other options or data.
+            InputError: If the backup is damaged, or belongs to a fit with other options or data, or the validation
+                targets are of another data set.
         """
         path = None if backup is None else Path(backup)
         return self.fit_in_context(train, validation, FitContext(tuple(callbacks), verbose, path))
@@ -120,6 +122,8 @@ class Recommender(ABC):
         given = self._options if self._given is None else self.config.to_dict()
         self._sources = self.config_class.sources(train, given)
         self.fitted_data = self._fitted_data_of(train)
+        if validation is not None:
+            validation = self.fitted_data.known_targets("fit", validation)
         keras.utils.set_random_seed(self.config.seed)
         built, self.training_log = self._fit(train, validation, context)
         self._use(built)
@@ -185,6 +189,12 @@ class Recommender(ABC):
         return self.predictor.built.index
 
     @property
+    def id_order(self) -> IdOrder:
+        """The order of the ids; `Dataset.from_frames` builds data sets of grown tables for this model with it."""
+        self.predictor  # noqa: B018  # raises if there are no ids
+        return self.fitted_data.id_order
+
+    @property
     def history_length(self) -> int:
         """The number of most recent items that the scoring model reads, L."""
         return self.predictor.built.history_length
@@ -234,11 +244,15 @@ class Recommender(ABC):
             targets: users, histories and target items.
             k: length of the top lists.
             item_subset: item indices to rank; None ranks all.
+
+        Raises:
+            InputError: If the targets are of a data set with other ids; see `id_order`.
         """
-        return self.predictor.rank_targets(targets, k, item_subset)
+        predictor = self.predictor
+        return predictor.rank_targets(self.fitted_data.known_targets("rank_targets", targets), k, item_subset)
 
     def evaluate(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> dict[str, float]:
-        """Return ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
+        """Return ndcg, recall and the other metrics at k; see `rank_targets` and `tfllmrec.evaluation.summarise`."""
         return summarise(self.rank_targets(targets, k, item_subset=item_subset), self.fitted_data.counts, k)
 
     def evaluate_tasks(self, data: Dataset, targets: Targets) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class CascadeParts:
 
         Raises:
             InputError: If there is no retriever, the weights are not one a part, the ranker does not rank, two unfitted
-                parts are of one family, a part reads scenarios, or a fitted part has other items.
+                parts are of one family, a part reads scenarios, or a fitted part has other items or users.
         """
         if not self.retrievers:
             raise InputError("cascade: give at least one retriever")
@@ -85,8 +85,8 @@ class CascadeParts:
                     f"cascade: {part.family} reads scenarios, and a cascade has none; leave it out, or fit it on "
                     "interactions without that column"
                 )
-            if part.is_fitted and part.fitted_data.items != train.item_vocabulary:
-                raise InputError(f"cascade: {part.family} was fitted on other items; fit all parts on the same data")
+            if part.is_fitted and not part.fitted_data.has_ids_of(train):
+                raise InputError(f"cascade: {part.family} was fitted on other ids; fit all parts on the same data")
 
     def fit(self, train: Dataset, validation: Targets | None, context: FitContext, candidates: int) -> None:
         """Fit the parts that are not fitted.

@@ -290,6 +290,7 @@ class MultiTask(Recommender):
 
     def evaluate_tasks(self, data: Dataset, targets: Targets) -> dict[str, Any]:
         """Evaluate each task; see `Recommender.evaluate_tasks` and, for the metrics, `evaluation.task_scores`."""
+        targets = self.fitted_data.known_targets("evaluate_tasks", targets)
         scores = task_scores(self._tasks, self.config, self.labels, data, targets)
         return {"tasks": scores, "experts": self.expert_use(targets).to_dict("records")}
 

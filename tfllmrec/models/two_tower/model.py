@@ -153,8 +153,16 @@ class TwoTower(Recommender):
             validation: targets that decide when to stop.
             context: callbacks, verbosity and a separate backup.
             epochs: maximum number of epochs.
+
+        Raises:
+            InputError: If the items or users of the data, or their order, differ from the model's.
         """
         built = self.built
+        if not self.fitted_data.has_ids_of(train):
+            raise InputError(
+                "fit_more: the items and users of the data must be those of the model, in its order; add new items "
+                "with with_items, and build the data set with id_order=model.id_order"
+            )
         self.fitted_data = self._fitted_data_of(train)
         built.model.trainable = True
         built = self._serve(built.network, built.content)
