@@ -80,7 +80,7 @@ def _one_scenario(data: Dataset, scenario: int) -> Dataset:
 
 def _arguments() -> argparse.Namespace:
     parser = benchmark_parser(__doc__)
-    parser.add_argument("--data", required=True, help="folder of a data set whose interactions have scenarios")
+    parser.add_argument("--data", required=True, help="folder of a data set with scenarios")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="options of all fits")
     parser.add_argument(
         "--apart", nargs="*", default=[], metavar="KEY=VALUE", help="options of the single-scenario models"

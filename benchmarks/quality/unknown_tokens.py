@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.unknown_tokens --data FOLDER --backbone all-minilm-l6-v2 [--record]
 
-Data: douban-zh, whose titles are Chinese.
+Data: douban-zh, with Chinese titles.
 
 Prints one JSON line: the share of [UNK] among the tokens of all titles for the vocabulary that `train_small_bert`
 learns from these titles (`learnt`), and for each model of `--backbone`; and the share in every second title for a

@@ -1,4 +1,4 @@
-"""Integrity of a model repository whose process is killed during changes.
+"""Integrity of a model repository after its process is killed during changes.
 
     python -m benchmarks.robustness.kills [--record]
 

@@ -63,7 +63,7 @@ from tfllmrec_client.tensors import read
 ITEMS, DIM, TOP_K, USERS, LONGEST = 50_000, 64, 100, 2_000, 8
 CONCURRENCY = (1, 8, 32)
 TOLERANCE = 1e-5
-"""Items whose scores differ by less may swap: scores of a batch differ in the last bits from those of a single row."""
+"""Items with a smaller difference in scores may swap: scores of a batch differ in the last bits from those of a single row."""
 BATCHING = """
 max_batch_size { value: 32 }
 batch_timeout_micros { value: 0 }
@@ -115,7 +115,7 @@ def largest_difference(method: Any, request_inputs: list[Inputs], model: ServedM
     """Return the largest difference between scores of concurrent requests to a server and those in process.
 
     Raises:
-        RuntimeError: If an item differs at a rank whose score is farther than `TOLERANCE` from its neighbors.
+        RuntimeError: If an item differs at a rank with a score farther than `TOLERANCE` from its neighbors.
     """
     calls = [method.future(serialized_request(inputs, **MODEL_SPEC), timeout=TIMEOUT) for inputs in request_inputs]
     differences = []

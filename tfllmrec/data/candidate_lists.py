@@ -48,7 +48,7 @@ class CandidateLists:
             batch_size: lists per batch; the last batch may be smaller.
             size: S, candidates per list: the target and others, resampled in every epoch. None for all, S = N.
             seed: of shuffling and sampling.
-            first_epoch: the epoch whose order comes first, from 0.
+            first_epoch: the first epoch to return, from 0.
 
         Returns:
             Batches of ({"user": int32 [B], "history": int32 [B, L] oldest first, zeros on the right, "candidates":
@@ -99,7 +99,7 @@ def union(parts: Sequence[CandidateLists]) -> CandidateLists:
         parts: lists of the same targets.
 
     Returns:
-        Lists whose width is the sum of the parts' widths; candidates of the first parts come first, and a repeated
+        Lists as wide as all parts together; candidates of the first parts come first, and a repeated
         candidate is replaced by 0.
     """
     candidates = np.concatenate([part.candidates for part in parts], axis=1)

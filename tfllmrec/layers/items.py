@@ -127,7 +127,7 @@ class ItemEmbedding(keras.layers.Layer):
     def with_new_items(
         self, *, tokens: scipy.sparse.csr_array | None = None, vectors: Mapping[str, np.ndarray] | None = None
     ) -> Self:
-        """Return a copy with the trained weights and with new items, whose ID vectors are zeros.
+        """Return a copy with the trained weights and with new items, which have zero ID vectors.
 
         Args:
             tokens: tokens of the new items, [new items + 1, tokens], as in `with_content`; row 0 is ignored.
