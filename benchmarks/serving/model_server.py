@@ -63,7 +63,7 @@ from tfllmrec_client.tensors import read
 ITEMS, DIM, TOP_K, USERS, LONGEST = 50_000, 64, 100, 2_000, 8
 CONCURRENCY = (1, 8, 32)
 TOLERANCE = 1e-5
-"""Items with a smaller difference in scores may swap: scores of a batch differ in the last bits from those of a single row."""
+"""Items with a smaller difference in scores may swap: the last bits of scores differ between a batch and a row."""
 BATCHING = """
 max_batch_size { value: 32 }
 batch_timeout_micros { value: 0 }

@@ -184,8 +184,8 @@ def test_csv_with_byte_order_mark_and_crlf(tmp_path):
     [
         ({}, "is not a data set: it has neither interactions.parquet nor interactions.csv"),
         ({"items": "item_id,title\na,A\n"}, "is not a data set"),
-        ({"interactions": ""}, "interactions.csv cannot be read as a csv table: "),
-        ({"interactions": "user_id,item_id,timestamp\nu,a,1\nv,a,1,2\n"}, "cannot be read as a csv table: "),
+        ({"interactions": ""}, "interactions.csv cannot be read as a CSV table: "),
+        ({"interactions": "user_id,item_id,timestamp\nu,a,1\nv,a,1,2\n"}, "cannot be read as a CSV table: "),
         (
             {"interactions": "user_id,item_id,timestamp\nu,a,1,2\n"},
             "its rows have more fields than its header",
@@ -222,11 +222,11 @@ def test_missing_folder_is_refused(tmp_path):
 def test_corrupt_parquet_is_refused(tmp_path, name, content):
     Dataset.from_frames(SMALL, ITEMS).to_folder(tmp_path / "data")
     (tmp_path / "data" / f"{name}.parquet").write_bytes(content)
-    with pytest.raises(InputError, match=f"{name}.parquet cannot be read as a parquet table: "):
+    with pytest.raises(InputError, match=f"{name}.parquet cannot be read as a Parquet table: "):
         Dataset.from_folder(tmp_path / "data")
 
 
 def test_csv_in_another_encoding_is_refused(tmp_path):
     (tmp_path / "interactions.csv").write_bytes("user_id,item_id,timestamp\né,a,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match="cannot be read as a csv table: 'utf-8' codec"):
+    with pytest.raises(InputError, match="is not UTF-8 text: give encoding, such as gb18030"):
         Dataset.from_folder(tmp_path)

@@ -72,9 +72,7 @@ def test_unknown_name_is_refused(name, tmp_path, monkeypatch):
 
 
 def test_positions_of_a_named_data_set_are_refused():
-    with pytest.raises(
-        InputError, match=r"^demo: the timestamps are times; leave out positions, which is for folders$"
-    ):
+    with pytest.raises(InputError, match=r"^demo: leave out positions, which is for folders$"):
         load_dataset("demo", positions=True)
 
 

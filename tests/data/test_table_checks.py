@@ -20,8 +20,7 @@ def interactions(rows=2, **columns):
     [
         ([1, 20], ["1", "20"]),
         ([31.0, 2.0], ["31", "2"]),
-        ([1.5, 2.0], ["1.5", "2.0"]),
-        ([1e20, 3e20], ["1e+20", "3e+20"]),
+        ([1.5, 2.0], ["1.5", "2"]),
         (["007", "NA"], ["007", "NA"]),
         (["nan", "None"], ["nan", "None"]),
         (["用户", " "], ["用户", " "]),
@@ -122,7 +121,7 @@ def test_invalid_time_is_refused(times, count):
 
 
 def test_mixed_numbers_and_dates_are_refused():
-    with pytest.raises(InputError, match="mixes 1 numbers and 1 dates"):
+    with pytest.raises(InputError, match=r"mixes numbers \('978300760'\) and dates \('2020-01-01'\)"):
         check_interactions(interactions(timestamp=[978300760, "2020-01-01"]))
 
 
@@ -144,7 +143,7 @@ def test_invalid_rating_is_refused(rating):
 
 
 def test_error_shows_plain_values():
-    with pytest.raises(InputError, match=r"are not times \(row 1: nan\): give numbers or dates$"):
+    with pytest.raises(InputError, match=r"are not times \(row 1: nan\): give numbers, ISO dates, or date_format$"):
         check_interactions(interactions(timestamp=[1.0, np.nan]))
 
 

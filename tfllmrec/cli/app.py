@@ -24,6 +24,13 @@ app = typer.Typer(
 )
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, written by `train`.")]
+Separator = Annotated[
+    str | None, typer.Option(metavar="CHAR", help="Separator of CSV files; found in the header by default.")
+]
+Encoding = Annotated[str | None, typer.Option(metavar="NAME", help="Encoding of CSV files; UTF-8 by default.")]
+DateFormat = Annotated[
+    str | None, typer.Option(metavar="FORMAT", help='Format of dates in text, such as "%d/%m/%Y"; found by default.')
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tfllmrec.cli.app import AsJson, RunFolder, app, stage
+from tfllmrec.cli.app import AsJson, DateFormat, Encoding, RunFolder, Separator, app, stage
 from tfllmrec.errors import InputError
 from tfllmrec.models.registry import FAMILIES
 
@@ -50,6 +50,9 @@ def train(
     min_item_interactions: Annotated[
         int | None, typer.Option(metavar="N", help="Drop items with fewer; 5 for demo, else 1.")
     ] = None,
+    separator: Separator = None,
+    encoding: Encoding = None,
+    date_format: DateFormat = None,
     by_scenario: Annotated[
         bool, typer.Option("--by-scenario", help="Hold out the last items of each user and scenario.")
     ] = False,
@@ -71,7 +74,14 @@ def train(
         from tfllmrec.training import progress, runs
 
         callbacks = [progress.EpochProgress(running), *runs.tensorboard_logs(tensorboard)]
-        source = runs.Source.of(data, min_item_interactions, by_scenario=by_scenario)
+        source = runs.Source.of(
+            data,
+            min_item_interactions,
+            by_scenario=by_scenario,
+            separator=separator,
+            encoding=encoding,
+            date_format=date_format,
+        )
         run = runs.train(family, source, family_options, refit=refit, callbacks=callbacks, backup=unfinished)
         run.save(out)
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -10,7 +10,7 @@ from tfllmrec.content.bert_vectors import text_vectors
 from tfllmrec.content.item_texts import items_to_texts
 from tfllmrec.content.word2vec import Word2VecContent, Word2VecOptions
 from tfllmrec.data.table_checks import check_items
-from tfllmrec.data.table_files import read_items
+from tfllmrec.data.table_files import read_items, table_file
 from tfllmrec.errors import InputError
 from tfllmrec.files import atomic_folder
 
@@ -53,9 +53,8 @@ def enrich(
             vectors = text_vectors(items_to_texts(items, columns), text_model, progress=progress)
             items = items.assign(text_vector=list(vectors))
         items.to_parquet(staging / "items.parquet", index=False)
-        for path in folder.glob("*"):
-            if path.stem in ("interactions", "users") and path.suffix in (".parquet", ".csv"):
-                shutil.copyfile(path, staging / path.name)
+        for path in filter(None, (table_file(folder, name) for name in ("interactions", "users"))):
+            shutil.copyfile(path, staging / path.name)
 
 
 def _load_or_fit(items: pd.DataFrame, path: Path, columns: Sequence[str], *, progress: bool) -> Word2VecContent:

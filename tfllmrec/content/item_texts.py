@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from tfllmrec.data.categories import SEPARATOR, read_labels
 from tfllmrec.errors import InputError
 
 ITEM_SEPARATOR = "; "
@@ -16,7 +17,7 @@ def items_to_texts(items: pd.DataFrame, columns: Sequence[str] = ("title", "year
 
     Args:
         items: an items table.
-        columns: columns with text, names (separated by `|`) or numbers; empty and missing cells are skipped.
+        columns: columns with text, numbers, or names (lists, or separated by `|`); empty and missing cells are skipped.
 
     Raises:
         InputError: If the table has none of the columns.
@@ -29,7 +30,7 @@ def items_to_texts(items: pd.DataFrame, columns: Sequence[str] = ("title", "year
     if not available:
         existing = ", ".join(map(str, items.columns))
         raise InputError(f"items: the table has none of the columns {', '.join(columns)}; it has {existing}")
-    cells = [items[column].astype(object).where(items[column].notna(), "").map(_cell_text) for column in available]
+    cells = [_cells(items[column]) for column in available]
     return [_join_sentences([cell for cell in row if cell]) for row in zip(*cells, strict=True)]
 
 
@@ -38,7 +39,6 @@ def _join_sentences(cells: Sequence[str]) -> str:
     return " ".join([*ended, *cells[-1:]])
 
 
-def _cell_text(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():  # missing cells turn a column of years into floats
-        value = int(value)
-    return str(value).replace("|", ", ").strip()
+def _cells(column: pd.Series) -> pd.Series:
+    texts = read_labels(column, f"items: column {column.name}")
+    return texts.str.replace(SEPARATOR, ", ", regex=False).str.strip()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,15 +51,18 @@ class Dataset:
     @classmethod
     def from_frames(
         cls,
-        interactions: pd.DataFrame,
-        items: pd.DataFrame | None = None,
-        users: pd.DataFrame | None = None,
+        interactions: Any,
+        items: Any = None,
+        users: Any = None,
         *,
         positions: bool = False,
         min_item_interactions: int = 1,
+        date_format: str | None = None,
         id_order: IdOrder | None = None,
     ) -> "Dataset":
         """Check and sort the tables.
+
+        A table is a DataFrame, an object that exports the Arrow C stream (polars, PyArrow, DuckDB), or a dict of lists.
 
         Args:
             interactions: see `tfllmrec.data.table_checks.check_interactions`.
@@ -66,6 +70,7 @@ class Dataset:
             users: see `check_users`.
             positions: timestamps are positions in a user's history, not times.
             min_item_interactions: items with fewer interactions are dropped; counted once, on this table.
+            date_format: format of timestamps in text, such as "%d/%m/%Y"; by default it is detected.
             id_order: ids that keep their indices, such as `model.id_order` of a fitted model or `data.id_order` of an
                 earlier data set; new ids are appended, and known items are never dropped. By default ids are sorted.
 
@@ -79,7 +84,7 @@ class Dataset:
             >>> list(data.interactions["item_id"])
             ['a', 'b']
         """
-        interactions = check_interactions(interactions)
+        interactions = check_interactions(interactions, date_format=date_format)
         known_items = () if id_order is None else id_order.items.tokens[1:]
         if items is None:
             ids = pd.unique(np.concatenate([interactions["item_id"].to_numpy(dtype=object), known_items]))
@@ -104,14 +109,20 @@ class Dataset:
         *,
         positions: bool = False,
         min_item_interactions: int = 1,
+        separator: str | None = None,
+        encoding: str | None = None,
+        date_format: str | None = None,
         id_order: IdOrder | None = None,
     ) -> "Dataset":
-        """Read `interactions`, `items` and optionally `users`, each `.parquet` or `.csv`, from a folder.
+        """Read `interactions`, `items` and optionally `users` from a folder of Parquet and CSV files.
 
         Args:
             folder: the folder; without an items table titles are the item ids.
             positions: see `from_frames`.
             min_item_interactions: see `from_frames`.
+            separator: see `tfllmrec.data.table_files.read_table_file`.
+            encoding: see `tfllmrec.data.table_files.read_table_file`.
+            date_format: see `from_frames`.
             id_order: see `from_frames`.
 
         Raises:
@@ -120,15 +131,19 @@ class Dataset:
         folder = Path(folder)
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder; a data set is a folder with interactions.parquet or .csv")
-        interactions = read_table(folder, "interactions")
+        interactions, items, users = (
+            read_table(folder, name, separator=separator, encoding=encoding)
+            for name in ("interactions", "items", "users")
+        )
         if interactions is None:
             raise InputError(f"{folder} is not a data set: it has neither interactions.parquet nor interactions.csv")
         return cls.from_frames(
             interactions,
-            read_table(folder, "items"),
-            read_table(folder, "users"),
+            items,
+            users,
             positions=positions,
             min_item_interactions=min_item_interactions,
+            date_format=date_format,
             id_order=id_order,
         )
 

@@ -21,7 +21,13 @@ _DEMO_MINIMUM = 5
 
 
 def load_dataset(
-    name_or_folder: str | Path, *, min_item_interactions: int | None = None, positions: bool = False
+    name_or_folder: str | Path,
+    *,
+    min_item_interactions: int | None = None,
+    positions: bool = False,
+    separator: str | None = None,
+    encoding: str | None = None,
+    date_format: str | None = None,
 ) -> Dataset:
     """Load a named data set, or a data set folder.
 
@@ -30,10 +36,13 @@ def load_dataset(
             for `Dataset.from_folder`; write "./demo" for a folder with one of these names.
         min_item_interactions: items with fewer interactions are dropped; by default 5 for the demo, else 1.
         positions: the timestamps of the folder are positions in a user's history, not times.
+        separator: of the folder's CSV files; see `tfllmrec.data.table_files.read_table_file`.
+        encoding: of the folder's CSV files; see `tfllmrec.data.table_files.read_table_file`.
+        date_format: of the folder's timestamps; see `Dataset.from_frames`.
 
     Raises:
-        InputError: If the name or folder does not exist, `positions` is set for a named data set (all of them have
-            times), or the data cannot be downloaded or read.
+        InputError: If the name or folder does not exist, an option for folders is set for a named data set, or the data
+            cannot be downloaded or read.
 
     Example:
         >>> load_dataset("demo").summary()
@@ -42,9 +51,18 @@ def load_dataset(
     if min_item_interactions is None:
         min_item_interactions = _DEMO_MINIMUM if name_or_folder == "demo" else 1
     if isinstance(name_or_folder, str) and name_or_folder in NAMED:
-        if positions:
-            raise InputError(f"{name_or_folder}: the timestamps are times; leave out positions, which is for folders")
+        for_folders = {"positions": positions, "separator": separator, "encoding": encoding, "date_format": date_format}
+        unused = [option for option, value in for_folders.items() if value]
+        if unused:
+            raise InputError(f"{name_or_folder}: leave out {', '.join(unused)}, which is for folders")
         return NAMED[name_or_folder](min_item_interactions=min_item_interactions)
     if not Path(name_or_folder).is_dir():
         raise InputError(f"{name_or_folder} is neither a folder nor one of {', '.join(NAMED)}")
-    return Dataset.from_folder(name_or_folder, positions=positions, min_item_interactions=min_item_interactions)
+    return Dataset.from_folder(
+        name_or_folder,
+        positions=positions,
+        min_item_interactions=min_item_interactions,
+        separator=separator,
+        encoding=encoding,
+        date_format=date_format,
+    )

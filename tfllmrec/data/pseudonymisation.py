@@ -18,6 +18,7 @@ import pandas as pd
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.k_anonymity import k_anonymous
 from tfllmrec.data.table_checks import check_interactions, check_users
+from tfllmrec.data.table_files import table_file
 from tfllmrec.errors import InputError
 from tfllmrec.files import atomic_folder
 
@@ -143,8 +144,7 @@ def pseudonymise_folder(
         interactions.to_parquet(staging / "interactions.parquet", index=False)
         if users is not None:
             users.to_parquet(staging / "users.parquet", index=False)
-        items = [path for path in (folder / "items.parquet", folder / "items.csv") if path.exists()]
-        for path in items[:1]:  # the file that `Dataset.from_folder` has read
+        if path := table_file(folder, "items"):
             shutil.copyfile(path, staging / path.name)
     return notes
 

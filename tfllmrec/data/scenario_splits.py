@@ -13,9 +13,9 @@ from tfllmrec.errors import InputError
 def leave_one_out_by_scenario(data: Dataset) -> Split:
     """Split off a user's last item of every scenario as test target and the one before it as validation target.
 
-    For tables in which the order is known within a scenario only. The history of a target is the user's training items of the
-    other scenarios, followed by everything earlier in the target's scenario. A user with fewer than three interactions
-    in a scenario is used for training only in that scenario.
+    For tables in which the order is known within a scenario only. The history of a target is the user's training items
+    of the other scenarios, followed by everything earlier in the target's scenario. A user with fewer than three
+    interactions in a scenario is used for training only in that scenario.
 
     Raises:
         InputError: If there are no scenarios, or no user has three interactions in one.

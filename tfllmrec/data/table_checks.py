@@ -1,65 +1,79 @@
 """Checks of interaction, item and user tables; an invalid table raises one `InputError`."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tfllmrec.data.categories import read_categories
+from tfllmrec.data.tables import as_frame
+from tfllmrec.data.text_columns import read_texts
+from tfllmrec.data.times import read_times
 from tfllmrec.errors import InputError
 
 _SHOWN_ROWS = 3
 
 
-def check_interactions(table: pd.DataFrame) -> pd.DataFrame:
+def check_interactions(table: Any, *, date_format: str | None = None) -> pd.DataFrame:
     """Check an interaction table and return a clean copy.
 
     Args:
-        table: columns user_id, item_id and timestamp, optionally rating, event, scenario and text. Ids of any type
-            become strings. A timestamp is a number, a date, or text that parses as one of them. Ratings may be missing.
+        table: a table (see `tfllmrec.data.tables.as_frame`) with columns user_id, item_id and timestamp, optionally
+            rating, event, scenario and text. Ids of any type become strings. A timestamp is a number, a date, or text
+            of either; see `tfllmrec.data.times.read_times`. Ratings may be missing.
+        date_format: format of dates in text, such as "%d/%m/%Y"; by default it is detected.
 
     Returns:
         The table with string ids, numeric timestamps (dates become Unix seconds) and float ratings.
 
     Raises:
-        InputError: If a column is missing, the table is empty, an id is null or empty, or a timestamp or rating cannot
-            be parsed.
+        InputError: If a column is missing, the table is empty, an id is null, empty or of a type without text, a
+            timestamp or rating cannot be read, or the dates are ambiguous.
     """
+    table = as_frame(table, "interactions")
     _require_columns(table, "interactions", ["user_id", "item_id", "timestamp"])
     table = table.reset_index(drop=True).copy()
     for column in ("user_id", "item_id"):
         table[column] = _string_ids(table, "interactions", column)
-    table["timestamp"] = _timestamps(table)
+    table["timestamp"] = _timestamps(table, date_format)
     if "rating" in table:
         table["rating"] = _optional_numbers(table, "interactions", "rating")
     for column in {"event", "scenario", "text"} & set(table.columns):
-        table[column] = _texts(table[column])
+        table[column] = read_texts(table[column], f"interactions: column {column}")
     return table
 
 
-def check_items(table: pd.DataFrame) -> pd.DataFrame:
+def check_items(table: Any) -> pd.DataFrame:
     """Check an item table and return a clean copy; a missing title is replaced by the item id.
 
     Args:
-        table: columns item_id and title, optionally text, categories (separated by `|`) and further columns.
+        table: columns item_id and title, optionally text, categories (lists, or text separated by `|`) and further
+            columns.
 
     Raises:
-        InputError: If a column is missing, the table is empty, or an id is null, empty or repeated.
+        InputError: If a column is missing, the table is empty, an id is null, empty or repeated, or a category contains
+            the separator.
     """
+    table = as_frame(table, "items")
     _require_columns(table, "items", ["item_id", "title"])
     table = _with_unique_ids(table, "items", "item_id")
-    titles = _texts(table["title"]).str.strip()
+    titles = read_texts(table["title"], "items: column title").str.strip()
     table["title"] = titles.where(titles != "", table["item_id"])
-    for column in {"text", "categories"} & set(table.columns):
-        table[column] = _texts(table[column])
+    if "text" in table:
+        table["text"] = read_texts(table["text"], "items: column text")
+    if "categories" in table:
+        table["categories"] = read_categories(table["categories"], "items: column categories")
     return table
 
 
-def check_users(table: pd.DataFrame) -> pd.DataFrame:
+def check_users(table: Any) -> pd.DataFrame:
     """Check a user table and return a clean copy; every column except user_id is a feature.
 
     Raises:
         InputError: If user_id is missing, null, empty or repeated, or the table is empty.
     """
+    table = as_frame(table, "users")
     _require_columns(table, "users", ["user_id"])
     return _with_unique_ids(table, "users", "user_id")
 
@@ -105,12 +119,8 @@ def _with_unique_ids(table: pd.DataFrame, name: str, column: str) -> pd.DataFram
 
 
 def _string_ids(table: pd.DataFrame, name: str, column: str) -> pd.Series:
-    values = table[column]
-    is_whole = pd.api.types.is_float_dtype(values) and values.notna().all() and (values % 1 == 0).all()
-    if is_whole and values.abs().max() < 2**53:
-        values = values.astype("int64")  # an integer id that was read as a float becomes "31", not "31.0"
-    ids = values.astype(object).map(str)
-    _raise_if_any(values.isna() | (ids == ""), table, name, column, "are empty", "give every row an id")
+    ids = read_texts(table[column], f"{name}: column {column}")
+    _raise_if_any(ids == "", table, name, column, "are empty", "give every row an id")
     return ids
 
 
@@ -122,44 +132,12 @@ def _optional_numbers(table: pd.DataFrame, name: str, column: str) -> pd.Series:
     return numbers
 
 
-def _timestamps(table: pd.DataFrame) -> pd.Series:
-    values = table["timestamp"]
-    if pd.api.types.is_bool_dtype(values):
-        times = pd.Series(np.nan, index=values.index)
-    elif pd.api.types.is_numeric_dtype(values):
-        times = values
-    elif pd.api.types.is_datetime64_any_dtype(values):
-        times = _unix_seconds(values)
-    else:
-        times = _parse_times(values)
-    is_bad = ~np.isfinite(times.astype("float64"))
-    _raise_if_any(is_bad, table, "interactions", "timestamp", "are not times", "give numbers or dates")
-    return pd.Series(times.to_numpy(), index=times.index)
-
-
-def _parse_times(values: pd.Series) -> pd.Series:
-    """Parse numbers or dates from text or objects; other values become NaN."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    is_other = numbers.isna()
-    if not is_other.any():
-        return numbers
-    dates = _unix_seconds(pd.to_datetime(values.where(is_other), errors="coerce", utc=True, format="mixed"))
-    if dates.notna().any() and not is_other.all():
-        raise InputError(
-            f"interactions: column timestamp mixes {int((~is_other).sum())} numbers "
-            f"and {int(dates.notna().sum())} dates: give either numbers or dates"
-        )
-    return numbers.astype("float64").fillna(dates)
-
-
-def _unix_seconds(dates: pd.Series) -> pd.Series:
-    dates = pd.to_datetime(dates, utc=True)
-    return (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
-
-
-def _texts(values: pd.Series) -> pd.Series:
-    """Return strings; a missing value becomes ""."""
-    return values.astype(object).where(values.notna(), "").map(str)
+def _timestamps(table: pd.DataFrame, date_format: str | None) -> pd.Series:
+    times = read_times(table["timestamp"], "interactions: column timestamp", date_format=date_format)
+    is_bad = ~np.isfinite(times)
+    advice = "give numbers, ISO dates, or date_format" if date_format is None else f"date_format is {date_format!r}"
+    _raise_if_any(is_bad, table, "interactions", "timestamp", "are not times", advice)
+    return times
 
 
 def _raise_if_any(

@@ -1,37 +1,66 @@
-"""Table files: the parquet and CSV files of a data set folder."""
+"""Table files: the Parquet and CSV files of a data set folder."""
 
+import codecs
+import gzip
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from tfllmrec.data.tables import frame_of_arrow
 from tfllmrec.errors import InputError
 
+SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_SEPARATORS = (",", ";", "\t", "|")
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 
-def read_table(folder: Path, name: str) -> pd.DataFrame | None:
-    """Read `<name>.parquet`, or else `<name>.csv`, from a folder; return None if neither exists.
+
+def table_file(folder: Path, name: str) -> Path | None:
+    """Return the file of a table in a folder, the first in the order of `SUFFIXES`, or None if there is none."""
+    return next((path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").exists()), None)
+
+
+def read_table(
+    folder: Path, name: str, *, separator: str | None = None, encoding: str | None = None
+) -> pd.DataFrame | None:
+    """Read a table from a folder; return None if there is no file for it.
+
+    Args:
+        folder: the folder.
+        name: name of the table.
+        separator: see `read_table_file`.
+        encoding: see `read_table_file`.
 
     Raises:
         InputError: If the file cannot be read as a table.
     """
-    for path in (folder / f"{name}.parquet", folder / f"{name}.csv"):
-        if path.exists():
-            return read_table_file(path)
-    return None
+    path = table_file(folder, name)
+    return None if path is None else read_table_file(path, separator=separator, encoding=encoding)
 
 
-def read_table_file(path: Path) -> pd.DataFrame:
-    """Read a parquet or CSV file.
+def read_table_file(path: Path, *, separator: str | None = None, encoding: str | None = None) -> pd.DataFrame:
+    """Read a Parquet or CSV file; all columns of a CSV file are text.
+
+    Args:
+        path: a file with one of the `SUFFIXES`.
+        separator: separator of a CSV file; by default comma, semicolon, tab or vertical bar, as in the header.
+        encoding: encoding of a CSV file, such as "gb18030"; by default UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         InputError: If the file has another suffix or cannot be read as a table.
     """
-    if path.suffix not in (".parquet", ".csv"):
-        raise InputError(f"{path} is not a table: give a .parquet or .csv file")
+    if not path.name.endswith(SUFFIXES):
+        raise InputError(f"{path} is not a table: give a file that ends with {', '.join(SUFFIXES)}")
+    is_parquet = path.suffix == ".parquet"
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    except (OSError, ValueError) as error:
+        return frame_of_arrow(pq.read_table(path)) if is_parquet else _read_csv(path, separator, encoding)
+    except UnicodeError as error:
+        raise InputError(f"{path} is not {encoding or 'UTF-8'} text: give encoding, such as gb18030") from error
+    except (OSError, ValueError, LookupError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path} cannot be read as a {path.suffix[1:]} table: {reason}") from error
+        raise InputError(f"{path} cannot be read as a {'Parquet' if is_parquet else 'CSV'} table: {reason}") from error
 
 
 def read_items(folder: Path) -> pd.DataFrame:
@@ -46,11 +75,34 @@ def read_items(folder: Path) -> pd.DataFrame:
     return table
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV table; ids keep leading zeros, and "NA" is a valid id."""
-    text = dict.fromkeys(["user_id", "item_id", "title", "text", "categories", "event", "scenario"], str)
-    # low_memory=False infers one type per column instead of one per chunk.
-    table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""], low_memory=False)
+def _read_csv(path: Path, separator: str | None, encoding: str | None) -> pd.DataFrame:
+    """Read a CSV table as text: ids and codes keep leading zeros, and "NA" is a valid id."""
+    encoding = encoding or _encoding(path)
+    table = pd.read_csv(
+        path,
+        sep=separator or _separator(path, encoding),
+        encoding=encoding,
+        dtype=str,
+        keep_default_na=False,
+        na_values=[""],
+    )
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus first fields for an index
         raise ValueError("its rows have more fields than its header")
     return table
+
+
+def _encoding(path: Path) -> str:
+    with _open(path) as file:
+        start = file.read(3)
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
+
+
+def _separator(path: Path, encoding: str) -> str:
+    """Return the separator that gives the header the most columns."""
+    with _open(path) as file, codecs.getreader(encoding)(file) as text:
+        header = text.readline()
+    return max(_SEPARATORS, key=header.count)
+
+
+def _open(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")

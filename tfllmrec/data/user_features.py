@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tfllmrec.data.dataset import Dataset
+from tfllmrec.data.text_columns import read_texts
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 
@@ -32,7 +32,8 @@ class UserFeatures:
 
         Args:
             data: a (training) data set; users that are missing from its users table have no features.
-            columns: columns of the users table. An integer gives the same feature whether it is stored as 25 or 25.0.
+            columns: columns of the users table. An integer gives the same feature whether it is stored as 25 or
+                25.0; text such as 01234 keeps its zeros.
             min_users: a value that fewer users with interactions share is unknown, because it identifies users rather
                 than their taste.
 
@@ -90,10 +91,8 @@ class UserFeatures:
 
 def _features(values: pd.Series, column: str) -> pd.Series:
     """Return "column=value" for every value, and "" for missing ones."""
-    texts = values.astype(object).where(values.notna(), "").map(_text)
-    return (f"{column}=" + texts).where(texts != "", "")
-
-
-def _text(value: Any) -> str:
-    # One missing or fractional number turns a whole column of integers into floats.
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+    texts = read_texts(values, f"users: column {column}").str.strip()
+    is_missing = texts == ""
+    if texts[~is_missing].str.fullmatch(r"-?\d+\.0").all():  # integers that a CSV writer saw as floats
+        texts = texts.str.removesuffix(".0")
+    return (f"{column}=" + texts).mask(is_missing, "")

@@ -33,19 +33,24 @@ class Source:
         data: name of a data set, or absolute path of a folder.
         min_item_interactions: see `tfllmrec.data.load_dataset`.
         by_scenario: whether the targets are the last item of each user and scenario, instead of each user.
+        separator: see `tfllmrec.data.load_dataset`.
+        encoding: see `tfllmrec.data.load_dataset`.
+        date_format: see `tfllmrec.data.load_dataset`.
     """
 
     data: str
     min_item_interactions: int | None = None
     by_scenario: bool = False
+    separator: str | None = None
+    encoding: str | None = None
+    date_format: str | None = None
 
     @classmethod
-    def of(
-        cls, name_or_folder: str, min_item_interactions: int | None = None, *, by_scenario: bool = False
-    ) -> "Source":
+    def of(cls, name_or_folder: str, min_item_interactions: int | None = None, **options: Any) -> "Source":
         """Make a source from the name of a data set or the path of a folder; the path becomes absolute."""
         folder = Path(name_or_folder)
-        return cls(str(folder.absolute()) if folder.is_dir() else name_or_folder, min_item_interactions, by_scenario)
+        data = str(folder.absolute()) if folder.is_dir() else name_or_folder
+        return cls(data, min_item_interactions, **options)
 
     def dataset(self) -> Dataset:
         """Load the data set.
@@ -53,7 +58,13 @@ class Source:
         Raises:
             InputError: If the data cannot be loaded.
         """
-        return load_dataset(self.data, min_item_interactions=self.min_item_interactions)
+        return load_dataset(
+            self.data,
+            min_item_interactions=self.min_item_interactions,
+            separator=self.separator,
+            encoding=self.encoding,
+            date_format=self.date_format,
+        )
 
     def split(self) -> tuple[Dataset, Split]:
         """Load the data set and split it by leave-one-out.

@@ -1,0 +1,101 @@
+"""Formats of dates in text: one format per column, with the order of day and month decided by the whole column."""
+
+import re
+
+import pandas as pd
+
+from tfllmrec.errors import InputError
+
+_ADVICE = "give ISO dates (2024-03-09), Unix seconds, or date_format, such as %d/%m/%Y"
+_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d(?:\.\d+)?))?\s?(?P<half>[AaPp][Mm])?"
+_ZONE = r"(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?"
+_TIME = rf"(?:[T,\s]+{_CLOCK}\s?{_ZONE})?"
+_DAY, _YEAR, _NUMBER = r"(?P<day>\d{1,2})", r"(?P<year>\d{4})", r"(?P<month>\d{1,2})"
+_WEEKDAY = r"(?:[A-Za-z]{3,9},?\s+)?"
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_NUMBERS = {month: str(number) for number, month in enumerate(_MONTHS, 1)}
+_NAME = rf"(?P<month>(?:{'|'.join(_MONTHS)})[a-z]*)\.?"
+_FORMATS = {
+    "2024-03-09": rf"{_YEAR}([-/.]){_NUMBER}\2{_DAY}{_TIME}",
+    "2024年3月9日": rf"{_YEAR}年{_NUMBER}月{_DAY}日?(?:\s*{_CLOCK})?",
+    "9 March 2024": rf"{_WEEKDAY}{_DAY}[\s-]{_NAME}[,\s-]+{_YEAR}{_TIME}",
+    "March 9, 2024": rf"{_WEEKDAY}{_NAME}\s+{_DAY},?\s+{_YEAR}{_TIME}",
+    "Mar 9 12:30:00 2024": rf"{_WEEKDAY}{_NAME}\s+{_DAY}\s+{_CLOCK}\s?{_ZONE}\s+{_YEAR}",
+    "day and month": rf"(?P<first>\d{{1,2}})([-/.])(?P<second_number>\d{{1,2}})\2{_YEAR}{_TIME}",
+}
+"""Patterns by an example. In the last one the day or the month comes first."""
+
+
+def parse_dates(texts: pd.Series, name: str, *, date_format: str | None = None) -> pd.Series:
+    """Read dates from text.
+
+    Args:
+        texts: distinct texts, objects [n].
+        name: table and column, for messages.
+        date_format: format for `datetime.strptime`; by default it is detected.
+
+    Returns:
+        datetime64 in UTC, [n]; NaT for texts that are not dates of the column's format.
+
+    Raises:
+        InputError: If the texts have several formats, or the order of day and month is ambiguous or contradictory.
+
+    Example:
+        >>> list(parse_dates(pd.Series(["9.3.2024", "13.3.2024 8:30 PM"]), "column").dt.strftime("%m-%d %H:%M"))
+        ['03-09 00:00', '03-13 20:30']
+    """
+    if date_format is not None:
+        return pd.to_datetime(texts, format=date_format, errors="coerce", utc=True)
+    if texts.str.match(r"\d{4}\D").all():  # not for words: pandas reads "now" as the present time
+        dates = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
+        if dates.notna().all():
+            return dates
+    pattern = _pattern(texts, name)
+    parts = texts.astype("string").str.extract(re.compile(f"^{pattern}$", re.IGNORECASE))
+    if "first" in parts:
+        is_day_first = _is_day_first(texts, parts, name)
+        parts["day"], parts["month"] = (
+            parts[column] for column in (("first", "second_number") if is_day_first else ("second_number", "first"))
+        )
+    return pd.to_datetime(_iso_texts(parts), format="ISO8601", errors="coerce", utc=True)
+
+
+def _pattern(texts: pd.Series, name: str) -> str:
+    """Return the pattern of the column's format."""
+    examples = {}
+    for pattern in _FORMATS.values():
+        matching = texts[texts.str.fullmatch(pattern, flags=re.IGNORECASE)]
+        if len(matching):
+            examples[pattern] = matching.iloc[0]
+    if len(examples) > 1:
+        first, second, *_ = examples.values()
+        raise InputError(f"{name} mixes formats of dates ({first!r} and {second!r}): give all in one format")
+    if not examples:
+        return _FORMATS["2024-03-09"]  # no text matches
+    return next(iter(examples))
+
+
+def _is_day_first(texts: pd.Series, parts: pd.DataFrame, name: str) -> bool:
+    first, second = (parts[column].astype("Int64").fillna(0) for column in ("first", "second_number"))
+    day_first, month_first = texts[first > 12], texts[second > 12]
+    if len(day_first) and len(month_first):
+        raise InputError(
+            f"{name} has dates with the day first ({day_first.iloc[0]!r}) and with the month first "
+            f"({month_first.iloc[0]!r}): {_ADVICE}"
+        )
+    if day_first.empty and month_first.empty:
+        example = texts[first > 0].iloc[0]
+        raise InputError(f"{name} has dates such as {example!r} in which day and month are ambiguous: {_ADVICE}")
+    return len(day_first) > 0
+
+
+def _iso_texts(parts: pd.DataFrame) -> pd.Series:
+    """Join the parts of dates to ISO 8601; a missing value where a text did not match."""
+    month = parts["month"].str[:3].str.lower().replace(_MONTH_NUMBERS)
+    date = parts["year"] + "-" + month.str.zfill(2) + "-" + parts["day"].str.zfill(2)
+    half = parts["half"].str.lower().fillna("")
+    hour = parts["hour"].astype("Int64")
+    hour = hour.mask((half != "") & (hour == 12), 0) + 12 * (half == "pm").astype("Int64")
+    clock = hour.astype("string").str.zfill(2) + ":" + parts["minute"] + ":" + parts["second"].fillna("00")
+    zone = parts["zone"].fillna("Z").replace({"UTC": "Z", "GMT": "Z"}) if "zone" in parts else "Z"
+    return date.where(parts["hour"].isna(), date + "T" + clock + zone)
