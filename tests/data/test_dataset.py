@@ -33,6 +33,8 @@ def test_items_follow_the_vocabulary_without_unused_items():
     data = Dataset.from_frames(SMALL, ITEMS)
     assert list(data.items["item_id"]) == list(data.item_vocabulary.tokens[1:]) == ["a", "b", "c"]
     assert list(data.items["title"]) == ["a", "B", "春光乍泄"]
+    assert data.notes == ("left out 1 items without interactions ('d')",)
+    assert Dataset.from_frames(SMALL, ITEMS[1:]).notes == ()
 
 
 def test_titles_default_to_the_ids():
@@ -81,7 +83,7 @@ def test_tie_order_is_fixed():
     ],
 )
 def test_rare_items_are_dropped_and_counted(minimum, items, notes):
-    data = Dataset.from_frames(SMALL, ITEMS, min_item_interactions=minimum)
+    data = Dataset.from_frames(SMALL, ITEMS[1:], min_item_interactions=minimum)
     assert list(data.items["item_id"]) == items
     assert data.notes == notes
 
@@ -101,7 +103,7 @@ def test_minimum_that_no_item_reaches_is_refused():
 
 
 def test_part_keeps_the_vocabularies_of_the_whole():
-    whole = Dataset.from_frames(SMALL, ITEMS)
+    whole = Dataset.from_frames(SMALL, ITEMS[1:])
     part = whole.keep(np.array([True, False, False, False, False]), "four are dropped")
     assert part.item_vocabulary is whole.item_vocabulary
     assert list(part.item_indices) == [3]

@@ -108,7 +108,7 @@ def test_csv_files_of_any_kind_are_read_as_text(kind: str, tmp_path: Path) -> No
 def test_separator_and_encoding_can_be_given(tmp_path: Path) -> None:
     (tmp_path / "interactions.csv").write_bytes(csv("^").encode("gb18030"))
     assert load_dataset(tmp_path, separator="^", encoding="gb18030").user_vocabulary.tokens[2] == "甲"
-    with pytest.raises(InputError, match="interactions.csv is not UTF-8 text: give encoding, such as gb18030"):
+    with pytest.raises(InputError, match=r"interactions\.csv is not UTF-8 text: give encoding, such as gb18030"):
         load_dataset(tmp_path, separator="^")
     with pytest.raises(
         InputError, match=r"column user_id, item_id, timestamp is missing; the table has user_id\^item_id"

@@ -10,6 +10,8 @@ import scipy.sparse
 from tfllmrec.content.words import character_bigrams
 from tfllmrec.data.vocabulary import Vocabulary
 
+MIN_LABEL_ITEMS = 5
+"""Items that a category needs to be an interest label."""
 _WORD = re.compile(r"[\u3400-\u9fff]+|[^\W_\u3400-\u9fff]+")
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
 _YEAR = re.compile(r"\(((?:18|19|20)\d)\d\)")
@@ -63,7 +65,7 @@ def token_matrix(items: pd.DataFrame, vocabulary: Vocabulary) -> scipy.sparse.cs
     return scipy.sparse.csr_array(cells, shape=(len(items) + 1, len(vocabulary)))
 
 
-def label_vocabulary(items: pd.DataFrame, *, min_items: int = 5) -> Vocabulary:
+def label_vocabulary(items: pd.DataFrame, *, min_items: int = MIN_LABEL_ITEMS) -> Vocabulary:
     """Return the interest labels of an items table in alphabetical order: categories of at least `min_items` items."""
     counts = Counter(label for row in _labels(items) for label in row)
     return Vocabulary(sorted(label for label, count in counts.items() if count >= min_items))

@@ -35,7 +35,7 @@ class Dataset:
             the data set was built with; a part of a data set, such as a training split, keeps this vocabulary.
         user_vocabulary: the users of the whole table, and those of the `id_order`.
         positions: True if timestamps are positions in a user's history and do not compare between users.
-        notes: one sentence for each kind of rows that were dropped, with their count.
+        notes: one sentence for each kind of rows that were left out, with their count.
         scenarios: the scenarios of the whole table, or None.
     """
 
@@ -93,14 +93,15 @@ class Dataset:
         check_known_items(interactions["item_id"], items, "interactions")
         check_known_items(pd.Series(known_items, dtype=object), items, "id_order")
         users = None if users is None else check_users(users)
-        interactions, notes = _drop_rare_items(interactions, min_item_interactions, known_items)
+        notes = _unused_items_note(items, {*interactions["item_id"], *known_items})
+        interactions, dropped = _drop_rare_items(interactions, min_item_interactions, known_items)
         names = interactions["scenario"].unique() if "scenario" in interactions else ()
         item_ids, user_ids = (interactions[column].unique() for column in ("item_id", "user_id"))
         order = IdOrder.appended(item_ids, user_ids, names, known=id_order)
         items = items.set_index("item_id").loc[order.items.tokens[1:]].reset_index()
         interactions = _sort(interactions, order.users)
         scenarios = Scenarios.from_interactions(interactions, order.items, order.scenarios)
-        return cls(interactions, items, users, order.items, order.users, positions, notes, scenarios)
+        return cls(interactions, items, users, order.items, order.users, positions, (*notes, *dropped), scenarios)
 
     @classmethod
     def from_folder(
@@ -252,6 +253,14 @@ def _drop_rare_items(
     items, users = (interactions[column].nunique() - kept[column].nunique() for column in ("item_id", "user_id"))
     note = f"dropped {dropped:,} interactions of {items:,} items with fewer than {minimum} interactions"
     return kept, (note + (f", and {users:,} users without other interactions" if users else ""),)
+
+
+def _unused_items_note(items: pd.DataFrame, used: Collection[str]) -> tuple[str, ...]:
+    unused = items.loc[~items["item_id"].isin(used), "item_id"].tolist()
+    if not unused:
+        return ()
+    examples = ", ".join(map(repr, unused[:3])) + (", ..." if len(unused) > 3 else "")
+    return (f"left out {len(unused):,} items without interactions ({examples})",)
 
 
 def _sort(interactions: pd.DataFrame, users: Vocabulary) -> pd.DataFrame:

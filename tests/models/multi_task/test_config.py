@@ -30,6 +30,11 @@ def test_tasks_are_those_with_labels(shop: Dataset) -> None:
     assert MultiTaskConfig.for_data(Dataset.from_frames(interactions, items), {}).tasks == ("next_item",)
     blank = Dataset.from_frames(interactions, items.assign(categories=""))
     assert MultiTaskConfig.for_data(blank, {}).tasks == ("next_item",)
+    for values in ({"event": ""}, {"rating": np.nan}):
+        unlabelled = Dataset.from_frames(interactions.assign(**values), items)
+        assert MultiTaskConfig.for_data(unlabelled, {}).tasks == ("next_item",)
+    rare = Dataset.from_frames(interactions, items.assign(categories=[f"own {number}" for number in range(len(items))]))
+    assert MultiTaskConfig.for_data(rare, {}).tasks == ("next_item",)
     events = Dataset.from_frames(interactions.assign(event="view"), items)
     assert MultiTaskConfig.for_data(events, {}).tasks == ("next_item", "like")
     assert MultiTaskConfig.for_data(shop, {}).tasks == ("next_item", "rating", "interests")

@@ -92,6 +92,14 @@ def test_interests(shopper: MultiTask) -> None:
     assert shopper.labels.tokens[1:].tolist() == ["even", "odd"]
 
 
+def test_interests_require_categories_that_items_share(shop: Dataset) -> None:
+    own = shop.items.assign(categories=[f"own {number}" for number in range(len(shop.items))])
+    for items in (own, shop.items.assign(categories=""), shop.items[["item_id", "title"]]):
+        data = Dataset.from_frames(shop.interactions, items)
+        with pytest.raises(InputError, match=r"^multi_task: interests require categories of at least 5 items"):
+            MultiTask(tasks="next_item,interests").fit(data, verbose=0)
+
+
 def test_other_families_do_not_predict_interests(shop: Dataset) -> None:
     with pytest.raises(InputError, match="interests: this popularity does not predict interests; multi_task does"):
         Popularity().fit(shop).interests(["u1"])

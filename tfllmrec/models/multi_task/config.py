@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from tfllmrec.content.item_tokens import label_vocabulary
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.layers.experts import Sharing
 from tfllmrec.models.base.config import STRICT, Fraction, Names, Options, Positive, Rule
@@ -64,10 +65,10 @@ _MAX_BATCH_FACTOR = 4  # every scenario has its usual rows in a step; a step of 
 def _label_columns(data: Dataset) -> dict[str, str]:
     """Return the tasks that the data has labels for, with the column of the labels."""
     columns = {}
-    if "rating" in data.interactions:
+    if "rating" in data.interactions and data.interactions["rating"].notna().any():
         columns["rating"] = "rating"
-    if "event" in data.interactions:
+    if "event" in data.interactions and (data.interactions["event"] != "").any():
         columns["like"] = "event"
-    if "categories" in data.items and (data.items["categories"] != "").any():
+    if len(label_vocabulary(data.items)):
         columns["interests"] = "categories"
     return columns

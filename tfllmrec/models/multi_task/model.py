@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from tfllmrec.content.item_tokens import label_vocabulary
+from tfllmrec.content.item_tokens import MIN_LABEL_ITEMS, label_vocabulary
 from tfllmrec.content.user_text_means import UserTextMeans
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
@@ -161,7 +161,7 @@ class MultiTask(Recommender):
     def _fit(
         self, train: Dataset, validation: Targets | None, context: FitContext
     ) -> tuple[MultiTaskModels, TrainingLog]:
-        config, members, labels = self.config, scenario_members(train), label_vocabulary(train.items)
+        config, members, labels = self.config, scenario_members(train), self._label_vocabulary(train)
         mean_rating = train.mean_rating if "rating" in config.tasks else 0.0
         texts, written = self._learn_texts(train)
         content = ItemContent.from_items(train.items, config)
@@ -170,6 +170,15 @@ class MultiTask(Recommender):
         built = build_models(network, config, self.fitted_data, content, labels, texts)
         predictor = Predictor(self.family, self.fitted_data, built)
         return built, train_network(predictor, built, config, train, validation, context, written)
+
+    def _label_vocabulary(self, train: Dataset) -> Vocabulary:
+        labels = label_vocabulary(train.items)
+        if "interests" in self.config.tasks and not len(labels):
+            raise InputError(
+                f"multi_task: interests require categories of at least {MIN_LABEL_ITEMS} items, and the items table "
+                "has none; add categories, or leave the task out"
+            )
+        return labels
 
     def _learn_texts(self, train: Dataset) -> tuple[UserTexts | None, UserTextMeans | None]:
         config = self.config
