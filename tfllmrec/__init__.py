@@ -6,6 +6,7 @@ Names are imported on first use, so `import tfllmrec` does not import TensorFlow
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tfllmrec.keras_state import require_tensorflow_backend
 from tfllmrec.models.registry import class_modules
 from tfllmrec_client.version import __version__
 
@@ -53,6 +54,8 @@ def __getattr__(name: str) -> Any:
     modules = _MODULES | class_modules()
     if name not in modules:
         raise AttributeError(f"module 'tfllmrec' has no attribute {name!r}")
+    if modules[name].startswith("tfllmrec.models"):
+        require_tensorflow_backend()
     return getattr(import_module(modules[name]), name)
 
 

@@ -8,6 +8,7 @@ from tfllmrec.content.bert import Bert
 from tfllmrec.content.small_bert import train_small_bert
 from tfllmrec.content.text_tensors import import_keras_nlp
 from tfllmrec.errors import InputError
+from tfllmrec.keras_state import isolated_keras
 
 MINILM = "all-minilm-l6-v2"
 SMALL = "small"
@@ -35,6 +36,7 @@ def bert_from_name(name: str, texts: Sequence[str], *, length: int, seed: int = 
     return train_small_bert(texts, length=length, seed=seed) if name == SMALL else pretrained_bert(name)
 
 
+@isolated_keras()
 def pretrained_bert(name: str | Path) -> Bert:
     """Load a pretrained BERT.
 

@@ -14,11 +14,13 @@ from tfllmrec.content.bert_encoder import text_encoder
 from tfllmrec.content.bert_loading import pretrained_bert
 from tfllmrec.content.text_tensors import text_dataset
 from tfllmrec.errors import InputError
+from tfllmrec.keras_state import isolated_keras
 from tfllmrec.quiet import suppress_widget_warnings
 
 _BATCH_SIZE = 64
 
 
+@isolated_keras()
 def text_vectors(
     texts: Sequence[str],
     model: str | Path | Bert,

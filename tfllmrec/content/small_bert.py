@@ -10,11 +10,13 @@ from tfllmrec.content.bert import Bert
 from tfllmrec.content.text_tensors import import_keras_nlp, text_dataset
 from tfllmrec.content.wordpieces import learn_wordpieces
 from tfllmrec.errors import InputError
+from tfllmrec.keras_state import isolated_keras
 
 _BATCH_SIZE = 64
 _MASK_RATE = 0.15  # the rate of the original BERT
 
 
+@isolated_keras()
 def train_small_bert(
     texts: Sequence[str],
     *,

@@ -1,5 +1,9 @@
 """The full-ranking protocol, metrics, the Keras callback, reports and plots."""
 
+from tfllmrec.keras_state import require_tensorflow_backend
+
+require_tensorflow_backend()
+
 from tfllmrec.evaluation.bootstrap import Interval, difference
 from tfllmrec.evaluation.callback import RankingCallback
 from tfllmrec.evaluation.metrics import summarise

@@ -25,9 +25,11 @@ from tfllmrec.export.target import SERVE, target_named
 from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
 from tfllmrec.files import atomic_folder
+from tfllmrec.keras_state import isolated_keras
 from tfllmrec.models.base.recommender import Recommender
 
 
+@isolated_keras()
 def export(
     recommender: Recommender,
     folder: str | Path,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfllmrec.errors import InputError
+from tfllmrec.keras_state import require_tensorflow_backend
 
 if TYPE_CHECKING:
     from tfllmrec.models.base.recommender import Recommender
@@ -42,6 +43,7 @@ def model_class(name: str) -> "type[Recommender]":
     """
     if name not in FAMILIES:
         raise InputError(f"unknown family {name!r}: choose one of {', '.join(FAMILIES)}")
+    require_tensorflow_backend()
     module, _, class_name = FAMILIES[name].partition(":")
     return getattr(import_module(module), class_name)
 

@@ -1,1 +1,5 @@
 """Parts that all model families share."""
+
+from tfllmrec.keras_state import require_tensorflow_backend
+
+require_tensorflow_backend()

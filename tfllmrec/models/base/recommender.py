@@ -18,6 +18,7 @@ from tfllmrec.data.table_checks import check_items
 from tfllmrec.errors import InputError
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets
+from tfllmrec.keras_state import isolated_keras
 from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import Config, explained
@@ -116,6 +117,7 @@ class Recommender(ABC):
         path = None if backup is None else Path(backup)
         return self.fit_in_context(train, validation, FitContext(tuple(callbacks), verbose, path))
 
+    @isolated_keras()
     def fit_in_context(self, train: Dataset, validation: Targets | None, context: FitContext) -> Self:
         """Fit as a part of another model; see `fit`."""
         self.config = self._given or self.config_class.for_data(train, self._options)
@@ -417,6 +419,7 @@ class Recommender(ABC):
             *vector_signatures(built, top_k),
         ]
 
+    @isolated_keras()
     def with_items(self, items: pd.DataFrame) -> Self:
         """Return a recommender with further items, which it scores by their content; nothing is trained.
 
@@ -453,6 +456,7 @@ class Recommender(ABC):
         write_description(folder, self.family, self.config.to_dict(), self._sources)  # last: it marks a complete folder
 
     @classmethod
+    @isolated_keras()
     def load(cls, folder: str | Path) -> Self:
         """Read a folder that `save` wrote.
 

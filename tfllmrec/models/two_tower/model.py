@@ -15,6 +15,7 @@ from tfllmrec.data.batches import next_item_batches
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
+from tfllmrec.keras_state import isolated_keras
 from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.layers.users import StoredFeatures
@@ -145,6 +146,7 @@ class TwoTower(Recommender):
         built = self._serve(self._network(items), content)
         return built, self._train(built, train, validation, context)
 
+    @isolated_keras()
     def fit_more(self, train: Dataset, validation: Targets | None, context: FitContext, *, epochs: int) -> None:
         """Continue training on the same users and items with more interactions.
 
