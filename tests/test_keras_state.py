@@ -167,10 +167,9 @@ def test_another_backend_in_the_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_command_line_prints_one_sentence(tmp_path: Path) -> None:
-    command = "train popularity --data demo --out x".split()
-    line = run(
-        f"import sys; from tfllmrec.cli import main; sys.argv[1:] = {command}; main()", tmp_path, KERAS_BACKEND="jax"
-    )
+    command = ["train", "popularity", "--data", "demo", "--out", "x"]
+    code = f"import sys; from tfllmrec.cli import main; sys.argv[1:] = {command}; main()"
+    line = run(code, tmp_path, KERAS_BACKEND="jax")
     assert line.startswith("tfllmrec: KERAS_BACKEND names the backend 'jax'")
 
 

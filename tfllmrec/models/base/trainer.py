@@ -109,6 +109,9 @@ class Trainer:
 
         Returns:
             The logs of all epochs, those before a resumed one included.
+
+        Raises:
+            InputError: If there are no batches.
         """
         config, epochs = self.config, epochs or self.config.epochs
         model.seed_generator = seed_generator  # tracked with the model's variables
@@ -118,6 +121,11 @@ class Trainer:
         backup = None if context.backup is None else Backup(context.backup, settings, stopping)
         done = backup.epoch if backup else 0
         data = batches(done)
+        if not len(data):
+            raise InputError(
+                "fit: there is nothing to learn from, because no user has an interaction after an earlier one; give "
+                "more interactions, or use popularity, ease or word2vec"
+            )
         model.compile(self._optimizer(len(data), epochs), jit_compile=False)
         model.optimizer.build(model.trainable_variables)  # in the first step it would cause a second trace
         logs = model.fit(

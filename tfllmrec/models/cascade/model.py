@@ -123,7 +123,8 @@ class Cascade(Recommender):
         lists = retrieve_candidates(parts.retrievers, validation or self._sample(), self.config.ranked)
         if validation is None:
             scores = parts.scores(lists)[lists.candidates > 0]
-            return 1 / np.maximum(scores.std(axis=0), 1e-12)
+            # Without candidates, because the users have seen all items, there are no deviations.
+            return 1 / np.maximum(scores.std(axis=0), 1e-12) if len(scores) else np.ones(len(parts.all))
         lists = lists.with_target()
         return learn_weights(parts.scores(lists), lists.candidates, lists.targets.items)
 
