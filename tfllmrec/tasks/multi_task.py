@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfllmrec.tasks.next_item import items_up_to
+from tfllmrec.tasks.replicas import replica_count, share_of_term
 from tfllmrec.tasks.task import TrainingModel
 from tfllmrec.tasks.task_losses import Examples, TaskLoss, interest_labels
 
@@ -85,14 +86,14 @@ class MultiTaskModel(TrainingModel):
         total = []
         for number, task_loss in enumerate(self._task_losses):
             loss = task_loss(vectors[:, number], examples, training)
-            self._task_loss_metrics[task_loss.name].update_state(loss)
+            self._task_loss_metrics[task_loss.name].update_state(loss * replica_count())
             if self._task_weights is None:
                 weight = tf.exp(-self.uncertainty[number])
                 self._task_weight_metrics[task_loss.name].update_state(weight)
-                total.append(weight * loss + self.uncertainty[number])
+                total.append(weight * loss + share_of_term(self.uncertainty[number]))
             else:
                 total.append(self._task_weights[task_loss.name] * loss)
-        return tf.add_n([*total, *self.losses])
+        return tf.add_n([*total, *map(share_of_term, self.losses)])
 
     def _examples(self, x: Any, y: Any) -> tuple[Examples, tf.Tensor]:
         """Return the examples of a batch and their positions (row, position), int64 [n, 2]."""

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfllmrec.tasks.replicas import from_all_replicas
+
 Negatives = Literal["in_batch", "mixed", "sampled", "full"]
 """Names of the sampling methods, as configurations give them; see the functions of the same names."""
 
@@ -61,13 +63,18 @@ def negative_sampler(
 
 
 def in_batch(item_counts: np.ndarray) -> NegativeSampler:
-    """Use the other targets of the batch, corrected for their frequency (Yi et al., 2019, RecSys).
+    """Use the other targets of the batch of all replicas, corrected for their frequency (Yi et al., 2019, RecSys).
 
     Args:
         item_counts: training interactions of every item, [items + 1].
     """
     frequency = _frequency(item_counts)
-    return lambda targets: Candidates(targets, tf.gather(frequency, targets))
+
+    def sample(targets: tf.Tensor) -> Candidates:
+        items = from_all_replicas(targets)
+        return Candidates(items, tf.gather(frequency, items))
+
+    return sample
 
 
 def mixed(item_counts: np.ndarray, num_negatives: int, seed: Seed = None) -> NegativeSampler:
@@ -84,6 +91,7 @@ def mixed(item_counts: np.ndarray, num_negatives: int, seed: Seed = None) -> Neg
     frequency, trained_items = _frequency(item_counts), _trained_items(item_counts)
 
     def sample(targets: tf.Tensor) -> Candidates:
+        targets = from_all_replicas(targets)
         items = tf.concat([targets, _uniform(num_negatives, trained_items, seed)], axis=0)
         batch = tf.cast(tf.shape(targets)[0], tf.float32)
         expected = batch * tf.gather(frequency, items) + num_negatives / len(trained_items)

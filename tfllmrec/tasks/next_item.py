@@ -1,5 +1,6 @@
 """The next-item task: a recurrent model trained to predict the next item at every position of a history."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -44,6 +45,10 @@ class NextItemTask(Task):
 
     def __init__(self, *, label_smoothing: float = 0.0, precision: str = "float32") -> None:
         super().__init__(lambda tfrs: _tfrs_task(tfrs, label_smoothing, precision))
+
+    def _weight(self, arguments: Mapping[str, Any]) -> tf.Tensor:
+        weights = arguments.get("sample_weight")
+        return super()._weight(arguments) if weights is None else tf.reduce_sum(weights)
 
 
 def _tfrs_task(tfrs: Any, label_smoothing: float, precision: str) -> Any:

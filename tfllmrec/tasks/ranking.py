@@ -30,14 +30,14 @@ class RankingTask(Task):
     def __init__(self, objective: Objective = "listwise") -> None:
         def build(tfrs: Any) -> Any:
             losses = tf.keras.losses
-            loss = {
-                "listwise": lambda: losses.CategoricalCrossentropy(from_logits=True),
-                "pointwise": lambda: losses.BinaryCrossentropy(from_logits=True),
-                "rating": losses.MeanSquaredError,
+            loss, options = {
+                "listwise": (losses.CategoricalCrossentropy, {"from_logits": True}),
+                "pointwise": (losses.BinaryCrossentropy, {"from_logits": True}),
+                "rating": (losses.MeanSquaredError, {}),
             }[objective]
-            return tfrs.tasks.Ranking(loss=loss())
+            return tfrs.tasks.Ranking(loss=loss(reduction="sum", **options))  # strategies allow no means
 
-        super().__init__(build)
+        super().__init__(build, per_example=True)
         self.objective = objective
 
 

@@ -1,7 +1,7 @@
 """TFRS tasks as losses in Keras 3 `fit`, and the base classes of training models."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfllmrec.layers.items import shared_item_tables
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
+from tfllmrec.tasks.replicas import share_of_mean, share_of_term
 
 
 class Task:
@@ -43,12 +44,22 @@ class Task:
         self.metrics = [_TaskMetric(metric) for metric in self.tfrs_task.metrics]
 
     def __call__(self, *args: Any, **kwargs: Any) -> tf.Tensor:
-        """Return the loss as a mean per example, float32 []; the arguments are those of the TFRS task's `call`."""
-        loss = self._loss(*args, **kwargs)
-        if not self._per_example:
-            return loss
-        examples = next(iter(self._signature.bind(*args, **kwargs).arguments.values()))
-        return loss / tf.cast(tf.shape(examples)[0], loss.dtype)
+        """Return the loss as a mean per example, float32 []; the arguments are those of the TFRS task's `call`.
+
+        Under `tf.distribute.MirroredStrategy` it is this replica's share of the mean over all replicas.
+        """
+        loss, arguments = self._loss(*args, **kwargs), self._signature.bind(*args, **kwargs).arguments
+        if self._per_example:
+            loss = tf.math.divide_no_nan(loss, tf.cast(_num_examples(arguments), loss.dtype))
+        return share_of_mean(loss, self._weight(arguments))
+
+    def _weight(self, arguments: Mapping[str, Any]) -> tf.Tensor:
+        """Return the divisor of the mean in a call."""
+        return _num_examples(arguments)
+
+
+def _num_examples(arguments: Mapping[str, Any]) -> tf.Tensor:
+    return tf.shape(next(iter(arguments.values())))[0]
 
 
 class TrainingModel(keras.Model):
@@ -89,7 +100,7 @@ class TaskModel(TrainingModel):
         sample_weight: tf.Tensor | None = None,
         training: bool = True,
     ) -> tf.Tensor:
-        return tf.add_n([self.task_loss(x, y, y_pred, sample_weight, training), *self.losses])
+        return tf.add_n([self.task_loss(x, y, y_pred, sample_weight, training), *map(share_of_term, self.losses)])
 
 
 class _TaskMetric(keras.metrics.Metric):

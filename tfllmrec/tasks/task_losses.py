@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfllmrec.tasks.negatives import NegativeSampler, Seed
 from tfllmrec.tasks.next_item_loss import NextItemLoss
 from tfllmrec.tasks.ranking import RankingTask
+from tfllmrec.tasks.replicas import from_all_replicas, sum_over_replicas
 from tfllmrec.tasks.task import Task
 
 
@@ -84,7 +85,8 @@ class NextItemTaskLoss(TaskLoss):
         for scenario, loss in self._losses.items():
             rows = tf.where(examples.scenarios == scenario)[:, 0]
             inputs = (tf.gather(part, rows) for part in (queries, examples.items, examples.seen))
-            share = tf.cast(tf.size(rows), tf.float32) / tf.cast(tf.size(examples.items), tf.float32)
+            counts = sum_over_replicas(tf.cast([tf.size(rows), tf.size(examples.items)], tf.float32))
+            share = counts[0] / counts[1]
             shares.append(tf.math.multiply_no_nan(loss(*inputs, training=training), share))
         return tf.add_n(shares)
 
@@ -129,7 +131,7 @@ class RetrievalTaskLoss(TaskLoss):
             candidates["candidate"],
             candidate_sampling_probability=sample.sampling_probability,
             candidate_ids=sample.items,
-            score_mask=scenarios[:, None] == scenarios[None],
+            score_mask=scenarios[:, None] == from_all_replicas(scenarios)[None],
             compute_metrics=False,
         )
 

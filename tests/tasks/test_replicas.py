@@ -1,0 +1,28 @@
+"""Tasks under `MirroredStrategy`: loss and step equal those of one replica with the same global batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROCESS = Path(__file__).with_name("replicas_process.py")
+NAMES = {"in_batch", "in_batch bpr", "mixed", "sampled", "full", "hard negatives", "listwise", "pointwise", "rating"}
+NAMES |= {"two_tower", "next_item", "next_item sampled", "multi_task", "multi_task learnt"}
+
+
+def test_two_replicas_learn_as_one() -> None:
+    """In a process of its own, because TensorFlow's devices are set before its first operation."""
+    finished = subprocess.run(
+        [sys.executable, str(PROCESS)], env=os.environ, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    results = {result["name"]: result for result in map(json.loads, finished.stdout.splitlines())}
+    assert results.keys() == NAMES
+    for name, result in results.items():
+        one, two = result["losses"]
+        assert two == pytest.approx(one, rel=1e-5), name
+        assert result["difference"] < 1e-5, name
+        assert result["step"] > 1e-3, name
