@@ -1,11 +1,14 @@
 """Subprocess of `test_replicas`: the step of every task on one replica and on two, with the same global batch.
 
-Prints a line of JSON for every task: the logged losses of both, the size of the step, and the largest difference.
+    replicas_process.py NAME...
+
+Prints a line of JSON for every name: the logged losses of both, the size of the step, and the largest difference.
 """
 
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +102,9 @@ def step_of(model: Callable[[], tuple[keras.Model, Any, Any]], strategy: tf.dist
     return log["loss"][0], before, [weight.numpy() for weight in trained.trainable_weights]
 
 
-def fit_of(recommender: Recommender, data: Dataset, strategy: tf.distribute.Strategy) -> tuple[Any, ...]:
+def fit_of(recommender: Recommender, data: Callable[[], Dataset], strategy: tf.distribute.Strategy) -> tuple[Any, ...]:
     with strategy.scope():
-        fitted = recommender.fit_in_context(data, None, FitContext(verbose=0))
+        fitted = recommender.fit_in_context(data(), None, FitContext(verbose=0))
     weights = [weight.numpy() for weight in fitted.model.trainable_weights]
     return fitted.training_log["loss"][0], [np.zeros_like(weight) for weight in weights], weights
 
@@ -129,7 +132,5 @@ def report(name: str, run: Callable[[tf.distribute.Strategy], tuple[Any, ...]]) 
 if __name__ == "__main__":
     Trainer._optimizer = lambda self, steps, epochs: keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.0)
     Trainer.fit = same_epoch(Trainer.fit)
-    for name, model in MODELS.items():
-        report(name, lambda strategy, model=model: step_of(model, strategy))
-    for name, (recommender, data) in FAMILIES.items():
-        report(name, lambda strategy, recommender=recommender, data=data: fit_of(recommender, data(), strategy))
+    for name in sys.argv[1:]:
+        report(name, partial(step_of, MODELS[name]) if name in MODELS else partial(fit_of, *FAMILIES[name]))

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfllmrec.errors import InputError
 from tfllmrec.layers.items import shared_item_tables
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
 from tfllmrec.tasks.replicas import share_of_mean, share_of_term
@@ -63,7 +64,39 @@ def _num_examples(arguments: Mapping[str, Any]) -> tf.Tensor:
 
 
 class TrainingModel(keras.Model):
-    """Model that computes the table of item vectors once per training step; see `shared_item_tables`."""
+    """Model that trains on the losses of tasks.
+
+    It computes the table of item vectors once per training step; see `shared_item_tables`. It is not saved: save the
+    functional models that it trains.
+    """
+
+    def compile(self, optimizer: Any = "rmsprop", **options: Any) -> None:
+        """Configure the training.
+
+        Args:
+            optimizer: a Keras optimizer.
+            options: options of `keras.Model.compile` other than losses and metrics, such as `jit_compile`.
+
+        Raises:
+            InputError: If there is a loss or metric, which the tasks have already.
+        """
+        unused = [name for name in ("loss", "loss_weights", "metrics", "weighted_metrics") if options.get(name)]
+        if unused:
+            raise InputError(
+                f"{type(self).__name__}: the tasks have the losses and metrics; leave out {', '.join(unused)}"
+            )
+        super().compile(optimizer, **options)
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Refuse to save the model, which `keras.callbacks.ModelCheckpoint` does by default.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(
+            f"{type(self).__name__}: a training model is not saved as a whole; give ModelCheckpoint "
+            "save_weights_only=True, or use fit(backup=...) and save of the recommender"
+        )
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         with shared_item_tables():

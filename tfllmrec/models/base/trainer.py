@@ -127,6 +127,7 @@ class Trainer:
                 "more interactions, or use popularity, ease or word2vec"
             )
         model.compile(self._optimizer(len(data), epochs), jit_compile=False)
+        _check_callbacks(context.callbacks, model.optimizer)
         model.optimizer.build(model.trainable_variables)  # in the first step it would cause a second trace
         logs = model.fit(
             data,
@@ -162,6 +163,22 @@ class Trainer:
             use_ema=True,
             ema_momentum=config.ema,
         )
+
+
+_SETS_LEARNING_RATE = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+
+
+def _check_callbacks(callbacks: Sequence[keras.callbacks.Callback], optimizer: keras.optimizers.Optimizer) -> None:
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            raise InputError(
+                "fit: BackupAndRestore does not restore early stopping and random draws; give backup=FILE instead"
+            )
+        if isinstance(callback, _SETS_LEARNING_RATE) and callable(optimizer._learning_rate):
+            raise InputError(
+                f"fit: {type(callback).__name__} sets the learning rate, as the options warmup and schedule do; give "
+                'warmup=0 and schedule="constant", or leave the callback out'
+            )
 
 
 def ranking_validation(predictor: Predictor, validation: Targets | None) -> RankingCallback | None:
