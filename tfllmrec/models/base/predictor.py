@@ -194,7 +194,7 @@ class Predictor:
         core = self._candidate_core
         return self._score_candidates({given.argument: inputs[given.argument] for given in core.inputs})
 
-    def similar_items(self, items: Sequence[str], k: int) -> pd.DataFrame:
+    def similar_items(self, items: list[str], k: int) -> pd.DataFrame:
         """Return the items with the highest cosines; see `Recommender.similar_items`."""
         index, count = self._require_index("similar_items"), len(self.fitted_data.items)
         known, similar = self.fitted_data.items.lookup(items), SimilarItems(index, min(k, count))
@@ -205,12 +205,12 @@ class Predictor:
         best, scores = (np.concatenate([output[name] for output in outputs]) for name in ("items", "scores"))
         return self._table({"query_item_id": items}, best, scores)
 
-    def embed_items(self, items: Sequence[str]) -> ItemEmbeddings:
+    def embed_items(self, items: list[str]) -> ItemEmbeddings:
         """Return the vectors of items; see `Recommender.embed_items`."""
         core = embed_items_core(self._require_index("embed_items"))
         known = self.fitted_data.items.lookup(items)
         outputs = {name: value.numpy() for name, value in core.call({"item": tf.constant(known, tf.int32)}).items()}
-        return ItemEmbeddings(list(items), outputs["embeddings"], outputs.get("biases"))
+        return ItemEmbeddings(items, outputs["embeddings"], outputs.get("biases"))
 
     def embed_queries(self, request: RecommendRequest) -> QueryEmbeddings:
         """Return the query vectors of users and histories; see `Recommender.embed_queries`."""
@@ -223,7 +223,7 @@ class Predictor:
             users, history = self.indices.histories(request.users[rows], request.histories[rows])
             inputs = self._inputs(users, history.read.most_recent(length), None, None)
             vectors.append(core.call(inputs)["embedding"])
-        return QueryEmbeddings(list(request.users), np.concatenate(vectors))
+        return QueryEmbeddings(request.users, np.concatenate(vectors))
 
     @cached_property
     def _candidate_core(self) -> Any:

@@ -1,6 +1,6 @@
 """Ranking of raw texts: histories and candidates outside the catalog."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -101,7 +101,7 @@ class PairTextRanker:
 
 
 def score_texts(
-    ranker: ScoreTexts, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]
+    ranker: ScoreTexts, histories: Iterable[Iterable[str]], candidates: Iterable[Iterable[str]]
 ) -> list[np.ndarray]:
     """Score raw texts.
 
@@ -116,7 +116,7 @@ def score_texts(
     Raises:
         InputError: If the rows do not match, or a string is given for a sequence.
     """
-    request = rank_request(candidates, histories=histories)
+    request = rank_request(candidates, histories=histories, call="score_texts")
     widest = sum(max(map(len, part), default=0) for part in (request.histories, request.candidates))
     blocks = row_blocks(len(request.users), block_size(widest, cells=_TEXTS))
     return [scores for rows in blocks for scores in _score_block(ranker, rows_of(request, rows))]
