@@ -272,7 +272,9 @@ class Client(Connection):
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        self._closed = True
+        for channel in self._channels.values():
+            channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -282,6 +284,6 @@ class Client(Connection):
 
     def _call(self, rpc: Rpc[Result], timeout: float | None) -> Result:
         try:
-            return rpc.parse(self._send(rpc, timeout))
+            return rpc.parse(self._channel().send(rpc, self._seconds(timeout)))
         except grpc.RpcError as error:
             raise self._request_error(error, timeout) from error

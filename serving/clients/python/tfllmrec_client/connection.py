@@ -1,14 +1,16 @@
 """The connection that both clients share: channel, deadline, and errors of gRPC as sentences."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
 import grpc
 
-from tfllmrec_client.channel import channel_to
+from tfllmrec_client.channel import Channel, target_of
+from tfllmrec_client.errors import InputError
 from tfllmrec_client.request_builder import RequestBuilder
-from tfllmrec_client.rpc import GET_MODEL_STATUS, PREDICT, Rpc
 from tfllmrec_client.status import RequestError
 
 
@@ -30,19 +32,16 @@ class Connection:
         servers = [server] if isinstance(server, str) else [*server]
         self.server, self.model, self.timeout = " or ".join(servers), model, timeout
         self._requests = RequestBuilder(model, version, label)
-        self._channel = channel_to(self._transport, servers, credentials)
-        self._methods = {
-            method: self._channel.unary_unary(
-                method.path,
-                request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString,
-            )
-            for method in (PREDICT, GET_MODEL_STATUS)
-        }
+        self._open = partial(Channel, self._transport, target_of(servers), credentials)
+        self._channels: dict[asyncio.AbstractEventLoop | None, Channel] = {}
+        self._closed = False
 
-    def _send(self, rpc: Rpc[Any], timeout: float | None) -> Any:
-        """Send the request and return the response, which is an awaitable for `grpc.aio`."""
-        return self._methods[rpc.method](rpc.request, timeout=self._seconds(timeout))
+    def _channel(self, loop: asyncio.AbstractEventLoop | None = None) -> Channel:
+        """Return the channel of an event loop, or that of all threads; the first call opens it."""
+        if self._closed:
+            raise InputError(f"client: the connection to {self.server} is closed; create another client")
+        channel = self._channels.get(loop)
+        return self._channels.setdefault(loop, self._open()) if channel is None else channel
 
     def _seconds(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else timeout
