@@ -1,6 +1,8 @@
 """The contract of all families, as tests of the fixtures `fitted`, `folder` and `data`."""
 
+import copy
 import json
+import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from small_data import COLD, NEWCOMER
 
 from tfllmrec import Recommender
@@ -301,6 +304,25 @@ def test_scores_are_products_of_vectors(fitted: Recommender) -> None:
     table = fitted.recommend(["用户3"], [["item0", "item3"]], k=3)
     expected = [scores[0, items.item_ids.index(item)] for item in table["item_id"]]
     np.testing.assert_allclose(table["score"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fitted_recommender_is_saved_and_not_pickled(fitted: Recommender) -> None:
+    sentence = rf"^a fitted {fitted.family} cannot be pickled .* save\(folder\) .* tfllmrec\.load_model\(folder\)$"
+    for call in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(InputError, match=sentence):
+            call(fitted)
+    pd.testing.assert_frame_equal(copy.copy(fitted).recommend(USERS), fitted.recommend(USERS))
+
+
+def test_an_unfitted_recommender_is_copied_with_its_options(fitted: Recommender) -> None:
+    unfitted = type(fitted)(history_length=3, seed=5)
+    for other in (copy.copy(unfitted), copy.deepcopy(unfitted), pickle.loads(pickle.dumps(unfitted)), clone(unfitted)):
+        assert (type(other), repr(other), other.is_fitted) == (type(fitted), repr(unfitted), False)
+    cloned = clone(fitted)
+    assert repr(fitted).startswith(f"<{cloned!r} fitted on ")
+    assert not cloned.is_fitted
+    assert not {"fitted_data", "built"} & vars(cloned).keys()
+    assert fitted.is_fitted
 
 
 def test_options_have_a_source(fitted: Recommender) -> None:

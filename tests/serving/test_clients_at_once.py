@@ -1,7 +1,9 @@
 """Concurrent requests: threads that share a `Client`, coroutines that share an `AsyncClient`."""
 
 import asyncio
+import copy
 import inspect
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -112,6 +114,13 @@ def test_a_closed_client_is_refused(client_class, server):
         client.close()
     with pytest.raises(InputError, match=f"^client: the connection to {client.server} is closed; create another"):
         client.recommend(["用户3"])
+
+
+@pytest.mark.parametrize("call", [pickle.dumps, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("cls", [Client, AsyncClient])
+def test_a_connection_is_not_pickled(cls, call, unserved_address):
+    with pytest.raises(InputError, match=r"^client: a connection cannot be pickled or copied; create"):
+        call(cls(unserved_address, "films"))
 
 
 def test_failed_requests_do_not_affect_others(server, models):

@@ -217,6 +217,28 @@ class Recommender(ABC):
         self.predictor  # noqa: B018  # raises if there is no configuration
         return explained(self.config, self._sources)
 
+    def __copy__(self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to pickle or deep-copy a fitted recommender: Keras models and traced functions cannot be."""
+        if self.is_fitted:
+            raise InputError(
+                f"a fitted {self.family} cannot be pickled or deep-copied; write it with save(folder) and read it with "
+                "tfllmrec.load_model(folder)"
+            )
+        return super().__reduce_ex__(protocol)
+
+    def __sklearn_clone__(self) -> Self:
+        """Return an unfitted recommender with the same options, for `sklearn.base.clone`."""
+        other = copy.copy(self)
+        other.config, other._predictor, other._sources, other.training_log = self._given, None, {}, {}
+        for name in ("fitted_data", "built"):
+            other.__dict__.pop(name, None)
+        return other
+
     def __repr__(self) -> str:
         given = self._options if self._given is None else {"config": self._given}
         text = f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"

@@ -43,6 +43,10 @@ class Connection:
         channel = self._channels.get(loop)
         return self._channels.setdefault(loop, self._open()) if channel is None else channel
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to pickle or copy a connection."""
+        raise InputError("client: a connection cannot be pickled or copied; create a client in each process")
+
     def _seconds(self, timeout: float | None) -> float:
         return self.timeout if timeout is None else timeout
 
