@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,6 +18,15 @@ from tfllmrec.errors import InputError
 from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets
 from tfllmrec.layers.item_index import ItemIndex
+from tfllmrec.models.base.arguments import (
+    callbacks_of,
+    item_indices,
+    path_of,
+    require_dataset,
+    require_indices,
+    require_targets,
+    verbosity,
+)
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import Config, explained, read_once
 from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures, vector_signatures
@@ -26,6 +35,7 @@ from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.base.saving import read_description, reading, write_description
 from tfllmrec.models.base.signature import Signature
 from tfllmrec.models.base.trainer import FitContext, TrainingLog
+from tfllmrec_client.arguments import positive_integer, require_type
 from tfllmrec_client.requests import item_request, rank_request, recommend_request
 from tfllmrec_client.results import ItemEmbeddings, QueryEmbeddings
 
@@ -65,6 +75,8 @@ class Recommender(ABC):
     def __init__(self, config: Config | None, options: Mapping[str, Any]) -> None:
         if config is not None and options:
             raise InputError(f"{self.family}: give either config or single options")
+        kind = self.config_class
+        require_type(self.family, "config", config, (kind, type(None)), f"pass a {kind.__name__}, or single options")
         self.config_class.from_options(options)  # fails before any data is read
         self.config = self._given = config
         self._options = dict(options)
@@ -78,6 +90,7 @@ class Recommender(ABC):
         Raises:
             InputError: If an option is unknown or has a wrong value.
         """
+        require_type(cls.family, "options", options, Mapping, "pass a dictionary of values by name")
         options = read_once(options)
         cls.config_class.from_options(options)
         return cls(**options)
@@ -92,7 +105,7 @@ class Recommender(ABC):
         train: Dataset,
         validation: Targets | None = None,
         *,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        callbacks: Iterable[keras.callbacks.Callback] | None = (),
         verbose: int | str = "auto",
         backup: str | Path | None = None,
     ) -> Self:
@@ -110,10 +123,15 @@ class Recommender(ABC):
             The recommender.
 
         Raises:
-            InputError: If the backup is damaged, or belongs to a fit with other options or data.
+            InputError: If an argument has a wrong type, or the backup is damaged or belongs to a fit with other options
+                or data.
         """
-        path = None if backup is None else Path(backup)
-        return self.fit_in_context(train, validation, FitContext(tuple(callbacks), verbose, path))
+        require_dataset("fit", "train", train)
+        if validation is not None:
+            require_targets("fit", "validation", validation)
+        path = None if backup is None else path_of("fit", "backup", backup)
+        context = FitContext(callbacks_of("fit", callbacks), verbosity("fit", verbose), path)
+        return self.fit_in_context(train, validation, context)
 
     def fit_in_context(self, train: Dataset, validation: Targets | None, context: FitContext) -> Self:
         """Fit as a part of another model; see `fit`."""
@@ -248,7 +266,9 @@ class Recommender(ABC):
 
     def score(self, users: np.ndarray, histories: np.ndarray, *args: Any, **kwargs: Any) -> tf.Tensor:
         """Score all items for indices; see `Predictor.score`."""
-        return self.predictor.score(users, histories, *args, **kwargs)
+        predictor = self.predictor
+        users = require_indices("score", "users", users, axes=1)
+        return predictor.score(users, require_indices("score", "histories", histories, axes=2), *args, **kwargs)
 
     def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
         """Rank every target among all items that its user has not seen; see `tfllmrec.evaluation.rank_targets`.
@@ -258,11 +278,17 @@ class Recommender(ABC):
             k: length of the top lists.
             item_subset: item indices to rank; None ranks all.
         """
-        return self.predictor.rank_targets(targets, k, item_subset)
+        return self._rank_targets("rank_targets", targets, k, item_subset)
 
     def evaluate(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> dict[str, float]:
         """Return ndcg, recall and the other metrics at k; see `tfllmrec.evaluation.summarise`."""
-        return summarise(self.rank_targets(targets, k, item_subset=item_subset), self.fitted_data.counts, k)
+        return summarise(self._rank_targets("evaluate", targets, k, item_subset), self.fitted_data.counts, int(k))
+
+    def _rank_targets(self, call: str, targets: Targets, k: int, item_subset: np.ndarray | None) -> RankedTargets:
+        require_targets(call, "targets", targets)
+        predictor, k = self.predictor, positive_integer(call, "k", k)
+        subset = item_indices(call, "item_subset", item_subset, len(self.fitted_data.items))
+        return predictor.rank_targets(targets, k, subset)
 
     def evaluate_tasks(self, data: Dataset, targets: Targets) -> dict[str, Any]:
         """Evaluate the tasks of a family that has more than ranking.
@@ -311,9 +337,8 @@ class Recommender(ABC):
             InputError: If users, histories and features are all missing, rows do not match, k is below 1, a string
                 is given for a sequence, or the model does not read the features or scenarios.
         """
-        if k < 1:
-            raise InputError(f"recommend: k is {k}, and must be at least 1")
-        predictor = self.predictor
+        k, predictor = positive_integer("recommend", "k", k), self.predictor
+        require_type("recommend", "exclude_seen", exclude_seen, (bool, np.bool_), "pass True or False")
         request = recommend_request(users, histories, exclude, user_features, scenarios)
         return predictor.recommend(request, k, features_given=user_features is not None, exclude_seen=exclude_seen)
 
@@ -386,9 +411,7 @@ class Recommender(ABC):
         Raises:
             InputError: If the family has no item vectors, or k is below 1.
         """
-        if k < 1:
-            raise InputError(f"similar_items: k is {k}, and must be at least 1")
-        predictor = self.predictor
+        k, predictor = positive_integer("similar_items", "k", k), self.predictor
         return predictor.similar_items(item_request(items, call="similar_items").items, k)
 
     def embed_items(self, items: Iterable[str] | None = None) -> ItemEmbeddings:
@@ -457,7 +480,7 @@ class Recommender(ABC):
 
     def save(self, folder: str | Path) -> None:
         """Write configuration, fitted data and models to a folder; `tfllmrec.load_model` reads them."""
-        model, folder = self.model, Path(folder)
+        model, folder = self.model, path_of("save", "folder", folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.fitted_data.save(folder)
         self._save_parts(folder)
@@ -471,7 +494,7 @@ class Recommender(ABC):
         Raises:
             InputError: If the folder does not hold a recommender of this family.
         """
-        folder = Path(folder)
+        folder = path_of("load", "folder", folder)
         family, config, sources = read_description(folder)
         if family != cls.family:
             raise InputError(f"{folder} holds a {family}, not a {cls.family}")

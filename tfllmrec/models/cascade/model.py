@@ -1,6 +1,6 @@
 """The cascade: retrievers find candidates; a ranker orders them together with the retrievers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tfllmrec.models.cascade.network import ScoresOfAll, cascade
 from tfllmrec.models.cascade.parts import CascadeParts, Part, check_families, family_of
 from tfllmrec.models.ranker.candidates import BLOCK, retrieve_candidates
 from tfllmrec.models.ranker.text_ranker import rank_texts_signature
+from tfllmrec_client.arguments import require_type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,7 @@ class Cascade(Recommender):
     ) -> None:
         options = given_options(locals())
         retrievers = options.get("retrievers", ())
+        require_type("cascade", "retrievers", retrievers, Iterable, "pass a list of families and recommenders")
         given = [] if isinstance(retrievers, str) else list(retrievers)
         if given:
             options["retrievers"] = [family_of(part) for part in given]

@@ -18,6 +18,7 @@ from tfllmrec.models.base.trainer import FitContext
 from tfllmrec.models.cascade.config import CascadeConfig
 from tfllmrec.models.ranker.candidates import ranker_scores, retrieve_candidates, retriever_scores
 from tfllmrec.models.registry import FAMILIES, load_model, model_class
+from tfllmrec_client.arguments import require_type
 
 Part = str | Recommender
 """A family name, or a recommender."""
@@ -25,6 +26,7 @@ Part = str | Recommender
 
 def family_of(part: Part) -> str:
     """Return the family name of a part."""
+    require_type("cascade", "a part", part, (str, Recommender), "pass the name of a family, or a recommender")
     return part if isinstance(part, str) else part.family
 
 

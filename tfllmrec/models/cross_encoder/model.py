@@ -16,6 +16,7 @@ from tfllmrec.content.item_texts import ITEM_SEPARATOR, items_to_texts
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.errors import InputError
+from tfllmrec.models.base.arguments import require_targets
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import given_options
 from tfllmrec.models.base.fallback import popular_candidates_if_empty, popular_if_empty, popularity_scores
@@ -243,6 +244,7 @@ class CrossEncoder(Recommender):
 
     def predict_ratings(self, targets: Targets) -> np.ndarray:
         """Predict the ratings of the targets' items, float32 [n], for the objective "rating"."""
+        require_targets("predict_ratings", "targets", targets)
         return predicted_ratings(self.predictor, targets)
 
     def score_texts(self, histories: Iterable[Iterable[str]], candidates: Iterable[Iterable[str]]) -> list[np.ndarray]:

@@ -1,13 +1,14 @@
 """The connection that both clients share: channel, deadline, and errors of gRPC as sentences."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
 import grpc
 
+from tfllmrec_client.arguments import require_type, seconds
 from tfllmrec_client.channel import Channel, target_of
 from tfllmrec_client.errors import InputError
 from tfllmrec_client.request_builder import RequestBuilder
@@ -21,7 +22,7 @@ class Connection:
 
     def __init__(
         self,
-        server: str | Sequence[str],
+        server: str | Iterable[str],
         model: str,
         *,
         version: int | None = None,
@@ -29,8 +30,10 @@ class Connection:
         timeout: float = 10.0,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        servers = [server] if isinstance(server, str) else [*server]
-        self.server, self.model, self.timeout = " or ".join(servers), model, timeout
+        servers = _addresses(server)
+        tls = (grpc.ChannelCredentials, type(None))
+        require_type("client", "credentials", credentials, tls, "pass those of grpc.ssl_channel_credentials")
+        self.server, self.model, self.timeout = " or ".join(servers), model, seconds("client", "timeout", timeout)
         self._requests = RequestBuilder(model, version, label)
         self._open = partial(Channel, self._transport, target_of(servers), credentials)
         self._channels: dict[asyncio.AbstractEventLoop | None, Channel] = {}
@@ -48,7 +51,7 @@ class Connection:
         raise InputError("client: a connection cannot be pickled or copied; create a client in each process")
 
     def _seconds(self, timeout: float | None) -> float:
-        return self.timeout if timeout is None else timeout
+        return self.timeout if timeout is None else seconds("client", "timeout", timeout)
 
     def _request_error(self, error: Any, timeout: float | None) -> RequestError:
         return RequestError(error.code(), self._sentence(error, self._seconds(timeout)))
@@ -66,3 +69,12 @@ class Connection:
                 return f"{self.server} is not a model server: give the host and port of its gRPC interface"
             case _:
                 return f"{self.server} refused the request: {error.details()}"
+
+
+def _addresses(server: Any) -> list[str]:
+    advice = "pass 'host:port', or a list of such strings"
+    require_type("client", "server", server, Iterable, advice)
+    servers = [server] if isinstance(server, str) else list(server)
+    for address in servers:
+        require_type("client", "server", address, str, advice)
+    return servers
