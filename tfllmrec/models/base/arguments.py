@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tfllmrec.arguments import require_type
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec_client.arguments import require_type
 
 
 def require_dataset(call: str, name: str, value: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from tfllmrec.arguments import positive_integer, require_type
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.table_checks import check_items
@@ -35,7 +36,6 @@ from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.base.saving import read_description, reading, write_description
 from tfllmrec.models.base.signature import Signature
 from tfllmrec.models.base.trainer import FitContext, TrainingLog
-from tfllmrec_client.arguments import positive_integer, require_type
 from tfllmrec_client.requests import item_request, rank_request, recommend_request
 from tfllmrec_client.results import ItemEmbeddings, QueryEmbeddings
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from tfllmrec.arguments import require_type
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.models.base.built_models import BuiltModels
@@ -24,7 +25,6 @@ from tfllmrec.models.cascade.network import ScoresOfAll, cascade
 from tfllmrec.models.cascade.parts import CascadeParts, Part, check_families, family_of
 from tfllmrec.models.ranker.candidates import BLOCK, retrieve_candidates
 from tfllmrec.models.ranker.text_ranker import rank_texts_signature
-from tfllmrec_client.arguments import require_type
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from tfllmrec.arguments import require_type
 from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
@@ -18,7 +19,6 @@ from tfllmrec.models.base.trainer import FitContext
 from tfllmrec.models.cascade.config import CascadeConfig
 from tfllmrec.models.ranker.candidates import ranker_scores, retrieve_candidates, retriever_scores
 from tfllmrec.models.registry import FAMILIES, load_model, model_class
-from tfllmrec_client.arguments import require_type
 
 Part = str | Recommender
 """A family name, or a recommender."""
