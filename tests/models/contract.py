@@ -190,16 +190,25 @@ def test_rows_are_scored_in_blocks(fitted: Recommender, monkeypatch: pytest.Monk
             results += [pd.DataFrame(fitted.embed_queries(USERS, histories).embeddings)]
         return results
 
-    expected, sizes, score = calls(), [], Predictor.score
+    expected, sizes = calls(), []
+
+    def record(name: str) -> None:
+        method = getattr(Predictor, name)
+
+        def recorded(self: Predictor, users: np.ndarray, *args: Any, **options: Any) -> Any:
+            sizes.append(len(users))
+            return method(self, users, *args, **options)
+
+        monkeypatch.setattr(Predictor, name, recorded)
+
+    record("score")
+    record("score_candidates")
     monkeypatch.setattr(blocks, "MOST_CELLS", 26)  # two rows of 12 items and the padding
     monkeypatch.setattr(predictor, "_PAIRS", 4)
     monkeypatch.setattr(predictor, "_QUERIES", 2)
-    monkeypatch.setattr(
-        Predictor, "score", lambda self, users, *args, **kw: sizes.append(len(users)) or score(self, users, *args, **kw)
-    )
     for result, whole in zip(calls(), expected, strict=True):
         pd.testing.assert_frame_equal(result, whole, rtol=1e-4, atol=1e-5)
-    assert sizes == [2, 2, 1]
+    assert sizes == [2, 2, 1] * 2
 
 
 def test_evaluation_and_recommendations_agree(fitted: Recommender, data: Dataset) -> None:
@@ -218,6 +227,11 @@ def test_an_empty_request_returns_an_empty_table(fitted: Recommender) -> None:
     table = fitted.recommend([])
     assert len(table) == 0
     assert "item_id" in table
+    assert fitted.rank([], []) == []
+    if fitted.index is not None:
+        assert len(fitted.similar_items([])) == len(fitted.embed_items([]).embeddings) == 0
+    if fitted.query_model is not None:
+        assert fitted.embed_queries([]).embeddings.shape == (0, fitted.query_model.output.shape[-1])
 
 
 @pytest.fixture(scope="module")

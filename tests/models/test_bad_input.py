@@ -161,6 +161,11 @@ def test_options_may_be_iterators(data: Dataset) -> None:
         assert model.config_class.for_data(data, model._options) == expected
 
 
+def test_sets_are_not_options() -> None:
+    with pytest.raises(InputError, match=r"^option retrievers is a set, which has no order; pass a list$"):
+        Cascade(retrievers={"ease", "markov_chain"})
+
+
 def test_configs_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Config().seed = 1

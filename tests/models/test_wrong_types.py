@@ -56,6 +56,8 @@ CALLS: list[tuple[str, Call, tuple[Any, ...], str]] = [
     ("expert_use: targets", lambda a, value: MultiTask().expert_use(value), NOT_DATA, TARGETS),
     ("evaluate_tasks: data", lambda a, value: MultiTask().evaluate_tasks(value, a.targets), NOT_DATA, DATASET),
     ("evaluate_tasks: targets", lambda a, value: MultiTask().evaluate_tasks(a.data, value), NOT_DATA, TARGETS),
+    ("with_items: items", lambda a, value: a.model.with_items(value), ([{"item_id": "a"}], None, 5), "pass a pandas"),
+    ("next_items: k", lambda a, value: a.model.next_items([["item0"]], k=value), NOT_COUNTS, NUMBER),
     ("save: folder", lambda a, value: a.model.save(value), NOT_PATHS, PATH),
     ("load: folder", lambda a, value: Popularity.load(value), NOT_PATHS, PATH),
     ("load_model: folder", lambda a, value: load_model(value), NOT_PATHS, PATH),
@@ -112,7 +114,7 @@ def test_right_types_are_accepted(available: SimpleNamespace, data: Dataset) -> 
 def test_an_item_subset_has_indices(available: SimpleNamespace, subset: Any) -> None:
     with pytest.raises(InputError, match=r"^evaluate: item_subset must be an array of indices of rank 1; look"):
         available.model.evaluate(available.targets, item_subset=subset)
-    with pytest.raises(InputError, match=r"^evaluate: item_subset has 99, which is not the index of an item; they"):
+    with pytest.raises(InputError, match=r"^evaluate: item_subset has 99, which is not an index; they are 1"):
         available.model.evaluate(available.targets, item_subset=[99])
 
 
@@ -120,6 +122,19 @@ def test_an_item_subset_has_indices(available: SimpleNamespace, subset: Any) -> 
 def test_scores_read_indices(available: SimpleNamespace, users: Any, histories: Any) -> None:
     with pytest.raises(InputError, match=r"^score: (users|histories) must be an array of indices"):
         available.model.score(users, histories)
+
+
+@pytest.mark.parametrize(("users", "histories"), [([99], [[1]]), ([-1], [[1]]), ([1], [[1, 99]])])
+def test_indices_out_of_range_are_refused(available: SimpleNamespace, users: Any, histories: Any) -> None:
+    with pytest.raises(InputError, match=r"^score: (users|histories) has (99|-1), which is not an index; they are 0"):
+        available.model.score(users, histories)
+
+
+@pytest.mark.parametrize("options", [{"epochs": True}, {"learning_rate": True}, {"seed": False}, {"loss": True}])
+def test_numbers_are_not_true_or_false(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"^option (.*)=(True|False): input should not be True or False$"):
+        TwoTower(**options)
+    assert TwoTower(content=False, epochs=np.int64(3), dropout=np.float32(0.5)).config is None
 
 
 @pytest.mark.parametrize("name", [5, None, [], {}])

@@ -50,25 +50,25 @@ def verbosity(call: str, value: Any) -> int | str:
     return value
 
 
-def require_indices(call: str, name: str, value: Any, axes: int) -> np.ndarray:
-    """Return indices, whole numbers on one or two axes."""
+def index_array(call: str, name: str, value: Any, *, axes: int, lowest: int, highest: int) -> np.ndarray:
+    """Return indices as an array.
+
+    Args:
+        call: the function that was called.
+        name: the argument.
+        value: indices on this number of axes.
+        axes: number of axes.
+        lowest: lowest possible index.
+        highest: highest possible index.
+
+    Raises:
+        InputError: If the values are not whole numbers, or out of range.
+    """
     indices = np.asarray(value)
     if indices.ndim != axes or (indices.dtype.kind not in "iu" and indices.size):
         advice = "look ids up with fitted_data.users and fitted_data.items"
         raise InputError(f"{call}: {name} must be an array of indices of rank {axes}; {advice}")
-    return indices
-
-
-def item_indices(call: str, name: str, value: Any, count: int) -> np.ndarray | None:
-    """Return indices of items from 1 to `count`, or None.
-
-    Raises:
-        InputError: If they are not whole numbers, or out of range.
-    """
-    if value is None:
-        return None
-    indices = require_indices(call, name, value, axes=1)
-    outside = indices[(indices < 1) | (indices > count)]
+    outside = indices[(indices < lowest) | (indices > highest)]
     if len(outside):
-        raise InputError(f"{call}: {name} has {outside[0]}, which is not the index of an item; they are 1 to {count:,}")
+        raise InputError(f"{call}: {name} has {outside[0]}, which is not an index; they are {lowest} to {highest:,}")
     return indices

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 import pandas as pd
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
@@ -105,6 +105,10 @@ class Config:
         Raises:
             InputError: If an option is unknown, or its value has a wrong type or is out of range.
         """
+        for field in fields(cls):
+            value = options.get(field.name)
+            if isinstance(value, bool) and bool not in (field.type, *get_args(field.type)):
+                raise InputError(f"option {field.name}={value!r}: input should not be True or False")
         try:
             return cls(**options)
         except ValidationError as error:
@@ -134,5 +138,12 @@ def given_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_once(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with the elements of iterators, which could not be read a second time."""
+    """Return options with the elements of iterators, which could not be read a second time.
+
+    Raises:
+        InputError: If an option is a set.
+    """
+    for name, value in options.items():
+        if isinstance(value, set | frozenset):
+            raise InputError(f"option {name} is a set, which has no order; pass a list")
     return {name: tuple(value) if isinstance(value, Iterator) else value for name, value in options.items()}

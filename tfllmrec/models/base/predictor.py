@@ -161,6 +161,8 @@ class Predictor:
 
     def rank(self, request: RankRequest) -> list[np.ndarray]:
         """Score the candidates of every row of a request; see `Recommender.rank`."""
+        if not request.users:  # Keras cannot add biases to no rows
+            return []
         if self.built.candidate_scorer is None:  # scores all items
             size = block_size(len(self.fitted_data.items) + 1)
         else:
@@ -218,6 +220,8 @@ class Predictor:
         if model is None:
             raise InputError(f"embed_queries: a {self.family} has no query vectors")
         core, length = embed_query_core(model, self.built.history_length), self.built.history_length
+        if not request.users:  # Keras cannot add biases to no rows
+            return QueryEmbeddings([], np.zeros((0, model.output.shape[-1]), np.float32))
         vectors = []
         for rows in row_blocks(len(request.users), _QUERIES):
             users, history = self.indices.histories(request.users[rows], request.histories[rows])

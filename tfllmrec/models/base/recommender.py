@@ -21,10 +21,9 @@ from tfllmrec.evaluation.ranking import RankedTargets
 from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.models.base.arguments import (
     callbacks_of,
-    item_indices,
+    index_array,
     path_of,
     require_dataset,
-    require_indices,
     require_targets,
     verbosity,
 )
@@ -266,9 +265,10 @@ class Recommender(ABC):
 
     def score(self, users: np.ndarray, histories: np.ndarray, *args: Any, **kwargs: Any) -> tf.Tensor:
         """Score all items for indices; see `Predictor.score`."""
-        predictor = self.predictor
-        users = require_indices("score", "users", users, axes=1)
-        return predictor.score(users, require_indices("score", "histories", histories, axes=2), *args, **kwargs)
+        predictor, data = self.predictor, self.fitted_data
+        users = index_array("score", "users", users, axes=1, lowest=0, highest=len(data.users))
+        histories = index_array("score", "histories", histories, axes=2, lowest=0, highest=len(data.items))
+        return predictor.score(users, histories, *args, **kwargs)
 
     def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
         """Rank every target among all items that its user has not seen; see `tfllmrec.evaluation.rank_targets`.
@@ -287,8 +287,10 @@ class Recommender(ABC):
     def _rank_targets(self, call: str, targets: Targets, k: int, item_subset: np.ndarray | None) -> RankedTargets:
         require_targets(call, "targets", targets)
         predictor, k = self.predictor, positive_integer(call, "k", k)
-        subset = item_indices(call, "item_subset", item_subset, len(self.fitted_data.items))
-        return predictor.rank_targets(targets, k, subset)
+        if item_subset is not None:
+            highest = len(self.fitted_data.items)
+            item_subset = index_array(call, "item_subset", item_subset, axes=1, lowest=1, highest=highest)
+        return predictor.rank_targets(targets, k, item_subset)
 
     def evaluate_tasks(self, data: Dataset, targets: Targets) -> dict[str, Any]:
         """Evaluate the tasks of a family that has more than ranking.
@@ -346,7 +348,9 @@ class Recommender(ABC):
         self, histories: Iterable[Iterable[str]], k: int = 10, *, exclude: Iterable[Iterable[str]] | None = None
     ) -> pd.DataFrame:
         """Return the best items after histories; see `recommend`."""
-        return self.recommend(histories=histories, k=k, exclude=exclude)
+        k, predictor = positive_integer("next_items", "k", k), self.predictor
+        request = recommend_request(None, histories, exclude, call="next_items")
+        return predictor.recommend(request, k, features_given=False, exclude_seen=True)
 
     def rank(
         self,
@@ -465,6 +469,7 @@ class Recommender(ABC):
             InputError: If no item is new, the table is invalid, or the family scores items by interactions alone.
         """
         predictor = self.predictor
+        require_type("with_items", "items", items, pd.DataFrame, "pass a pandas DataFrame with item_id and title")
         items = check_items(items)
         new = items[self.fitted_data.items.lookup(items["item_id"]) == 0]
         if new.empty:
