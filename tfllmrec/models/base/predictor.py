@@ -151,7 +151,9 @@ class Predictor:
         users, history = indices.histories(request.users, request.histories)
         seen = [history.given, history.stored] if exclude_seen else []
         hidden = Histories.concatenate([indices.known_items(request.excluded), *seen]).mask(len(data.items) + 1)
-        features = None if data.features is None else data.features.lookup(request.features)
+        features = None  # the stored ones
+        if data.features is not None and any(map(len, request.features)):
+            features = data.features.lookup(request.features)
         scenarios = indices.scenarios("recommend", request.scenarios)
         recent = history.read.most_recent(self.built.history_length)
         exclude = Histories.from_mask(hidden).padded() if "exclude" in self.built.scorer.input else None
