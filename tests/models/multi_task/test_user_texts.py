@@ -72,7 +72,7 @@ def test_interests_are_predicted_in_blocks(reader: MultiTask, monkeypatch: pytes
     monkeypatch.setattr(TaskPredictor, "_request_interests", record)
     monkeypatch.setattr("tfllmrec.models.multi_task.inference._BLOCK", 6)
     pd.testing.assert_frame_equal(reader.interests(users, texts=texts), expected, rtol=1e-4)
-    assert sizes == [2, 1]  # of at most 3 texts each
+    assert sizes == [2, 1]  # three rows with up to 3 texts would be 9
     assert reader.interests([]).empty
 
 

@@ -1,6 +1,6 @@
 """Predictions of a fitted recommender: ids in, tables and arrays out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.blocks import block_size, row_blocks
+from tfllmrec.evaluation.blocks import block_size, ragged_blocks, row_blocks
 from tfllmrec.evaluation.ranking import RankedTargets, rank_targets
 from tfllmrec.layers.top_items import LOWEST, top_kept
 from tfllmrec.models.base.built_models import BuiltModels
@@ -166,10 +166,9 @@ class Predictor:
         if not request.users:  # Keras cannot add biases to no rows
             return []
         if self.built.candidate_scorer is None:  # scores all items
-            size = block_size(len(self.fitted_data.items) + 1)
+            blocks: Iterable[slice] = row_blocks(len(request.users), block_size(len(self.fitted_data.items) + 1))
         else:
-            size = block_size(max(map(len, request.candidates), default=0), cells=_PAIRS)
-        blocks = row_blocks(len(request.users), size)
+            blocks = ragged_blocks(map(len, request.candidates), cells=_PAIRS)
         return [scores for rows in blocks for scores in self._rank(rows_of(request, rows))]
 
     def _rank(self, request: RankRequest) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation.blocks import block_size, row_blocks
+from tfllmrec.evaluation.blocks import ragged_blocks, row_blocks
 from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.base.request_indices import rows_of
 from tfllmrec.models.multi_task.scoring import PAIR_OUTPUTS, MultiTaskModels
@@ -49,8 +49,7 @@ class TaskPredictor:
             raise InputError(
                 "interests: this multi_task does not read texts; leave them out, or fit it with a backbone"
             )
-        most_texts = max(map(len, request.texts), default=0)
-        blocks = row_blocks(len(request.users), block_size(most_texts, most=_BLOCK, cells=_BLOCK))
+        blocks = ragged_blocks(map(len, request.texts), most=_BLOCK, cells=_BLOCK)
         scores = np.concatenate([self._request_interests(rows_of(request, rows)) for rows in blocks])
         labels = self._built.labels
         best = np.argsort(-scores, axis=1, kind="stable")

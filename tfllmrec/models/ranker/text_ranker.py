@@ -10,7 +10,7 @@ from tfllmrec.content.bert import Bert
 from tfllmrec.content.bert_encoder import text_encoder
 from tfllmrec.content.item_texts import ITEM_SEPARATOR
 from tfllmrec.content.text_tensors import has_text
-from tfllmrec.evaluation.blocks import block_size, row_blocks
+from tfllmrec.evaluation.blocks import ragged_blocks
 from tfllmrec.layers.history import MostRecentFirst, most_recent
 from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.models.base.cores import MAX_CANDIDATES
@@ -117,8 +117,8 @@ def score_texts(
         InputError: If the rows do not match, or a string is given for a sequence.
     """
     request = rank_request(candidates, histories=histories, call="score_texts")
-    widest = sum(max(map(len, part), default=0) for part in (request.histories, request.candidates))
-    blocks = row_blocks(len(request.users), block_size(widest, cells=_TEXTS))
+    widths = [len(history) + len(row) for history, row in zip(request.histories, request.candidates, strict=True)]
+    blocks = ragged_blocks(widths, cells=_TEXTS)
     return [scores for rows in blocks for scores in _score_block(ranker, rows_of(request, rows))]
 
 
