@@ -118,7 +118,10 @@ def test_an_item_subset_has_indices(available: SimpleNamespace, subset: Any) -> 
         available.model.evaluate(available.targets, item_subset=[99])
 
 
-@pytest.mark.parametrize(("users", "histories"), [(["u1"], [[1]]), ([1], [["item0"]]), ([1], [1]), (1, [[1]])])
+@pytest.mark.parametrize(
+    ("users", "histories"),
+    [(["u1"], [[1]]), ([1], [["item0"]]), ([1], [1]), (1, [[1]]), ([1, 2], [[1], [2, 3]])],
+)
 def test_scores_read_indices(available: SimpleNamespace, users: Any, histories: Any) -> None:
     with pytest.raises(InputError, match=r"^score: (users|histories) must be an array of indices"):
         available.model.score(users, histories)

@@ -64,10 +64,14 @@ def index_array(call: str, name: str, value: Any, *, axes: int, lowest: int, hig
     Raises:
         InputError: If the values are not whole numbers, or out of range.
     """
-    indices = np.asarray(value)
+    advice = "look ids up with fitted_data.users and fitted_data.items"
+    wrong = InputError(f"{call}: {name} must be an array of indices of rank {axes}; {advice}")
+    try:
+        indices = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise wrong from error
     if indices.ndim != axes or (indices.dtype.kind not in "iu" and indices.size):
-        advice = "look ids up with fitted_data.users and fitted_data.items"
-        raise InputError(f"{call}: {name} must be an array of indices of rank {axes}; {advice}")
+        raise wrong
     outside = indices[(indices < lowest) | (indices > highest)]
     if len(outside):
         raise InputError(f"{call}: {name} has {outside[0]}, which is not an index; they are {lowest} to {highest:,}")
