@@ -38,6 +38,25 @@ def test_most_recent(rows, length):
     assert recent.dtype == np.int32
 
 
+SMALL_ROWS = st.lists(st.lists(st.integers(0, 5), max_size=9), max_size=6)
+
+
+@examples
+@given(rows=SMALL_ROWS)
+def test_masks(rows):
+    mask = Histories.from_rows(rows).mask(6)
+    assert mask.tolist() == [[item == 0 or item in row for item in range(6)] for row in rows]
+    assert (mask.shape, mask.dtype) == ((len(rows), 6), bool)
+    assert rows_of(Histories.from_mask(mask)) == [sorted({*row} - {0}) for row in rows]
+
+
+@examples
+@given(rows=SMALL_ROWS)
+def test_without_padding(rows):
+    known = Histories.from_rows(rows).without_padding()
+    assert rows_of(known) == [[item for item in row if item] for row in rows]
+
+
 @examples
 @given(rows=ROWS, width=st.integers(0, 3))
 def test_from_padded(rows, width):

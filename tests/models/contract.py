@@ -1,6 +1,8 @@
 """The contract of all families, as tests of the fixtures `fitted`, `folder` and `data`."""
 
+import copy
 import json
+import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from small_data import COLD, NEWCOMER
 
 from tfllmrec import Recommender
 from tfllmrec.data import Dataset, Histories, Targets
 from tfllmrec.errors import InputError
+from tfllmrec.evaluation import blocks
+from tfllmrec.models.base import predictor
+from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.registry import load_model, model_class
 
 ALL_ITEMS = 99
@@ -172,6 +178,39 @@ def test_rows_are_independent(fitted: Recommender) -> None:
     assert rows(fitted.recommend(USERS[::-1], k=4), 5) == together[::-1]
 
 
+def test_rows_are_scored_in_blocks(fitted: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    histories = [["item0", "🎬🍿"], [], ["item3"], [], []]
+
+    def calls() -> list[Any]:
+        results = [fitted.recommend(USERS, histories, k=3, exclude=histories[::-1])]
+        results += [pd.DataFrame(fitted.rank([["item0", "电影一"]] * 5, USERS, histories))]
+        if fitted.index is not None:
+            results += [fitted.similar_items(["item0", "unheard of", "item1"], k=2)]
+        if fitted.query_model is not None:
+            results += [pd.DataFrame(fitted.embed_queries(USERS, histories).embeddings)]
+        return results
+
+    expected, sizes = calls(), []
+
+    def record(name: str) -> None:
+        method = getattr(Predictor, name)
+
+        def recorded(self: Predictor, users: np.ndarray, *args: Any, **options: Any) -> Any:
+            sizes.append(len(users))
+            return method(self, users, *args, **options)
+
+        monkeypatch.setattr(Predictor, name, recorded)
+
+    record("score")
+    record("score_candidates")
+    monkeypatch.setattr(blocks, "MOST_CELLS", 26)  # two rows of 12 items and the padding
+    monkeypatch.setattr(predictor, "_PAIRS", 4)
+    monkeypatch.setattr(predictor, "_QUERIES", 2)
+    for result, whole in zip(calls(), expected, strict=True):
+        pd.testing.assert_frame_equal(result, whole, rtol=1e-4, atol=1e-5)
+    assert sizes == [2, 2, 1] * 2
+
+
 def test_evaluation_and_recommendations_agree(fitted: Recommender, data: Dataset) -> None:
     """The rank of a target is its position among all unseen items, the last one of equal scores."""
     table = fitted.recommend(["用户3"], k=ALL_ITEMS)
@@ -188,6 +227,11 @@ def test_an_empty_request_returns_an_empty_table(fitted: Recommender) -> None:
     table = fitted.recommend([])
     assert len(table) == 0
     assert "item_id" in table
+    assert fitted.rank([], []) == []
+    if fitted.index is not None:
+        assert len(fitted.similar_items([])) == len(fitted.embed_items([]).embeddings) == 0
+    if fitted.query_model is not None:
+        assert fitted.embed_queries([]).embeddings.shape == (0, fitted.query_model.output.shape[-1])
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +318,25 @@ def test_scores_are_products_of_vectors(fitted: Recommender) -> None:
     table = fitted.recommend(["用户3"], [["item0", "item3"]], k=3)
     expected = [scores[0, items.item_ids.index(item)] for item in table["item_id"]]
     np.testing.assert_allclose(table["score"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fitted_recommender_is_saved_and_not_pickled(fitted: Recommender) -> None:
+    sentence = rf"^a fitted {fitted.family} cannot be pickled .* save\(folder\) .* tfllmrec\.load_model\(folder\)$"
+    for call in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(InputError, match=sentence):
+            call(fitted)
+    pd.testing.assert_frame_equal(copy.copy(fitted).recommend(USERS), fitted.recommend(USERS))
+
+
+def test_an_unfitted_recommender_is_copied_with_its_options(fitted: Recommender) -> None:
+    unfitted = type(fitted)(history_length=3, seed=5)
+    for other in (copy.copy(unfitted), copy.deepcopy(unfitted), pickle.loads(pickle.dumps(unfitted)), clone(unfitted)):
+        assert (type(other), repr(other), other.is_fitted) == (type(fitted), repr(unfitted), False)
+    cloned = clone(fitted)
+    assert repr(fitted).startswith(f"<{cloned!r} fitted on ")
+    assert not cloned.is_fitted
+    assert not {"fitted_data", "built"} & vars(cloned).keys()
+    assert fitted.is_fitted
 
 
 def test_options_have_a_source(fitted: Recommender) -> None:

@@ -58,14 +58,14 @@ def test_training_on_data_in_another_order_is_refused(grown: Recommender) -> Non
 def test_targets_of_data_in_another_order_are_refused(shared_fits: SharedFits) -> None:
     split = leave_one_out(Dataset.from_frames(*grown_tables(small_data(), "用户1")))
     for family in ("popularity", "two_tower"):
-        with pytest.raises(InputError, match=f"^rank_targets: the items of the data {OTHER_ORDER}"):
+        with pytest.raises(InputError, match=f"^evaluate: the items of the data {OTHER_ORDER}"):
             shared_fits(family).evaluate(split.test)
 
 
 def test_new_items_in_the_order_of_the_model_are_named(shared_fits: SharedFits) -> None:
     model = shared_fits("two_tower")
     split = leave_one_out(Dataset.from_frames(*grown_tables(small_data(), "用户1"), id_order=model.id_order))
-    with pytest.raises(InputError, match=r"^rank_targets: the data has 1 items that the model does not have; add them"):
+    with pytest.raises(InputError, match=r"^evaluate: the data has 1 items that the model does not have; add them"):
         model.evaluate(split.test)
 
 

@@ -13,10 +13,7 @@ class BlockingAsyncClient:
     _loop = asyncio.Runner()
 
     def __init__(self, *arguments, **options):
-        async def make():
-            return AsyncClient(*arguments, **options)
-
-        self._client = self._loop.run(make())
+        self._client = AsyncClient(*arguments, **options)
 
     def __getattr__(self, name):
         value = getattr(self._client, name)

@@ -1,7 +1,9 @@
 """Concurrent requests: threads that share a `Client`, coroutines that share an `AsyncClient`."""
 
 import asyncio
+import copy
 import inspect
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +12,7 @@ import pytest
 from clients import assert_same_items
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
-from tfllmrec_client import AsyncClient, Client, RequestError
+from tfllmrec_client import AsyncClient, Client, InputError, RequestError
 
 HISTORIES = [["item1", "电影一"], [], ["🎬🍿", "a b|c", 'say "hi"'], ["unheard of"]]
 USERS = ["用户3", "unknown", "", "用户5"] * 16
@@ -82,6 +84,43 @@ def test_requests_of_coroutines_run_concurrently(start_waiting):
             return await asyncio.gather(*(client.status() for _ in range(5)))
 
     assert asyncio.run(run()) == [{}] * 5
+
+
+def test_a_client_that_is_made_before_its_loop_is_used_in_several_loops(server, models):
+    client, expected = AsyncClient(server.process.grpc_address, "films", timeout=60), models.recommended(["用户3"])
+    for _ in range(2):
+        assert_same_items(asyncio.run(client.recommend(["用户3"])), expected)
+    with ThreadPoolExecutor(4) as pool:
+        for results in pool.map(lambda _: asyncio.run(client.recommend(["用户3"])), range(8)):
+            assert_same_items(results, expected)
+    assert len(client._channels) <= 4  # those of closed loops are forgotten
+    asyncio.run(client.close())
+
+
+def test_loops_keep_their_channels_while_others_run(server, models):
+    """A call in a second loop does not break calls of the first."""
+    client, expected = AsyncClient(server.process.grpc_address, "films", timeout=60), models.recommended(["用户3"])
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        for loop in (first, second, first, second):
+            assert_same_items(loop.run(client.recommend(["用户3"])), expected)
+        assert len(client._channels) == 2
+        first.run(client.close())
+
+
+def test_a_closed_client_is_refused(client_class, server):
+    client = client_class(server.process.grpc_address, "films", timeout=60)
+    client.status()
+    for _ in range(2):  # closing again has no effect
+        client.close()
+    with pytest.raises(InputError, match=f"^client: the connection to {client.server} is closed; create another"):
+        client.recommend(["用户3"])
+
+
+@pytest.mark.parametrize("call", [pickle.dumps, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("cls", [Client, AsyncClient])
+def test_a_connection_is_not_pickled(cls, call, unserved_address):
+    with pytest.raises(InputError, match=r"^client: a connection cannot be pickled or copied; create"):
+        call(cls(unserved_address, "films"))
 
 
 def test_failed_requests_do_not_affect_others(server, models):

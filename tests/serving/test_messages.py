@@ -52,7 +52,8 @@ MESSAGES = [
 IMPORT_WITHOUT_TENSORFLOW = """
 import sys
 import tfllmrec_client, tfllmrec.serving
-assert tfllmrec.serving.Client is tfllmrec_client.Client and tfllmrec_client.AsyncClient
+assert tfllmrec.serving.Client is tfllmrec_client.Client
+assert tfllmrec.serving.AsyncClient is tfllmrec_client.AsyncClient
 heavy = {"tensorflow", "tensorflow_serving", "keras", "pandas"} & sys.modules.keys()
 assert not heavy, heavy
 """

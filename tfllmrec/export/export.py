@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfllmrec.arguments import positive_integer, require_type
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card
@@ -26,6 +27,7 @@ from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
 from tfllmrec.files import atomic_folder
 from tfllmrec.keras_state import isolated_keras
+from tfllmrec.models.base.arguments import path_of, require_targets
 from tfllmrec.models.base.recommender import Recommender
 
 
@@ -77,9 +79,12 @@ def export(
         >>> export(recommender, "models/films")
         PosixPath('models/films/1')
     """
-    folder = Path(folder).absolute()
-    if top_k < 1:
-        raise InputError(f"export: top_k is {top_k}, and must be at least 1")
+    _check_types(recommender, name=name, target=target, precision=precision, index=index)
+    folder, top_k = path_of("export", "folder", folder).absolute(), positive_integer("export", "top_k", top_k)
+    version = None if version is None else positive_integer("export", "version", version)
+    if validation is not None:
+        require_targets("export", "validation", validation)
+    require_type("export", "facts", facts, (Mapping, type(None)), "pass a dictionary of texts")
     chosen_target = target_named(target)
     precision = chosen_target.precision_or_default(precision)
     check_precision(precision)
@@ -135,6 +140,12 @@ def _write(servable: Servable, folder: Path, functions: dict[str, Any]) -> None:
         tf.saved_model.save(servable, str(folder), signatures=functions, options=options)
     finally:
         logger.setLevel(level)
+
+
+def _check_types(recommender: Recommender, **names: str | None) -> None:
+    require_type("export", "recommender", recommender, Recommender, "pass a fitted one, or tfllmrec.load_model(folder)")
+    for name, value in names.items():
+        require_type("export", name, value, (str, type(None)), "pass a string")
 
 
 def _check_fitted(recommender: Recommender) -> None:

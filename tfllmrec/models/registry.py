@@ -41,7 +41,7 @@ def model_class(name: str) -> "type[Recommender]":
         >>> model_class("popularity").__name__
         'Popularity'
     """
-    if name not in FAMILIES:
+    if not isinstance(name, str) or name not in FAMILIES:
         raise InputError(f"unknown family {name!r}: choose one of {', '.join(FAMILIES)}")
     require_tensorflow_backend()
     module, _, class_name = FAMILIES[name].partition(":")
@@ -65,7 +65,8 @@ def load_model(folder: str | Path) -> "Recommender":
     Raises:
         InputError: If the folder does not contain a saved recommender.
     """
+    from tfllmrec.models.base.arguments import path_of
     from tfllmrec.models.base.saving import read_description
 
-    name, *_ = read_description(Path(folder))
+    name, *_ = read_description(path_of("load_model", "folder", folder))
     return model_class(name).load(folder)

@@ -1,4 +1,4 @@
-"""Embedded model server and its client.
+"""Embedded model server and its clients.
 
 Names are imported on first use, so that importing one module of this package does not import the client.
 """
@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfllmrec.serving.launch import ServerProcess
+    from tfllmrec_client.async_client import AsyncClient
     from tfllmrec_client.client import Client
     from tfllmrec_client.results import ScoredItem
     from tfllmrec_client.status import RequestError
 
-__all__ = ["Client", "RequestError", "ScoredItem", "ServerProcess"]
+__all__ = ["AsyncClient", "Client", "RequestError", "ScoredItem", "ServerProcess"]
 
 _MODULES = {
+    "AsyncClient": "tfllmrec_client.async_client",
     "Client": "tfllmrec_client.client",
     "RequestError": "tfllmrec_client.status",
     "ScoredItem": "tfllmrec_client.results",

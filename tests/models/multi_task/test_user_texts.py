@@ -13,7 +13,9 @@ from tfllmrec.content.item_tokens import label_matrix
 from tfllmrec.data import Dataset
 from tfllmrec.data.splits import leave_last_out
 from tfllmrec.errors import InputError
+from tfllmrec.models.multi_task.inference import TaskPredictor
 from tfllmrec.models.registry import load_model
+from tfllmrec_client.requests import RecommendRequest
 
 TEXTS = {"even": "电影 film", "odd": "样样 999"}
 OPTIONS = QUICK_LEARNING | {"tasks": "next_item,interests", "expert_units": 8, "content": False}
@@ -57,6 +59,21 @@ def test_stored_texts_are_read_without_texts_of_the_request(reader: MultiTask) -
     pd.testing.assert_frame_equal(reader.interests(users, histories, texts=[[], [""]]), stored)
     replaced = reader.interests(users, histories, texts=[[TEXTS["odd"]], [TEXTS["even"]]])
     assert first_labels(replaced) == ["odd", "even"]
+
+
+def test_interests_are_predicted_in_blocks(reader: MultiTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    users, texts = ["u10", "u11", "u1"], [[], [TEXTS["odd"]], [TEXTS["even"], "a", "b"]]
+    expected, sizes, block = reader.interests(users, texts=texts), [], TaskPredictor._request_interests
+
+    def record(self: TaskPredictor, request: RecommendRequest) -> np.ndarray:
+        sizes.append(len(request.users))
+        return block(self, request)
+
+    monkeypatch.setattr(TaskPredictor, "_request_interests", record)
+    monkeypatch.setattr("tfllmrec.models.multi_task.inference._BLOCK", 6)
+    pd.testing.assert_frame_equal(reader.interests(users, texts=texts), expected, rtol=1e-4)
+    assert sizes == [2, 1]  # three rows with up to 3 texts would be 9
+    assert reader.interests([]).empty
 
 
 def test_interest_scores_of_targets_read_stored_texts(reader: MultiTask, reviews: Dataset) -> None:

@@ -171,7 +171,7 @@ def test_an_item_subset_is_scored_alone(trained: Recommender, split: Split, monk
     targets = replace(targets, histories=Histories.from_rows(rows))
     expected = rank_targets(trained.score, targets, trained.history_length, k=3, item_subset=item_subset)
     monkeypatch.setattr(trained.predictor, "score", None)
-    monkeypatch.setattr("tfllmrec.models.base.predictor._BLOCK", 2 * len(item_subset))
+    monkeypatch.setattr("tfllmrec.models.base.predictor._PAIRS", 2 * len(item_subset))
     ranked = trained.rank_targets(targets, 3, item_subset=item_subset)
     assert len(targets) % 3
     assert len({*ranked.ranks.tolist()}) > 1
@@ -220,7 +220,7 @@ TEXTS = [
 ]
 
 
-def test_unusual_texts_are_scored(trained: Recommender) -> None:
+def test_unusual_texts_are_scored(trained: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     histories = [["even item 2", "even"], [], ["", " \xa0\u3000", "even item 2", "even", ""], TEXTS]
     candidates = [TEXTS, TEXTS[:2], [*TEXTS[:2], "", " \t\u3000"], []]
     scores = trained.score_texts(histories, candidates)
@@ -232,6 +232,9 @@ def test_unusual_texts_are_scored(trained: Recommender) -> None:
     assert (scores[2][2:] == LOWEST).all()
     for history, row, expected in zip(histories, candidates, scores, strict=True):
         np.testing.assert_allclose(trained.score_texts([history], [row])[0], expected, rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr("tfllmrec.models.ranker.text_ranker._TEXTS", 3 * len(TEXTS))  # blocks of one row
+    for row, expected in zip(trained.score_texts(histories, candidates), scores, strict=True):
+        np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_as_many_texts_are_read_as_items(trained: Recommender) -> None:

@@ -1,9 +1,9 @@
 """Configurations: frozen dataclasses with checked values, which are read from JSON and from command lines."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 import pandas as pd
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
@@ -105,6 +105,10 @@ class Config:
         Raises:
             InputError: If an option is unknown, or its value has a wrong type or is out of range.
         """
+        for field in fields(cls):
+            value = options.get(field.name)
+            if isinstance(value, bool) and bool not in (field.type, *get_args(field.type)):
+                raise InputError(f"option {field.name}={value!r}: input should not be True or False")
         try:
             return cls(**options)
         except ValidationError as error:
@@ -129,8 +133,17 @@ def explained(config: Config, sources: Mapping[str, str]) -> pd.DataFrame:
 
 def given_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a constructor was called with: its `locals()` without those left at None."""
-    return {
-        name: value
-        for name, value in arguments.items()
-        if value is not None and name not in ("self", "config", "__class__")
-    }
+    given = {name: value for name, value in arguments.items() if name not in ("self", "config", "__class__")}
+    return read_once({name: value for name, value in given.items() if value is not None})
+
+
+def read_once(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with the elements of iterators, which could not be read a second time.
+
+    Raises:
+        InputError: If an option is a set.
+    """
+    for name, value in options.items():
+        if isinstance(value, set | frozenset):
+            raise InputError(f"option {name} is a set, which has no order; pass a list")
+    return {name: tuple(value) if isinstance(value, Iterator) else value for name, value in options.items()}

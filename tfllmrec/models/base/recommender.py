@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from tfllmrec.arguments import positive_integer, require_type
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.id_order import IdOrder
 from tfllmrec.data.splits import Targets
@@ -20,15 +21,23 @@ from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets
 from tfllmrec.keras_state import isolated_keras
 from tfllmrec.layers.item_index import ItemIndex
+from tfllmrec.models.base.arguments import (
+    callbacks_of,
+    index_array,
+    path_of,
+    require_dataset,
+    require_targets,
+    verbosity,
+)
 from tfllmrec.models.base.built_models import BuiltModels
-from tfllmrec.models.base.config import Config, explained
+from tfllmrec.models.base.config import Config, explained, read_once
 from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures, vector_signatures
 from tfllmrec.models.base.fitted_data import FittedData
 from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.base.saving import read_description, reading, write_description
 from tfllmrec.models.base.signature import Signature
 from tfllmrec.models.base.trainer import FitContext, TrainingLog
-from tfllmrec_client.requests import rank_request, recommend_request
+from tfllmrec_client.requests import item_request, rank_request, recommend_request
 from tfllmrec_client.results import ItemEmbeddings, QueryEmbeddings
 
 
@@ -67,6 +76,8 @@ class Recommender(ABC):
     def __init__(self, config: Config | None, options: Mapping[str, Any]) -> None:
         if config is not None and options:
             raise InputError(f"{self.family}: give either config or single options")
+        kind = self.config_class
+        require_type(self.family, "config", config, (kind, type(None)), f"pass a {kind.__name__}, or single options")
         self.config_class.from_options(options)  # fails before any data is read
         self.config = self._given = config
         self._options = dict(options)
@@ -80,6 +91,8 @@ class Recommender(ABC):
         Raises:
             InputError: If an option is unknown or has a wrong value.
         """
+        require_type(cls.family, "options", options, Mapping, "pass a dictionary of values by name")
+        options = read_once(options)
         cls.config_class.from_options(options)
         return cls(**options)
 
@@ -93,7 +106,7 @@ class Recommender(ABC):
         train: Dataset,
         validation: Targets | None = None,
         *,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        callbacks: Iterable[keras.callbacks.Callback] | None = (),
         verbose: int | str = "auto",
         backup: str | Path | None = None,
     ) -> Self:
@@ -111,11 +124,15 @@ class Recommender(ABC):
             The recommender.
 
         Raises:
-            InputError: If the backup is damaged, or belongs to a fit with other options or data, or the validation
-                targets are of another data set.
+            InputError: If an argument has a wrong type, the backup is damaged or belongs to a fit with other options
+                or data, or the validation targets are of another data set.
         """
-        path = None if backup is None else Path(backup)
-        return self.fit_in_context(train, validation, FitContext(tuple(callbacks), verbose, path))
+        require_dataset("fit", "train", train)
+        if validation is not None:
+            require_targets("fit", "validation", validation)
+        path = None if backup is None else path_of("fit", "backup", backup)
+        context = FitContext(callbacks_of("fit", callbacks), verbosity("fit", verbose), path)
+        return self.fit_in_context(train, validation, context)
 
     @isolated_keras()
     def fit_in_context(self, train: Dataset, validation: Targets | None, context: FitContext) -> Self:
@@ -228,6 +245,28 @@ class Recommender(ABC):
         self.predictor  # noqa: B018  # raises if there is no configuration
         return explained(self.config, self._sources)
 
+    def __copy__(self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to pickle or deep-copy a fitted recommender: Keras models and traced functions cannot be."""
+        if self.is_fitted:
+            raise InputError(
+                f"a fitted {self.family} cannot be pickled or deep-copied; write it with save(folder) and read it with "
+                "tfllmrec.load_model(folder)"
+            )
+        return super().__reduce_ex__(protocol)
+
+    def __sklearn_clone__(self) -> Self:
+        """Return an unfitted recommender with the same options, for `sklearn.base.clone`."""
+        other = copy.copy(self)
+        other.config, other._predictor, other._sources, other.training_log = self._given, None, {}, {}
+        for name in ("fitted_data", "built"):
+            other.__dict__.pop(name, None)
+        return other
+
     def __repr__(self) -> str:
         given = self._options if self._given is None else {"config": self._given}
         text = f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
@@ -237,7 +276,10 @@ class Recommender(ABC):
 
     def score(self, users: np.ndarray, histories: np.ndarray, *args: Any, **kwargs: Any) -> tf.Tensor:
         """Score all items for indices; see `Predictor.score`."""
-        return self.predictor.score(users, histories, *args, **kwargs)
+        predictor, data = self.predictor, self.fitted_data
+        users = index_array("score", "users", users, axes=1, lowest=0, highest=len(data.users))
+        histories = index_array("score", "histories", histories, axes=2, lowest=0, highest=len(data.items))
+        return predictor.score(users, histories, *args, **kwargs)
 
     def rank_targets(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> RankedTargets:
         """Rank every target among all items that its user has not seen; see `tfllmrec.evaluation.rank_targets`.
@@ -250,12 +292,19 @@ class Recommender(ABC):
         Raises:
             InputError: If the targets are of a data set with other ids; see `id_order`.
         """
-        predictor = self.predictor
-        return predictor.rank_targets(self.fitted_data.known_targets("rank_targets", targets), k, item_subset)
+        return self._rank_targets("rank_targets", targets, k, item_subset)
 
     def evaluate(self, targets: Targets, k: int = 10, *, item_subset: np.ndarray | None = None) -> dict[str, float]:
         """Return ndcg, recall and the other metrics at k; see `rank_targets` and `tfllmrec.evaluation.summarise`."""
-        return summarise(self.rank_targets(targets, k, item_subset=item_subset), self.fitted_data.counts, k)
+        return summarise(self._rank_targets("evaluate", targets, k, item_subset), self.fitted_data.counts, int(k))
+
+    def _rank_targets(self, call: str, targets: Targets, k: int, item_subset: np.ndarray | None) -> RankedTargets:
+        require_targets(call, "targets", targets)
+        predictor, k = self.predictor, positive_integer(call, "k", k)
+        if item_subset is not None:
+            highest = len(self.fitted_data.items)
+            item_subset = index_array(call, "item_subset", item_subset, axes=1, lowest=1, highest=highest)
+        return predictor.rank_targets(self.fitted_data.known_targets(call, targets), k, item_subset)
 
     def evaluate_tasks(self, data: Dataset, targets: Targets) -> dict[str, Any]:
         """Evaluate the tasks of a family that has more than ranking.
@@ -272,19 +321,20 @@ class Recommender(ABC):
 
     def recommend(
         self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         k: int = 10,
         *,
-        exclude: Sequence[Sequence[str]] | None = None,
-        user_features: Sequence[Sequence[str]] | None = None,
-        scenarios: Sequence[str] | None = None,
+        exclude: Iterable[Iterable[str]] | None = None,
+        user_features: Iterable[Iterable[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
         exclude_seen: bool = True,
     ) -> pd.DataFrame:
         """Return the best items for users, for histories, or for both row by row.
 
         A history of the request has precedence over the stored one. A row with neither gets popular items. Unknown ids
-        and "" are ignored.
+        and "" are ignored. Arguments with one entry per row, and their rows, are any iterables of strings, read once:
+        lists, generators, arrays, columns of tables. The rows of `exclude` may also be sets.
 
         Args:
             users: user ids.
@@ -303,24 +353,25 @@ class Recommender(ABC):
             InputError: If users, histories and features are all missing, rows do not match, k is below 1, a string
                 is given for a sequence, or the model does not read the features or scenarios.
         """
-        if k < 1:
-            raise InputError(f"recommend: k is {k}, and must be at least 1")
-        predictor = self.predictor
+        k, predictor = positive_integer("recommend", "k", k), self.predictor
+        require_type("recommend", "exclude_seen", exclude_seen, (bool, np.bool_), "pass True or False")
         request = recommend_request(users, histories, exclude, user_features, scenarios)
         return predictor.recommend(request, k, features_given=user_features is not None, exclude_seen=exclude_seen)
 
     def next_items(
-        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude: Sequence[Sequence[str]] | None = None
+        self, histories: Iterable[Iterable[str]], k: int = 10, *, exclude: Iterable[Iterable[str]] | None = None
     ) -> pd.DataFrame:
         """Return the best items after histories; see `recommend`."""
-        return self.recommend(histories=histories, k=k, exclude=exclude)
+        k, predictor = positive_integer("next_items", "k", k), self.predictor
+        request = recommend_request(None, histories, exclude, call="next_items")
+        return predictor.recommend(request, k, features_given=False, exclude_seen=True)
 
     def rank(
         self,
-        candidates: Sequence[Sequence[str]],
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
-        scenarios: Sequence[str] | None = None,
+        candidates: Iterable[Iterable[str]],
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
     ) -> list[np.ndarray]:
         """Score candidates for users, for histories, or for both row by row; see `recommend` for both.
 
@@ -341,11 +392,11 @@ class Recommender(ABC):
 
     def interests(
         self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         *,
-        scenarios: Sequence[str] | None = None,
-        texts: Sequence[Sequence[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
+        texts: Iterable[Iterable[str]] | None = None,
     ) -> pd.DataFrame:
         """Predict the labels (categories) of the next items for users, for histories, or for both row by row.
 
@@ -365,7 +416,7 @@ class Recommender(ABC):
         """
         raise InputError(f"interests: this {self.family} does not predict interests; multi_task does")
 
-    def similar_items(self, items: Sequence[str], k: int = 10) -> pd.DataFrame:
+    def similar_items(self, items: Iterable[str], k: int = 10) -> pd.DataFrame:
         """Return the items with the nearest vectors.
 
         Args:
@@ -378,11 +429,10 @@ class Recommender(ABC):
         Raises:
             InputError: If the family has no item vectors, or k is below 1.
         """
-        if k < 1:
-            raise InputError(f"similar_items: k is {k}, and must be at least 1")
-        return self.predictor.similar_items(items, k)
+        k, predictor = positive_integer("similar_items", "k", k), self.predictor
+        return predictor.similar_items(item_request(items, call="similar_items").items, k)
 
-    def embed_items(self, items: Sequence[str] | None = None) -> ItemEmbeddings:
+    def embed_items(self, items: Iterable[str] | None = None) -> ItemEmbeddings:
         """Return item vectors.
 
         Args:
@@ -392,10 +442,11 @@ class Recommender(ABC):
             InputError: If the family has no item vectors.
         """
         predictor = self.predictor
-        return predictor.embed_items(self.fitted_data.items.tokens[1:].tolist() if items is None else items)
+        items = self.fitted_data.items.tokens[1:] if items is None else items
+        return predictor.embed_items(item_request(items, call="embed_items").items)
 
     def embed_queries(
-        self, users: Sequence[str] | None = None, histories: Sequence[Sequence[str]] | None = None
+        self, users: Iterable[str] | None = None, histories: Iterable[Iterable[str]] | None = None
     ) -> QueryEmbeddings:
         """Return query vectors of users, of histories, or of both row by row; see `recommend` for both.
 
@@ -433,6 +484,7 @@ class Recommender(ABC):
             InputError: If no item is new, the table is invalid, or the family scores items by interactions alone.
         """
         predictor = self.predictor
+        require_type("with_items", "items", items, pd.DataFrame, "pass a pandas DataFrame with item_id and title")
         items = check_items(items)
         new = items[self.fitted_data.items.lookup(items["item_id"]) == 0]
         if new.empty:
@@ -448,7 +500,7 @@ class Recommender(ABC):
 
     def save(self, folder: str | Path) -> None:
         """Write configuration, fitted data and models to a folder; `tfllmrec.load_model` reads them."""
-        model, folder = self.model, Path(folder)
+        model, folder = self.model, path_of("save", "folder", folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.fitted_data.save(folder)
         self._save_parts(folder)
@@ -463,7 +515,7 @@ class Recommender(ABC):
         Raises:
             InputError: If the folder does not hold a recommender of this family.
         """
-        folder = Path(folder)
+        folder = path_of("load", "folder", folder)
         family, config, sources = read_description(folder)
         if family != cls.family:
             raise InputError(f"{folder} holds a {family}, not a {cls.family}")

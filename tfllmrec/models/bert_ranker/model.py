@@ -1,7 +1,7 @@
 """The BERT ranking family: item texts encoded by a KerasNLP BERT, related to the history of a user."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from tfllmrec.content.bert_loading import SMALL, bert_from_name, pretrained_bert
 from tfllmrec.content.item_texts import items_to_texts
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets, leave_last_out
+from tfllmrec.models.base.arguments import require_targets
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import given_options
 from tfllmrec.models.base.fallback import popular_candidates_if_empty, popular_if_empty, popularity_scores
@@ -223,9 +224,10 @@ class BertRanker(Recommender):
 
     def predict_ratings(self, targets: Targets) -> np.ndarray:
         """Predict the ratings of the targets' items, float32 [n], for the objective "rating"."""
+        require_targets("predict_ratings", "targets", targets)
         return predicted_ratings(self.predictor, targets)
 
-    def score_texts(self, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def score_texts(self, histories: Iterable[Iterable[str]], candidates: Iterable[Iterable[str]]) -> list[np.ndarray]:
         """Score raw texts; see `tfllmrec.models.ranker.text_ranker.score_texts`."""
         self.predictor  # noqa: B018  # raises if the recommender is not fitted
         return score_texts(text_function(self.built.text_ranker), histories, candidates)

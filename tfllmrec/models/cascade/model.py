@@ -1,6 +1,6 @@
 """The cascade: retrievers find candidates; a ranker orders them together with the retrievers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from tfllmrec.arguments import require_type
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.models.base.built_models import BuiltModels
@@ -82,7 +83,9 @@ class Cascade(Recommender):
         config: CascadeConfig | None = None,
     ) -> None:
         options = given_options(locals())
-        given = [] if retrievers is None or isinstance(retrievers, str) else list(retrievers)
+        retrievers = options.get("retrievers", ())
+        require_type("cascade", "retrievers", retrievers, Iterable, "pass a list of families and recommenders")
+        given = [] if isinstance(retrievers, str) else list(retrievers)
         if given:
             options["retrievers"] = [family_of(part) for part in given]
         if ranker is not None:

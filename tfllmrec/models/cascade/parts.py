@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from tfllmrec.arguments import require_type
 from tfllmrec.data.candidate_lists import CandidateLists
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
@@ -25,6 +26,7 @@ Part = str | Recommender
 
 def family_of(part: Part) -> str:
     """Return the family name of a part."""
+    require_type("cascade", "a part", part, (str, Recommender), "pass the name of a family, or a recommender")
     return part if isinstance(part, str) else part.family
 
 

@@ -1,6 +1,6 @@
 """The cross-encoder family: one BERT reads history and candidate together, for precise ranking of short lists."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from tfllmrec.content.item_texts import ITEM_SEPARATOR, items_to_texts
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets, leave_last_out
 from tfllmrec.errors import InputError
+from tfllmrec.models.base.arguments import require_targets
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import given_options
 from tfllmrec.models.base.fallback import popular_candidates_if_empty, popular_if_empty, popularity_scores
@@ -243,9 +244,10 @@ class CrossEncoder(Recommender):
 
     def predict_ratings(self, targets: Targets) -> np.ndarray:
         """Predict the ratings of the targets' items, float32 [n], for the objective "rating"."""
+        require_targets("predict_ratings", "targets", targets)
         return predicted_ratings(self.predictor, targets)
 
-    def score_texts(self, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def score_texts(self, histories: Iterable[Iterable[str]], candidates: Iterable[Iterable[str]]) -> list[np.ndarray]:
         """Score raw texts; see `tfllmrec.models.ranker.text_ranker.score_texts`."""
         self.predictor  # noqa: B018  # raises if the recommender is not fitted
         return score_texts(text_function(self.built.text_ranker), histories, candidates)

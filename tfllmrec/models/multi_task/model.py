@@ -1,7 +1,7 @@
 """The multi-task family: several tasks over shared histories and items, also across scenarios."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from tfllmrec.data.splits import Targets
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
+from tfllmrec.models.base.arguments import require_dataset, require_targets
 from tfllmrec.models.base.config import given_options
 from tfllmrec.models.base.content import ItemContent, copy_weights, keep_known_vectors
 from tfllmrec.models.base.predictor import Predictor
@@ -257,6 +258,7 @@ class MultiTask(Recommender):
         Raises:
             InputError: If "rating" is not one of the tasks.
         """
+        require_targets("predict_ratings", "targets", targets)
         return self._tasks.pairs("rating", targets)
 
     def like_chances(self, targets: Targets) -> np.ndarray:
@@ -265,6 +267,7 @@ class MultiTask(Recommender):
         Raises:
             InputError: If "like" is not one of the tasks.
         """
+        require_targets("like_chances", "targets", targets)
         return self._tasks.pairs("like", targets)
 
     def interest_scores(self, targets: Targets) -> np.ndarray:
@@ -273,15 +276,16 @@ class MultiTask(Recommender):
         Raises:
             InputError: If "interests" is not one of the tasks.
         """
+        require_targets("interest_scores", "targets", targets)
         return self._tasks.interest_scores(targets)
 
     def interests(
         self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         *,
-        scenarios: Sequence[str] | None = None,
-        texts: Sequence[Sequence[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
+        texts: Iterable[Iterable[str]] | None = None,
     ) -> pd.DataFrame:
         """Predict the labels of the next items; see `Recommender.interests`. A `backbone` reads texts."""
         tasks = self._tasks
@@ -295,10 +299,13 @@ class MultiTask(Recommender):
             Columns scenario ("" for a model without scenarios), task, expert, share; the shares of a scenario and task
             sum to 1.
         """
+        require_targets("expert_use", "targets", targets)
         return self._tasks.expert_use(targets, self.experts)
 
     def evaluate_tasks(self, data: Dataset, targets: Targets) -> dict[str, Any]:
         """Evaluate each task; see `Recommender.evaluate_tasks` and, for the metrics, `evaluation.task_scores`."""
+        require_dataset("evaluate_tasks", "data", data)
+        require_targets("evaluate_tasks", "targets", targets)
         targets = self.fitted_data.known_targets("evaluate_tasks", targets)
         scores = task_scores(self._tasks, self.config, self.labels, data, targets)
         return {"tasks": scores, "experts": self.expert_use(targets).to_dict("records")}

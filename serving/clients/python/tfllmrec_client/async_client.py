@@ -1,5 +1,6 @@
 """Client for asyncio."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -34,8 +35,9 @@ def _awaitable(
 class AsyncClient(Connection):
     """Client for asyncio: it has the methods of `Client`, and each is awaited.
 
-    Arguments, results and errors are those of `Client`. Create it in the event loop that uses it. If there are several
-    servers, resolving their names blocks the loop.
+    Arguments, results and errors are those of `Client`. It may be created before an event loop runs, and used in
+    several loops, one after the other or in threads: the first call in a loop opens a channel for it. If there are
+    several servers, creating the client resolves their names, which blocks.
 
     Example:
         >>> async with AsyncClient("localhost:8500", "films") as client:
@@ -57,7 +59,11 @@ class AsyncClient(Connection):
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._channel.close()
+        self._closed = True
+        channel = self._channels.pop(asyncio.get_running_loop(), None)
+        self._channels.clear()  # gRPC closes the channels of other loops with their last reference
+        if channel is not None:
+            await channel.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,7 +72,15 @@ class AsyncClient(Connection):
         await self.close()
 
     async def _call(self, rpc: Rpc[Result], timeout: float | None) -> Result:
+        channel = self._channel(self._running_loop())
         try:
-            return rpc.parse(await self._send(rpc, timeout))
+            return rpc.parse(await channel.send(rpc, self._seconds(timeout)))
         except grpc.RpcError as error:
             raise self._request_error(error, timeout) from error
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop, and forget the channels of closed loops."""
+        for loop in list(self._channels):
+            if loop is not None and loop.is_closed():
+                self._channels.pop(loop, None)
+        return asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from tfllmrec_client.errors import InputError
+from tfllmrec_client.rpc import GET_MODEL_STATUS, PREDICT, Rpc
 
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
@@ -32,21 +33,48 @@ OPTIONS = [
 ]
 
 
-def channel_to(transport: ModuleType, servers: Sequence[str], credentials: grpc.ChannelCredentials | None) -> Any:
-    """Return a channel that balances requests over servers and passes over those that cannot be reached.
+class Channel:
+    """An open channel, which balances requests over servers and passes over those that cannot be reached.
 
     Args:
-        transport: `grpc`, or `grpc.aio` for a channel with awaitable calls.
-        servers: "host:port" each, or a single target of gRPC, such as "dns:///serving:8500" or "unix:/run/films".
+        transport: `grpc`, or `grpc.aio` for awaitable calls; such a channel belongs to the running event loop.
+        target: a target of gRPC; see `target_of`.
         credentials: for TLS, from `grpc.ssl_channel_credentials`; None for no encryption.
+    """
+
+    def __init__(self, transport: ModuleType, target: str, credentials: grpc.ChannelCredentials | None) -> None:
+        if credentials is None:
+            self._channel = transport.insecure_channel(target, options=OPTIONS)
+        else:
+            self._channel = transport.secure_channel(target, credentials, options=OPTIONS)
+        self._methods = {
+            method: self._channel.unary_unary(
+                method.path,
+                request_serializer=method.request.SerializeToString,
+                response_deserializer=method.response.FromString,
+            )
+            for method in (PREDICT, GET_MODEL_STATUS)
+        }
+
+    def send(self, rpc: Rpc[Any], timeout: float) -> Any:
+        """Send a request and return the response, which is an awaitable for `grpc.aio`."""
+        return self._methods[rpc.method](rpc.request, timeout=timeout)
+
+    def close(self) -> Any:
+        """Close the channel; an awaitable for `grpc.aio`."""
+        return self._channel.close()
+
+
+def target_of(servers: Sequence[str]) -> str:
+    """Return servers as one target of gRPC.
+
+    Args:
+        servers: "host:port" each, or a single target of gRPC, such as "dns:///serving:8500" or "unix:/run/films".
 
     Raises:
         InputError: If there is no server, or the name of one among several cannot be resolved.
     """
-    target = servers[0] if len(servers) == 1 else _joined(servers)
-    if credentials is None:
-        return transport.insecure_channel(target, options=OPTIONS)
-    return transport.secure_channel(target, credentials, options=OPTIONS)
+    return servers[0] if len(servers) == 1 else _joined(servers)
 
 
 def _joined(servers: Sequence[str]) -> str:

@@ -1,14 +1,17 @@
 """The connection that both clients share: channel, deadline, and errors of gRPC as sentences."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable
+from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
 import grpc
 
-from tfllmrec_client.channel import channel_to
+from tfllmrec_client.arguments import require_type, seconds
+from tfllmrec_client.channel import Channel, target_of
+from tfllmrec_client.errors import InputError
 from tfllmrec_client.request_builder import RequestBuilder
-from tfllmrec_client.rpc import GET_MODEL_STATUS, PREDICT, Rpc
 from tfllmrec_client.status import RequestError
 
 
@@ -19,7 +22,7 @@ class Connection:
 
     def __init__(
         self,
-        server: str | Sequence[str],
+        server: str | Iterable[str],
         model: str,
         *,
         version: int | None = None,
@@ -27,25 +30,28 @@ class Connection:
         timeout: float = 10.0,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        servers = [server] if isinstance(server, str) else [*server]
-        self.server, self.model, self.timeout = " or ".join(servers), model, timeout
+        servers = _addresses(server)
+        tls = (grpc.ChannelCredentials, type(None))
+        require_type("client", "credentials", credentials, tls, "pass those of grpc.ssl_channel_credentials")
+        self.server, self.model, self.timeout = " or ".join(servers), model, seconds("client", "timeout", timeout)
         self._requests = RequestBuilder(model, version, label)
-        self._channel = channel_to(self._transport, servers, credentials)
-        self._methods = {
-            method: self._channel.unary_unary(
-                method.path,
-                request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString,
-            )
-            for method in (PREDICT, GET_MODEL_STATUS)
-        }
+        self._open = partial(Channel, self._transport, target_of(servers), credentials)
+        self._channels: dict[asyncio.AbstractEventLoop | None, Channel] = {}
+        self._closed = False
 
-    def _send(self, rpc: Rpc[Any], timeout: float | None) -> Any:
-        """Send the request and return the response, which is an awaitable for `grpc.aio`."""
-        return self._methods[rpc.method](rpc.request, timeout=self._seconds(timeout))
+    def _channel(self, loop: asyncio.AbstractEventLoop | None = None) -> Channel:
+        """Return the channel of an event loop, or that of all threads; the first call opens it."""
+        if self._closed:
+            raise InputError(f"client: the connection to {self.server} is closed; create another client")
+        channel = self._channels.get(loop)
+        return self._channels.setdefault(loop, self._open()) if channel is None else channel
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to pickle or copy a connection."""
+        raise InputError("client: a connection cannot be pickled or copied; create a client in each process")
 
     def _seconds(self, timeout: float | None) -> float:
-        return self.timeout if timeout is None else timeout
+        return self.timeout if timeout is None else seconds("client", "timeout", timeout)
 
     def _request_error(self, error: Any, timeout: float | None) -> RequestError:
         return RequestError(error.code(), self._sentence(error, self._seconds(timeout)))
@@ -63,3 +69,12 @@ class Connection:
                 return f"{self.server} is not a model server: give the host and port of its gRPC interface"
             case _:
                 return f"{self.server} refused the request: {error.details()}"
+
+
+def _addresses(server: Any) -> list[str]:
+    advice = "pass 'host:port', or a list of such strings"
+    require_type("client", "server", server, Iterable, advice)
+    servers = [server] if isinstance(server, str) else list(server)
+    for address in servers:
+        require_type("client", "server", address, str, advice)
+    return servers

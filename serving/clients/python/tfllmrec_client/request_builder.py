@@ -1,11 +1,13 @@
 """Build the requests for one model; they do not depend on how they are sent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
 
 from tfllmrec_client import messages, parsing
+from tfllmrec_client.arguments import positive_integer, require_type
 from tfllmrec_client.errors import InputError
 from tfllmrec_client.inputs import input_arrays, padded_rows, string_array
 from tfllmrec_client.parsing import Outputs
@@ -22,8 +24,8 @@ from tfllmrec_client.rpc import GET_MODEL_STATUS, PREDICT, Rpc
 from tfllmrec_client.tensors import encoded, write
 
 Result = TypeVar("Result")
-Ids = Sequence[str]
-Rows = Sequence[Sequence[str]]
+Ids = Iterable[str]
+Rows = Iterable[Iterable[str]]
 Inputs = dict[str, np.ndarray]
 
 
@@ -42,10 +44,13 @@ class RequestBuilder:
     def __init__(self, model: str, version: int | None, label: str | None) -> None:
         if version is not None and label is not None:
             raise InputError("client: give a version or a label, not both")
+        require_type("client", "model", model, str, "pass the name of a model")
+        require_type("client", "version", version, (Integral, type(None)), "pass a whole number")
+        require_type("client", "label", label, (str, type(None)), "pass a string, such as 'stable'")
         self._model = model
         self._spec: dict[str, Any] = {"name": model}
         if version is not None:
-            self._spec["version"] = {"value": version}
+            self._spec["version"] = {"value": int(version)}
         if label is not None:
             self._spec["version_label"] = label
 
@@ -56,6 +61,7 @@ class RequestBuilder:
 
     def predict(self, signature: str, inputs: Mapping[str, Any]) -> Rpc[Outputs]:
         """Build a request for any signature."""
+        require_type("predict", "signature", signature, str, "pass the name of a signature")
         return self._predict(signature, input_arrays(inputs))
 
     def recommend(
@@ -165,8 +171,7 @@ class RequestBuilder:
     def _scored_items(
         self, call: str, signature: str, inputs: Inputs, k: int, row_columns: RowColumns
     ) -> Rpc[ScoredItems]:
-        if k < 1:
-            raise InputError(f"{call}: k is {k}, and must be at least 1")
+        k = positive_integer(call, "k", k)
 
         def parse(outputs: Outputs) -> ScoredItems:
             return ScoredItems(parsing.scored_items(call, outputs, k, self._model), row_columns)
