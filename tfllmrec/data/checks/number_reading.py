@@ -1,0 +1,87 @@
+"""Read the times and ratings of a large table."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tfllmrec.data.checks.findings import Finding, finding_at
+from tfllmrec.data.checks.time_column import TimeColumn
+
+_ARROW_UNITS = ("s", "ms", "us", "ns")
+_NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+
+
+def read_times(column: pa.ChunkedArray) -> tuple[TimeColumn, Finding | None]:
+    """Read numbers, dates or texts.
+
+    Returns:
+        The times, and the finding of values that are not times.
+    """
+    times = _times(column)
+    return times, finding_at(
+        times.is_missing,
+        "unreadable times",
+        "rows",
+        lambda row: f"row {row}: {column[row].as_py()!r}",
+        "Give every row a number or a date, all in the same form.",
+        refused=True,
+    )
+
+
+def unreadable_ratings(column: pa.ChunkedArray) -> Finding | None:
+    """Find ratings that are not finite numbers; a missing one is none."""
+    column = _plain(column)
+    numbers = _parse_numbers(column)
+    return finding_at(
+        ~np.isfinite(numbers) & ~column.is_null().to_numpy(),
+        "unreadable ratings",
+        "rows",
+        lambda row: f"row {row}: {column[row].as_py()!r}",
+        "Correct them or leave them empty.",
+        refused=True,
+    )
+
+
+def _times(column: pa.ChunkedArray) -> TimeColumn:
+    column = _plain(column)
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    if pa.types.is_timestamp(column.type):
+        values, unit = _numbers(column.cast(pa.int64())), _ARROW_UNITS.index(column.type.unit)
+        return TimeColumn(values, column.is_null().to_numpy(), unit)
+    values = np.full(len(column), np.nan) if pa.types.is_boolean(column.type) else _parse_numbers(column)
+    return TimeColumn(values, column.is_null().to_numpy() | ~np.isfinite(values))
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column without the dictionary of categories."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _parse_numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Return numbers, int64 or float64 [n]; other values are NaN, and missing ones any number."""
+    kind = column.type
+    if (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_boolean(kind)
+    ):
+        return _numbers(column)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _text_numbers(column)
+    return np.full(len(column), np.nan)
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Return numbers, int64 or float64 [n]; a missing one is 0."""
+    is_whole = pa.types.is_signed_integer(column.type)
+    return column.cast(pa.int64() if is_whole else pa.float64()).fill_null(0).to_numpy()
+
+
+def _text_numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Parse numbers from texts, float64 [n]; other values become NaN."""
+    encoded = column.combine_chunks().dictionary_encode()
+    texts = encoded.dictionary.to_pandas()
+    numbers = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
+    return np.append(numbers, np.nan)[encoded.indices.fill_null(len(numbers)).to_numpy()]
