@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-from tfllmrec.evaluation import ranking
+from tfllmrec.evaluation import blocks, ranking
 from tfllmrec.evaluation.ranking import RankedTargets, Scorer, rank_targets
 
 
@@ -144,17 +144,17 @@ def test_block_size_does_not_change_results() -> None:
 
 def test_blocks_are_smaller_for_a_large_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     """The scores of a block stay below a limit."""
-    monkeypatch.setattr(ranking, "_SCORES_AT_ONCE", 100)
+    monkeypatch.setattr(blocks, "MOST_CELLS", 100)
     matrix = np.random.default_rng(0).normal(size=(7, 31)).astype(np.float32)
-    blocks: set[int] = set()
+    sizes: set[int] = set()
 
     def score(users: np.ndarray, histories: np.ndarray) -> tf.Tensor:
-        blocks.add(len(users))
+        sizes.add(len(users))
         return tf.constant(matrix[users])
 
     targets = targets_of([[1]] * 7, [30, 2, 3, 4, 5, 6, 7])
     ranks = rank_targets(score, targets, 4).ranks
-    assert blocks == {100 // 31}
+    assert sizes == {100 // 31}
     np.testing.assert_array_equal(ranks, by_brute_force(matrix, targets, 10).ranks)
 
 

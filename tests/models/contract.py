@@ -14,6 +14,9 @@ from small_data import COLD, NEWCOMER
 from tfllmrec import Recommender
 from tfllmrec.data import Dataset, Histories, Targets
 from tfllmrec.errors import InputError
+from tfllmrec.evaluation import blocks
+from tfllmrec.models.base import predictor
+from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.registry import load_model, model_class
 
 ALL_ITEMS = 99
@@ -170,6 +173,30 @@ def test_rows_are_independent(fitted: Recommender) -> None:
     together = rows(fitted.recommend(USERS, k=4), 5)
     assert together == [one_row(fitted, user, k=4) for user in USERS]
     assert rows(fitted.recommend(USERS[::-1], k=4), 5) == together[::-1]
+
+
+def test_rows_are_scored_in_blocks(fitted: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    histories = [["item0", "🎬🍿"], [], ["item3"], [], []]
+
+    def calls() -> list[Any]:
+        results = [fitted.recommend(USERS, histories, k=3, exclude=histories[::-1])]
+        results += [pd.DataFrame(fitted.rank([["item0", "电影一"]] * 5, USERS, histories))]
+        if fitted.index is not None:
+            results += [fitted.similar_items(["item0", "unheard of", "item1"], k=2)]
+        if fitted.query_model is not None:
+            results += [pd.DataFrame(fitted.embed_queries(USERS, histories).embeddings)]
+        return results
+
+    expected, sizes, score = calls(), [], Predictor.score
+    monkeypatch.setattr(blocks, "MOST_CELLS", 26)  # two rows of 12 items and the padding
+    monkeypatch.setattr(predictor, "_PAIRS", 4)
+    monkeypatch.setattr(predictor, "_QUERIES", 2)
+    monkeypatch.setattr(
+        Predictor, "score", lambda self, users, *args, **kw: sizes.append(len(users)) or score(self, users, *args, **kw)
+    )
+    for result, whole in zip(calls(), expected, strict=True):
+        pd.testing.assert_frame_equal(result, whole, rtol=1e-4, atol=1e-5)
+    assert sizes == [2, 2, 1]
 
 
 def test_evaluation_and_recommendations_agree(fitted: Recommender, data: Dataset) -> None:

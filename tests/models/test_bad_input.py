@@ -153,6 +153,14 @@ def test_text_is_parsed_as_the_type_of_the_option() -> None:
     assert (config.retrievers, config.weights, config.parts) == (("ease", "two_tower"), (1, 0.5), {"ease": {"l2": 3}})
 
 
+def test_options_may_be_iterators(data: Dataset) -> None:
+    names = ("ease", "markov_chain")
+    expected = Cascade.config_class.from_options({"retrievers": names, "weights": (1, 0.5)})
+    for make in (lambda options: Cascade(**options), Cascade.from_options):
+        model = make({"retrievers": iter(names), "weights": map(float, ["1", "0.5"])})
+        assert model.config_class.for_data(data, model._options) == expected
+
+
 def test_configs_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Config().seed = 1

@@ -61,6 +61,20 @@ def test_arguments_can_be_omitted(client, models):
     assert_same_items(client.recommend(histories=pairs), models.recommended(histories=pairs))
 
 
+def test_one_pass_iterables_have_the_results_of_lists(client):
+    def once(values):
+        return (value if isinstance(value, str) else once(value) for value in values)
+
+    users, rows = ["用户3", "unknown"], [["item1", "item2"], ["电影一"]]
+    assert client.recommend(once(users), once(rows), exclude=once(rows)) == client.recommend(users, rows, exclude=rows)
+    assert client.similar_items(once(users), exclude=once(rows)) == client.similar_items(users, exclude=rows)
+    assert client.rank(once(rows), once(users), once(rows)).columns() == client.rank(rows, users, rows).columns()
+    assert client.embed_items(once(rows[0])).item_ids == rows[0]
+    assert client.embed_queries(once(users), map(iter, rows)).user_ids == users
+    outputs = (client.predict("embed_items", {"item_ids": ids}) for ids in (once(rows[0]), rows[0]))
+    np.testing.assert_array_equal(*(output["embeddings"] for output in outputs))
+
+
 @pytest.mark.parametrize("unusual", UNUSUAL)
 def test_unusual_ids_are_unknown(client, models, unusual):
     assert_same_items(client.recommend([unusual]), models.recommended([""]))

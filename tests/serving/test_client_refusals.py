@@ -63,13 +63,6 @@ def test_invalid_arguments_of_similar_items_are_refused(client, arguments, sente
     assert str(error.value) == f"similar_items: {sentence}"
 
 
-def test_a_generator_is_refused(client):
-    with pytest.raises(InputError, match="users must be a list with one entry per row"):
-        client.recommend(user for user in ["用户3"])
-    with pytest.raises(InputError, match="histories must have a list of strings per row"):
-        client.recommend(histories=[(item for item in ["item1"])])
-
-
 @pytest.mark.parametrize(
     ("options", "code", "word"),
     [

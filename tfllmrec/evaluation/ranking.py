@@ -8,17 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
+from tfllmrec.evaluation.blocks import block_size
 from tfllmrec.layers.top_items import top_k
 
 Scorer = Callable[..., tf.Tensor]
 """Maps users int32 [B], histories int32 [B, L] and, with `by_scenario`, scenarios int32 [B] to scores.
 
 Scores are float32 [B, I + 1]; column 0 is ignored."""
-
-_SCORES_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class RankedTargets:
 def rank_targets(
     score: Scorer,
     targets: Targets,
-    history_length: int,
+    history_length: int | None,
     *,
     k: int = 10,
     item_subset: np.ndarray | None = None,
@@ -50,10 +48,10 @@ def rank_targets(
     The model reads the newest `history_length` items; all items of the history are filtered as seen.
 
     Args:
-        score: scores of all items for a block of users. Every call has the same shapes, so a `tf.function` is
-            traced once; wrap a model that is slow eagerly in one.
+        score: scores of all items for a block of users. Every call has the same shapes if `history_length` is given, so
+            a `tf.function` is traced once; wrap a model that is slow eagerly in one.
         targets: users with their histories and target items.
-        history_length: items of a history that the model reads.
+        history_length: items of a history that the model reads; None for whole histories.
         k: length of the top lists.
         item_subset: rank these items only, such as cold items; they include all targets. None ranks all items.
         by_scenario: pass the targets' scenarios to `score`; items outside the scenario get float32's lowest score.
@@ -74,19 +72,20 @@ def rank_targets(
     scenarios = _scenarios(targets) if by_scenario else None
     count = len(targets)
     highest = int(max(targets.items.max(), targets.histories.values.max(initial=0)))
-    block = max(1, min(block, count, _SCORES_AT_ONCE // (highest + 1)))
+    block = min(count, block_size(highest + 1, most=block))
     ranks, top = np.zeros(count, np.int64), np.zeros((count, k), np.int32)
 
     def rank_block(start: int) -> None:
         # The last block is padded with the last target, whose result is written several times.
         rows = np.minimum(np.arange(start, start + block), count - 1)
         histories = targets.histories.take(rows)
-        inputs = [targets.users[rows], histories.most_recent(history_length)]
+        read = histories.padded() if history_length is None else histories.most_recent(history_length)
+        inputs = [targets.users[rows], read]
         if scenarios is not None:
             inputs.append(scenarios[rows])
         scores = tf.cast(score(*inputs), tf.float32)
         _check_shape(scores, block, highest)
-        filtered = _filtered(histories, scores.shape[1])
+        filtered = histories.mask(scores.shape[1])
         if item_subset is not None:
             filtered |= ~np.isin(np.arange(scores.shape[1]), item_subset)
         ranks_here, top_here, total = _rank_block(scores, targets.items[rows], filtered, k)
@@ -121,15 +120,6 @@ def _rank_block(
     ranks = not_below + tf.cast(tf.gather(filtered, items, batch_dims=1), tf.int32)
     values, columns = top_k(unseen, tf.minimum(k, tf.shape(scores)[1]))
     return ranks, tf.where(values > -np.inf, columns, 0), tf.reduce_sum(scores)
-
-
-def _filtered(histories: Histories, columns: int) -> np.ndarray:
-    """Return which items are not ranked, the seen ones and the padding, bool [B, columns]."""
-    # A mask made in NumPy is twice as fast as a scatter of -inf in the graph.
-    filtered = np.zeros((len(histories), columns), dtype=bool)
-    filtered[:, 0] = True
-    filtered[np.repeat(np.arange(len(histories)), histories.lengths), histories.values] = True
-    return filtered
 
 
 def _scenarios(targets: Targets) -> np.ndarray:

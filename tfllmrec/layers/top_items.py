@@ -39,7 +39,12 @@ def top_items(scores: tf.Tensor, excluded: tf.Tensor, k: int, *, in_order: bool 
     """
     if not _few_columns(scores, k):
         scores = _whole_groups(scores)  # pads before the exclusion, which then needs no copy of its own
-    values, items = top_k(exclude_items(scores, excluded), k, in_order=in_order)
+    return top_kept(exclude_items(scores, excluded), k, in_order=in_order)
+
+
+def top_kept(scores: tf.Tensor, k: int, *, in_order: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the k highest-scored items of every row, where excluded items have the score `LOWEST`; see `top_items`."""
+    values, items = top_k(scores, k, in_order=in_order)
     return tf.where(values > LOWEST, items, 0), values
 
 

@@ -145,7 +145,7 @@ def test_too_many_pairs_are_refused(trained: CrossEncoder, board: Checkerboard) 
     _, targets = leave_last_out(board.data)
     items = len(board.data.items)
     too_many = targets.take(np.zeros(10_000_000 // items + 1, np.int64))
-    pairs = f"{len(too_many):,} targets among {items} items are {len(too_many) * items:,} pairs"
+    pairs = f"{len(too_many):,} rows of {items} items are {len(too_many) * items:,} pairs"
     with pytest.raises(InputError, match=f"^cross_encoder: {pairs}, and at most 10,000,000 are scored in one call; "):
         trained.evaluate(too_many)
     assert trained.evaluate(targets.take(np.arange(3)))["ndcg@10"] >= 0

@@ -171,7 +171,7 @@ def test_an_item_subset_is_scored_alone(trained: Recommender, split: Split, monk
     targets = replace(targets, histories=Histories.from_rows(rows))
     expected = rank_targets(trained.score, targets, trained.history_length, k=3, item_subset=item_subset)
     monkeypatch.setattr(trained.predictor, "score", None)
-    monkeypatch.setattr("tfllmrec.models.base.predictor._BLOCK", 2 * len(item_subset))
+    monkeypatch.setattr("tfllmrec.models.base.predictor._PAIRS", 2 * len(item_subset))
     ranked = trained.rank_targets(targets, 3, item_subset=item_subset)
     assert len(targets) % 3
     assert len({*ranked.ranks.tolist()}) > 1

@@ -1,7 +1,7 @@
 """Configurations: frozen dataclasses with checked values, which are read from JSON and from command lines."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Self
 
@@ -129,8 +129,10 @@ def explained(config: Config, sources: Mapping[str, str]) -> pd.DataFrame:
 
 def given_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a constructor was called with: its `locals()` without those left at None."""
-    return {
-        name: value
-        for name, value in arguments.items()
-        if value is not None and name not in ("self", "config", "__class__")
-    }
+    given = {name: value for name, value in arguments.items() if name not in ("self", "config", "__class__")}
+    return read_once({name: value for name, value in given.items() if value is not None})
+
+
+def read_once(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with the elements of iterators, which could not be read a second time."""
+    return {name: tuple(value) if isinstance(value, Iterator) else value for name, value in options.items()}

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,14 +19,14 @@ from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets
 from tfllmrec.layers.item_index import ItemIndex
 from tfllmrec.models.base.built_models import BuiltModels
-from tfllmrec.models.base.config import Config, explained
+from tfllmrec.models.base.config import Config, explained, read_once
 from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures, vector_signatures
 from tfllmrec.models.base.fitted_data import FittedData
 from tfllmrec.models.base.predictor import Predictor
 from tfllmrec.models.base.saving import read_description, reading, write_description
 from tfllmrec.models.base.signature import Signature
 from tfllmrec.models.base.trainer import FitContext, TrainingLog
-from tfllmrec_client.requests import rank_request, recommend_request
+from tfllmrec_client.requests import item_request, rank_request, recommend_request
 from tfllmrec_client.results import ItemEmbeddings, QueryEmbeddings
 
 
@@ -78,6 +78,7 @@ class Recommender(ABC):
         Raises:
             InputError: If an option is unknown or has a wrong value.
         """
+        options = read_once(options)
         cls.config_class.from_options(options)
         return cls(**options)
 
@@ -256,19 +257,20 @@ class Recommender(ABC):
 
     def recommend(
         self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         k: int = 10,
         *,
-        exclude: Sequence[Sequence[str]] | None = None,
-        user_features: Sequence[Sequence[str]] | None = None,
-        scenarios: Sequence[str] | None = None,
+        exclude: Iterable[Iterable[str]] | None = None,
+        user_features: Iterable[Iterable[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
         exclude_seen: bool = True,
     ) -> pd.DataFrame:
         """Return the best items for users, for histories, or for both row by row.
 
         A history of the request has precedence over the stored one. A row with neither gets popular items. Unknown ids
-        and "" are ignored.
+        and "" are ignored. Arguments with one entry per row, and their rows, are any iterables of strings, read once:
+        lists, generators, arrays, columns of tables. The rows of `exclude` may also be sets.
 
         Args:
             users: user ids.
@@ -294,17 +296,17 @@ class Recommender(ABC):
         return predictor.recommend(request, k, features_given=user_features is not None, exclude_seen=exclude_seen)
 
     def next_items(
-        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude: Sequence[Sequence[str]] | None = None
+        self, histories: Iterable[Iterable[str]], k: int = 10, *, exclude: Iterable[Iterable[str]] | None = None
     ) -> pd.DataFrame:
         """Return the best items after histories; see `recommend`."""
         return self.recommend(histories=histories, k=k, exclude=exclude)
 
     def rank(
         self,
-        candidates: Sequence[Sequence[str]],
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
-        scenarios: Sequence[str] | None = None,
+        candidates: Iterable[Iterable[str]],
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
     ) -> list[np.ndarray]:
         """Score candidates for users, for histories, or for both row by row; see `recommend` for both.
 
@@ -325,11 +327,11 @@ class Recommender(ABC):
 
     def interests(
         self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         *,
-        scenarios: Sequence[str] | None = None,
-        texts: Sequence[Sequence[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
+        texts: Iterable[Iterable[str]] | None = None,
     ) -> pd.DataFrame:
         """Predict the labels (categories) of the next items for users, for histories, or for both row by row.
 
@@ -349,7 +351,7 @@ class Recommender(ABC):
         """
         raise InputError(f"interests: this {self.family} does not predict interests; multi_task does")
 
-    def similar_items(self, items: Sequence[str], k: int = 10) -> pd.DataFrame:
+    def similar_items(self, items: Iterable[str], k: int = 10) -> pd.DataFrame:
         """Return the items with the nearest vectors.
 
         Args:
@@ -364,9 +366,10 @@ class Recommender(ABC):
         """
         if k < 1:
             raise InputError(f"similar_items: k is {k}, and must be at least 1")
-        return self.predictor.similar_items(items, k)
+        predictor = self.predictor
+        return predictor.similar_items(item_request(items, call="similar_items").items, k)
 
-    def embed_items(self, items: Sequence[str] | None = None) -> ItemEmbeddings:
+    def embed_items(self, items: Iterable[str] | None = None) -> ItemEmbeddings:
         """Return item vectors.
 
         Args:
@@ -376,10 +379,11 @@ class Recommender(ABC):
             InputError: If the family has no item vectors.
         """
         predictor = self.predictor
-        return predictor.embed_items(self.fitted_data.items.tokens[1:].tolist() if items is None else items)
+        items = self.fitted_data.items.tokens[1:] if items is None else items
+        return predictor.embed_items(item_request(items, call="embed_items").items)
 
     def embed_queries(
-        self, users: Sequence[str] | None = None, histories: Sequence[Sequence[str]] | None = None
+        self, users: Iterable[str] | None = None, histories: Iterable[Iterable[str]] | None = None
     ) -> QueryEmbeddings:
         """Return query vectors of users, of histories, or of both row by row; see `recommend` for both.
 

@@ -82,7 +82,8 @@ class Cascade(Recommender):
         config: CascadeConfig | None = None,
     ) -> None:
         options = given_options(locals())
-        given = [] if retrievers is None or isinstance(retrievers, str) else list(retrievers)
+        retrievers = options.get("retrievers", ())
+        given = [] if isinstance(retrievers, str) else list(retrievers)
         if given:
             options["retrievers"] = [family_of(part) for part in given]
         if ranker is not None:

@@ -1,6 +1,6 @@
 """The cross-encoder family: one BERT reads history and candidate together, for precise ranking of short lists."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -245,7 +245,7 @@ class CrossEncoder(Recommender):
         """Predict the ratings of the targets' items, float32 [n], for the objective "rating"."""
         return predicted_ratings(self.predictor, targets)
 
-    def score_texts(self, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    def score_texts(self, histories: Iterable[Iterable[str]], candidates: Iterable[Iterable[str]]) -> list[np.ndarray]:
         """Score raw texts; see `tfllmrec.models.ranker.text_ranker.score_texts`."""
         self.predictor  # noqa: B018  # raises if the recommender is not fitted
         return score_texts(text_function(self.built.text_ranker), histories, candidates)

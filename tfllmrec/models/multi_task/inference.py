@@ -7,11 +7,13 @@ import pandas as pd
 
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
+from tfllmrec.evaluation.blocks import block_size, row_blocks
 from tfllmrec.models.base.predictor import Predictor
+from tfllmrec.models.base.request_indices import rows_of
 from tfllmrec.models.multi_task.scoring import PAIR_OUTPUTS, MultiTaskModels
 from tfllmrec_client.requests import RecommendRequest
 
-_BLOCK = 1024  # targets in a call
+_BLOCK = 1024  # targets, rows of a request, or their texts in a call
 
 
 class TaskPredictor:
@@ -47,12 +49,10 @@ class TaskPredictor:
             raise InputError(
                 "interests: this multi_task does not read texts; leave them out, or fit it with a backbone"
             )
-        scenarios = self._predictor.scenarios("interests", request.scenarios)
-        users, histories, _ = self._predictor.histories(request.users, request.histories)
-        inputs = {"user": users, "history": histories.read.most_recent(self._built.history_length)}
-        if scenarios is not None:
-            inputs["scenario"] = scenarios
-        scores, labels = self._interests(inputs, request.texts), self._built.labels
+        most_texts = max(map(len, request.texts), default=0)
+        blocks = row_blocks(len(request.users), block_size(most_texts, most=_BLOCK, cells=_BLOCK))
+        scores = np.concatenate([self._request_interests(rows_of(request, rows)) for rows in blocks])
+        labels = self._built.labels
         best = np.argsort(-scores, axis=1, kind="stable")
         columns = {
             "row": np.repeat(np.arange(len(scores)), len(labels)),
@@ -76,6 +76,16 @@ class TaskPredictor:
             for column, expert in enumerate(experts)
         ]
         return pd.DataFrame(rows, columns=["scenario", "task", "expert", "share"])
+
+    def _request_interests(self, request: RecommendRequest) -> np.ndarray:
+        """Return the probabilities of all labels for the rows of a request, float32 [B, labels]."""
+        indices = self._predictor.indices
+        scenarios = indices.scenarios("interests", request.scenarios)
+        users, history = indices.histories(request.users, request.histories)
+        inputs = {"user": users, "history": history.read.most_recent(self._built.history_length)}
+        if scenarios is not None:
+            inputs["scenario"] = scenarios
+        return self._interests(inputs, request.texts)
 
     def _interests(self, inputs: dict[str, np.ndarray], texts: Sequence[Sequence[str]] = ()) -> np.ndarray:
         """Return the probabilities of all labels, float32 [B, labels]."""
@@ -106,5 +116,5 @@ class TaskPredictor:
 
 def _blocks(targets: Targets) -> Iterator[Targets]:
     """Return the targets in blocks."""
-    for start in range(0, len(targets), _BLOCK):
-        yield targets.take(np.arange(start, min(start + _BLOCK, len(targets))))
+    for rows in row_blocks(len(targets), _BLOCK):
+        yield targets.take(np.arange(rows.start, rows.stop))

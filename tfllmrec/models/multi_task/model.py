@@ -1,7 +1,7 @@
 """The multi-task family: several tasks over shared histories and items, also across scenarios."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -268,11 +268,11 @@ class MultiTask(Recommender):
 
     def interests(
         self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         *,
-        scenarios: Sequence[str] | None = None,
-        texts: Sequence[Sequence[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
+        texts: Iterable[Iterable[str]] | None = None,
     ) -> pd.DataFrame:
         """Predict the labels of the next items; see `Recommender.interests`. A `backbone` reads texts."""
         tasks = self._tasks

@@ -1,6 +1,6 @@
 """Ranking of raw texts: histories and candidates outside the catalog."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -10,15 +10,19 @@ from tfllmrec.content.bert import Bert
 from tfllmrec.content.bert_encoder import text_encoder
 from tfllmrec.content.item_texts import ITEM_SEPARATOR
 from tfllmrec.content.text_tensors import has_text
+from tfllmrec.evaluation.blocks import block_size, row_blocks
 from tfllmrec.layers.history import MostRecentFirst, most_recent
 from tfllmrec.layers.top_items import LOWEST
 from tfllmrec.models.base.cores import MAX_CANDIDATES
+from tfllmrec.models.base.request_indices import rows_of
 from tfllmrec.models.base.signature import Core, Input, InputKind, OutputKind, Outputs, Signature
 from tfllmrec.models.ranker.passes import in_passes
-from tfllmrec_client.requests import rank_request
+from tfllmrec_client.requests import RankRequest, rank_request
 
 BERT = "bert"
 """The column of the item table, and the modality, with BERT's vectors."""
+
+_TEXTS = 1024  # texts that BERT reads at a time
 
 ScoreTexts = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -97,7 +101,7 @@ class PairTextRanker:
 
 
 def score_texts(
-    ranker: ScoreTexts, histories: Sequence[Sequence[str]], candidates: Sequence[Sequence[str]]
+    ranker: ScoreTexts, histories: Iterable[Iterable[str]], candidates: Iterable[Iterable[str]]
 ) -> list[np.ndarray]:
     """Score raw texts.
 
@@ -112,8 +116,15 @@ def score_texts(
     Raises:
         InputError: If the rows do not match, or a string is given for a sequence.
     """
-    request = rank_request(candidates, histories=histories)
-    texts = ([[text.encode("utf-8", "replace") for text in row] for row in part] for part in request[1:3])
+    request = rank_request(candidates, histories=histories, call="score_texts")
+    widest = sum(max(map(len, part), default=0) for part in (request.histories, request.candidates))
+    blocks = row_blocks(len(request.users), block_size(widest, cells=_TEXTS))
+    return [scores for rows in blocks for scores in _score_block(ranker, rows_of(request, rows))]
+
+
+def _score_block(ranker: ScoreTexts, request: RankRequest) -> list[np.ndarray]:
+    parts = request.histories, request.candidates
+    texts = ([[text.encode("utf-8", "replace") for text in row] for row in part] for part in parts)
     padded = [tf.ragged.constant(part, dtype=tf.string, ragged_rank=1).to_tensor("") for part in texts]
     scores = ranker(*padded).numpy()
     return [row[: len(texts)] for row, texts in zip(scores, request.candidates, strict=True)]

@@ -1,6 +1,6 @@
 """Client for TF Serving and for the embedded model server: string ids in, items with titles out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import grpc
@@ -15,8 +15,10 @@ class Client(Connection):
     """Client for one model of a model server, over gRPC. Threads may share it.
 
     Results are lists with one entry per row of the request, and have `columns()`, a dict of lists, for example for
-    `pandas.DataFrame(client.recommend(["42"]).columns())`. Every call raises an InputError if its arguments are
-    invalid, and a RequestError if the server refuses the request, cannot be reached, or exceeds the timeout.
+    `pandas.DataFrame(client.recommend(["42"]).columns())`. Arguments with one entry per row, and their rows, are any
+    iterables of strings, read once: lists, generators, arrays, columns of tables. Every call raises an InputError if
+    its arguments are invalid, and a RequestError if the server refuses the request, cannot be reached, or exceeds the
+    timeout.
 
     Args:
         server: "host:port" of the gRPC interface, or several, which share the requests; those that cannot be reached
@@ -42,13 +44,13 @@ class Client(Connection):
 
     def recommend(
         self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         k: int = 10,
         *,
-        exclude: Sequence[Sequence[str]] | None = None,
-        user_features: Sequence[Sequence[str]] | None = None,
-        scenarios: Sequence[str] | None = None,
+        exclude: Iterable[Iterable[str]] | None = None,
+        user_features: Iterable[Iterable[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
         timeout: float | None = None,
     ) -> ScoredItems:
         """Recommend the k best items for users, for histories, or for both row by row.
@@ -80,10 +82,10 @@ class Client(Connection):
 
     def next_items(
         self,
-        histories: Sequence[Sequence[str]],
+        histories: Iterable[Iterable[str]],
         k: int = 10,
         *,
-        exclude: Sequence[Sequence[str]] | None = None,
+        exclude: Iterable[Iterable[str]] | None = None,
         timeout: float | None = None,
     ) -> ScoredItems:
         """Recommend the k best items to follow each history, and popular items after an empty one.
@@ -103,10 +105,10 @@ class Client(Connection):
 
     def similar_items(
         self,
-        items: Sequence[str],
+        items: Iterable[str],
         k: int = 10,
         *,
-        exclude: Sequence[Sequence[str]] | None = None,
+        exclude: Iterable[Iterable[str]] | None = None,
         timeout: float | None = None,
     ) -> ScoredItems:
         """Return the k items with the highest cosine similarity to each item, and none for an unknown item.
@@ -127,11 +129,11 @@ class Client(Connection):
 
     def rank(
         self,
-        candidates: Sequence[Sequence[str]],
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        candidates: Iterable[Iterable[str]],
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         *,
-        scenarios: Sequence[str] | None = None,
+        scenarios: Iterable[str] | None = None,
         timeout: float | None = None,
     ) -> CandidateScores:
         """Score candidates for users, for histories, or for both row by row.
@@ -154,8 +156,8 @@ class Client(Connection):
 
     def rank_texts(
         self,
-        candidates: Sequence[Sequence[str]],
-        histories: Sequence[Sequence[str]],
+        candidates: Iterable[Iterable[str]],
+        histories: Iterable[Iterable[str]],
         *,
         timeout: float | None = None,
     ) -> CandidateScores:
@@ -174,11 +176,11 @@ class Client(Connection):
 
     def interests(
         self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         *,
-        scenarios: Sequence[str] | None = None,
-        texts: Sequence[Sequence[str]] | None = None,
+        scenarios: Iterable[str] | None = None,
+        texts: Iterable[Iterable[str]] | None = None,
         timeout: float | None = None,
     ) -> ScoredLabels:
         """Predict what users are interested in, as labels with probabilities.
@@ -200,8 +202,8 @@ class Client(Connection):
 
     def embed_queries(
         self,
-        users: Sequence[str] | None = None,
-        histories: Sequence[Sequence[str]] | None = None,
+        users: Iterable[str] | None = None,
+        histories: Iterable[Iterable[str]] | None = None,
         *,
         timeout: float | None = None,
     ) -> QueryEmbeddings:
@@ -220,7 +222,7 @@ class Client(Connection):
         """
         return self._call(self._requests.embed_queries(users, histories), timeout)
 
-    def embed_items(self, items: Sequence[str], *, timeout: float | None = None) -> ItemEmbeddings:
+    def embed_items(self, items: Iterable[str], *, timeout: float | None = None) -> ItemEmbeddings:
         """Look up the vectors of items, for models with the signature `embed_items`.
 
         Args:
@@ -247,7 +249,7 @@ class Client(Connection):
 
         Args:
             signature: the name of the signature.
-            inputs: (nested) lists, numbers, strings or numpy arrays by input name.
+            inputs: (nested) lists or other iterables, numbers, strings or numpy arrays by input name.
             timeout: seconds, instead of the client's.
 
         Returns:

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from tfllmrec_client.errors import InputError
+from tfllmrec_client.lists import in_one_line, nested_lists
 from tfllmrec_client.tensors import is_supported
 
 _SENT_AS: dict[str, Any] = {"i": np.int32, "u": np.int32, "f": np.float32}
 """What lists of numbers are sent as, by the kind of their dtype: the dtypes that signatures take."""
-_STRING, _ROW = (str, bytes), (list, tuple, np.ndarray)
+_STRING = (str, bytes)
 
 
 def string_array(strings: Sequence[str]) -> np.ndarray:
@@ -36,7 +37,7 @@ def input_arrays(inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         InputError: If the inputs are not a mapping by name, or one of them cannot be sent.
     """
     if not isinstance(inputs, Mapping):
-        raise InputError(f"predict: inputs must be a mapping of name to value, not {inputs!r:.99}")
+        raise InputError(f"predict: inputs must be a mapping of name to value, not {in_one_line(inputs)}")
     for name in inputs:
         if not isinstance(name, str):
             raise InputError(f"predict: inputs has {name!r} for a name; names must be strings")
@@ -44,7 +45,7 @@ def input_arrays(inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _array(name: str, value: Any) -> np.ndarray:
-    array = value if isinstance(value, np.ndarray | np.generic) else _array_of_list(name, value)
+    array = value if isinstance(value, np.ndarray | np.generic) else _array_of_list(name, nested_lists(value))
     if array.dtype.kind in "OSU":
         array = np.array(array, object)
         _check_strings(name, array.ravel().tolist())
@@ -62,7 +63,7 @@ def _array_of_list(name: str, value: Any) -> np.ndarray:
     except ValueError as error:
         raise _ragged(name) from error
     leaves = objects.ravel().tolist()
-    if _have(leaves, _ROW):
+    if _have(leaves, (list,)):
         return _padded(name, objects)
     if objects.ndim == 2 and not leaves:
         return padded_rows([()] * len(objects))
@@ -73,10 +74,10 @@ def _array_of_list(name: str, value: Any) -> np.ndarray:
 
 def _padded(name: str, rows: np.ndarray) -> np.ndarray:
     """Pad rows of strings that have different lengths."""
-    if rows.ndim > 1 or not all(isinstance(row, _ROW) for row in rows):
+    if rows.ndim > 1 or not all(isinstance(row, list) for row in rows):
         raise _ragged(name)
     values = [value for row in rows for value in row]
-    if _have(values, _ROW) or (values and not _have(values, _STRING)):
+    if _have(values, (list,)) or (values and not _have(values, _STRING)):
         raise _ragged(name)
     return padded_rows(rows.tolist())
 
@@ -104,9 +105,8 @@ def _check_strings(name: str, values: list[Any]) -> None:
     wrong = [value for value in values if not isinstance(value, _STRING)]
     if wrong:
         reason = " among strings" if _have(values, _STRING) else ", which cannot be sent"
-        raise InputError(
-            f"predict: input {name} has {wrong[0]!r:.99}{reason}; give strings, booleans, or numbers of up to 64 bits"
-        )
+        value = f"{in_one_line(wrong[0])}{reason}"
+        raise InputError(f"predict: input {name} has {value}; give strings, booleans, or numbers of up to 64 bits")
 
 
 def _have(values: list[Any], types: tuple[type, ...]) -> bool:

@@ -1,6 +1,6 @@
 """Build the requests for one model; they do not depend on how they are sent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,8 +22,8 @@ from tfllmrec_client.rpc import GET_MODEL_STATUS, PREDICT, Rpc
 from tfllmrec_client.tensors import encoded, write
 
 Result = TypeVar("Result")
-Ids = Sequence[str]
-Rows = Sequence[Sequence[str]]
+Ids = Iterable[str]
+Rows = Iterable[Iterable[str]]
 Inputs = dict[str, np.ndarray]
 
 

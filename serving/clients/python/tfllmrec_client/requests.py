@@ -1,10 +1,10 @@
 """Checked requests: arguments of `recommend`, `rank` and other calls, with as many rows in each."""
 
-from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tfllmrec_client.errors import InputError
+from tfllmrec_client.lists import elements_of, in_one_line, is_table
 
 
 class RecommendRequest(NamedTuple):
@@ -56,20 +56,20 @@ class ItemRequest(NamedTuple):
 
 
 def recommend_request(
-    users: Sequence[str] | None,
-    histories: Sequence[Sequence[str]] | None,
-    exclude: Sequence[Sequence[str]] | None = None,
-    user_features: Sequence[Sequence[str]] | None = None,
-    scenarios: Sequence[str] | None = None,
+    users: Iterable[str] | None,
+    histories: Iterable[Iterable[str]] | None,
+    exclude: Iterable[Iterable[str]] | None = None,
+    user_features: Iterable[Iterable[str]] | None = None,
+    scenarios: Iterable[str] | None = None,
     *,
-    texts: Sequence[Sequence[str]] | None = None,
+    texts: Iterable[Iterable[str]] | None = None,
     call: str = "recommend",
 ) -> RecommendRequest:
     """Check the arguments of `recommend`, or of a call with the same ones, and fill in those that are omitted.
 
     Raises:
         InputError: If users, histories, features and texts are all omitted, the numbers of rows differ, a string
-            takes the place of a list, or an id or text is not a string.
+            or a table takes the place of a list, or an id or text is not a string.
     """
     if users is None and histories is None and user_features is None and texts is None:
         raise InputError(f"{call}: give users, histories, or both")
@@ -79,10 +79,10 @@ def recommend_request(
 
 
 def rank_request(
-    candidates: Sequence[Sequence[str]],
-    users: Sequence[str] | None = None,
-    histories: Sequence[Sequence[str]] | None = None,
-    scenarios: Sequence[str] | None = None,
+    candidates: Iterable[Iterable[str]],
+    users: Iterable[str] | None = None,
+    histories: Iterable[Iterable[str]] | None = None,
+    scenarios: Iterable[str] | None = None,
     *,
     call: str = "rank",
 ) -> RankRequest:
@@ -98,7 +98,7 @@ def rank_request(
     return RankRequest(*_filled(call, arguments))
 
 
-def item_request(items: Sequence[str], exclude: Sequence[Sequence[str]] | None = None, *, call: str) -> ItemRequest:
+def item_request(items: Iterable[str], exclude: Iterable[Iterable[str]] | None = None, *, call: str) -> ItemRequest:
     """Check the arguments of a call about items, and fill in exclusions that are omitted.
 
     Raises:
@@ -112,7 +112,7 @@ _NEUTRAL = {"users": "", "items": "", "scenarios": ""}
 _REQUIRED = {"items", "candidates"}
 
 
-def _filled(call: str, arguments: Mapping[str, Sequence[Any] | None]) -> list[list[Any]]:
+def _filled(call: str, arguments: Mapping[str, Iterable[Any] | None]) -> list[list[Any]]:
     """Return every argument with the same number of rows, "" or () in the rows of omitted ones."""
     provided = {
         name: _rows(call, name, rows) for name, rows in arguments.items() if rows is not None or name in _REQUIRED
@@ -125,24 +125,30 @@ def _filled(call: str, arguments: Mapping[str, Sequence[Any] | None]) -> list[li
     return [provided.get(name, [_NEUTRAL.get(name, ())] * count) for name in arguments]
 
 
-def _rows(call: str, name: str, rows: Any) -> list[Any]:
-    if not _is_list(rows):
-        raise InputError(f"{call}: {name} must be a list with one entry per row, not {rows!r:.99}")
-    if name not in _NEUTRAL:
-        for row in rows:
-            _check_row(call, name, row)
-    for value in rows if name in _NEUTRAL else chain.from_iterable(rows):
-        if not isinstance(value, str):
-            raise InputError(f"{call}: {name} has {value!r}, which is not a string; ids and texts must be strings")
-    return list(rows)
+def _rows(call: str, name: str, argument: Any) -> list[Any]:
+    """Read an argument once, each row before the next, because rows may be iterators over shared data."""
+    if is_table(argument):
+        raise InputError(f"{call}: {name} is a table; pass one of its columns, such as table['user_id']")
+    rows = elements_of(argument)
+    if rows is None:
+        raise InputError(f"{call}: {name} must be a list with one entry per row, not {in_one_line(argument)}")
+    return _strings(call, name, rows) if name in _NEUTRAL else [_row(call, name, row) for row in rows]
 
 
-def _check_row(call: str, name: str, row: Any) -> None:
+def _row(call: str, name: str, row: Any) -> list[str]:
     if isinstance(row, Mapping):
         raise InputError(f"{call}: {name} has a dictionary; write the row as strings, such as ['gender=F', 'age=25']")
-    if not _is_list(row):
-        raise InputError(f"{call}: {name} must have a list of strings per row, not {row!r:.99}")
+    is_set = name == "exclude" and isinstance(row, set | frozenset)  # elsewhere the order has a meaning
+    values = row if is_set else elements_of(row)
+    if values is None:
+        raise InputError(f"{call}: {name} must have a list of strings per row, not {in_one_line(row)}")
+    return _strings(call, name, values)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Collection) and not isinstance(value, str | bytes)
+def _strings(call: str, name: str, values: Iterable[Any]) -> list[str]:
+    strings = list(values)
+    for value in strings:
+        if not isinstance(value, str):
+            shown = in_one_line(value)
+            raise InputError(f"{call}: {name} has {shown}, which is not a string; ids and texts must be strings")
+    return strings
