@@ -156,6 +156,26 @@ CASES = {
         "unreadable times", cell("interactions", 5, "timestamp", float("inf")), 1, "row 5: inf", refused=True
     ),
     "truth": Case("unreadable times", times(lambda t: t > START), 16, "row 0: False", refused=True),
+    "no date": Case(
+        "unreadable times",
+        lambda folder: (
+            times(date_texts("%Y-%m-%d %H:%M"))(folder),
+            cell("interactions", 2, "timestamp", "soon")(folder),
+        ),
+        1,
+        "row 2: 'soon'",
+        refused=True,
+    ),
+    "numbers and dates": Case(
+        "ambiguous dates",
+        lambda folder: (
+            times(lambda t: t.astype(str))(folder),
+            cell("interactions", 2, "timestamp", "2024-01-01")(folder),
+        ),
+        16,
+        "row 0: '1704067200'",
+        refused=True,
+    ),
     "no user": Case("empty ids of users", cell("interactions", 6, "user_id", None), 1, "row 6", refused=True),
     "empty item": Case("empty ids of items", cell("interactions", 6, "item_id", ""), 1, "row 6", refused=True),
     "rating": Case(
@@ -201,6 +221,16 @@ def test_nothing_is_odd_in_clean_tables(tmp_path):
     report = check_folder(clean().write(tmp_path), now=NOW)
     assert (report.findings, report.status) == ((), 0)
     assert report.summary == {"interactions": 16, "users": 4, "items": 4, "top_1_percent_share": 0.25, "gini": 0.0}
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ", "%d %b %Y %H:%M"])
+def test_dates_as_text_are_times(tmp_path, form):
+    folder = clean()
+    times(date_texts(form))(folder)
+    assert check_folder(folder.write(tmp_path), now=NOW).findings == ()
+    (finding,) = check_folder(tmp_path, now=START - 14 * HOUR).findings
+    assert (finding.name, finding.count) == ("future dates", 12), "of 16, 4 are at the start"
+    assert finding.examples[0] == "user 'ann', item 'b', time 2024-01-01 01:00:00"
 
 
 def test_counts_and_shares(tmp_path):
