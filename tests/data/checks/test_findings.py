@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tfllmrec.data import Dataset, leave_one_out
@@ -217,6 +219,19 @@ def test_a_table_with_one_oddity_has_one_finding(kind, tmp_path):
         leave_one_out(Dataset.from_folder(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "kind", ["duplicates", "positions", "sentinel", "no user", "spaces", "rating", "no date", "numbers and dates"]
+)
+def test_csv_and_parquet_tables_have_the_same_findings(kind, tmp_path):
+    folder = clean()
+    CASES[kind].change(folder)
+    expected = check_folder(folder.write(tmp_path), now=NOW)
+    for path in tmp_path.glob("*.parquet"):
+        pd.read_parquet(path).to_csv(path.with_suffix(".csv"), index=False)
+        path.unlink()
+    assert check_folder(tmp_path, now=NOW) == expected
+
+
 def test_nothing_is_odd_in_clean_tables(tmp_path):
     report = check_folder(clean().write(tmp_path), now=NOW)
     assert (report.findings, report.status) == ((), 0)
@@ -248,6 +263,41 @@ def test_unknown_ids_that_are_written_in_another_way_are_counted(tmp_path, liste
     renamed("interactions", listed, used)(folder)
     findings = {finding.name: finding for finding in check_folder(folder.write(tmp_path), now=NOW).findings}
     assert "1 differ from a known id only by spaces" in findings["unknown items"].advice
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "name", "count"),
+    [
+        ("user_id", pa.nulls(16), "empty ids of users", 16),
+        ("item_id", pa.array([1.0, float("nan")] * 8), "empty ids of items", 8),
+        ("timestamp", pa.nulls(16), "unreadable times", 16),
+        ("timestamp", pa.array([[1]] * 16), "unreadable times", 16),
+        ("timestamp", pa.array([1] * 16, pa.time32("s")), "unreadable times", 16),
+    ],
+)
+def test_columns_without_readable_values(tmp_path, column, values, name, count):
+    table = pa.Table.from_pandas(clean().interactions, preserve_index=False)
+    pq.write_table(
+        table.set_column(table.column_names.index(column), column, values), tmp_path / "interactions.parquet"
+    )
+    findings = {finding.name: finding for finding in check_folder(tmp_path, now=NOW).findings}
+    assert (findings[name].count, findings[name].refused) == (count, True)
+
+
+def test_lists_are_no_ids(tmp_path):
+    folder = clean()
+    folder.interactions["user_id"] = [["ann"]] * 16
+    with pytest.raises(InputError, match="interactions: column user_id has values that cannot be ids"):
+        check_folder(folder.write(tmp_path))
+
+
+@pytest.mark.parametrize("time", [1e300, -1e300, 9e18])
+def test_numbers_beyond_all_dates_are_shown_as_they_are(tmp_path, time):
+    folder = clean()
+    cell("interactions", 0, "timestamp", time)(folder)
+    folder.interactions["timestamp"] = folder.interactions["timestamp"].astype(float)
+    examples = [finding.examples for finding in check_folder(folder.write(tmp_path), now=NOW).findings]
+    assert any(f"time {time}" in example for shown in examples for example in shown)
 
 
 def test_ids_of_any_type_agree_between_tables(tmp_path):

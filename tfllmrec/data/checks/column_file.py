@@ -69,7 +69,8 @@ class ColumnFile:
         rows = 0
         for batch in batches:
             rows += len(batch)
-            yield batch.column(0)
+            column = batch.column(0)
+            yield column.cast(pa.large_string()) if _is_unusual_text(column.type) else column
         if not rows:
             raise InputError(f"{self.path.stem}: the table has no rows")
 
@@ -90,3 +91,8 @@ class ColumnFile:
             raise
         except (OSError, ValueError) as error:  # Arrow's errors are among them
             raise InputError(f"{self.path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _is_unusual_text(kind: pa.DataType) -> bool:
+    """Return whether a type stands for text, or for nothing but missing values, and lacks functions of Arrow."""
+    return pa.types.is_null(kind) or pa.types.is_string_view(kind)

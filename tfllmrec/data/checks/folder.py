@@ -60,8 +60,11 @@ def _open(folder: Path, name: str, required: list[str]) -> ColumnFile | None:
 def _entities(interactions: ColumnFile, folder: Path, unit: str, columns: list[str]) -> Entities:
     """Encode the ids of users or items, the first of the columns of their own table."""
     own, name = _open(folder, unit, columns), columns[0]
-    own_ids = None if own is None else IdColumn.from_chunks(own.chunks(name))
-    return Entities(unit, IdColumn.from_chunks(interactions.chunks(name)), own_ids)
+    return Entities(unit, _ids(interactions, name), None if own is None else _ids(own, name))
+
+
+def _ids(table: ColumnFile, name: str) -> IdColumn:
+    return IdColumn.from_chunks(table.chunks(name), f"{table.path.stem}: column {name}")
 
 
 def _summary(rows: Interactions) -> dict[str, float]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tfllmrec.data.checks.findings import quantity
+from tfllmrec.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +27,22 @@ class IdColumn:
     codes: np.ndarray
 
     @classmethod
-    def from_chunks(cls, chunks: Iterable[pa.Array]) -> "IdColumn":
-        """Encode the chunks of a column one by one."""
-        encoded = [chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode() for chunk in chunks]
-        unified = pa.chunked_array(encoded).unify_dictionaries()
-        codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in unified.chunks])
-        ids = unified.chunk(0).dictionary.cast(pa.large_string()).fill_null("")
+    def from_chunks(cls, chunks: Iterable[pa.Array], name: str) -> "IdColumn":
+        """Encode the chunks of a column one by one.
+
+        Args:
+            chunks: at least one.
+            name: table and column, for messages.
+
+        Raises:
+            InputError: If the values cannot be ids.
+        """
+        try:
+            encoded = pa.chunked_array([_dictionary(chunk) for chunk in chunks]).unify_dictionaries()
+        except pa.ArrowNotImplementedError as error:
+            raise InputError(f"{name} has values that cannot be ids: give texts or whole numbers") from error
+        codes = np.concatenate([chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks])
+        ids = encoded.chunk(0).dictionary.cast(pa.large_string()).fill_null("")
         is_empty = np.append(pc.equal(ids, "").to_numpy(zero_copy_only=False), True)
         return cls(ids, np.where(is_empty[codes], -1, codes).astype(np.int32)).keep(np.ones(len(codes), bool))
 
@@ -59,3 +70,12 @@ class IdColumn:
     def show_with_count(self, code: int) -> str:
         """Return a distinct id with its number of rows as they are shown in examples."""
         return f"{self.show(code)} ({quantity(int(self.counts[code]), 'rows')})"
+
+
+def _dictionary(chunk: pa.Array) -> pa.DictionaryArray:
+    """Encode the values of a chunk; missing ones and NaN have no position."""
+    if pa.types.is_dictionary(chunk.type):
+        return chunk.cast(pa.dictionary(pa.int32(), chunk.type.value_type))
+    if pa.types.is_floating(chunk.type):
+        chunk = pc.if_else(pc.is_nan(chunk), None, chunk)
+    return chunk.dictionary_encode()

@@ -9,6 +9,7 @@ EARLIEST = 631152000
 """1990-01-01 in Unix seconds. A number is in the finest unit in which it is not earlier."""
 UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 _LARGEST_POSITION = 100_000_000  # March 1973 in Unix seconds
+_LAST_YEAR = 1e13  # in Unix seconds, of those that are shown as dates
 _DATE_DIGITS = (8, 12, 14)  # yyyymmdd, yyyymmddHHMM, yyyymmddHHMMSS
 
 
@@ -69,7 +70,7 @@ class TimeColumn:
     def show_row(self, row: int) -> str:
         """Return the time of a row as it is shown in examples; of dates and times, also in ISO format."""
         value = self.values[row].item()
-        if self.seconds is None:
+        if self.seconds is None or abs(self.seconds[row]) > _LAST_YEAR:
             return str(value)
         date = str(np.datetime64(int(self.seconds[row]), "s")).replace("T", " ").removesuffix(" 00:00:00")
         return date if self.unit is not None else f"{value} ({date})"
