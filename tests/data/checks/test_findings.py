@@ -100,9 +100,9 @@ def extra(table, column, value):
     return change
 
 
-def two_users_with(count, seconds):
-    """Return interactions of two users with the same items at an interval."""
-    return [(user, f"i{step}", START + seconds * step) for user in ("bot1", "bot2") for step in range(count)]
+def bots(users, count, seconds):
+    """Return interactions of some users with the same items at an interval."""
+    return [(f"bot{user}", f"i{step}", START + seconds * step) for user in range(users) for step in range(count)]
 
 
 def skewed():
@@ -129,8 +129,9 @@ CASES = {
     "repeats": Case(
         "repeated user-item pairs", interactions(("ann", "a", START + 9 * HOUR)), 1, "user 'ann', item 'a'"
     ),
-    "bots by count": Case("bots by count", interactions(*two_users_with(1000, HOUR)), 2, "'bot1' (1,000 rows)"),
-    "bots in a minute": Case("bots by rate", interactions(*two_users_with(100, 0.6)), 2, "'bot1' (100 rows)"),
+    "bots by count": Case("bots by count", interactions(*bots(2, 1000, HOUR)), 2, "'bot0' (1,000 rows)"),
+    "bots in a minute": Case("bots by rate", interactions(*bots(2, 100, 0.6)), 2, "'bot0' (100 rows)"),
+    "bots in a day": Case("bots by rate", interactions(*bots(5, 1000, 60)), 5, "'bot0' (1,000 rows)"),
     "short": Case("short histories", interactions(("eve", "a", START), ("eve", "b", NOW)), 1, "'eve' (2 rows)"),
     "all short": Case("short histories", lambda folder: keep_two(folder), 4, "'ann' (2 rows)", refused=True),
     "single": Case("single-user items", interactions(("ann", "z", START + 9 * HOUR)), 1, "'z'"),

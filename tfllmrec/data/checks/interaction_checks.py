@@ -7,9 +7,9 @@ from tfllmrec.data.checks.interactions import Interactions
 
 _BOT_COUNT, _BOT_FACTOR = 1000, 50
 """A bot by count has this many interactions, and this many times those of the median user."""
-_DAY = 86400
-_BOT_RATES = ((100, 60), (1000, _DAY))
-"""A bot by rate has this many interactions within this many seconds."""
+_MINUTE, _DAY = 60, 86400
+_BOT_RATES = {_MINUTE: 100, _DAY: 1000}
+"""A bot by rate has this many interactions within a minute or a day."""
 _TOP_SHARE, _GINI, _MIN_ITEMS = 0.5, 0.9, 100
 """A table of this many items is skewed if the top 1 % have this share of the interactions, or at this coefficient."""
 _LEAVE_ONE_OUT = 3
@@ -59,19 +59,19 @@ def bots_by_rate(rows: Interactions) -> Finding | None:
         return None
     users, seconds = rows.users.codes[rows.by_time], rows.times.seconds[rows.by_time]
     is_bot = np.zeros(len(rows.users.ids), bool)
-    for count, window in _BOT_RATES:
+    for window, count in _BOT_RATES.items():
         is_fine = window == _DAY or np.any(seconds % window)  # times in whole days say nothing about minutes
         if is_fine and len(rows) >= count:
             last, first = slice(count - 1, None), slice(None, len(rows) - count + 1)
             is_fast = (users[last] == users[first]) & (seconds[last] - seconds[first] <= window)
             is_bot[users[last][is_fast]] = True
-    limits = " or ".join(f"{count:,} in {window:,} seconds" for count, window in _BOT_RATES)
     return finding_at(
         is_bot,
         "bots by rate",
         "users",
         rows.users.show_with_count,
-        f"A person has fewer than {limits}; remove bots, and give imported histories their own times.",
+        f"People have fewer than {_BOT_RATES[_MINUTE]:,} interactions a minute and {_BOT_RATES[_DAY]:,} a day; remove "
+        "bots, and give imported histories their own times.",
     )
 
 
@@ -79,14 +79,13 @@ def short_histories(rows: Interactions) -> Finding | None:
     """Find users with too few interactions for leave-one-out."""
     users = rows.users
     is_short = users.counts < _LEAVE_ONE_OUT
+    effect = "no user has them; add interactions" if is_short.all() else "these users are used for training only"
     return finding_at(
         is_short,
         "short histories",
         "users",
         users.show_with_count,
-        f"Leave-one-out needs {_LEAVE_ONE_OUT} interactions of a user; these are used for training only."
-        if not is_short.all()
-        else f"Leave-one-out needs {_LEAVE_ONE_OUT} interactions of a user, and no user has them; add interactions.",
+        f"Leave-one-out needs {_LEAVE_ONE_OUT} interactions of a user: {effect}.",
         refused=bool(is_short.all()),
     )
 

@@ -73,15 +73,9 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _parse_numbers(column: pa.ChunkedArray) -> np.ndarray:
     """Return numbers, int64 or float64 [n]; other values are NaN, and missing ones any number."""
-    kind = column.type
-    if (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_boolean(kind)
-    ):
+    if any(is_numeric(column.type) for is_numeric in _NUMERIC):
         return _numbers(column)
-    if _is_text(kind):
+    if _is_text(column.type):
         texts, codes = _encoded(column)
         return np.append(pd.to_numeric(texts, errors="coerce").to_numpy(np.float64), np.nan)[codes]
     return np.full(len(column), np.nan)
