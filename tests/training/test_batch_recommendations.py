@@ -90,12 +90,14 @@ def test_manifest(fitted, written):
 
 
 def kill_at(monkeypatch, step):
-    """Raise before or after the writing, replacing or renaming of a file or folder with this number."""
+    """Raise in the middle or after the writing, or before or after the renaming, with this number."""
     steps = count()
 
-    def killed(function):
+    def killed(function, written=None):
         def call(*arguments, **options):
             if next(steps) == step:
+                if written is not None:
+                    arguments[written].write_bytes(b"half")
                 raise KeyboardInterrupt
             result = function(*arguments, **options)
             if next(steps) == step:
@@ -104,8 +106,9 @@ def kill_at(monkeypatch, step):
 
         return call
 
-    monkeypatch.setattr(pq, "write_table", killed(pq.write_table))
-    for name in ("write_text", "replace", "rename"):
+    monkeypatch.setattr(pq, "write_table", killed(pq.write_table, written=1))
+    monkeypatch.setattr(Path, "write_text", killed(Path.write_text, written=0))
+    for name in ("replace", "rename"):
         monkeypatch.setattr(Path, name, killed(getattr(Path, name)))
 
 
