@@ -1,5 +1,6 @@
-"""Atomic creation of folders: a folder exists with all its files or not at all."""
+"""Atomic creation of files and folders, which exist whole or not at all, and their checksums."""
 
+import hashlib
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -43,6 +44,36 @@ def atomic_folder(target: Path, staging_parent: Path | None = None) -> Iterator[
             with suppress(OSError):  # it was not created, or another process has written to it
                 parent.rmdir()
         raise
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file that replaces `target` when the block ends without an error.
+
+    The name of the temporary file starts with a dot. A process that is killed leaves it behind, and the next one
+    overwrites it.
+
+    Args:
+        target: a path in an existing folder.
+
+    Yields:
+        The path of the temporary file, in the same folder.
+    """
+    staging = target.with_name(f".{target.name}.tmp")
+    yield staging
+    staging.replace(target)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file in a folder and its subfolders, by relative path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): file_digest(path) for path in files}
 
 
 def _make_folder(folder: Path) -> None:

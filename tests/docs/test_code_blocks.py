@@ -9,7 +9,10 @@ from tfllmrec.models.base.config import Config
 
 DOCS = ROOT / "docs"
 FAST = [ROOT / "README.md", *sorted(DOCS.glob("concepts/*.md")), *sorted(DOCS.glob("serving/*.md"))]
-FAST += [DOCS / "guides" / f"{name}.md" for name in ("operate-and-monitor", "privacy", "your-data")]
+FAST += [
+    DOCS / "guides" / f"{name}.md"
+    for name in ("batch-recommendations", "check-tables", "operate-and-monitor", "privacy", "your-data")
+]
 SLOW = sorted({*DOCS.glob("*.md"), *DOCS.glob("guides/*.md"), *DOCS.glob("models/*.md")} - {*FAST})
 TINY = {
     "batch_size": 64,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfllmrec.cli.app import AsJson, app, stage
+from tfllmrec.cli.recommend_all import write_recommendations
 from tfllmrec.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,9 +40,22 @@ def recommend(
     ] = "",
     scenario: Scenario = "",
     k: Annotated[int, typer.Option("-k", metavar="N", help="Number of results.")] = 10,
+    for_all: Annotated[bool, typer.Option("--all", help="Recommend for all users of RUN and write --out.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="New folder for Parquet files, with --all; or an interrupted one."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recommend items for a user, a history, or both."""
+    """Recommend items for a user, a history, or all users.
+
+    After an interruption, the same command with --all resumes after the last finished part.
+    """
+    if for_all or out is not None:
+        if run is None or out is None or not for_all or user or history or exclude or features or server or as_json:
+            raise InputError("recommend: --all needs RUN and --out FOLDER, and goes with -k and --scenario only")
+        write_recommendations(run, out, k=k, scenario=scenario)
+        return
     if not user and not history and not features:
         raise InputError("recommend: give --user, --history, or both")
     request = _request(user, history, scenario) | {"k": k, "exclude": [exclude.split(",")]}

@@ -1,9 +1,9 @@
 """Checksums of the files of a version, in the format of `sha256sum --check`."""
 
-import hashlib
 from pathlib import Path
 
 from tfllmrec.errors import InputError
+from tfllmrec.files import file_digests
 
 CHECKSUM_FILE = Path("assets.extra") / "SHA256SUMS"
 """Path of the checksums in a version's folder; they list paths relative to the folder."""
@@ -34,10 +34,4 @@ def check_checksums(version: Path) -> None:
 
 
 def _digests(version: Path) -> dict[str, str]:
-    files = sorted(path for path in version.rglob("*") if path.is_file() and path != version / CHECKSUM_FILE)
-    return {str(path.relative_to(version)): _digest(path) for path in files}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path: digest for path, digest in file_digests(version).items() if path != str(CHECKSUM_FILE)}
