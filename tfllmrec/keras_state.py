@@ -58,6 +58,7 @@ def isolated_keras() -> Iterator[None]:
     has no effect, so that the parts of a model draw from one stream.
 
     Example:
+        >>> import random
         >>> import keras
         >>> random.seed(1)
         >>> expected = random.Random(1).random()

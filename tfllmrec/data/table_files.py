@@ -77,18 +77,27 @@ def read_items(folder: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path, separator: str | None, encoding: str | None) -> pd.DataFrame:
     """Read a CSV table as text: ids and codes keep leading zeros, and "NA" is a valid id."""
-    encoding = encoding or _encoding(path)
-    table = pd.read_csv(
-        path,
-        sep=separator or _separator(path, encoding),
-        encoding=encoding,
-        dtype=str,
-        keep_default_na=False,
-        na_values=[""],
-    )
+    separator, encoding = csv_format(path, separator, encoding)
+    table = pd.read_csv(path, sep=separator, encoding=encoding, dtype=str, keep_default_na=False, na_values=[""])
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus first fields for an index
         raise ValueError("its rows have more fields than its header")
-    return table
+    return table.apply(_without_fractions)
+
+
+def _without_fractions(column: pd.Series) -> pd.Series:
+    """Drop the ".0" of whole numbers if the whole column has it: its writer saw the integers as floats or decimals."""
+    is_whole = column.dropna().str.fullmatch(r"-?\d+\.0+")
+    return column.str.replace(r"\.0+$", "", regex=True) if is_whole.all() else column
+
+
+def csv_format(path: Path, separator: str | None, encoding: str | None) -> tuple[str, str]:
+    """Return the separator and the encoding of a CSV file: the given ones, or those of its header and first bytes.
+
+    Raises:
+        UnicodeError: If the header is not text in the encoding.
+    """
+    encoding = encoding or _encoding(path)
+    return separator or _separator(path, encoding), encoding
 
 
 def _encoding(path: Path) -> str:

@@ -26,7 +26,8 @@ def as_frame(table: Any, name: str) -> pd.DataFrame:
         InputError: If it is not a table, or column names are repeated or not strings.
 
     Example:
-        >>> as_frame(pa.table({"item_id": [2**60, None]}), "items")["item_id"].tolist()
+        >>> import pyarrow
+        >>> as_frame(pyarrow.table({"item_id": [2**60, None]}), "items")["item_id"].tolist()
         [1152921504606846976, <NA>]
     """
     if isinstance(table, pd.DataFrame):
@@ -43,13 +44,20 @@ def as_frame(table: Any, name: str) -> pd.DataFrame:
 
 def frame_of_arrow(table: pa.Table) -> pd.DataFrame:
     """Convert an Arrow table; integers with missing values stay exact."""
-    kinds = [_PLAIN.get(field.type, field.type) for field in table.schema]
+    kinds = [_plain_type(field.type) for field in table.schema]
     table = table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))
     frame = table.to_pandas(ignore_metadata=True)
     for position, column in enumerate(table.columns):
         if column.null_count and pa.types.is_integer(column.type):  # would become floats
             frame.isetitem(position, column.to_pandas(types_mapper=pd.ArrowDtype))
     return frame.drop(columns=[column for column in frame if _INDEX_NAME.fullmatch(str(column))])
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return a type that PyArrow converts to pandas, also inside of lists."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.large_list(_plain_type(kind.value_type))
+    return _PLAIN.get(kind, kind)
 
 
 def _arrow_table(stream: Any, name: str) -> pa.Table:

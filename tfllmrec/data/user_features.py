@@ -92,7 +92,4 @@ class UserFeatures:
 def _features(values: pd.Series, column: str) -> pd.Series:
     """Return "column=value" for every value, and "" for missing ones."""
     texts = read_texts(values, f"users: column {column}").str.strip()
-    is_missing = texts == ""
-    if texts[~is_missing].str.fullmatch(r"-?\d+\.0").all():  # integers that a CSV writer saw as floats
-        texts = texts.str.removesuffix(".0")
-    return (f"{column}=" + texts).mask(is_missing, "")
+    return (f"{column}=" + texts).mask(texts == "", "")

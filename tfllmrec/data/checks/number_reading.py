@@ -6,25 +6,30 @@ import pyarrow as pa
 
 from tfllmrec.data.checks.findings import Finding, finding_at
 from tfllmrec.data.checks.time_column import TimeColumn
-from tfllmrec.data.table_checks import _parse_times as parse_times
+from tfllmrec.data.times import parse_times
 from tfllmrec.errors import InputError
 
 _ARROW_UNITS = ("s", "ms", "us", "ns")
 _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
 
 
-def read_times(column: pa.ChunkedArray) -> tuple[TimeColumn, Finding | None]:
+def read_times(column: pa.ChunkedArray, date_format: str | None = None) -> tuple[TimeColumn, Finding | None]:
     """Read numbers, dates or texts.
 
+    Args:
+        column: times.
+        date_format: see `Dataset.from_frames`.
+
     Returns:
-        The times, and the finding of values that are not times, or of dates that cannot be told apart.
+        The times, and the finding of values that are not times, or of dates in several or ambiguous formats.
     """
     column = _plain(column)
     try:
-        times, name, advice = _times(column), "unreadable times", "Give every row a number or a date in the same form."
+        times, name = _times(column, date_format), "unreadable times"
+        advice = "Give every row a number or a date in the same form."
         is_bad = times.is_missing
     except InputError as error:
-        times, name, advice = _labels(column), "ambiguous dates", str(error)
+        times, name, advice = _labels(column), "ambiguous dates", f"{error}."
         is_bad = ~times.is_missing
     return times, finding_at(
         is_bad, name, "rows", lambda row: f"row {row}: {column[row].as_py()!r}", advice, refused=True
@@ -45,15 +50,18 @@ def unreadable_ratings(column: pa.ChunkedArray) -> Finding | None:
     )
 
 
-def _times(column: pa.ChunkedArray) -> TimeColumn:
+def _times(column: pa.ChunkedArray, date_format: str | None) -> TimeColumn:
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"))
     if pa.types.is_timestamp(column.type):
         values, unit = _numbers(column.cast(pa.int64())), _ARROW_UNITS.index(column.type.unit)
         return TimeColumn(values, column.is_null().to_numpy(), unit)
+    if date_format is not None:
+        column = column.cast(pa.large_string())
     if _is_text(column.type):
         texts, codes = _encoded(column)
-        values, is_number = parse_times(texts).to_numpy(), pd.to_numeric(texts, errors="coerce").notna().all()
+        values = parse_times(texts, "The column", date_format=date_format)
+        is_number = date_format is None and pd.to_numeric(texts, errors="coerce").notna().all()
         times = np.append(values, np.nan)[codes]
         return TimeColumn(times, ~np.isfinite(times), None if is_number else 0)
     values = np.full(len(column), np.nan) if pa.types.is_boolean(column.type) else _parse_numbers(column)
@@ -90,7 +98,7 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
 def _encoded(column: pa.ChunkedArray) -> tuple[pd.Series, np.ndarray]:
     """Return the distinct texts, and the position of every row's text among them; -1 where it is missing."""
     encoded = column.combine_chunks().dictionary_encode()
-    return encoded.dictionary.to_pandas(), encoded.indices.fill_null(-1).to_numpy()
+    return encoded.dictionary.to_pandas().astype(object), encoded.indices.fill_null(-1).to_numpy()
 
 
 def _is_text(kind: pa.DataType) -> bool:
