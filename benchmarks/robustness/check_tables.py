@@ -54,7 +54,7 @@ def measure(folder: Path, rows: int) -> dict[str, object]:
     progress(f"wrote {path.stat().st_size / 2**20:.0f} MiB of {folder.name}")
     usage = run_command("check", folder, "--json")
     findings = {finding["name"]: finding["count"] for finding in json.loads(usage.stdout)["findings"]}
-    return {"seconds": round(usage.seconds, 1), "peak_gib": round(usage.peak_gib, 2), "findings": findings}
+    return {"seconds": round(usage.seconds.wall, 1), "peak_gib": round(usage.peak_gib, 2), "findings": findings}
 
 
 def interactions(rows: int, items: pa.Array, *, as_text: bool) -> Iterator[pa.Table]:

@@ -1,11 +1,14 @@
 """Runs a command of tfllmrec in a process of its own, with its duration and peak memory."""
 
+import os
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+from benchmarks.common import Seconds
 
 _POLL_SECONDS = 0.05
 
@@ -16,13 +19,13 @@ class Usage(NamedTuple):
     Attributes:
         status: exit status.
         stdout: its output.
-        seconds: wall-clock time.
+        seconds: wall-clock and CPU time.
         peak_gib: peak resident memory.
     """
 
     status: int
     stdout: str
-    seconds: float
+    seconds: Seconds
     peak_gib: float
 
 
@@ -31,15 +34,20 @@ def run_command(*arguments: str | Path) -> Usage:
 
     The peak is polled from /proc: that of `resource` includes the memory of this process before the command starts.
     """
-    started, peak = time.perf_counter(), 0
+    started, cpu_before, peak = time.perf_counter(), _cpu_of_children(), 0
     command = [sys.executable, "-m", "tfllmrec", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             peak = max(peak, _peak_kib(process.pid))
             time.sleep(_POLL_SECONDS)
-        seconds = time.perf_counter() - started
+        wall = time.perf_counter() - started
         stdout = process.stdout.read() if process.stdout else ""
-    return Usage(process.returncode, stdout, seconds, peak / 2**20)
+    return Usage(process.returncode, stdout, Seconds(wall, _cpu_of_children() - cpu_before), peak / 2**20)
+
+
+def _cpu_of_children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _peak_kib(pid: int) -> int:

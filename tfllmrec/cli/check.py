@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
-from tfllmrec.cli.app import AsJson, app, stage
+from tfllmrec.cli.app import AsJson, DateFormat, Encoding, Separator, app, stage
 
 
 @app.command()
 def check(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of tables.")],
+    separator: Separator = None,
+    encoding: Encoding = None,
+    date_format: DateFormat = None,
     as_json: AsJson = False,
 ) -> None:
     """Report oddities in the tables of a data set.
@@ -23,7 +26,7 @@ def check(
     with stage(f"Checking {folder}"):
         from tfllmrec.data.checks import check_folder
 
-        report = check_folder(folder)
+        report = check_folder(folder, separator=separator, encoding=encoding, date_format=date_format)
     if as_json:
         print(json.dumps(report.to_json(), ensure_ascii=False))
     else:

@@ -307,3 +307,28 @@ def test_ids_of_any_type_agree_between_tables(tmp_path):
     folder.interactions["user_id"] = folder.interactions["user_id"].astype("category")
     folder.items["item_id"] = ["0", "1", "2", "3"]
     assert check_folder(folder.write(tmp_path), now=NOW).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [("tsv.gz", {"sep": "\t"}), ("csv", {"sep": ";", "encoding": "utf-16"}), ("csv", {"sep": "|"})],
+)
+def test_csv_files_are_read_as_by_the_data_set(tmp_path, suffix, options):
+    folder = clean()
+    folder.interactions = folder.interactions.replace({"item_id": {"a": "1.0", "b": "2.0", "c": "3.0", "d": "4.0"}})
+    folder.items = folder.items.replace({"item_id": {"a": "1", "b": "2", "c": "3", "d": "4"}})
+    folder.write(tmp_path)
+    for path in tmp_path.glob("*.parquet"):
+        pd.read_parquet(path).to_csv(tmp_path / f"{path.stem}.{suffix}", index=False, **options)
+        path.unlink()
+    assert check_folder(tmp_path, now=NOW).findings == ()
+    assert Dataset.from_folder(tmp_path).item_vocabulary.tokens[1:].tolist() == ["1", "2", "3", "4"]
+
+
+def test_a_date_format_makes_ambiguous_dates_times(tmp_path):
+    folder = clean()
+    times(date_texts("%d/%m/%Y %H:%M"))(folder)
+    (finding,) = check_folder(folder.write(tmp_path), now=NOW).findings
+    assert (finding.name, finding.refused) == ("ambiguous dates", True)
+    assert "give ISO dates (2024-03-09), Unix seconds, or date_format" in finding.advice
+    assert check_folder(tmp_path, now=NOW, date_format="%d/%m/%Y %H:%M").findings == ()

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
+from tfllmrec.data.table_files import csv_format
 from tfllmrec.errors import InputError
 
 _BATCH_ROWS = 2**20
@@ -19,7 +20,7 @@ class ColumnFile:
     """Parquet or CSV file.
 
     Args:
-        path: the file; the suffix .parquet makes it a Parquet file.
+        path: the file, with one of the suffixes of `tfllmrec.data.table_files`.
         separator: see `read_table_file`.
         encoding: see `read_table_file`.
 
@@ -31,9 +32,11 @@ class ColumnFile:
         InputError: If the file cannot be read as a table.
     """
 
-    def __init__(self, path: Path, *, separator: str = ",", encoding: str = "utf-8") -> None:
-        self.path, self._separator, self._encoding = path, separator, encoding
+    def __init__(self, path: Path, *, separator: str | None = None, encoding: str | None = None) -> None:
+        self.path = path
         with self._readable():
+            if not self._is_parquet:
+                self._separator, self._encoding = csv_format(path, separator, encoding)
             self.names = list(pq.read_schema(path).names if self._is_parquet else self._open_csv().schema.names)
 
     def chunks(self, name: str) -> Iterator[pa.Array]:
@@ -58,6 +61,16 @@ class ColumnFile:
                 return pa.chunked_array(list(self._chunks(name, pa.large_string())))
 
     @property
+    def table(self) -> str:
+        """Name of the table."""
+        return self.path.name.partition(".")[0]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether all columns are text, as in CSV files."""
+        return not self._is_parquet
+
+    @property
     def _is_parquet(self) -> bool:
         return self.path.suffix == ".parquet"
 
@@ -72,7 +85,7 @@ class ColumnFile:
             column = batch.column(0)
             yield column.cast(pa.large_string()) if _is_unusual_text(column.type) else column
         if not rows:
-            raise InputError(f"{self.path.stem}: the table has no rows")
+            raise InputError(f"{self.table}: the table has no rows")
 
     def _open_csv(self, **conversion: Any) -> csv.CSVStreamingReader:
         return csv.open_csv(
@@ -89,7 +102,7 @@ class ColumnFile:
             yield
         except InputError:
             raise
-        except (OSError, ValueError) as error:  # Arrow's errors are among them
+        except (OSError, ValueError, LookupError) as error:  # unknown encodings; Arrow's errors are among them
             raise InputError(f"{self.path} cannot be read: {str(error).splitlines()[0]}") from error
 
 

@@ -53,6 +53,15 @@ class IdColumn:
         renumbered = np.append(np.cumsum(is_used, dtype=np.int32) - 1, np.int32(-1))
         return IdColumn(self.ids.filter(pa.array(is_used)), renumbered[codes])
 
+    def without_fractions(self) -> "IdColumn":
+        """Drop the ".0" of whole numbers if all ids have it, as reading a CSV file does."""
+        is_whole = pc.match_substring_regex(self.ids.filter(pc.not_equal(self.ids, "")), r"^-?\d+\.0+$")
+        if not pc.all(is_whole).as_py():
+            return self
+        encoded = pc.replace_substring_regex(self.ids, r"\.0+$", "").dictionary_encode()
+        positions = np.append(encoded.indices.to_numpy(), np.int32(-1))
+        return IdColumn(encoded.dictionary, positions[self.codes])
+
     @cached_property
     def counts(self) -> np.ndarray:
         """Rows of every distinct id, int64 [ids]."""
