@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 
 import numpy as np
 
+from tfllmrec.arguments import require_type
+from tfllmrec.data.arguments import require_dataset
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.splits import Targets, is_first_interaction, is_last_interaction, repeats_note, targets_at
@@ -32,6 +35,7 @@ def cold_items(data: Dataset, fraction: float = 0.1, *, seed: int = 0) -> ColdIt
     Raises:
         InputError: If `fraction` is not between 0 and 1, or leaves no cold or no warm item.
     """
+    require_dataset("cold_items", "data", data)
     items = _sample_indices(len(data.item_vocabulary), fraction, seed, "items")
     is_cold = np.isin(data.item_indices, items)
     is_first = is_first_interaction(data)
@@ -76,6 +80,7 @@ def cold_users(
     Raises:
         InputError: If `fraction` is not between 0 and 1, or leaves no cold or no warm user.
     """
+    require_dataset("cold_users", "data", data)
     users = _sample_indices(len(data.user_vocabulary), fraction, seed, "users")
     is_cold = np.isin(data.user_indices, users)
     is_last = is_cold & is_last_interaction(data)
@@ -92,6 +97,8 @@ def cold_users(
 
 
 def _sample_indices(size: int, fraction: float, seed: int, name: str) -> np.ndarray:
+    require_type(f"cold_{name}", "fraction", fraction, Real, "pass a number between 0 and 1")
+    require_type(f"cold_{name}", "seed", seed, Integral, "pass a whole number")
     count = round(size * fraction) if 0 < fraction < 1 else 0
     if not 0 < count < size:
         raise InputError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tfllmrec.arguments import path_of, positive_integer, require_type
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.id_order import IdOrder
 from tfllmrec.data.scenarios import Scenarios
@@ -84,6 +85,11 @@ class Dataset:
             >>> list(data.interactions["item_id"])
             ['a', 'b']
         """
+        call = "Dataset.from_frames"
+        require_type(call, "positions", positions, (bool, np.bool_), "pass True or False")
+        require_type(call, "date_format", date_format, (str, type(None)), 'pass a format such as "%d/%m/%Y"')
+        require_type(call, "id_order", id_order, (IdOrder, type(None)), "pass model.id_order or data.id_order")
+        min_item_interactions = positive_integer(call, "min_item_interactions", min_item_interactions)
         interactions = check_interactions(interactions, date_format=date_format)
         known_items = () if id_order is None else id_order.items.tokens[1:]
         if items is None:
@@ -129,7 +135,9 @@ class Dataset:
         Raises:
             InputError: If the folder or its interactions do not exist, or a table cannot be read or is invalid.
         """
-        folder = Path(folder)
+        folder = path_of("Dataset.from_folder", "folder", folder)
+        for name, option in (("separator", separator), ("encoding", encoding)):
+            require_type("Dataset.from_folder", name, option, (str, type(None)), "pass a string")
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder; a data set is a folder with interactions.parquet or .csv")
         interactions, items, users = (
@@ -154,7 +162,7 @@ class Dataset:
         Raises:
             InputError: If the folder exists or cannot be created.
         """
-        with atomic_folder(Path(folder)) as staging:
+        with atomic_folder(path_of("to_folder", "folder", folder)) as staging:
             for name, table in self._tables():
                 table.to_parquet(staging / f"{name}.parquet", index=False)
 

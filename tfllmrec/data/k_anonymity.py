@@ -4,10 +4,12 @@ Histories are not covered, and a history often identifies its user (`docs/guides
 """
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
+from tfllmrec.arguments import require_type
 from tfllmrec.data.table_checks import check_users
 from tfllmrec.errors import InputError
 
@@ -42,6 +44,7 @@ def k_anonymous(users: pd.DataFrame, k: int, columns: Sequence[str] | None = Non
         2       c  Rome   30
         3       d  Rome   30
     """
+    require_type("k_anonymous", "k", k, Integral, "pass a whole number")
     if k < 2:
         raise InputError(f"k must be 2 or more, not {k}, which blanks nothing")
     users = check_users(users)

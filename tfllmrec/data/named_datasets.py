@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tfllmrec.arguments import path_of
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.demo import load_demo
 from tfllmrec.data.movielens import load_movielens
@@ -48,6 +49,7 @@ def load_dataset(
         >>> load_dataset("demo").summary()
         {'interactions': 90072, 'users': 671, 'items': 3496}
     """
+    path_of("load_dataset", "name_or_folder", name_or_folder)
     if min_item_interactions is None:
         min_item_interactions = _DEMO_MINIMUM if name_or_folder == "demo" else 1
     if isinstance(name_or_folder, str) and name_or_folder in NAMED:

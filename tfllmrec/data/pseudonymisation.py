@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tfllmrec.arguments import path_of, require_type
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.k_anonymity import k_anonymous
 from tfllmrec.data.table_checks import check_interactions, check_users
@@ -103,6 +104,7 @@ def pseudonymise(
                                     user_id item_id  timestamp
         0  tqhybpldhke3urnjxrqxfaumswtqnfzo       a          1
     """
+    require_type("pseudonymise", "key", key, bytes, "pass bytes, such as read_key(file)")
     interactions, text_note = _handle_text(check_interactions(interactions), drop=drop_text)
     interactions = _with_pseudonyms(interactions, key, ["user_id", "timestamp", "item_id"])
     users = None if users is None else _with_pseudonyms(check_users(users), key, ["user_id"])
@@ -132,8 +134,8 @@ def pseudonymise_folder(
     Raises:
         InputError: If `out` exists, the data set or an option is invalid, or k is given without a users table.
     """
-    folder = Path(folder)
-    with atomic_folder(Path(out)) as staging:
+    folder, out = path_of("pseudonymise_folder", "folder", folder), path_of("pseudonymise_folder", "out", out)
+    with atomic_folder(out) as staging:
         data = Dataset.from_folder(folder)
         interactions, users, notes = pseudonymise(data.interactions, data.users, key, drop_text=drop_text)
         if k is not None:

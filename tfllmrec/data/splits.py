@@ -1,9 +1,12 @@
 """Splits by time: leave-one-out and temporal, with a training part and targets to evaluate on."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
+from tfllmrec.arguments import require_type
+from tfllmrec.data.arguments import require_dataset
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.histories import Histories
 from tfllmrec.data.id_order import IdOrder
@@ -72,6 +75,7 @@ def leave_one_out(data: Dataset) -> Split:
     Raises:
         InputError: If no user has three interactions.
     """
+    require_dataset("leave_one_out", "data", data)
     later = _later_interactions(data)
     lengths = data.histories.lengths[data.user_indices]
     held_out = (later < 2) & (lengths >= 3)
@@ -119,6 +123,9 @@ def temporal_split(data: Dataset, validation_from: float, test_from: float) -> S
     Raises:
         InputError: If the timestamps are positions, which do not compare between users, or a part is empty.
     """
+    require_dataset("temporal_split", "data", data)
+    for name, time in (("validation_from", validation_from), ("test_from", test_from)):
+        require_type("temporal_split", name, time, Real, "pass a number in the unit of the timestamps")
     if data.positions:
         raise InputError(
             "temporal split: the timestamps are positions in each user's history and do not compare between "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfllmrec.arguments import positive_integer, require_type
+from tfllmrec.arguments import path_of, positive_integer, require_type
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import model_card
@@ -27,7 +27,7 @@ from tfllmrec.export.versions import free_version
 from tfllmrec.export.warmup import write_warmup
 from tfllmrec.files import atomic_folder
 from tfllmrec.keras_state import isolated_keras
-from tfllmrec.models.base.arguments import path_of, require_targets
+from tfllmrec.models.base.arguments import require_targets
 from tfllmrec.models.base.recommender import Recommender
 
 

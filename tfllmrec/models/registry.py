@@ -65,7 +65,7 @@ def load_model(folder: str | Path) -> "Recommender":
     Raises:
         InputError: If the folder does not contain a saved recommender.
     """
-    from tfllmrec.models.base.arguments import path_of
+    from tfllmrec.arguments import path_of
     from tfllmrec.models.base.saving import read_description
 
     name, *_ = read_description(path_of("load_model", "folder", folder))

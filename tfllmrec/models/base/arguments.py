@@ -1,32 +1,18 @@
 """Checks of the arguments of a recommender's calls."""
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfllmrec.arguments import require_type
-from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.errors import InputError
-
-
-def require_dataset(call: str, name: str, value: Any) -> None:
-    """Require a data set."""
-    require_type(call, name, value, Dataset, "pass a Dataset, such as split.train or Dataset.from_frames(table)")
 
 
 def require_targets(call: str, name: str, value: Any) -> None:
     """Require targets."""
     require_type(call, name, value, Targets, "pass Targets, such as split.validation or split.test")
-
-
-def path_of(call: str, name: str, value: Any) -> Path:
-    """Return a path, which may be a string."""
-    require_type(call, name, value, (str, os.PathLike), "pass a path as a string or a pathlib.Path")
-    return Path(value)
 
 
 def callbacks_of(call: str, value: Any) -> tuple[Any, ...]:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from tfllmrec.arguments import positive_integer, require_type
+from tfllmrec.arguments import path_of, positive_integer, require_type
+from tfllmrec.data.arguments import require_dataset
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.id_order import IdOrder
 from tfllmrec.data.splits import Targets
@@ -21,14 +22,7 @@ from tfllmrec.evaluation.metrics import summarise
 from tfllmrec.evaluation.ranking import RankedTargets
 from tfllmrec.keras_state import isolated_keras
 from tfllmrec.layers.item_index import ItemIndex
-from tfllmrec.models.base.arguments import (
-    callbacks_of,
-    index_array,
-    path_of,
-    require_dataset,
-    require_targets,
-    verbosity,
-)
+from tfllmrec.models.base.arguments import callbacks_of, index_array, require_targets, verbosity
 from tfllmrec.models.base.built_models import BuiltModels
 from tfllmrec.models.base.config import Config, explained, read_once
 from tfllmrec.models.base.cores import best_items_core, rank_signature, retrieval_signatures, vector_signatures

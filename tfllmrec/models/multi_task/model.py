@@ -12,12 +12,13 @@ import pandas as pd
 
 from tfllmrec.content.item_tokens import MIN_LABEL_ITEMS, label_vocabulary
 from tfllmrec.content.user_text_means import UserTextMeans
+from tfllmrec.data.arguments import require_dataset
 from tfllmrec.data.dataset import Dataset
 from tfllmrec.data.splits import Targets
 from tfllmrec.data.vocabulary import Vocabulary
 from tfllmrec.errors import InputError
 from tfllmrec.layers.items import ItemEmbedding
-from tfllmrec.models.base.arguments import require_dataset, require_targets
+from tfllmrec.models.base.arguments import require_targets
 from tfllmrec.models.base.config import given_options
 from tfllmrec.models.base.content import ItemContent, copy_weights, keep_known_vectors
 from tfllmrec.models.base.predictor import Predictor
