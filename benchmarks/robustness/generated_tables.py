@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -117,10 +118,15 @@ def _write_csv(table: pa.Table, path: Path, separator: str = ",", encoding: str 
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column as the text of a CSV file; lists are written as JSON."""
+    """Return a column as the text of a CSV file."""
     if pa.types.is_list(column.type):
-        return pa.chunked_array([[json.dumps(value, ensure_ascii=False) for value in column.to_pylist()]])
+        return pa.chunked_array([[_list_text(value) for value in column.to_pylist()]])
     return read_ids(column) if pa.types.is_binary(column.type) or pa.types.is_dictionary(column.type) else column
+
+
+def _list_text(labels: list[str]) -> str:
+    """Return a list as JSON or, if it has an even length, as Python prints it."""
+    return json.dumps(labels, ensure_ascii=False) if len(labels) % 2 else str(labels)
 
 
 MEMORY: dict[str, Callable[[pa.Table], Any]] = {
@@ -129,6 +135,7 @@ MEMORY: dict[str, Callable[[pa.Table], Any]] = {
     "pandas objects": lambda table: table.to_pandas().astype(object),
     "PyArrow": lambda table: table,
     "polars": lambda table: pl.from_arrow(table),
+    "DuckDB": duckdb.from_arrow,
     "dict": lambda table: table.to_pydict(),
 }
 FILES: dict[str, Callable[[pa.Table, Path], None]] = {
@@ -168,7 +175,9 @@ def generated_tables(draw: st.DrawFn) -> GeneratedTables:
     features: Columns = {
         "user_id": ID_TYPES[kinds["user_id"]](users),
         "zip": pa.array([f"{user % 100:05}" for user in users]),
-        "age": pa.array([user % 90 for user in users]).cast(ages),
+        "age": pa.array([None if position and user % 3 else user % 90 for position, user in enumerate(users)]).cast(
+            ages
+        ),
     }
     return GeneratedTables(
         kinds, interactions, {"item_id": item_ids, "title": read_ids(item_ids), "categories": categories}, features

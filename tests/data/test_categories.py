@@ -22,6 +22,8 @@ COLUMNS: dict[str, Any] = {
     "arrays": [np.array(labels, dtype=object) for labels in LABELS],
     "arrays of str": [np.array(labels, dtype=str) for labels in LABELS],
     "JSON": [json.dumps(labels) for labels in LABELS],
+    "printed by Python": [str(labels) for labels in LABELS],
+    "printed by NumPy": [str(np.array(labels, dtype=str)) for labels in LABELS],
     "lists with missing labels": [[*labels, None, ""] for labels in LABELS],
     "missing for empty": [labels or None for labels in LABELS],
     "arrow": pd.arrays.ArrowExtensionArray(pa.chunked_array([LABELS])),
@@ -69,9 +71,10 @@ def test_text_that_looks_like_a_list_is_text() -> None:
         (["a|b"], r"a label 'a\|b' with the separator \|: rename the label"),
         ([["a"]], r"the label \['a'\], which is a list: convert the column to text"),
         ([{"name": "a"}], r"the label {'name': 'a'}, which is a dict"),
+        ({"name": "a"}, r"{'name': 'a'} in row 0, which is a dict"),
     ],
 )
-def test_labels_that_are_not_names_are_refused(labels: list[Any], sentence: str) -> None:
+def test_labels_that_are_not_names_are_refused(labels: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=f"^items: column categories has {sentence}"):
         data_of(items_of([labels, [], [], []]))
 

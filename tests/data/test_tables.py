@@ -23,6 +23,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "pyarrow": pa.table,
     "polars": pl.DataFrame,
     "duckdb": lambda columns: duckdb.from_arrow(pa.table(columns)),
+    "dict of Arrow arrays": lambda columns: {name: pa.array(values) for name, values in columns.items()},
     "record batch": pa.RecordBatch.from_pydict,
 }
 
@@ -64,6 +65,10 @@ def test_integers_with_missing_values_stay_exact(make: Callable[[Any], Any]) -> 
             COLUMNS | {"user_id": ["u"]},
             r": the columns have different lengths \(user_id: 1, item_id: 3, timestamp: 3\)",
         ),
+        (COLUMNS | {"user_id": {"u", "v", "w"}}, ": column user_id is of type set, not a list of values"),
+        (COLUMNS | {"user_id": np.zeros((3, 1))}, ": column user_id is of type ndarray, not a list of values"),
+        (COLUMNS | {"user_id": np.array(1)}, ": column user_id is of type ndarray, not a list of values"),
+        (pl.LazyFrame(COLUMNS), "must be a table, not of type LazyFrame: call collect"),
         ({5: [1]}, ": the column name 5 is not a string: rename the column"),
         (
             pd.DataFrame([[1, 2]], columns=["user_id", "user_id"]),
@@ -89,6 +94,7 @@ FILES: dict[str, tuple[str, bytes]] = {
     "bar": ("csv", csv("|").encode()),
     "tsv": ("tsv", csv("\t").encode()),
     "byte order mark": ("csv", csv().encode("utf-8-sig")),
+    "UTF-32": ("csv", csv().encode("utf-32")),
     "UTF-16": ("csv", csv(";").encode("utf-16")),
     "gzip": ("csv.gz", gzip.compress(csv("\t").encode())),
     "gzip of UTF-16": ("tsv.gz", gzip.compress(csv("\t").encode("utf-16"))),
@@ -116,6 +122,36 @@ def test_separator_and_encoding_can_be_given(tmp_path: Path) -> None:
         load_dataset(tmp_path, encoding="gb18030")
     with pytest.raises(InputError, match="cannot be read as a CSV table: unknown encoding: klingon"):
         load_dataset(tmp_path, encoding="klingon")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("csv.gz", gzip.compress(csv().encode())[:-9], "cannot be read as a CSV table: "),
+        ("csv", csv().encode("utf-16-le"), "is not UTF-8 text: give encoding, such as gb18030"),
+        ("csv", b"user_id,item_id,timestamp,user_id\nu,a,1,v\n", "its header repeats the column user_id"),
+        ("csv", b"", "cannot be read as a CSV table: "),
+    ],
+)
+def test_unreadable_csv_files_are_refused(name: str, content: bytes, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / f"interactions.{name}").write_bytes(content)
+    with pytest.raises(InputError, match=sentence):
+        load_dataset(tmp_path)
+
+
+def test_a_separator_of_several_characters(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    (tmp_path / "interactions.csv").write_text(csv("::"), encoding="utf-8")
+    assert load_dataset(tmp_path, separator="::").interactions["item_id"].tolist() == ["NA", "007", "007"]
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("ids", "read"),
+    [(["1.0", "2.0"], ["1", "2"]), (["1.0", "1.00"], ["1.0", "1.00"]), (["1.0", "2.5"], ["1.0", "2.5"])],
+)
+def test_whole_numbers_that_were_written_as_floats(ids: list[str], read: list[str], tmp_path: Path) -> None:
+    pd.DataFrame({"user_id": "u", "item_id": ids, "timestamp": [1, 2]}).to_csv(tmp_path / "interactions.csv")
+    assert load_dataset(tmp_path).interactions["item_id"].tolist() == read
 
 
 def test_codes_of_users_keep_their_zeros(tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ def test_text_is_read_in_one_format(texts: list[str], times: list[float]) -> Non
     assert read([f" {text}\t" for text in texts]) == times
 
 
+def test_long_columns_are_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfllmrec.data.date_formats._BLOCK", 3)
+    assert read([f"{day:02}.03.2024" for day in range(9, 17)]) == [NINTH + day * 86400 for day in range(8)]
+
+
 @pytest.mark.parametrize(
     ("texts", "sentence"),
     [
@@ -146,7 +151,7 @@ def test_dates_of_every_unit_keep_value_and_order(unit: str, zone: str | None) -
         (arrow([19791, None, 19792], pa.date32()), [NINTH, np.nan, TENTH]),
         (arrow([NINTH * 1000, TENTH * 1000], pa.date64()), [NINTH, TENTH]),
         (arrow([NINTH, TENTH], pa.int32()), [NINTH, TENTH]),
-        (arrow([Decimal(NINTH), Decimal(TENTH)], pa.decimal128(12, 0)), [NINTH, TENTH]),
+        (arrow([Decimal(NINTH), None, Decimal(TENTH)], pa.decimal128(12, 0)), [NINTH, np.nan, TENTH]),
         (arrow([2**60, 2**60 + 1], pa.int64()), [2**60, 2**60 + 1]),
         (np.array([2**63, 2**63 + 1], np.uint64), [2**63, 2**63 + 1]),
         ([str(2**60), str(2**60 + 1)], [2**60, 2**60 + 1]),

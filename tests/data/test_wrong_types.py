@@ -40,6 +40,7 @@ CALLS: list[tuple[str, Callable[[Any], Any], tuple[Any, ...]]] = [
     ("cold_items: seed", lambda value: cold_items(DATA, seed=value), ("1", None, 1.5)),
     ("cold_users: data", cold_users, NOT_DATA),
     ("k_anonymous: k", lambda value: k_anonymous(TABLE[:1], value), ("2", 2.5, None)),
+    ("k_anonymous: columns", lambda value: k_anonymous(TABLE[:1], 2, value), (5, 2.5, True)),
     ("pseudonymise: key", lambda value: pseudonymise(TABLE, None, value), ("secret", None, 5)),
     ("pseudonymise_folder: folder", lambda value: pseudonymise_folder(value, "out", KEY), NOT_PATHS),
     ("pseudonymise_folder: out", lambda value: pseudonymise_folder("films", value, KEY), NOT_PATHS),

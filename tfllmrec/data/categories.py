@@ -1,7 +1,8 @@
 """Categories of items: labels separated by `|`, from text, lists or JSON."""
 
 import json
-from collections.abc import Iterable, Set
+import re
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,17 @@ from tfllmrec.data.text_columns import read_texts, text_of
 from tfllmrec.errors import InputError
 
 SEPARATOR = "|"
+_QUOTED = r"'[^'\\]*'|\"[^\"\\]*\""
+_PRINTED_LIST = re.compile(rf"\[\s*(?:{_QUOTED})(?:[,\s]+(?:{_QUOTED}))*\s*\]")
+"""A list as Python and NumPy print it, which CSV writers do; NumPy writes no commas."""
 
 
 def read_categories(values: pd.Series, name: str) -> pd.Series:
     """Return the categories of items as text such as "Drama|War".
 
     Args:
-        values: text, text of JSON lists, or lists, tuples, sets or arrays of labels.
+        values: text, text of lists (JSON, or as Python and NumPy print them), or lists, tuples, sets or arrays of
+            labels.
         name: table and column, for messages, such as "items: column categories".
 
     Returns:
@@ -34,14 +39,16 @@ def read_categories(values: pd.Series, name: str) -> pd.Series:
 
 
 def read_labels(values: pd.Series, name: str) -> pd.Series:
-    """Return text, numbers and lists of labels as text, without parsing JSON; see `read_categories`."""
+    """Return text, numbers and lists of labels as text, without parsing lists in text; see `read_categories`."""
     return read_texts(values.astype(object).map(lambda value: _joined(value, name), na_action="ignore"), name)
 
 
 def _parsed(value: Any) -> Any:
-    """Return a JSON list in text as a list, other values unchanged."""
+    """Return a list in text as a list, other values unchanged."""
     if not isinstance(value, str) or not value.lstrip().startswith("["):
         return value
+    if _PRINTED_LIST.fullmatch(value.strip()):
+        return [label[1:-1] for label in re.findall(_QUOTED, value)]
     try:
         return json.loads(value)
     except ValueError:
@@ -50,7 +57,7 @@ def _parsed(value: Any) -> Any:
 
 def _joined(value: Any, name: str) -> Any:
     """Join lists of labels; return other values unchanged."""
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         return value
     labels = [_label(label, name) for label in _ordered(value) if not _is_missing(label)]
     with_separator = [label for label in labels if SEPARATOR in label]

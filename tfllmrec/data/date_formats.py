@@ -12,18 +12,21 @@ _ZONE = r"(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d)?"
 _TIME = rf"(?:[T,\s]+{_CLOCK}\s?{_ZONE})?"
 _DAY, _YEAR, _NUMBER = r"(?P<day>\d{1,2})", r"(?P<year>\d{4})", r"(?P<month>\d{1,2})"
 _WEEKDAY = r"(?:[A-Za-z]{3,9},?\s+)?"
+_ABOVE_12 = r"(?:1[3-9]|[2-9]\d)\D"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH_NUMBERS = {month: str(number) for number, month in enumerate(_MONTHS, 1)}
 _NAME = rf"(?P<month>(?:{'|'.join(_MONTHS)})[a-z]*)\.?"
+_DAY_AND_MONTH = rf"(?P<first>\d{{1,2}})([-/.])(?P<other>\d{{1,2}})\2{_YEAR}{_TIME}"
 _FORMATS = {
     "2024-03-09": rf"{_YEAR}([-/.]){_NUMBER}\2{_DAY}{_TIME}",
     "2024年3月9日": rf"{_YEAR}年{_NUMBER}月{_DAY}日?(?:\s*{_CLOCK})?",
     "9 March 2024": rf"{_WEEKDAY}{_DAY}[\s-]{_NAME}[,\s-]+{_YEAR}{_TIME}",
     "March 9, 2024": rf"{_WEEKDAY}{_NAME}\s+{_DAY},?\s+{_YEAR}{_TIME}",
     "Mar 9 12:30:00 2024": rf"{_WEEKDAY}{_NAME}\s+{_DAY}\s+{_CLOCK}\s?{_ZONE}\s+{_YEAR}",
-    "day and month": rf"(?P<first>\d{{1,2}})([-/.])(?P<second_number>\d{{1,2}})\2{_YEAR}{_TIME}",
+    "09/03/2024": _DAY_AND_MONTH,
 }
-"""Patterns by an example. In the last one the day or the month comes first."""
+"""Patterns by an example."""
+_BLOCK = 2**18
 
 
 def parse_dates(texts: pd.Series, name: str, *, date_format: str | None = None) -> pd.Series:
@@ -51,42 +54,46 @@ def parse_dates(texts: pd.Series, name: str, *, date_format: str | None = None) 
         if dates.notna().all():
             return dates
     pattern = _pattern(texts, name)
-    parts = texts.astype("string").str.extract(re.compile(f"^{pattern}$", re.IGNORECASE))
-    if "first" in parts:
-        is_day_first = _is_day_first(texts, parts, name)
-        parts["day"], parts["month"] = (
-            parts[column] for column in (("first", "second_number") if is_day_first else ("second_number", "first"))
-        )
-    return pd.to_datetime(_iso_texts(parts), format="ISO8601", errors="coerce", utc=True)
+    if pattern == _DAY_AND_MONTH:
+        order = ("day", "month") if _is_day_first(texts, name) else ("month", "day")
+        pattern = pattern.replace("first", order[0]).replace("other", order[1])
+    compiled = re.compile(f"^{pattern}$", re.IGNORECASE)
+    blocks = [texts[start : start + _BLOCK] for start in range(0, len(texts), _BLOCK)]  # the parts take much memory
+    return pd.concat([_dates(block.astype("string").str.extract(compiled)) for block in blocks])
 
 
 def _pattern(texts: pd.Series, name: str) -> str:
     """Return the pattern of the column's format."""
-    examples = {}
+    found, example = _FORMATS["2024-03-09"], None
+    others = texts
     for pattern in _FORMATS.values():
-        matching = texts[texts.str.fullmatch(pattern, flags=re.IGNORECASE)]
-        if len(matching):
-            examples[pattern] = matching.iloc[0]
-    if len(examples) > 1:
-        first, second, *_ = examples.values()
-        raise InputError(f"{name} mixes formats of dates ({first!r} and {second!r}): give all in one format")
-    if not examples:
-        return _FORMATS["2024-03-09"]  # no text matches
-    return next(iter(examples))
+        matches = others.str.fullmatch(pattern, flags=re.IGNORECASE)
+        if not matches.any():
+            continue
+        if example is not None:
+            raise InputError(
+                f"{name} mixes formats of dates ({example!r} and {others[matches].iloc[0]!r}): give all in one format"
+            )
+        found, example, others = pattern, others[matches].iloc[0], others[~matches]
+    return found
 
 
-def _is_day_first(texts: pd.Series, parts: pd.DataFrame, name: str) -> bool:
-    first, second = (parts[column].astype("Int64").fillna(0) for column in ("first", "second_number"))
-    day_first, month_first = texts[first > 12], texts[second > 12]
+def _is_day_first(texts: pd.Series, name: str) -> bool:
+    """Return whether dates such as 13/03/2024 start with the day."""
+    day_first, month_first = (texts[texts.str.match(pattern)] for pattern in (_ABOVE_12, rf"\d+\D{_ABOVE_12}"))
     if len(day_first) and len(month_first):
         raise InputError(
             f"{name} has dates with the day first ({day_first.iloc[0]!r}) and with the month first "
             f"({month_first.iloc[0]!r}): {_ADVICE}"
         )
     if day_first.empty and month_first.empty:
-        example = texts[first > 0].iloc[0]
+        example = texts[texts.str.fullmatch(_DAY_AND_MONTH, flags=re.IGNORECASE)].iloc[0]
         raise InputError(f"{name} has dates such as {example!r} in which day and month are ambiguous: {_ADVICE}")
     return len(day_first) > 0
+
+
+def _dates(parts: pd.DataFrame) -> pd.Series:
+    return pd.to_datetime(_iso_texts(parts), format="ISO8601", errors="coerce", utc=True)
 
 
 def _iso_texts(parts: pd.DataFrame) -> pd.Series:

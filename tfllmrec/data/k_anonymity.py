@@ -3,7 +3,7 @@
 Histories are not covered, and a history often identifies its user (`docs/guides/privacy.md`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 
 import numpy as np
@@ -45,6 +45,7 @@ def k_anonymous(users: pd.DataFrame, k: int, columns: Sequence[str] | None = Non
         3       d  Rome   30
     """
     require_type("k_anonymous", "k", k, Integral, "pass a whole number")
+    require_type("k_anonymous", "columns", columns, (Iterable, type(None)), "pass a list of names")
     if k < 2:
         raise InputError(f"k must be 2 or more, not {k}, which blanks nothing")
     users = check_users(users)

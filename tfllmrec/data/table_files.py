@@ -1,7 +1,9 @@
 """Table files: the Parquet and CSV files of a data set folder."""
 
 import codecs
+import csv
 import gzip
+import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -14,7 +16,13 @@ from tfllmrec.errors import InputError
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _SEPARATORS = (",", ";", "\t", "|")
-_BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, which starts with the same bytes
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
 
 
 def table_file(folder: Path, name: str) -> Path | None:
@@ -58,7 +66,7 @@ def read_table_file(path: Path, *, separator: str | None = None, encoding: str |
         return frame_of_arrow(pq.read_table(path)) if is_parquet else _read_csv(path, separator, encoding)
     except UnicodeError as error:
         raise InputError(f"{path} is not {encoding or 'UTF-8'} text: give encoding, such as gb18030") from error
-    except (OSError, ValueError, LookupError, pa.ArrowException) as error:
+    except (OSError, ValueError, LookupError, EOFError, zlib.error, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} cannot be read as a {'Parquet' if is_parquet else 'CSV'} table: {reason}") from error
 
@@ -78,7 +86,15 @@ def read_items(folder: Path) -> pd.DataFrame:
 def _read_csv(path: Path, separator: str | None, encoding: str | None) -> pd.DataFrame:
     """Read a CSV table as text: ids and codes keep leading zeros, and "NA" is a valid id."""
     separator, encoding = csv_format(path, separator, encoding)
-    table = pd.read_csv(path, sep=separator, encoding=encoding, dtype=str, keep_default_na=False, na_values=[""])
+    table = pd.read_csv(
+        path,
+        sep=separator,
+        engine="c" if len(separator) == 1 else "python",
+        encoding=encoding,
+        dtype=str,
+        keep_default_na=False,
+        na_values=[""],
+    )
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus first fields for an index
         raise ValueError("its rows have more fields than its header")
     return table.apply(_without_fractions)
@@ -86,31 +102,39 @@ def _read_csv(path: Path, separator: str | None, encoding: str | None) -> pd.Dat
 
 def _without_fractions(column: pd.Series) -> pd.Series:
     """Drop the ".0" of whole numbers if the whole column has it: its writer saw the integers as floats or decimals."""
-    is_whole = column.dropna().str.fullmatch(r"-?\d+\.0+")
-    return column.str.replace(r"\.0+$", "", regex=True) if is_whole.all() else column
+    fractions = column.dropna().str.extract(r"^-?\d+(\.0+)$", expand=False).unique()
+    return column.str.removesuffix(fractions[0]) if len(fractions) == 1 and isinstance(fractions[0], str) else column
 
 
 def csv_format(path: Path, separator: str | None, encoding: str | None) -> tuple[str, str]:
-    """Return the separator and the encoding of a CSV file: the given ones, or those of its header and first bytes.
+    """Check the header of a CSV file, and return its separator and encoding: the given ones, or those that it shows.
 
     Raises:
         UnicodeError: If the header is not text in the encoding.
+        ValueError: If the header repeats a column.
     """
     encoding = encoding or _encoding(path)
-    return separator or _separator(path, encoding), encoding
+    header = _header(path, encoding)
+    separator = separator or max(_SEPARATORS, key=header.count)
+    names = next(csv.reader([header], delimiter=separator), []) if len(separator) == 1 else header.split(separator)
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise ValueError(f"its header repeats the column {repeated[0]}")
+    return separator, encoding
 
 
 def _encoding(path: Path) -> str:
     with _open(path) as file:
-        start = file.read(3)
+        start = file.read(4)
     return next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
 
 
-def _separator(path: Path, encoding: str) -> str:
-    """Return the separator that gives the header the most columns."""
+def _header(path: Path, encoding: str) -> str:
     with _open(path) as file, codecs.getreader(encoding)(file) as text:
         header = text.readline()
-    return max(_SEPARATORS, key=header.count)
+    if "\0" in header:
+        raise UnicodeError("the header has null characters")
+    return header.strip("\r\n")
 
 
 def _open(path: Path) -> BinaryIO:

@@ -1,7 +1,7 @@
 """Tables in memory: DataFrames, everything that exports the Arrow C stream, and columns in a dict."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import pandas as pd
@@ -33,11 +33,12 @@ def as_frame(table: Any, name: str) -> pd.DataFrame:
     if isinstance(table, pd.DataFrame):
         frame = table
     elif hasattr(table, "__arrow_c_stream__"):
-        frame = frame_of_arrow(_arrow_table(table, name))
+        frame = _frame_of_stream(table, name)
     elif isinstance(table, Mapping):
         frame = _frame_of_columns(table, name)
     else:
-        raise InputError(f"{name} must be a table, not of type {type(table).__name__}: pass a pandas DataFrame")
+        advice = "call collect() first" if hasattr(table, "collect") else "pass a pandas DataFrame"
+        raise InputError(f"{name} must be a table, not of type {type(table).__name__}: {advice}")
     _check_names(frame, name)
     return frame
 
@@ -57,12 +58,14 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     """Return a type that PyArrow converts to pandas, also inside of lists."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return pa.large_list(_plain_type(kind.value_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_plain_type(kind.value_type), kind.list_size)
     return _PLAIN.get(kind, kind)
 
 
-def _arrow_table(stream: Any, name: str) -> pa.Table:
+def _frame_of_stream(stream: Any, name: str) -> pd.DataFrame:
     try:
-        return pa.table(stream)
+        return frame_of_arrow(pa.table(stream))
     except (pa.ArrowException, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{name} cannot be read from Arrow ({reason}): pass a pandas DataFrame") from error
@@ -70,14 +73,21 @@ def _arrow_table(stream: Any, name: str) -> pa.Table:
 
 def _frame_of_columns(columns: Mapping[Any, Any], name: str) -> pd.DataFrame:
     for column, values in columns.items():
-        if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        is_list = isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping | Set)
+        if not is_list or getattr(values, "ndim", 1) != 1:
             raise InputError(f"{name}: column {column} is of type {type(values).__name__}, not a list of values")
-    lists = {column: values if hasattr(values, "dtype") else list(values) for column, values in columns.items()}
+    lists = {column: _values(values) for column, values in columns.items()}
     lengths = {column: len(values) for column, values in lists.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{column}: {length}" for column, length in lengths.items())
         raise InputError(f"{name}: the columns have different lengths ({counts})")
     return pd.DataFrame({column: pd.Series(values).reset_index(drop=True) for column, values in lists.items()})
+
+
+def _values(values: Any) -> Any:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values.to_pandas()
+    return values if hasattr(values, "dtype") else list(values)
 
 
 def _check_names(frame: pd.DataFrame, name: str) -> None:

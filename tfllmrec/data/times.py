@@ -1,6 +1,7 @@
 """Times: numbers, dates of every dtype, and text of both, as numbers that keep their order."""
 
 import datetime
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,8 @@ from tfllmrec.errors import InputError
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _SECONDS_PER_DAY = 86_400
+_ALWAYS_DISTINCT = 2**51
+"""Smaller integers stay distinct in float64 when they are divided by units of a second."""
 
 
 def read_times(values: pd.Series, name: str, *, date_format: str | None = None) -> pd.Series:
@@ -90,10 +93,23 @@ def _times_of_array(array: pa.Array) -> np.ndarray | None:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _seconds(array)
     if pa.types.is_decimal(kind):
-        numbers = array.to_pandas()
-        return _in_order(numbers.astype(np.float64).to_numpy(), numbers.to_numpy())
+        numbers = array.fill_null(0).to_pandas()
+        times = _in_order(numbers.astype(np.float64).to_numpy(), numbers.to_numpy())
+        return np.where(array.is_null().to_numpy(zero_copy_only=False), np.nan, times)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return array.to_numpy(zero_copy_only=False)
+    return iso_seconds(array) if pa.types.is_string(kind) or pa.types.is_large_string(kind) else None
+
+
+def iso_seconds(texts: pa.Array) -> np.ndarray | None:
+    """Return Unix seconds of ISO dates in text, float64 [n], with PyArrow, which needs little memory.
+
+    Returns:
+        The times, NaN for missing ones; None if a text has another format, or some dates have a zone and others do not.
+    """
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        with suppress(pa.ArrowInvalid):
+            return _seconds(texts.cast(kind))
     return None
 
 
@@ -122,6 +138,8 @@ def _in_order(times: np.ndarray, exact: np.ndarray) -> np.ndarray:
         times: finite, float64 [n].
         exact: integers or decimals [n].
     """
+    if exact.dtype != object and np.abs(exact).max(initial=0) < _ALWAYS_DISTINCT:
+        return times
     distinct, first, positions = np.unique(exact, return_index=True, return_inverse=True)
     ordered = times[first]
     if (np.diff(ordered) > 0).all():

@@ -46,11 +46,20 @@ class Source:
     date_format: str | None = None
 
     @classmethod
-    def of(cls, name_or_folder: str, min_item_interactions: int | None = None, **options: Any) -> "Source":
+    def of(
+        cls,
+        name_or_folder: str,
+        min_item_interactions: int | None = None,
+        *,
+        by_scenario: bool = False,
+        separator: str | None = None,
+        encoding: str | None = None,
+        date_format: str | None = None,
+    ) -> "Source":
         """Make a source from the name of a data set or the path of a folder; the path becomes absolute."""
         folder = Path(name_or_folder)
         data = str(folder.absolute()) if folder.is_dir() else name_or_folder
-        return cls(data, min_item_interactions, **options)
+        return cls(data, min_item_interactions, by_scenario, separator, encoding, date_format)
 
     def dataset(self) -> Dataset:
         """Load the data set.

@@ -55,12 +55,11 @@ class IdColumn:
 
     def without_fractions(self) -> "IdColumn":
         """Drop the ".0" of whole numbers if all ids have it, as reading a CSV file does."""
-        is_whole = pc.match_substring_regex(self.ids.filter(pc.not_equal(self.ids, "")), r"^-?\d+\.0+$")
-        if not pc.all(is_whole).as_py():
+        ids = self.ids.filter(pc.not_equal(self.ids, ""))
+        is_whole = pc.all(pc.match_substring_regex(ids, r"^-?\d+\.0+$")).as_py()
+        if not is_whole or len(pc.unique(pc.replace_substring_regex(ids, r"^-?\d+", ""))) > 1:
             return self
-        encoded = pc.replace_substring_regex(self.ids, r"\.0+$", "").dictionary_encode()
-        positions = np.append(encoded.indices.to_numpy(), np.int32(-1))
-        return IdColumn(encoded.dictionary, positions[self.codes])
+        return IdColumn(pc.replace_substring_regex(self.ids, r"\.0+$", ""), self.codes)
 
     @cached_property
     def counts(self) -> np.ndarray:
