@@ -1,7 +1,6 @@
 """Times: numbers, dates of every dtype, and text of both, as numbers that keep their order."""
 
 import datetime
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tfllmrec.data.date_formats import parse_dates
+from tfllmrec.data.date_formats import common_dates, parse_dates
 from tfllmrec.data.text_columns import read_texts
 from tfllmrec.errors import InputError
 
@@ -98,19 +97,16 @@ def _times_of_array(array: pa.Array) -> np.ndarray | None:
         return np.where(array.is_null().to_numpy(zero_copy_only=False), np.nan, times)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return array.to_numpy(zero_copy_only=False)
-    return iso_seconds(array) if pa.types.is_string(kind) or pa.types.is_large_string(kind) else None
+    return seconds_of_texts(array) if pa.types.is_string(kind) or pa.types.is_large_string(kind) else None
 
 
-def iso_seconds(texts: pa.Array) -> np.ndarray | None:
-    """Return Unix seconds of ISO dates in text, float64 [n], with PyArrow, which needs little memory.
+def seconds_of_texts(texts: pa.Array) -> np.ndarray | None:
+    """Return Unix seconds of dates in text, float64 [n], NaN for missing ones; None where `parse_times` is required.
 
-    Returns:
-        The times, NaN for missing ones; None if a text has another format, or some dates have a zone and others do not.
+    See `tfllmrec.data.date_formats.common_dates`.
     """
-    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
-        with suppress(pa.ArrowInvalid):
-            return _seconds(texts.cast(kind))
-    return None
+    dates = common_dates(texts)
+    return None if dates is None else _seconds(dates)
 
 
 def _seconds(dates: pa.Array) -> np.ndarray:

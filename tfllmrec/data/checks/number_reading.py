@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from tfllmrec.data.checks.findings import Finding, finding_at
 from tfllmrec.data.checks.time_column import TimeColumn
-from tfllmrec.data.times import iso_seconds, parse_times
+from tfllmrec.data.times import parse_times, seconds_of_texts
 from tfllmrec.errors import InputError
 
 _ARROW_UNITS = ("s", "ms", "us", "ns")
@@ -59,7 +59,7 @@ def _times(column: pa.ChunkedArray, date_format: str | None) -> TimeColumn:
     if date_format is not None:
         column = column.cast(pa.large_string())
     if _is_text(column.type):
-        seconds = iso_seconds(column.combine_chunks()) if date_format is None else None
+        seconds = seconds_of_texts(column.combine_chunks()) if date_format is None else None
         if seconds is not None:
             return TimeColumn(seconds, np.isnan(seconds), 0)
         texts, codes = _encoded(column)
