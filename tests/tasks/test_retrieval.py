@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfllmrec.errors import InputError
+from tfllmrec.layers.items import ItemEmbedding
 from tfllmrec.tasks.legacy import import_tfrs, legacy_keras
-from tfllmrec.tasks.retrieval import Retrieval
+from tfllmrec.tasks.negatives import in_batch
+from tfllmrec.tasks.retrieval import Retrieval, RetrievalModel
 
 QUERIES, EXTRA, DIM = 6, 3, 4
 RANDOM = np.random.default_rng(0)
@@ -142,3 +145,27 @@ def test_order_of_keyword_arguments_is_ignored() -> None:
 def test_accidental_hits_need_ids() -> None:
     with pytest.raises(ValueError, match="candidate ids must be supplied"):
         Retrieval()(QUERY, CANDIDATE)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_towers_of_another_precision_are_trained(policy):
+    def loss(dtype):
+        index = keras.Input((), dtype="int32")
+        initial = keras.initializers.RandomNormal(seed=1)
+        towers = [keras.Model(index, keras.layers.Embedding(9, 4, initial, dtype=dtype)(index)) for _ in range(2)]
+        model = RetrievalModel(*towers, Retrieval(), in_batch(np.arange(9)))
+        model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+        log = model.fit(np.arange(1, 5), np.arange(5, 9), verbose=0)
+        assert np.isfinite(towers[0].get_weights()[0]).all()
+        return log.history["loss"][0]
+
+    assert loss(policy) == pytest.approx(loss("float32"), rel=2e-2)
+
+
+def test_layers_of_another_precision_are_refused():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with pytest.raises(InputError, match=r"^ItemEmbedding computes in float32, not bfloat16: build"):
+            ItemEmbedding(3, 2)
+    finally:
+        keras.config.set_dtype_policy("float32")

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
+from tfllmrec.errors import InputError
 from tfllmrec.layers.fusion import fusion
 
 _OPTIONS = ("token_std", "id_dropout", "modality_dropout")
@@ -52,6 +53,9 @@ class ItemEmbedding(keras.layers.Layer):
     Attributes:
         id_vectors: float32 [items + 1, dim].
         token_vectors: float32 [tokens, dim], if items have tokens.
+
+    Raises:
+        InputError: If the dtype policy is another one than float32.
     """
 
     def __init__(
@@ -67,6 +71,11 @@ class ItemEmbedding(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if self.compute_dtype != "float32":
+            raise InputError(
+                f"ItemEmbedding computes in float32, not {self.compute_dtype}: build models with layers of tfllmrec "
+                'under keras.config.set_dtype_policy("float32")'
+            )
         self.item_count, self.dim = item_count, dim
         self.token_count, self.token_pairs, self.token_std = token_count, token_pairs, token_std
         self.vector_widths = dict(vector_widths or {})

@@ -47,8 +47,10 @@ class Task:
     def __call__(self, *args: Any, **kwargs: Any) -> tf.Tensor:
         """Return the loss as a mean per example, float32 []; the arguments are those of the TFRS task's `call`.
 
-        Under `tf.distribute.MirroredStrategy` it is this replica's share of the mean over all replicas.
+        It is computed in float32, also from tensors of another precision. Under `tf.distribute.MirroredStrategy` it is
+        this replica's share of the mean over all replicas.
         """
+        args, kwargs = tf.nest.map_structure(_in_float32, (args, kwargs))
         loss, arguments = self._loss(*args, **kwargs), self._signature.bind(*args, **kwargs).arguments
         if self._per_example:
             loss = tf.math.divide_no_nan(loss, tf.cast(_num_examples(arguments), loss.dtype))
@@ -57,6 +59,11 @@ class Task:
     def _weight(self, arguments: Mapping[str, Any]) -> tf.Tensor:
         """Return the divisor of the mean in a call."""
         return _num_examples(arguments)
+
+
+def _in_float32(value: Any) -> Any:
+    is_other = tf.is_tensor(value) and value.dtype.is_floating and value.dtype != tf.float32
+    return tf.cast(value, tf.float32) if is_other else value
 
 
 def _num_examples(arguments: Mapping[str, Any]) -> tf.Tensor:
@@ -133,6 +140,7 @@ class TaskModel(TrainingModel):
         sample_weight: tf.Tensor | None = None,
         training: bool = True,
     ) -> tf.Tensor:
+        y_pred = tf.nest.map_structure(_in_float32, y_pred)
         return tf.add_n([self.task_loss(x, y, y_pred, sample_weight, training), *map(share_of_term, self.losses)])
 
 
