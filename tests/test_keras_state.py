@@ -23,7 +23,7 @@ from tfllmrec.export import export
 from tfllmrec.keras_state import isolated_keras
 from tfllmrec.models.registry import FAMILIES
 
-SLOW = {"cross_encoder", "bert_ranker", "cascade"}
+SLOW = {"multi_task", "word2vec", "cross_encoder", "bert_ranker", "cascade"}
 POLICIES = ("mixed_bfloat16", "mixed_float16", "float16", "bfloat16", "float64")
 REQUEST = {"users": ["用户1", "用户2", ""], "histories": [[], [ITEMS[3]], [ITEMS[1], ITEMS[2]]], "k": 4}
 NEW = pd.DataFrame({"item_id": ["new"], "title": [f"Title of {ITEMS[0]}"]})
@@ -178,6 +178,7 @@ def test_tables_need_no_keras(tmp_path: Path) -> None:
     assert int(run(code, tmp_path, KERAS_BACKEND="jax")) > 0
 
 
+@pytest.mark.slow
 def test_legacy_keras_of_tensorflow_has_no_effect(tmp_path: Path) -> None:
     code = (
         "import tfllmrec; data = tfllmrec.checkerboard().data; model = tfllmrec.TwoTower(dim=8, epochs=1); "

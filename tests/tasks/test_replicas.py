@@ -10,10 +10,10 @@ import pytest
 
 PROCESS = Path(__file__).with_name("replicas_process.py")
 TASKS = ["in_batch", "in_batch bpr", "mixed", "sampled", "full", "hard negatives", "listwise", "pointwise", "rating"]
-FAMILIES = ["two_tower", "next_item", "next_item sampled", "multi_task learnt"]
+FAMILIES = ["two_tower", "next_item", "next_item sampled", "multi_task", "multi_task learnt"]
 
 
-@pytest.mark.parametrize("names", [[*TASKS, "multi_task"], pytest.param(FAMILIES, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("names", [TASKS, pytest.param(FAMILIES, marks=pytest.mark.slow)])
 def test_two_replicas_learn_as_one(names: list[str]) -> None:
     """In a process of its own, because TensorFlow's devices are set before its first operation."""
     finished = subprocess.run(
