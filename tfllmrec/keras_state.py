@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def isolated_keras() -> Iterator[None]:
     policy, floatx = keras.config.dtype_policy(), keras.config.floatx()
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # the caller's
     seeds = {name: global_state.get_global_attribute(name) for name in _KERAS_GENERATOR}
-    tensorflow = {name: getattr(eager, name, None) for name in ("_seed", "_rng")}
+    tensorflow = {name: copy(getattr(eager, name, None)) for name in ("_seed", "_rng")}
     token = _is_isolated.set(True)
     try:
         keras.config.set_floatx("float32")

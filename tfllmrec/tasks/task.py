@@ -77,17 +77,19 @@ class TrainingModel(keras.Model):
     functional models that it trains.
     """
 
-    def compile(self, optimizer: Any = "rmsprop", **options: Any) -> None:
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, **options: Any) -> None:
         """Configure the training.
 
         Args:
             optimizer: a Keras optimizer.
+            loss: None, because the tasks have the losses.
             options: options of `keras.Model.compile` other than losses and metrics, such as `jit_compile`.
 
         Raises:
             InputError: If there is a loss or metric, which the tasks have already.
         """
-        unused = [name for name in ("loss", "loss_weights", "metrics", "weighted_metrics") if options.get(name)]
+        given = {"loss": loss, **options}
+        unused = [name for name in ("loss", "loss_weights", "metrics", "weighted_metrics") if given.get(name)]
         if unused:
             raise InputError(
                 f"{type(self).__name__}: the tasks have the losses and metrics; leave out {', '.join(unused)}"

@@ -80,4 +80,6 @@ def test_losses_and_metrics_of_compile_are_refused(options: dict[str, Any]) -> N
         name = f"^{type(model).__name__}: the tasks have the losses and metrics; leave out {next(iter(options))}$"
         with pytest.raises(InputError, match=name):
             model.compile("adam", **options)
+        with pytest.raises(InputError, match=r"leave out loss$"):
+            model.compile("adam", "mse")
         model.compile("adam", jit_compile=False)
