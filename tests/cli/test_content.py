@@ -39,3 +39,14 @@ def test_evaluation_on_new_items_and_users(run, markov_chain_run):
     assert "new users" in stdout
     assert f"{scores['cold']['new users after 3']['ndcg@10']:.4f}" in stdout
     assert "cold" not in json.loads(run("evaluate", markov_chain_run, "--json")[1])
+
+
+def test_vectors_of_items_in_another_encoding(run, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "items.csv").write_text("item_id;title\na;电影\nb;电影\n", encoding="gb18030")
+    command = ("vectors", tmp_path / "data", "--out", tmp_path / "out", "--word2vec", tmp_path / "words")
+    status, _, stderr = run(*command)
+    assert (status, "give encoding, such as gb18030" in stderr) == (2, True)
+    status, _, stderr = run(*command, "--encoding", "gb18030")
+    assert status == 0, stderr
+    assert pd.read_parquet(tmp_path / "out" / "items.parquet")["title"].tolist() == ["电影", "电影"]

@@ -106,3 +106,17 @@ def test_k_without_a_users_table_and_bad_folders_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="data is not a data set"):
         pseudonymise_folder(str(folder), str(tmp_path / "out"), KEY)
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
+def test_tables_in_another_encoding_and_date_format(run, tmp_path, key_file):
+    (tmp_path / "data").mkdir()
+    rows = "user_id;item_id;timestamp\n甲;a;09/03/2024\n甲;b;10/03/2024\n"
+    (tmp_path / "data" / "interactions.csv").write_text(rows, encoding="gb18030")
+    options = ("--encoding", "gb18030", "--date-format", "%d/%m/%Y")
+    command = ("pseudonymise", tmp_path / "data", "--out", tmp_path / "out", "--key-file", key_file)
+    status, _, stderr = run(*command, *options[:2])
+    assert (status, "day and month are ambiguous" in stderr) == (2, True)
+    assert run(*command, *options)[0] == 0
+    table = pd.read_parquet(tmp_path / "out" / "interactions.parquet")
+    assert table["timestamp"].tolist() == [1709942400.0, 1710028800.0]
+    assert set(table["user_id"]) == set(pseudonyms(["甲"], KEY))

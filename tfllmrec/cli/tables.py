@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tfllmrec.cli.app import app, stage
+from tfllmrec.cli.app import DateFormat, Encoding, Separator, app, stage
 
 
 @app.command()
@@ -20,6 +20,9 @@ def pseudonymise(
         int | None, typer.Option("--k", metavar="N", help="Blank user features until N users share each combination.")
     ] = None,
     drop_text: Annotated[bool, typer.Option("--drop-text", help="Leave out texts that users wrote.")] = False,
+    separator: Separator = None,
+    encoding: Encoding = None,
+    date_format: DateFormat = None,
 ) -> None:
     """Write a data set with pseudonyms instead of user ids.
 
@@ -28,7 +31,16 @@ def pseudonymise(
     with stage(f"Pseudonymising {data}"):
         from tfllmrec.data.pseudonymisation import pseudonymise_folder, read_key
 
-        notes = pseudonymise_folder(data, out, read_key(key_file), k=k, drop_text=drop_text)
+        notes = pseudonymise_folder(
+            data,
+            out,
+            read_key(key_file),
+            k=k,
+            drop_text=drop_text,
+            separator=separator,
+            encoding=encoding,
+            date_format=date_format,
+        )
     for note in notes:
         print(note)
 
@@ -50,6 +62,8 @@ def vectors(
             metavar="MODEL", help="Pretrained BERT for a column `text_vector`: a folder, a preset or hf://..."
         ),
     ] = "",
+    separator: Separator = None,
+    encoding: Encoding = None,
 ) -> None:
     """Add vectors of the items' texts to a data set.
 
@@ -62,5 +76,14 @@ def vectors(
     with nullcontext() if bars else stage(f"Adding vectors to {data}"):
         from tfllmrec.content.enrich import enrich
 
-        enrich(data, out, columns=names, word2vec=word2vec, text_model=text_model or None, progress=bars)
+        enrich(
+            data,
+            out,
+            columns=names,
+            word2vec=word2vec,
+            text_model=text_model or None,
+            separator=separator,
+            encoding=encoding,
+            progress=bars,
+        )
     print(out)

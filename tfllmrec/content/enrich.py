@@ -22,6 +22,8 @@ def enrich(
     columns: Sequence[str] = ("title", "categories", "text"),
     word2vec: str | Path | None = None,
     text_model: str | Path | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
     progress: bool = False,
 ) -> None:
     """Write a copy of a data set folder with content vectors of the items.
@@ -35,6 +37,8 @@ def enrich(
         word2vec: folder of Word2Vec content, for a column "word2vec"; if it does not exist, the content is fitted on
             these items and stored there.
         text_model: a pretrained BERT, for a column "text_vector"; see `tfllmrec.content.bert_vectors.text_vectors`.
+        separator: see `Dataset.from_folder`.
+        encoding: see `Dataset.from_folder`.
         progress: whether to show progress bars.
 
     Raises:
@@ -44,7 +48,7 @@ def enrich(
     folder = Path(folder)
     if word2vec is None and text_model is None:
         raise InputError("vectors: give a folder for Word2Vec, a text model, or both")
-    items = check_items(read_items(folder))
+    items = check_items(read_items(folder, separator=separator, encoding=encoding))
     with atomic_folder(Path(out)) as staging:
         if word2vec is not None:
             content = _load_or_fit(items, Path(word2vec), columns, progress=progress)

@@ -115,7 +115,15 @@ def pseudonymise(
 
 
 def pseudonymise_folder(
-    folder: str | Path, out: str | Path, key: bytes, *, k: int | None = None, drop_text: bool = False
+    folder: str | Path,
+    out: str | Path,
+    key: bytes,
+    *,
+    k: int | None = None,
+    drop_text: bool = False,
+    separator: str | None = None,
+    encoding: str | None = None,
+    date_format: str | None = None,
 ) -> tuple[str, ...]:
     """Write a pseudonymised, optionally k-anonymous copy of a data set folder; the items table is copied unchanged.
 
@@ -127,6 +135,9 @@ def pseudonymise_folder(
         key: see `read_key`.
         k: see `k_anonymous`; None blanks nothing.
         drop_text: see `pseudonymise`.
+        separator: see `Dataset.from_folder`.
+        encoding: see `Dataset.from_folder`.
+        date_format: see `Dataset.from_folder`.
 
     Returns:
         One sentence per change with its count.
@@ -136,7 +147,7 @@ def pseudonymise_folder(
     """
     folder, out = path_of("pseudonymise_folder", "folder", folder), path_of("pseudonymise_folder", "out", out)
     with atomic_folder(out) as staging:
-        data = Dataset.from_folder(folder)
+        data = Dataset.from_folder(folder, separator=separator, encoding=encoding, date_format=date_format)
         interactions, users, notes = pseudonymise(data.interactions, data.users, key, drop_text=drop_text)
         if k is not None:
             if users is None:

@@ -71,13 +71,13 @@ def read_table_file(path: Path, *, separator: str | None = None, encoding: str |
         raise InputError(f"{path} cannot be read as a {'Parquet' if is_parquet else 'CSV'} table: {reason}") from error
 
 
-def read_items(folder: Path) -> pd.DataFrame:
-    """Read the items table of a folder.
+def read_items(folder: Path, *, separator: str | None = None, encoding: str | None = None) -> pd.DataFrame:
+    """Read the items table of a folder; see `read_table`.
 
     Raises:
         InputError: If it does not exist or cannot be read.
     """
-    table = read_table(folder, "items")
+    table = read_table(folder, "items", separator=separator, encoding=encoding)
     if table is None:
         raise InputError(f"{folder} has neither items.parquet nor items.csv")
     return table
