@@ -139,6 +139,19 @@ def test_unreadable_csv_files_are_refused(name: str, content: bytes, sentence: s
         load_dataset(tmp_path)
 
 
+def test_a_wrong_separator_names_the_right_one(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text(csv(";"), encoding="utf-8")
+    with pytest.raises(InputError, match="its header has no separator ',' but ';'; leave separator out to find it"):
+        load_dataset(tmp_path, separator=",")
+
+
+def test_separators_in_quotes_and_titles_of_numbers(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text('user_id,item_id,timestamp,"a;b;c;d;e"\nu,1.0,1,x\nu,2.0,2,y\n')
+    (tmp_path / "items.csv").write_text("item_id,title\n1.0,1.0\n2.0,2.0\n")
+    items = load_dataset(tmp_path).items
+    assert items[["item_id", "title"]].to_numpy().tolist() == [["1", "1.0"], ["2", "2.0"]]
+
+
 def test_a_separator_of_several_characters(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     (tmp_path / "interactions.csv").write_text(csv("::"), encoding="utf-8")
     assert load_dataset(tmp_path, separator="::").interactions["item_id"].tolist() == ["NA", "007", "007"]

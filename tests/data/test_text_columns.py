@@ -129,6 +129,7 @@ def test_values_that_are_equal_but_not_the_same_stay_apart() -> None:
         ),
         (np.array([1, 2**24], np.float32), "16777216.0 in row 1, a float that may have lost digits"),
         ([1.0, np.inf], "inf in row 1, which is not a finite number"),
+        (pd.Series([np.float32(2**24)], dtype=object), "in row 0, a float that may have lost digits"),
         (["a", ["b"]], r"\['b'\] in row 1, which is a list: convert the column to text"),
         (["a", {"b": 1}], "{'b': 1} in row 1, which is a dict"),
         ([("a", "b")], r"\('a', 'b'\) in row 0, which is a tuple"),

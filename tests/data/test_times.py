@@ -132,6 +132,31 @@ def test_values_of_another_format_are_shown() -> None:
         Dataset.from_frames(table, date_format="%d/%m/%Y")
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (np.array([NINTH, NINTH + 1], np.float32), "float"),
+        (pd.array([NINTH, NINTH + 1], "Float32"), "float"),
+        (np.array([4000, 4001], np.float16), "halffloat"),
+    ],
+)
+def test_floats_that_have_lost_digits_are_refused(values: Any, kind: str) -> None:
+    with pytest.raises(
+        InputError, match=f"in a column of {kind}, which has lost digits: read the column as float64 or"
+    ):
+        read(values)
+    assert read(np.array([1, 2], values.dtype if isinstance(values, np.ndarray) else np.float32)) == [1, 2]
+
+
+def test_a_format_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match=r"column timestamp: date_format '%Q' is not a format of strptime: "):
+        read(["2024-03-09"], date_format="%Q")
+
+
+def test_dates_need_no_format() -> None:
+    assert read(pd.to_datetime(["2024-03-09"]), date_format="%d/%m/%Y") == [NINTH]
+
+
 @pytest.mark.parametrize("zone", [None, "Asia/Shanghai"])
 @pytest.mark.parametrize("unit", UNITS)
 def test_dates_of_every_unit_keep_value_and_order(unit: str, zone: str | None) -> None:

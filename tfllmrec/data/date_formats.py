@@ -48,14 +48,18 @@ def parse_dates(texts: pd.Series, name: str, *, date_format: str | None = None) 
         datetime64 in UTC, [n]; NaT for texts that are not dates of the column's format.
 
     Raises:
-        InputError: If the texts have several formats, or the order of day and month is ambiguous or contradictory.
+        InputError: If `date_format` is not a format, the texts have several formats, or the order of day and month is
+            ambiguous or contradictory.
 
     Example:
         >>> list(parse_dates(pd.Series(["9.3.2024", "13.3.2024 8:30 PM"]), "column").dt.strftime("%m-%d %H:%M"))
         ['03-09 00:00', '03-13 20:30']
     """
     if date_format is not None:
-        return pd.to_datetime(texts, format=date_format, errors="coerce", utc=True)
+        try:
+            return pd.to_datetime(texts, format=date_format, errors="coerce", utc=True)
+        except ValueError as error:
+            raise InputError(f"{name}: date_format {date_format!r} is not a format of strptime: {error}") from error
     if texts.str.match(r"\d{4}\D").all():  # not for words: pandas reads "now" as the present time
         dates = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
         if dates.notna().all():

@@ -15,6 +15,8 @@ from tfllmrec.data.tables import frame_of_arrow
 from tfllmrec.errors import InputError
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_TEXTS = ("title", "text", "categories", "event", "scenario")
+"""Columns of words, in which "1.0" is not a number."""
 _SEPARATORS = (",", ";", "\t", "|")
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, which starts with the same bytes
@@ -97,7 +99,7 @@ def _read_csv(path: Path, separator: str | None, encoding: str | None) -> pd.Dat
     )
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus first fields for an index
         raise ValueError("its rows have more fields than its header")
-    return table.apply(_without_fractions)
+    return table.apply(lambda column: column if column.name in _TEXTS else _without_fractions(column))
 
 
 def _without_fractions(column: pd.Series) -> pd.Series:
@@ -115,12 +117,24 @@ def csv_format(path: Path, separator: str | None, encoding: str | None) -> tuple
     """
     encoding = encoding or _encoding(path)
     header = _header(path, encoding)
-    separator = separator or max(_SEPARATORS, key=header.count)
-    names = next(csv.reader([header], delimiter=separator), []) if len(separator) == 1 else header.split(separator)
+    found = max(_SEPARATORS, key=lambda candidate: _likelihood(_names(header, candidate)))
+    names = _names(header, separator or found)
+    if separator and len(names) == 1 and len(_names(header, found)) > 1:
+        raise ValueError(f"its header has no separator {separator!r} but {found!r}; leave separator out to find it")
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise ValueError(f"its header repeats the column {repeated[0]}")
-    return separator, encoding
+    return separator or found, encoding
+
+
+def _names(header: str, separator: str) -> list[str]:
+    """Return the columns of a header."""
+    return next(csv.reader([header], delimiter=separator), []) if len(separator) == 1 else header.split(separator)
+
+
+def _likelihood(names: list[str]) -> tuple[bool, int]:
+    """Return a key that is highest for the columns of the right separator."""
+    return bool({"user_id", "item_id"} & set(names)), len(names)
 
 
 def _encoding(path: Path) -> str:

@@ -76,6 +76,8 @@ def text_of(value: Any, exact_integers: float = 2**53) -> str:
 def _number_text(value: Any, exact_integers: float) -> str:
     if not math.isfinite(value):
         raise ValueError("which is not a finite number: leave it empty or correct it")
+    if isinstance(value, np.floating):
+        exact_integers = min(exact_integers, _exact_integers(value.dtype))
     if value == int(value):
         if not isinstance(value, Decimal) and abs(value) >= exact_integers:
             raise ValueError("a float that may have lost digits: read the column as integers or text")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfllmrec.data.date_formats import common_dates, parse_dates
 from tfllmrec.data.text_columns import read_texts
@@ -42,9 +43,11 @@ def read_times(values: pd.Series, name: str, *, date_format: str | None = None) 
         >>> list(read_times(pd.Series(["09/03/2024", "13/03/2024"]), "column"))
         [1709942400.0, 1710288000.0]
     """
-    if date_format is None and values.dtype != object and not isinstance(values.dtype, pd.CategoricalDtype):
+    if values.dtype != object and not isinstance(values.dtype, pd.CategoricalDtype):
         array = pa.array(values, from_pandas=True)
-        times = _times_of_array(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        require_precision(array, name)
+        times = _times_of_array(array) if date_format is None or pa.types.is_temporal(array.type) else None
         if times is not None:
             return pd.Series(times, index=values.index)
     if values.dtype == object or isinstance(values.dtype, pd.CategoricalDtype):
@@ -55,6 +58,25 @@ def read_times(values: pd.Series, name: str, *, date_format: str | None = None) 
     if (codes == -1).any():
         times = np.append(times.astype(np.float64), np.nan)
     return pd.Series(times[codes], index=values.index)
+
+
+def require_precision(times: pa.Array, name: str) -> None:
+    """Check that numbers are not floats of a precision that makes different times equal.
+
+    Args:
+        times: the times.
+        name: table and column, for messages.
+
+    Raises:
+        InputError: If they are half or single floats too large for whole numbers.
+    """
+    exact = {pa.float16(): 2**11, pa.float32(): 2**24}.get(times.type)
+    highest = pc.max(pc.abs(times.cast(pa.float64()))).as_py() if exact else None
+    if exact and highest and highest >= exact:
+        raise InputError(
+            f"{name} has {highest:.0f} in a column of {times.type}, which has lost digits: read the column as float64 "
+            "or integers"
+        )
 
 
 def parse_times(texts: pd.Series, name: str, *, date_format: str | None = None) -> np.ndarray:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from tfllmrec.data.checks.findings import Finding, finding_at
 from tfllmrec.data.checks.time_column import TimeColumn
-from tfllmrec.data.times import parse_times, seconds_of_texts
+from tfllmrec.data.times import parse_times, require_precision, seconds_of_texts
 from tfllmrec.errors import InputError
 
 _ARROW_UNITS = ("s", "ms", "us", "ns")
@@ -56,6 +56,7 @@ def _times(column: pa.ChunkedArray, date_format: str | None) -> TimeColumn:
     if pa.types.is_timestamp(column.type):
         values, unit = _numbers(column.cast(pa.int64())), _ARROW_UNITS.index(column.type.unit)
         return TimeColumn(values, column.is_null().to_numpy(), unit)
+    require_precision(column.combine_chunks(), "The column")
     if date_format is not None:
         column = column.cast(pa.large_string())
     if _is_text(column.type):
