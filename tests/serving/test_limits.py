@@ -36,7 +36,7 @@ class LimitedServer:
         grpc.channel_ready_future(self.channel).result(
             TIMEOUT
         )  # requests that wait for a connection may change their order
-        self.rest_queue = self.server._rest._server.requests
+        self.rest = self.server._rest._application
         self.connections = []
 
     def grpc(self, size=0):
@@ -130,12 +130,12 @@ def chunked(size, count=1):
 TOO_LARGE = {
     "announced": (HEADERS, f"Content-Length: {MAX_BYTES + 1}\r\n\r\n".encode()),
     "announced and sent": (HEADERS, f"Content-Length: {10**6}\r\n\r\n".encode(), b" " * 10**6),
-    "larger than the memory": (HEADERS, f"Content-Length: {10**30}\r\n\r\n".encode()),
+    "larger than the memory": (HEADERS, f"Content-Length: {10**18}\r\n\r\n".encode()),
     "a chunk": chunked(MAX_BYTES + 1),
     "chunks": chunked(MAX_BYTES // 4, 5),
-    "a chunk larger than the memory": (HEADERS, b"Transfer-Encoding: chunked\r\n\r\n", b"ffffffffffff\r\n"),
-    "an endless chunk length": (HEADERS, b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 200_000),
-    "headers": (HEADERS, b"X: " + b"x" * 100_000),
+    "a chunk larger than the memory": (HEADERS, b"Transfer-Encoding: chunked\r\n\r\n", b"ffffffffffff\r\n", b" " * (MAX_BYTES + 1)),
+    "an endless chunk length": (HEADERS, b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 1_000_000),
+    "small chunks": chunked(1, 200_000),
     "in a GET request": (HEADERS.replace(b"POST", b"GET"), f"Content-Length: {10**9}\r\n\r\n".encode()),
 }
 
@@ -146,6 +146,12 @@ def test_a_body_beyond_the_limit_is_refused(small, pieces):
     assert (status, content.keys()) == (413, {"error"})
     assert str(MAX_BYTES) in content["error"]
     assert read(small.post()) == (200, {"outputs": [3.0]})
+
+
+@pytest.mark.parametrize("endless", [b"X: " + b"x" * 10**6, b"X: x\r\n" * 10**5])
+def test_endless_headers_are_refused(small, endless):
+    status, content = read(small.send(HEADERS, endless))
+    assert (status, content) == (431, {"error": "the path and the headers may have at most 65536 bytes"})
 
 
 def test_a_body_of_the_maximum_size_is_accepted(small):
@@ -200,7 +206,7 @@ def test_a_body_beyond_the_queue_is_refused_at_once(busy):
     running = busy.post()
     wait_until(lambda: queues)
     waiting = busy.post()
-    wait_until(lambda: busy.rest_queue.qsize)
+    wait_until(lambda: busy.rest._requests == 2)
     for body in (BODY, b" " * 10**7):  # a client that is still sending receives the response
         status, content = read(busy.post(body))
         assert (status, content.keys()) == (429, {"error"})

@@ -1,11 +1,14 @@
-"""Request bodies of the REST interface: a JSON object of limited depth."""
+"""Request bodies of the REST interface: a JSON object of limited size and depth."""
 
 import json
 import re
+import zlib
+from http import HTTPStatus
 from typing import Any
 
 import numpy as np
 
+from tfllmrec.serving.http_messages import HttpError, body_too_large
 from tfllmrec_client.status import invalid
 
 _MAX_DEPTH = 100
@@ -13,6 +16,29 @@ _MAX_DEPTH = 100
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _DEPTH_STEPS = np.zeros(256, np.int8)
 _DEPTH_STEPS[list(b"[{")], _DEPTH_STEPS[list(b"]}")] = 1, -1
+
+
+def decompressed(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Return a body, decompressed if its Content-Encoding is gzip.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, if the body is not one complete gzip stream.
+        HttpError: If the encoding is neither gzip nor identity, or the result has more than `max_bytes`.
+    """
+    if encoding.lower() == "identity":
+        return body
+    if encoding.lower() not in ("gzip", "x-gzip"):
+        raise HttpError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding {encoding!r} is not supported: use gzip")
+    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        content = stream.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise invalid(f"the body is not valid gzip: {error}") from error
+    if len(content) > max_bytes:
+        raise body_too_large(max_bytes)
+    if not stream.eof or stream.unused_data:
+        raise invalid("the body is not one complete gzip stream")
+    return content
 
 
 def read_object(body: bytes) -> dict[str, Any]:

@@ -1,21 +1,20 @@
-"""REST interface: a WSGI application with TF Serving's paths."""
+"""REST interface: responses to HTTP requests with TF Serving's paths and JSON."""
 
-import json
 import logging
 import re
-from collections.abc import Callable, Iterable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
-import grpc
-from cheroot.errors import MaxSizeExceeded
 from google.protobuf.json_format import MessageToDict
 from prometheus_client import CONTENT_TYPE_LATEST
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from tfllmrec.serving.core import ServerCore
+from tfllmrec.serving.http_messages import HttpError, Request, Response, error_response, json_response
 from tfllmrec.serving.inference import classify, regress
-from tfllmrec.serving.json_bodies import read_object
+from tfllmrec.serving.json_bodies import decompressed, read_object
 from tfllmrec.serving.json_examples import input_from
 from tfllmrec.serving.json_tensors import from_columns, from_rows, to_columns, to_rows
 from tfllmrec.serving.status import HTTP_STATUS
@@ -25,62 +24,67 @@ _MODEL = r"(?i:/v1/models)/(?P<name>[^/:]+)(?:(?i:/versions)/(?P<version>\d{1,19
 _INFERENCE_PATH = re.compile(rf"{_MODEL}:(?P<api>(?i:predict|classify|regress))")
 _MODEL_PATH = re.compile(rf"{_MODEL}(?P<metadata>(?i:/metadata))?")
 _MAX_VERSION = 2**63 - 1
+_CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
 _log = logging.getLogger(__name__)
-
-StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class RestApi:
-    """WSGI application of the REST interface.
+    """Responses of the REST interface.
 
     Args:
         core: operations of the server.
         metrics_path: path of the Prometheus metrics; "" disables them.
+        max_body_bytes: maximum size of a body after decompression.
+        enable_cors: whether browsers may use responses on pages of other servers.
     """
 
-    def __init__(self, core: ServerCore, metrics_path: str = "") -> None:
-        self._core, self._metrics_path = core, metrics_path
+    def __init__(
+        self, core: ServerCore, metrics_path: str = "", *, max_body_bytes: int, enable_cors: bool = False
+    ) -> None:
+        self._core, self._metrics_path, self._max_body_bytes = core, metrics_path, max_body_bytes
+        self._headers = _CORS_HEADERS if enable_cors else {}
         self._apis = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
 
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Respond to an HTTP request with JSON, or with text for metrics. Errors have the form {"error": sentence}.
-
-        Raises:
-            OSError, MaxSizeExceeded: If the body does not arrive or is too large. The HTTP server responds.
-        """
-        if environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"] == (self._metrics_path or None):
-            return _respond(start_response, "200 OK", CONTENT_TYPE_LATEST, self._core.metrics.text())
-        status, content = HTTPStatus.OK.value, None
+    def respond(self, request: Request) -> Response:
+        """Respond with JSON, or with text for metrics. Errors have the form {"error": sentence}."""
         try:
-            content = self._handle(environ)
+            response = self._respond(request)
+        except HttpError as error:
+            response = error_response(error.status, str(error))
         except RequestError as error:
-            status, content = HTTP_STATUS.get(error.code, 500), {"error": str(error)}
-        except (OSError, MaxSizeExceeded):
-            raise
+            response = error_response(HTTP_STATUS.get(error.code, 500), str(error))
         except Exception as error:
-            _log.exception("%s failed", environ["PATH_INFO"])
-            status, content = 500, {"error": f"the request failed: {error}"}
-        body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")  # errors may quote lone surrogates
-        reason = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Client Closed Request"
-        return _respond(start_response, f"{status} {reason}", "application/json", body)
+            _log.exception("%s failed", request.path)
+            response = error_response(500, f"the request failed: {error}")
+        return replace(response, headers={**response.headers, **self._headers})
 
-    def _handle(self, environ: dict[str, Any]) -> Any:
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
-        if not path.lower().startswith("/v1/"):
-            raise RequestError(grpc.StatusCode.NOT_FOUND, f"{path} does not exist: paths start with /v1/models")
-        if method == "POST" and (match := _INFERENCE_PATH.fullmatch(path)):
-            spec, api, body = _model_spec(match), match["api"].lower(), environ["wsgi.input"].read()
-            with self._core.count_request(spec, api, "REST"):
-                request = read_object(body)
-                spec.signature_name = _signature_name(request)
-                return self._apis[api](spec, request)
-        if method == "GET" and (match := _MODEL_PATH.fullmatch(path)):
-            return self._metadata(_model_spec(match)) if match["metadata"] else self._status(_model_spec(match))
-        raise invalid(
-            f"{method} {path} is not supported: use POST /v1/models/NAME:predict, :classify or :regress, GET "
-            "/v1/models/NAME or GET /v1/models/NAME/metadata, optionally with /versions/NUMBER or /labels/LABEL after "
-            "NAME"
-        )
+    def _respond(self, request: Request) -> Response:
+        method, path = request.method, request.path
+        inference, model = _INFERENCE_PATH.fullmatch(path), _MODEL_PATH.fullmatch(path)
+        is_metrics = path == self._metrics_path
+        if not (is_metrics or path.lower().startswith("/v1/")):
+            raise HttpError(HTTPStatus.NOT_FOUND, f"{path} does not exist: paths start with /v1/models")
+        if method == "OPTIONS":
+            return Response(b"", headers={"Allow": "POST, OPTIONS" if inference else "GET, HEAD, OPTIONS"})
+        if method in ("GET", "HEAD") and is_metrics:
+            return Response(self._core.metrics.text(), content_type=CONTENT_TYPE_LATEST)
+        if method == "POST" and inference:
+            return json_response(self._infer(_model_spec(inference), inference["api"].lower(), request))
+        if method in ("GET", "HEAD") and model:
+            spec = _model_spec(model)
+            return json_response(self._metadata(spec) if model["metadata"] else self._status(spec))
+        raise invalid(f"Malformed request: {method} {path}")
+
+    def _infer(self, spec: Any, api: str, request: Request) -> Any:
+        with self._core.count_request(spec, api, "REST"):
+            encoding = request.headers.get("content-encoding", "identity")
+            content = read_object(decompressed(request.body, encoding, self._max_body_bytes))
+            spec.signature_name = _signature_name(content)
+            return self._apis[api](spec, content)
 
     def _predict(self, spec: Any, request: dict[str, Any]) -> Any:
         if ("instances" in request) == ("inputs" in request):
@@ -102,22 +106,20 @@ class RestApi:
         response = self._core.metadata(spec)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
-        return {"model_spec": _as_json(response.model_spec), "metadata": {"signature_def": _as_json(signatures)}}
+        return {
+            "model_spec": _as_json(response.model_spec),
+            "metadata": {"signature_def": _as_json(signatures)},
+        }
 
     def _status(self, spec: Any) -> Any:
         return _as_json(self._core.status(spec))
-
-
-def _respond(start_response: StartResponse, status: str, content_type: str, body: bytes) -> list[bytes]:
-    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
-    return [body]
 
 
 def _model_spec(match: re.Match[str]) -> Any:
     version = int(match["version"]) if match["version"] else None
     if version is not None and version > _MAX_VERSION:
         raise invalid(f"version {version} is beyond the largest version number, {_MAX_VERSION}")
-    spec = model_pb2.ModelSpec(name=match["name"], version_label=match["label"])
+    spec = model_pb2.ModelSpec(name=unquote(match["name"]), version_label=match["label"] and unquote(match["label"]))
     if version is not None:
         spec.version.value = version
     return spec

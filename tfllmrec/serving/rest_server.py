@@ -1,13 +1,18 @@
-"""HTTP server of the REST interface: cheroot with a bounded queue. Idle connections do not occupy threads."""
+"""HTTP server of the REST interface: uvicorn reads requests in one thread, and a bounded pool of threads runs them."""
 
-import logging
-import queue
+import asyncio
+import socket
 import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from cheroot import wsgi
+import uvicorn
 
 from tfllmrec.serving.core import ServerCore
-from tfllmrec.serving.http_connection import CLOSING_SECONDS, MAX_HEADER_BYTES, Connection
+from tfllmrec.serving.http_messages import Request, Response, error_response
+from tfllmrec.serving.http_protocol import HttpProtocol
 from tfllmrec.serving.limits import Limits
 from tfllmrec.serving.rest_api import RestApi
 from tfllmrec.serving.status import cannot_listen
@@ -16,7 +21,11 @@ _BACKLOG = 1024
 """Number of connections that may wait to be accepted."""
 _IDLE_SECONDS = 60
 """Maximum time between two requests of a connection."""
-_log = logging.getLogger(__name__)
+_SMALL_BYTES = 2**16
+"""Bodies up to this size are read at any time, and larger ones of as many clients as there are threads."""
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 
 
 class RestServer:
@@ -36,76 +45,99 @@ class RestServer:
     """
 
     def __init__(self, host: str, port: int, threads: int, limits: Limits) -> None:
-        self._server = _Server((host, port), threads, limits)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._server.prepare()
+            self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             raise cannot_listen(host, port, "--rest_api_port") from error
-        self.port = self._server.bind_addr[1]
-        self._thread = threading.Thread(target=self._server.serve, daemon=True)
+        self.port = self._socket.getsockname()[1]
+        self._limits = limits
+        self._application = _Application(threads, limits)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                self._application,
+                http=type("_LimitedProtocol", (HttpProtocol,), {"limits": limits}),
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",  # invalid requests of clients are no events of the server
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_IDLE_SECONDS,
+            )
+        )
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
 
     def start(self, core: ServerCore, metrics_path: str = "") -> None:
         """Start to respond to requests, and to Prometheus at `metrics_path`."""
-        self._server.wsgi_app = RestApi(core, metrics_path)
+        self._application.api = RestApi(core, metrics_path, max_body_bytes=self._limits.rest_api_max_body_bytes)
         self._thread.start()
 
     def stop(self, grace: float) -> None:
         """Refuse new requests and wait up to `grace` seconds for running ones."""
-        self._server.shutdown_timeout = grace
-        self._server.stop()
+        self._server.config.timeout_graceful_shutdown = grace  # type: ignore[assignment]
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
+        self._application.close()
 
 
-class _Server(wsgi.Server):
-    ConnectionClass = Connection
-    max_request_header_size = MAX_HEADER_BYTES
+class _Application:
+    """ASGI application that reads a body and runs its request in a thread."""
 
-    def __init__(self, address: tuple[str, int], threads: int, limits: Limits) -> None:
-        self.seconds = limits.rest_api_timeout_in_ms / 1e3
-        self.max_request_body_size = limits.rest_api_max_body_bytes
-        self.error_sentences = {
-            408: f"the request did not arrive, or the response was not read, within {self.seconds:g} s "
-            "(--rest_api_timeout_in_ms)",
-            413: f"a body may have at most {self.max_request_body_size} bytes (--rest_api_max_body_bytes), and headers "
-            f"{MAX_HEADER_BYTES}",
-            414: f"a path may have at most {MAX_HEADER_BYTES} bytes",
-        }
-        super().__init__(
-            address,
-            None,
-            numthreads=threads,
-            max=threads,
-            request_queue_size=_BACKLOG,
-            timeout=_IDLE_SECONDS,
-            accepted_queue_size=limits.max_waiting_requests,
-            accepted_queue_timeout=0,
-        )
+    api: RestApi
 
-    def process_conn(self, conn: Connection) -> None:
-        """Queue a connection for a thread after its first byte has arrived, or refuse it if the queue is full."""
-        if conn.ended:
-            self._drain(conn)
-        elif not conn.active:
-            conn.active = True
-            self.put_conn(conn)
-        else:
-            try:
-                self.requests.put(conn)
-            except queue.Full:
-                conn.refuse()
-                self.put_conn(conn)
+    def __init__(self, threads: int, limits: Limits) -> None:
+        self._threads = ThreadPoolExecutor(threads)
+        self._max_requests, self._requests = threads + limits.max_waiting_requests, 0
+        self._large_bodies = asyncio.Semaphore(threads)
+        self._seconds = limits.rest_api_timeout_in_ms / 1e3
 
-    def put_conn(self, conn: Connection) -> None:
-        """Watch a connection until input arrives or its time is over."""
-        super().put_conn(conn)
-        if conn.ended:
-            conn.last_used += CLOSING_SECONDS - _IDLE_SECONDS
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Respond to a request; to none whose client has disconnected, or has been refused by `HttpProtocol`."""
+        deadline = time.monotonic() + self._seconds
+        body = await self._body(receive)
+        if body is not None:
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            path = scope["raw_path"].decode("ascii")
+            response = await self._run(Request(scope["method"], path, headers, body, deadline))
+            await send({"type": "http.response.start", "status": response.status, "headers": response.raw_headers()})
+            await send({"type": "http.response.body", "body": response.body})
 
-    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        """Send cheroot's messages to the logger instead of stderr."""
-        _log.log(level, msg, exc_info=traceback)
+    def close(self) -> None:
+        """Drop the requests that wait for a thread."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _drain(self, conn: Connection) -> None:
-        if conn.drain():
-            conn.close()
-        else:
-            self.put_conn(conn)
+    async def _body(self, receive: Receive) -> bytes | None:
+        """Read a body, a large one when it is its turn. Return None if it does not arrive."""
+        body = bytearray()
+        complete = await _read(receive, body, _SMALL_BYTES)
+        if complete is False:
+            async with self._large_bodies:
+                complete = await _read(receive, body)
+        return bytes(body) if complete else None
+
+    async def _run(self, request: Request) -> Response:
+        if self._requests >= self._max_requests:
+            return error_response(429, "too many requests are waiting for a thread: try again later")
+        self._requests += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self.api.respond, request)
+        finally:
+            self._requests -= 1
+
+
+async def _read(receive: Receive, body: bytearray, size: float = float("inf")) -> bool | None:
+    """Append to a body until it is complete or has `size` bytes. Return whether it is complete; None if it ended."""
+    while len(body) < size:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message["body"]
+        if not message["more_body"]:
+            return True
+    return False
