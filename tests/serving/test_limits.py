@@ -133,7 +133,12 @@ TOO_LARGE = {
     "larger than the memory": (HEADERS, f"Content-Length: {10**18}\r\n\r\n".encode()),
     "a chunk": chunked(MAX_BYTES + 1),
     "chunks": chunked(MAX_BYTES // 4, 5),
-    "a chunk larger than the memory": (HEADERS, b"Transfer-Encoding: chunked\r\n\r\n", b"ffffffffffff\r\n", b" " * (MAX_BYTES + 1)),
+    "a chunk larger than the memory": (
+        HEADERS,
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"ffffffffffff\r\n",
+        b" " * (MAX_BYTES + 1),
+    ),
     "an endless chunk length": (HEADERS, b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 1_000_000),
     "small chunks": chunked(1, 200_000),
     "in a GET request": (HEADERS.replace(b"POST", b"GET"), f"Content-Length: {10**9}\r\n\r\n".encode()),

@@ -77,10 +77,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Respond to a complete request although the client sends nothing more."""
-        if self._refused or not self._is_responding():
-            return False
-        self.cycle.keep_alive = False
-        return True
+        if self._is_responding():
+            self.cycle.keep_alive = False
+            return True
+        if self._in_message and not self._refused:
+            self._end(HttpError(HTTPStatus.BAD_REQUEST, "the request is incomplete"))
+        return False
 
     def on_message_begin(self) -> None:
         self._start_arrival()

@@ -50,6 +50,7 @@ class RestServer:
             self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             raise cannot_listen(host, port, "--rest_api_port") from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for connections; asyncio does not
         self.port = self._socket.getsockname()[1]
         self._limits = limits
         self._application = _Application(threads, limits)
