@@ -177,6 +177,9 @@ def serve(
         int,
         typer.Option("--max_waiting_requests", metavar="N", min=1, help="Requests that may wait, per interface."),
     ] = Limits.max_waiting_requests,
+    rest_api_enable_cors_support: Annotated[
+        bool, typer.Option("--rest_api_enable_cors_support", help="Let web pages of other origins read REST responses.")
+    ] = False,
     grpc_channel_arguments: Annotated[
         str,
         typer.Option(
@@ -254,6 +257,7 @@ def serve(
         credentials=server_credentials(ssl_config_file) if ssl_config_file else None,
         grpc_socket_path=grpc_socket_path,
         metrics_path=metrics_path(monitoring_config_file) if monitoring_config_file else "",
+        rest_api_enable_cors_support=rest_api_enable_cors_support,
         recommendation_log=recommendation_log,
         file_system_poll_wait_seconds=file_system_poll_wait_seconds,
         model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,

@@ -7,6 +7,7 @@ sent data that was never read.
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -34,28 +35,31 @@ class _Parser(httptools.HttpRequestParser):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Protocol of one connection. A subclass sets the limits.
+    """Protocol of one connection.
 
     Uvicorn calls `send_400_response` for an invalid request, and also if a callback of the parser raises an exception.
     So the callbacks refuse a request by an `HttpError`.
 
-    Attributes:
+    Args:
+        arguments: uvicorn's arguments.
         limits: maximum body size and time.
+        options: uvicorn's options.
     """
 
-    limits = Limits()
-    _error: HttpError | None = None
-    _refused = False
-    _in_headers = _in_message = False
-    _received_bytes = 0
-    """Bytes of the present request after the read in which it began."""
-    _body_bytes = 0
-    _arrival_timer: asyncio.TimerHandle | None = None
-    _write_timer: asyncio.TimerHandle | None = None
+    def __init__(self, *arguments: Any, limits: Limits, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.parser = _Parser(self)
+        self._max_body_bytes, self._seconds = limits.rest_api_max_body_bytes, limits.rest_api_timeout_in_ms / 1e3
+        self._error: HttpError | None = None
+        self._refused = False
+        self._in_headers = self._in_message = False
+        self._body_bytes = 0
+        self._received_bytes = 0  # of the present request, after the read in which it began
+        self._arrival_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.parser = _Parser(self)
         transport.set_write_buffer_limits(high=0)  # so that `pause_writing` reports every response that is not read
         self._start_arrival()
 
@@ -134,10 +138,6 @@ class HttpProtocol(HttpToolsProtocol):
         """Refuse a request; without an error of our own, the parser has found it invalid."""
         self._end(self._error or HttpError(HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1"))
 
-    @property
-    def _seconds(self) -> float:
-        return self.limits.rest_api_timeout_in_ms / 1e3
-
     def _check_framing(self) -> None:
         """Refuse requests whose end a proxy may see elsewhere, beyond those that the parser refuses."""
         version = self.parser.get_http_version()
@@ -156,16 +156,16 @@ class HttpProtocol(HttpToolsProtocol):
         self._check_size(max((int(value) for name, value in self.headers if name == b"content-length"), default=0))
 
     def _check_size(self, size: int) -> None:
-        if size > self.limits.rest_api_max_body_bytes:
-            self._refuse(body_too_large(self.limits.rest_api_max_body_bytes))
+        if size > self._max_body_bytes:
+            self._refuse(body_too_large(self._max_body_bytes))
 
     def _check_received_bytes(self) -> None:
         """Refuse endless headers, and a body in chunks so small that they cost more than their content."""
         if self._in_headers and self._received_bytes > MAX_HEADER_BYTES:
             sentence = f"the path and the headers may have at most {MAX_HEADER_BYTES} bytes"
             self._end(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, sentence))
-        elif self._received_bytes > MAX_HEADER_BYTES + 2 * self.limits.rest_api_max_body_bytes:
-            self._end(body_too_large(self.limits.rest_api_max_body_bytes))
+        elif self._received_bytes > MAX_HEADER_BYTES + 2 * self._max_body_bytes:
+            self._end(body_too_large(self._max_body_bytes))
 
     def _refuse(self, error: HttpError) -> None:
         """Refuse the request from a callback of the parser, which hides the exception."""

@@ -68,7 +68,7 @@ class RestApi:
         is_metrics = path == self._metrics_path
         if not (is_metrics or path.lower().startswith("/v1/")):
             raise HttpError(HTTPStatus.NOT_FOUND, f"{path} does not exist: paths start with /v1/models")
-        if method == "OPTIONS":
+        if method == "OPTIONS" and (is_metrics or inference or model):
             return Response(b"", headers={"Allow": "POST, OPTIONS" if inference else "GET, HEAD, OPTIONS"})
         if method in ("GET", "HEAD") and is_metrics:
             return Response(self._core.metrics.text(), content_type=CONTENT_TYPE_LATEST)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -57,7 +58,7 @@ class RestServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._application,
-                http=type("_LimitedProtocol", (HttpProtocol,), {"limits": limits}),
+                http=partial(HttpProtocol, limits=limits),  # type: ignore[arg-type]  # a factory does as well
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -72,9 +73,10 @@ class RestServer:
         )
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
 
-    def start(self, core: ServerCore, metrics_path: str = "") -> None:
-        """Start to respond to requests, and to Prometheus at `metrics_path`."""
-        self._application.api = RestApi(core, metrics_path, max_body_bytes=self._limits.rest_api_max_body_bytes)
+    def start(self, core: ServerCore, metrics_path: str = "", *, enable_cors: bool = False) -> None:
+        """Start to respond to requests, see `RestApi`."""
+        max_bytes = self._limits.rest_api_max_body_bytes
+        self._application.api = RestApi(core, metrics_path, max_body_bytes=max_bytes, enable_cors=enable_cors)
         self._thread.start()
 
     def stop(self, grace: float) -> None:

@@ -43,6 +43,7 @@ class ModelServer:
         credentials: TLS credentials of gRPC; None for no encryption.
         grpc_socket_path: Unix socket for gRPC as well; "" for none.
         metrics_path: REST path of the Prometheus metrics; "" disables them.
+        rest_api_enable_cors_support: whether web pages of other origins may read REST responses.
         recommendation_log: logs served recommendations and is closed with the server; None logs nothing.
         file_system_poll_wait_seconds: interval between two searches for new versions; 0 disables them.
         model_config_file_poll_wait_seconds: interval between two readings of `model_config_file`; 0 disables them.
@@ -69,6 +70,7 @@ class ModelServer:
         credentials: grpc.ServerCredentials | None = None,
         grpc_socket_path: str = "",
         metrics_path: str = "",
+        rest_api_enable_cors_support: bool = False,
         recommendation_log: RecommendationLog | None = None,
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
@@ -86,7 +88,7 @@ class ModelServer:
             self._stop_listening(0)
             raise
         self._core = ServerCore(self.models, Batcher(batching) if batching else None, recommendation_log)
-        self._metrics_path = metrics_path
+        self._metrics_path, self._enable_cors = metrics_path, rest_api_enable_cors_support
         self._tasks = []
         if file_system_poll_wait_seconds:
             self._tasks.append(PeriodicTask(file_system_poll_wait_seconds, self.models.poll))
@@ -97,7 +99,7 @@ class ModelServer:
     def start(self) -> Self:
         """Start to respond to requests, in background threads."""
         self._grpc.start(self._core)
-        self._rest.start(self._core, self._metrics_path)
+        self._rest.start(self._core, self._metrics_path, enable_cors=self._enable_cors)
         for task in self._tasks:
             task.start()
         return self
