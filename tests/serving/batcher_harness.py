@@ -36,12 +36,12 @@ class BatcherHarness:
         self.batcher, self.batches = Batcher(self.parameters), []
         self.blocked, self.released = threading.Event(), threading.Event()
 
-    def run(self, inputs):
+    def run(self, inputs, deadline=None):
         """Return the inputs with "x" doubled."""
         self.batches.append({name: array.tolist() for name, array in inputs.items()})
         return {**inputs, "x": inputs["x"] * 2} if "x" in inputs else inputs
 
-    def submit(self, *, key="key", run=None, **inputs):
+    def submit(self, *, key="key", run=None, deadline=None, **inputs):
         """Return the future of a request that has been queued or refused."""
         future, queued = Future(), threading.Event()
         arrays = {name: np.array(rows) for name, rows in inputs.items()}
@@ -49,7 +49,7 @@ class BatcherHarness:
         def call():
             CALLER.queued = queued
             try:
-                future.set_result(self.batcher.run(key, run or self.run, arrays))
+                future.set_result(self.batcher.run(key, run or self.run, arrays, deadline))
             except Exception as error:
                 future.set_exception(error)
             queued.set()
@@ -61,7 +61,7 @@ class BatcherHarness:
     def block_thread(self):
         """Occupy one batch thread until `released` is set."""
 
-        def block(inputs):
+        def block(inputs, deadline):
             self.blocked.set()
             assert self.released.wait(TIMEOUT)
             return inputs

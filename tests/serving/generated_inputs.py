@@ -57,7 +57,7 @@ def assert_equal_in_process(models, version, signature, inputs, outputs):
     assert outputs.keys() <= expected.keys()
     for name, values in outputs.items():
         assert values.shape == expected[name].shape
-        assert values.shape[1:] == (WIDTHS[name],)
+        assert values.shape[-1:] == (WIDTHS[name],)
         if values.dtype == np.float32:
             assert np.isfinite(values).all()
             np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-6)

@@ -94,7 +94,7 @@ def test_a_full_queue_refuses_requests(make_harness):
 def test_pieces_of_a_large_request_keep_their_order(make_harness):
     done = [threading.Event() for _ in range(3)]
 
-    def run(inputs):
+    def run(inputs, deadline):
         piece = int(inputs["x"][0]) // 2
         assert piece == 2 or done[piece + 1].wait(TIMEOUT)  # the pieces end in reverse order
         done[piece].set()

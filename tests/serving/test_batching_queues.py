@@ -17,7 +17,7 @@ from tfllmrec_client.status import RequestError
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), RequestError(grpc.StatusCode.ABORTED, "no")])
 def test_an_error_reaches_all_callers_and_the_batcher_continues(make_harness, error):
-    def run(inputs):
+    def run(inputs, deadline):
         if len(inputs["x"]) > 1:
             raise error
         return inputs
@@ -32,13 +32,13 @@ def test_an_error_reaches_all_callers_and_the_batcher_continues(make_harness, er
 def test_outputs_with_other_rows_than_the_batch_are_an_error(make_harness, rows):
     # batching_session.cc of TF Serving: "0th dimension does not equal the sum of the 0th dimension sizes of the input"
     futures = make_harness(max_batch_size=4).submit_together(
-        {"run": lambda _: {"x": np.arange(rows)}, "x": [1]}, {"x": [2, 3]}
+        {"run": lambda *_: {"x": np.arange(rows)}, "x": [1]}, {"x": [2, 3]}
     )
     assert [code_of(future) for future in futures] == ["FAILED_PRECONDITION"] * 2
 
 
 def test_different_keys_share_no_batch_and_a_key_keeps_its_first_function(make_harness):
-    ten, twenty = ({"run": lambda inputs, n=n: {"x": inputs["x"] + n}} for n in (10, 20))
+    ten, twenty = ({"run": lambda inputs, _, n=n: {"x": inputs["x"] + n}} for n in (10, 20))
     requests = {"key": "a", **ten, "x": [1]}, {"key": "b", **twenty, "x": [2]}, {"key": "a", **twenty, "x": [3, 4]}
     assert [outputs_of(future)["x"] for future in make_harness(max_batch_size=8).submit_together(*requests)] == [
         [11],
@@ -58,7 +58,7 @@ def test_the_batch_that_was_opened_first_runs_first(make_harness):
 def test_batches_run_at_the_same_time(make_harness):
     barrier = threading.Barrier(2)
     harness = make_harness(2, max_batch_size=1)
-    futures = [harness.submit(run=lambda inputs: barrier.wait(TIMEOUT) < 2 and inputs, x=[row]) for row in (1, 2)]
+    futures = [harness.submit(run=lambda inputs, _: barrier.wait(TIMEOUT) < 2 and inputs, x=[row]) for row in (1, 2)]
     assert [outputs_of(future) for future in futures] == [{"x": [1]}, {"x": [2]}]
 
 
@@ -108,7 +108,7 @@ def test_many_concurrent_requests_get_their_own_rows(threads):
     batcher = Batcher(BatchingParameters(num_batch_threads=threads, **limits, **padding))
     batch_sizes = []
 
-    def run(inputs):
+    def run(inputs, deadline):
         batch_sizes.append(len(inputs["n"]))
         return {"n": inputs["n"], "sums": inputs["x"].sum(axis=1), "x": inputs["x"]}
 

@@ -69,7 +69,7 @@ def test_invalid_arguments_of_similar_items_are_refused(client, arguments, sente
         ({"model": "filmz"}, grpc.StatusCode.NOT_FOUND, "filmz"),
         ({"version": 7}, grpc.StatusCode.NOT_FOUND, "7"),
         ({"label": "beta"}, grpc.StatusCode.INVALID_ARGUMENT, "beta"),
-        ({"model": ""}, grpc.StatusCode.INVALID_ARGUMENT, "model"),
+        ({"model": ""}, grpc.StatusCode.INVALID_ARGUMENT, "ModelSpec"),
     ],
 )
 def test_an_unknown_model_version_or_label_is_refused(connect, options, code, word):

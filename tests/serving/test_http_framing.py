@@ -166,7 +166,7 @@ def test_a_request_may_arrive_byte_by_byte(server, connect, content):
 
 
 @pytest.mark.parametrize(
-    ("line", "status"), [(b"POST /v1/models/films:predict", 400), (b"PUT /v1/models/films", 400), (b"GET /", 404)]
+    ("line", "status"), [(b"POST /v1/models/films:regress", 400), (b"PUT /v1/models/films", 400), (b"GET /", 404)]
 )
 @pytest.mark.parametrize("framing", [LENGTH, CHUNKED])
 def test_the_body_of_a_refused_request_is_not_a_request(server, connect, line, status, framing):

@@ -147,26 +147,38 @@ def multi(*tasks):
 EMPTY = input_pb2.Input()
 INCOMPLETE = example(x=1)
 REFUSED = {
-    "no examples": ("Regress", regression(examples=EMPTY), "has no examples"),
+    "no examples": ("Regress", regression(examples=EMPTY), "Input is empty"),
     "only a context": (
         "Regress",
         regression(examples=input_pb2.Input(example_list_with_context={"context": INCOMPLETE})),
-        "has no examples",
+        "Input is empty",
     ),
     "a feature is missing": (
         "Regress",
         regression(examples=input_pb2.Input(example_list={"examples": [INCOMPLETE]})),
         "y",
     ),
-    "regress a classifier": ("Regress", regression("labels"), "must have tensorflow/serving/regress"),
-    "classify a regressor": ("Classify", classification(""), "must have tensorflow/serving/classify"),
-    "neither classes nor scores": ("Classify", classification("neither"), "neither classes nor scores"),
-    "scores without classes": ("Classify", classification("flat"), r"must be \[examples, classes\]"),
-    "no number": ("Regress", regression("no_number"), "must be a number for each example"),
-    "no tasks": ("MultiInference", multi(), "at least one task"),
-    "two models": ("MultiInference", multi(("sums", CLASSIFY), ("other", CLASSIFY)), "of one model"),
-    "twice": ("MultiInference", multi(("sums", CLASSIFY), ("sums", CLASSIFY)), "requested twice"),
-    "another method": ("MultiInference", multi(("sums", PREDICT)), "must be tensorflow/serving/classify or"),
+    "regress a classifier": ("Regress", regression("labels"), "Expected one output Tensor"),
+    "classify a regressor": ("Classify", classification(""), "Expected classification signature"),
+    "Expected classification signature": (
+        "Classify",
+        classification("neither"),
+        "Expected classification signature",
+    ),
+    "scores without classes": (
+        "Classify",
+        classification("flat"),
+        r"\[batch_size num_classes\] but got \[2\]",
+    ),
+    "no number": ("Regress", regression("no_number"), "Expected output Tensor shape to be either"),
+    "no tasks": ("MultiInference", multi(), "Found ModelSpec with an empty model name"),
+    "two models": ("MultiInference", multi(("sums", CLASSIFY), ("other", CLASSIFY)), "must access the same model name"),
+    "twice": (
+        "MultiInference",
+        multi(("sums", CLASSIFY), ("sums", CLASSIFY)),
+        "Duplicate evaluation of signature",
+    ),
+    "unknown signature": ("Classify", classification("x"), "No signature was found with the name: x"),
 }
 
 
@@ -213,7 +225,7 @@ def test_classify_and_regress_over_rest(server):
         ({"examples": [{"x": {"b64": "?"}}]}, "not valid base64"),
         ({"examples": [{"x": 1.0}], "context": 1}, "the context must be an object"),
         ({"examples": [{"x": 1, "y": 2.0}]}, "regress|serving_default"),
-        ({"examples": [{"x": 1.0}], "signature_name": "labels"}, "must have tensorflow/serving/regress"),
+        ({"examples": [{"x": 1.0}], "signature_name": "labels"}, "Expected one output Tensor"),
     ],
 )
 def test_invalid_bodies_are_refused(server, body, words):

@@ -221,11 +221,6 @@ def test_a_port_beyond_65535_is_refused(run, models, option):
     assert "65535" in errors
 
 
-def test_a_folder_that_is_not_an_export_is_refused(tmp_path):
-    with pytest.raises(InputError, match=f"{tmp_path} is not an export"):
-        ModelServer(one_model("empty", tmp_path), port=0, rest_api_port=0)
-
-
 def test_a_version_instead_of_its_model_is_refused(models):
     films = models.folder / "films"
     with pytest.raises(InputError, match=f"{films / '1'} .*{films}$"):

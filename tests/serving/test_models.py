@@ -144,16 +144,26 @@ def test_a_policy_selects_versions(films, more, versions):
     ],
 )
 def test_missing_versions_are_refused(films, more, sentence):
-    _, models = films("1", "2", more=more)
+    folder, _ = films("1", "2", more=more)
+    models = Models([config(folder)])
     with pytest.raises(InputError, match=sentence):
-        models()
+        models.apply([config(folder, more)])
+    assert outputs_of(models) == {2: [2.0]}
 
 
 @pytest.mark.parametrize("names", [[], ["tmp", ".tmp-1"], NOT_VERSIONS])
-def test_a_folder_without_versions_is_refused(films, names):
+def test_a_folder_without_versions_waits_for_the_first_one(films, multipliers, caplog, names):
     folder, models = films(*names)
-    with pytest.raises(InputError, match=f"{folder} is not an export"):
-        models()
+    models = models()
+    for _ in range(2):
+        models.update()
+        assert error_of(models.find) == ("NOT_FOUND", "Servable not found for request: Latest(films)")
+        assert error_of(models.statuses) == ("NOT_FOUND", "Could not find any versions of model films")
+    assert [message.partition(":")[0] for message in caplog.messages] == ["films"]
+    assert f"No versions of servable films found under base path {folder}" in caplog.messages[0]
+    shutil.copytree(multipliers[2], folder / "1")
+    models.update()
+    assert outputs_of(models) == {1: [2.0]}
 
 
 @pytest.mark.parametrize(("name", "version"), [("1", 1), ("01", 1), ("0", 0), ("9223372036854775807", 2**63 - 1)])
@@ -187,25 +197,26 @@ def test_a_version_is_found_by_number_label_or_default(films):
 
 
 @pytest.mark.parametrize(
-    ("fields", "code", "sentence"),
+    ("fields", "code", "sentences"),
     [
-        ({"name": ""}, "INVALID_ARGUMENT", "has no model name"),
-        ({"name": "Films"}, "NOT_FOUND", "model 'Films' is not served; available models: films"),
-        ({"name": "other", "version_label": "stable"}, "NOT_FOUND", "model 'other' is not served"),
-        ({"version": {"value": 7}}, "NOT_FOUND", "version 7 of model 'films'"),
-        ({"version": {"value": 0}}, "NOT_FOUND", "version 0 of model 'films'"),
-        ({"version": {}}, "NOT_FOUND", "version 0 of model 'films'"),
-        ({"version": {"value": -1}}, "NOT_FOUND", "version -1 of model 'films'"),
-        ({"version_label": "stab"}, "INVALID_ARGUMENT", "no version label 'stab'; available labels: stable"),
-        ({"version_label": ""}, "INVALID_ARGUMENT", "no version label ''; available labels: stable"),
+        ({"name": ""}, "INVALID_ARGUMENT", ["ModelSpec has no name specified."] * 2),
+        ({"name": "Films"}, "NOT_FOUND", ["Latest(Films)", "any versions of model Films"]),
+        ({"name": "other", "version": {"value": 1}}, "NOT_FOUND", ["Specific(other, 1)", "version 1 of model other"]),
+        ({"version": {"value": 7}}, "NOT_FOUND", ["Specific(films, 7)", "version 7 of model films"]),
+        ({"version": {"value": 0}}, "NOT_FOUND", ["Specific(films, 0)", "version 0 of model films"]),
+        ({"version": {}}, "NOT_FOUND", ["Specific(films, 0)", "version 0 of model films"]),
+        ({"version": {"value": -1}}, "NOT_FOUND", ["Specific(films, -1)", "version -1 of model films"]),
+        ({"version_label": "stab"}, "INVALID_ARGUMENT", ["Unrecognized servable version label: stab"] * 2),
+        ({"version_label": ""}, "INVALID_ARGUMENT", ["Unrecognized servable version label: "] * 2),
+        ({"name": "a", "version_label": "stable"}, "INVALID_ARGUMENT", ["servable version label: stable"] * 2),
     ],
 )
-def test_unknown_models_versions_and_labels_are_refused(films, fields, code, sentence):
+def test_unknown_models_versions_and_labels_are_refused(films, fields, code, sentences):
     models = films("1", "2", more=ALL + 'version_labels { key: "stable" value: 1 }')[1]()
-    for call in (models.find, models.statuses):
-        error = error_of(call, **fields)
-        assert error[0] == code
-        assert sentence in error[1]
+    prefixes = ("Servable not found for request: ", "Could not find ") if code == "NOT_FOUND" else ("", "")
+    for call, prefix, sentence in zip((models.find, models.statuses), prefixes, sentences, strict=True):
+        assert error_of(call, **fields)[0] == code
+        assert error_of(call, **fields)[1].endswith((prefix + sentence).strip())
 
 
 def truncate(folder):
@@ -227,9 +238,12 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_version_does_not_affect_another_version(films, damage):
-    folder, models = films("2", "3", more=ALL + 'version_labels { key: "broken" value: 3 }')
+    folder, _ = films("2", "3")
     DAMAGES[damage](folder / "3")
-    models = models()
+    labelled = config(folder, ALL + 'version_labels { key: "broken" value: 3 }')
+    models = Models([labelled])
+    assert error_of(models.find, version_label="broken")[0] == "INVALID_ARGUMENT"
+    models = Models([labelled], allow_unavailable_labels=True)
     assert outputs_of(models) == {2: [2.0]}
     broken = models.statuses(ModelSpec(name="films"))[3]
     assert (broken.model, broken.warmup_count) == (None, 0)
@@ -253,8 +267,6 @@ def test_two_models_can_share_a_folder(films, tmp_path):
     models = Models([config(folder), *one_model("more", folder)])
     assert [(name, version) for name, version, _ in models] == [("films", 1), ("more", 1)]
     assert models.find(spec("more"))[0] == 1
-    with pytest.raises(InputError, match=f"{tmp_path}/nowhere is not an export"):
-        Models([config(folder), config(tmp_path / "nowhere")])
 
 
 def test_closed_models_refuse_requests(films):

@@ -96,5 +96,5 @@ def test_invalid_arguments_are_refused(client, connect):
         client.rank(["item1"], users=["u"])
     with pytest.raises(InputError, match=r"^rank_texts: the rows do not match \(2 histories, 1 candidates\)"):
         client.rank_texts([["a text"]], [["a text"], []])
-    with pytest.raises(RequestError, match="no signature 'rank_texts'"):
+    with pytest.raises(RequestError, match='Serving signature key "rank_texts" not found'):
         connect("films").rank_texts([["a text"]], [["a text"]])

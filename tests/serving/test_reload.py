@@ -19,7 +19,7 @@ def test_a_configuration_is_applied(server, server_config, reload_config, change
         if change == "unchanged":
             assert [status.version for status in server.status(**spec).model_version_status] == [2]
         else:
-            with pytest.raises(grpc.RpcError, match="no version label 'canary'; available labels: stable"):
+            with pytest.raises(grpc.RpcError, match="Unrecognized servable version label: canary"):
                 server.status(**spec)
     finally:
         reload_config(text)
@@ -31,7 +31,11 @@ def test_a_configuration_is_applied(server, server_config, reload_config, change
         ("", "INVALID_ARGUMENT", "at least one model"),
         ("model_config_list {}", "INVALID_ARGUMENT", "at least one model"),
         (f"model_config_list {{ config {{ {FILMS} }} config {{ {FILMS} }} }}", "INVALID_ARGUMENT", "listed twice"),
-        (f"model_config_list {{ config {{ {FILMS} }} }}", "FAILED_PRECONDITION", "is not an export"),
+        (
+            f"model_config_list {{ config {{ {FILMS} }} }}",
+            "FAILED_PRECONDITION",
+            "No versions of servable films",
+        ),
     ],
 )
 def test_an_invalid_configuration_is_refused(reload_config, assert_refused, text, code, words):

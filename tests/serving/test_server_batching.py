@@ -103,7 +103,7 @@ def invalid_requests():
         (grpc.StatusCode.INVALID_ARGUMENT, "retrieve", valid | {"user_id": np.ones(1, np.float32)}),
         (grpc.StatusCode.INVALID_ARGUMENT, "retrieve", valid | {"more": ["a"]}),
         (grpc.StatusCode.INVALID_ARGUMENT, "retrieve", {"user_id": ["用户3"]}),
-        (grpc.StatusCode.INVALID_ARGUMENT, "retrieve_ids", {"user": [1], "history": [[1] * 5], "exclude": [[0]]}),
+        (grpc.StatusCode.INVALID_ARGUMENT, "retrieve", valid | {"user_id": np.array("用户3", object)}),
         (grpc.StatusCode.FAILED_PRECONDITION, "retrieved", valid),
     ]
 

@@ -144,6 +144,13 @@ def test_a_refusal_does_not_show_python_values(server):
     assert "None" not in server.http("/v1/models/broken:predict", {"instances": [ROW]})[1]["error"]
 
 
-@pytest.mark.parametrize("words", [("filmz", "films"), ("films/versions/7", "7"), ("films/labels/beta", "stable")])
-def test_a_refusal_names_the_available_models_and_labels(server, words):
-    assert words[1] in server.http(f"/v1/models/{words[0]}:predict", {"instances": [ROW]})[1]["error"]
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("filmz", "Servable not found for request: Latest(filmz)"),
+        ("films/versions/7", "Servable not found for request: Specific(films, 7)"),
+        ("films/labels/beta", "Unrecognized servable version label: beta"),
+    ],
+)
+def test_a_refusal_lists_no_other_models(server, path, sentence):
+    assert server.http(f"/v1/models/{path}:predict", {"instances": [ROW]})[1] == {"error": sentence}

@@ -15,7 +15,7 @@ from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.serving.configuration import one_model
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.session import ServedModel
-from tfllmrec.serving.warmup import replay
+from tfllmrec.serving.warmup import replay, replay_logs
 from tfllmrec_client.status import RequestError
 
 
@@ -124,15 +124,14 @@ def test_replay_returns_the_number_of_requests(exported, records, signatures, ve
 def test_a_version_is_warmed_up_before_it_is_available(exported, records, signatures):
     models = Models(one_model("films", exported.parent))
     assert [(number, version.warmup_count, version.error) for _, number, version in models] == [(1, len(records), "")]
-    model = models.find(ModelSpec(name="films"))[1].model
-    assert {name for name, _ in model._calls} == set(signatures)
+    logs = [PredictionLog.FromString(record).predict_log for record in records]
+    assert {log.request.model_spec.signature_name for log in logs} == set(signatures)
 
 
 def test_an_output_filter_and_the_default_signature_are_replayed(version, records):
     write(version, [changed(records[0], signature="", outputs=["scores"])])
-    model = ServedModel(version)
-    assert replay(model) == 1
-    assert list(model._calls) == [("serving_default", ("scores",))]
+    ((_, outputs),) = replay_logs(ServedModel(version))
+    assert list(outputs) == ["scores"]
 
 
 @pytest.mark.parametrize("count", [1000, 1001])

@@ -16,8 +16,10 @@ def row_count(inputs: Arrays) -> int:
     """Return the number of rows of inputs.
 
     Raises:
-        RequestError: INVALID_ARGUMENT, if the inputs have different numbers of rows.
+        RequestError: INVALID_ARGUMENT, if an input is a scalar, or the inputs have different numbers of rows.
     """
+    if scalars := [name for name, array in inputs.items() if not array.ndim]:
+        raise invalid(f"Batching Run() input tensors must have at least one dimension: {scalars[0]} is a scalar")
     sizes = {array.shape[0] for array in inputs.values()}
     if len(sizes) > 1:
         raise invalid(f"the inputs of the request have different numbers of rows, {sorted(sizes)}")

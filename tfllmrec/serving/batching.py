@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import grpc
@@ -18,9 +18,11 @@ import numpy as np
 
 from tfllmrec.serving.batch_arrays import Arrays, merge, row_count, split
 from tfllmrec.serving.batching_parameters import BatchingParameters
+from tfllmrec.serving.status import seconds_left
 from tfllmrec_client.status import RequestError, invalid
 
-Run = Callable[[Arrays], Arrays]
+Run = Callable[[Arrays, float | None], Arrays]
+"""Function of the inputs and the deadline of a batch."""
 
 
 class _Task(NamedTuple):
@@ -32,11 +34,15 @@ class _Task(NamedTuple):
 
     inputs: Arrays
     rows: int
+    deadline: float | None
     result: "SimpleQueue[Arrays | Exception]"
 
     def wait(self) -> Arrays:
-        """Wait for the outputs; raise the error of the batch."""
-        result = self.result.get()
+        """Wait for the outputs until the deadline; raise the error of the batch."""
+        try:
+            result = self.result.get(timeout=seconds_left(self.deadline))
+        except Empty:
+            raise RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed in a batching queue") from None
         if isinstance(result, Exception):
             raise result
         return result
@@ -75,17 +81,18 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def run(self, key: object, run: Run, inputs: Arrays) -> Arrays:
+    def run(self, key: object, run: Run, inputs: Arrays, deadline: float | None = None) -> Arrays:
         """Run a request, possibly together with others, and wait for its outputs.
 
         Args:
             key: requests with equal keys can share a batch.
             run: function that computes a batch. It must be equivalent for equal keys.
             inputs: arrays with the batch as their first dimension and at least one row.
+            deadline: value of `time.monotonic()` at which the request ends; None for no limit.
 
         Raises:
             RequestError: INVALID_ARGUMENT, if the inputs have different numbers of rows or more than max_batch_size.
-                UNAVAILABLE, if the queue is full. Else the error that `run` raises.
+                UNAVAILABLE, if the queue is full. DEADLINE_EXCEEDED, if the deadline passes. Else the error of `run`.
         """
         rows = row_count(inputs)
         limit = self._parameters.largest_execution
@@ -99,7 +106,7 @@ class Batcher:
             queue = self._queues.get(key) or _Queue(run)
             self._require_room(queue, rows)
             self._queues[key] = queue
-            tasks = [self._enqueue(queue, piece) for piece in pieces]
+            tasks = [self._enqueue(queue, piece, deadline) for piece in pieces]
             self._changed.notify(len(pieces))
         parts = [task.wait() for task in tasks]
         if len(parts) == 1:
@@ -122,8 +129,8 @@ class Batcher:
         if len(queue.batches) + new_batches > self._parameters.max_enqueued_batches:
             raise RequestError(grpc.StatusCode.UNAVAILABLE, "the batching queue is full: try again later")
 
-    def _enqueue(self, queue: _Queue, inputs: Arrays) -> _Task:
-        task = _Task(inputs, row_count(inputs), SimpleQueue())
+    def _enqueue(self, queue: _Queue, inputs: Arrays, deadline: float | None) -> _Task:
+        task = _Task(inputs, row_count(inputs), deadline, SimpleQueue())
         batches = queue.batches
         if not batches or batches[-1].rows + task.rows > self._parameters.largest_execution:
             batches.append(_Batch(time.monotonic()))
@@ -165,9 +172,17 @@ class Batcher:
         return first.opened + (0 if full or self._closed else self._parameters.batch_timeout_micros / 1e6)
 
     def _execute(self, run: Run, tasks: Sequence[_Task]) -> None:
+        """Run the tasks that have not expired, until the last of their deadlines."""
+        now = time.monotonic()
+        tasks = [task for task in tasks if task.deadline is None or task.deadline > now]
+        if not tasks:
+            return
+        deadlines = [task.deadline for task in tasks]
+        deadline = None if None in deadlines else max(filter(None, deadlines))
         try:
             merged = merge([task.inputs for task in tasks], self._parameters)
-            results: Sequence[Arrays | Exception] = split(run(merged), row_count(merged), [task.rows for task in tasks])
+            outputs = run(merged, deadline)
+            results: Sequence[Arrays | Exception] = split(outputs, row_count(merged), [task.rows for task in tasks])
         except Exception as error:  # an error fails every request of the batch, but not the thread
             results = [error] * len(tasks)
         for task, result in zip(tasks, results, strict=True):

@@ -64,7 +64,10 @@ def selected_versions(config: Any) -> dict[int, Path]:
     """
     folders = dict(sorted(version_folders(Path(config.base_path)).items()))
     if not folders:
-        raise InputError(f"{config.base_path} is not an export: no version folder. Create one with `tfllmrec export`")
+        raise InputError(
+            f"No versions of servable {config.name} found under base path {config.base_path}: no folder has a version "
+            "number as its name. Create one with `tfllmrec export`"
+        )
     policy = config.model_version_policy
     if policy.HasField("all"):
         return folders

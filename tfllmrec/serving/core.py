@@ -9,6 +9,7 @@ import numpy as np
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from tfllmrec.errors import InputError
+from tfllmrec.serving.batch_arrays import row_count
 from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.configuration import checked_configs
 from tfllmrec.serving.metrics import Metrics
@@ -40,11 +41,16 @@ class ServerCore:
     ) -> None:
         self.models, self.metrics = models, Metrics()
         self._batcher, self._recommendation_log = batcher, recommendation_log
+        self.metrics.add(models)
         if recommendation_log:
             self.metrics.add(recommendation_log)
 
     def predict(
-        self, spec: Any, inputs: Mapping[str, np.ndarray], output_filter: Collection[str] = ()
+        self,
+        spec: Any,
+        inputs: Mapping[str, np.ndarray],
+        output_filter: Collection[str] = (),
+        deadline: float | None = None,
     ) -> tuple[Any, Mapping[str, np.ndarray]]:
         """Run a signature.
 
@@ -52,6 +58,7 @@ class ServerCore:
             spec: a `ModelSpec` with the model, the version or label, and the signature.
             inputs: all inputs of the signature, with strings as bytes.
             output_filter: names of the outputs to compute; all outputs if empty.
+            deadline: value of `time.monotonic()` at which the request ends; None for no limit.
 
         Returns:
             The `ModelSpec` of the version that ran, and the outputs by name.
@@ -63,21 +70,28 @@ class ServerCore:
             signature = model.signature(spec.signature_name)
             used = model_pb2.ModelSpec(name=spec.name, signature_name=signature.name, version={"value": version})
             if self._batcher and signature.batched and not output_filter:
-                outputs = self._run_batched(self._batcher, model, signature, inputs)
+                outputs = self._run_batched(self._batcher, model, signature, inputs, deadline)
             else:
-                outputs = model.run(signature.name, inputs, output_filter)
+                outputs = model.run(signature.name, inputs, output_filter, deadline)
         if self._recommendation_log:
             self._recommendation_log.add(used, spec.version_label, inputs, outputs)
         return used, outputs
 
     def _run_batched(
-        self, batcher: Batcher, model: ServedModel, signature: Signature, inputs: Mapping[str, np.ndarray]
+        self,
+        batcher: Batcher,
+        model: ServedModel,
+        signature: Signature,
+        inputs: Mapping[str, np.ndarray],
+        deadline: float | None,
     ) -> Mapping[str, np.ndarray]:
         """Run a request in a batch, or alone if it has no rows."""
-        signature.check(inputs)
-        if not all(map(len, inputs.values())):
-            return model.run(signature.name, inputs)
-        return batcher.run((model, signature.name), lambda merged: model.run(signature.name, merged), inputs)
+        inputs = signature.complete(inputs)
+        if not row_count(inputs):
+            return model.run(signature.name, inputs, (), deadline)
+        ranks = tuple(array.ndim for array in inputs.values())  # a batch of several ranks would fail as a whole
+        key = (model, signature.name, ranks)
+        return batcher.run(key, lambda batch, until: model.run(signature.name, batch, (), until), inputs, deadline)
 
     def count_request(self, spec: Any, api: str, entrypoint: str) -> AbstractContextManager[None]:
         """Count the request that runs inside the block, see `Metrics.request`."""
@@ -99,8 +113,10 @@ class ServerCore:
         Raises:
             RequestError: If `fields` is not only `signature_def`, or the model or version is not available.
         """
-        if set(fields) != {_METADATA_FIELD}:
-            raise invalid(f"metadata_field must be {_METADATA_FIELD!r}, the only supported field")
+        if not fields:
+            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+        if unknown := [name for name in fields if name != _METADATA_FIELD]:
+            raise invalid(f"Metadata field {unknown[0]} is not supported")
         with self.models.use(spec) as (version, model):
             signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=model.signature_defs)
         response = get_model_metadata_pb2.GetModelMetadataResponse()

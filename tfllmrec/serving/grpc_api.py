@@ -1,6 +1,7 @@
 """gRPC interface: TF Serving's PredictionService and ModelService."""
 
 import logging
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -18,20 +19,23 @@ from tensorflow_serving.apis import (
 
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.inference import classify, multi_inference, regress
+from tfllmrec.serving.status import seconds_left
 from tfllmrec_client.status import RequestError, invalid
 from tfllmrec_client.tensors import read, write
 
 MAX_SENTENCE_LENGTH = 400
 """A status travels in headers of 8 kB, where a character can take 12 bytes."""
+_MAX_SECONDS = 1e6
 _log = logging.getLogger(__name__)
 
 
-def _with_status(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any, grpc.ServicerContext], Any]:
-    """Convert the errors of a servicer's method to gRPC statuses."""
+def _rpc(method: Callable[[Any, Any, float | None], Any]) -> Callable[[Any, Any, grpc.ServicerContext], Any]:
+    """Run a servicer's method with the deadline of its request, and convert errors to gRPC statuses."""
 
     def respond(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+        seconds = context.time_remaining()  # centuries, if the client has set no deadline
         try:
-            return method(self, request)
+            return method(self, request, time.monotonic() + seconds if seconds < _MAX_SECONDS else None)
         except RequestError as error:
             context.abort(error.code, str(error)[:MAX_SENTENCE_LENGTH])
         except Exception as error:
@@ -41,15 +45,16 @@ def _with_status(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any, grpc.
     return respond
 
 
-def _counted(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Count the requests of a servicer's method."""
+def _counted(method: Callable[[Any, Any, float | None], Any]) -> Callable[[Any, Any, float | None], Any]:
+    """Count the requests of a servicer's method; an expired request does not run."""
 
     @wraps(method)
-    def respond(self: Any, request: Any) -> Any:
+    def respond(self: Any, request: Any, deadline: float | None) -> Any:
         parts = request.tasks[:1] if hasattr(request, "tasks") else [request]
         spec = parts[0].model_spec if parts else model_pb2.ModelSpec()
         with self._core.count_request(spec, method.__name__, "GRPC"):
-            return method(self, request)
+            seconds_left(deadline)
+            return method(self, request, deadline)
 
     return respond
 
@@ -64,45 +69,45 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, core: ServerCore) -> None:
         self._core = core
 
-    @_with_status
+    @_rpc
     @_counted
-    def Predict(self, request: Any) -> Any:  # noqa: N802, gRPC's name
+    def Predict(self, request: Any, deadline: float | None) -> Any:  # noqa: N802, gRPC's name
         """Respond to a PredictRequest with a PredictResponse."""
         _require_spec(request)
         inputs = {name: _read_input(name, tensor) for name, tensor in request.inputs.items()}
-        spec, outputs = self._core.predict(request.model_spec, inputs, request.output_filter)
+        spec, outputs = self._core.predict(request.model_spec, inputs, request.output_filter, deadline)
         response = predict_pb2.PredictResponse(model_spec=spec)
         for name, values in outputs.items():
             write(values, response.outputs[name])
         return response
 
-    @_with_status
-    def GetModelMetadata(self, request: Any) -> Any:  # noqa: N802
+    @_rpc
+    def GetModelMetadata(self, request: Any, deadline: float | None) -> Any:  # noqa: N802
         """Respond to a GetModelMetadataRequest with a GetModelMetadataResponse."""
         _require_spec(request)
         return self._core.metadata(request.model_spec, request.metadata_field)
 
-    @_with_status
+    @_rpc
     @_counted
-    def Classify(self, request: Any) -> Any:  # noqa: N802
+    def Classify(self, request: Any, deadline: float | None) -> Any:  # noqa: N802
         """Respond to a ClassificationRequest with a ClassificationResponse."""
         _require_spec(request)
-        spec, result = classify(self._core, request.model_spec, request.input)
+        spec, result = classify(self._core, request.model_spec, request.input, deadline)
         return classification_pb2.ClassificationResponse(model_spec=spec, result=result)
 
-    @_with_status
+    @_rpc
     @_counted
-    def Regress(self, request: Any) -> Any:  # noqa: N802
+    def Regress(self, request: Any, deadline: float | None) -> Any:  # noqa: N802
         """Respond to a RegressionRequest with a RegressionResponse."""
         _require_spec(request)
-        spec, result = regress(self._core, request.model_spec, request.input)
+        spec, result = regress(self._core, request.model_spec, request.input, deadline)
         return regression_pb2.RegressionResponse(model_spec=spec, result=result)
 
-    @_with_status
+    @_rpc
     @_counted
-    def MultiInference(self, request: Any) -> Any:  # noqa: N802
+    def MultiInference(self, request: Any, deadline: float | None) -> Any:  # noqa: N802
         """Respond to a MultiInferenceRequest with a MultiInferenceResponse."""
-        return multi_inference(self._core, request.tasks, request.input)
+        return multi_inference(self._core, request.tasks, request.input, deadline)
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
@@ -115,14 +120,14 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def __init__(self, core: ServerCore) -> None:
         self._core = core
 
-    @_with_status
-    def GetModelStatus(self, request: Any) -> Any:  # noqa: N802
+    @_rpc
+    def GetModelStatus(self, request: Any, deadline: float | None) -> Any:  # noqa: N802
         """Respond to a GetModelStatusRequest with a GetModelStatusResponse."""
         _require_spec(request)
         return self._core.status(request.model_spec)
 
-    @_with_status
-    def HandleReloadConfigRequest(self, request: Any) -> Any:  # noqa: N802
+    @_rpc
+    def HandleReloadConfigRequest(self, request: Any, deadline: float | None) -> Any:  # noqa: N802
         """Apply a ReloadConfigRequest, and respond with a ReloadConfigResponse when its models are loaded."""
         self._core.reload(request.config)
         return model_management_pb2.ReloadConfigResponse()
@@ -130,7 +135,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 
 def _require_spec(request: Any) -> None:
     if not request.HasField("model_spec"):
-        raise invalid("the request has no model name: set model_spec.name")
+        raise invalid("Missing ModelSpec")
 
 
 def _read_input(name: str, tensor: Any) -> Any:

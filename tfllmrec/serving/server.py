@@ -18,6 +18,7 @@ from tfllmrec.serving.models import Models
 from tfllmrec.serving.polling import PeriodicTask
 from tfllmrec.serving.recommendation_log import RecommendationLog
 from tfllmrec.serving.rest_server import RestServer
+from tfllmrec.serving.version import Retries
 
 _GRACE_SECONDS = 10.0
 """Time that running requests have when the server stops."""
@@ -30,7 +31,8 @@ class ModelServer:
     """Model server with TF Serving's messages, paths and error codes over gRPC and REST.
 
     The constructor binds the ports before it loads models, so that a port in use is reported at once. The server
-    responds after `start`. A version that does not load is reported by its status, and the others are served.
+    responds after `start`. A version that does not load is reported by its status, and the others are served. A model
+    without versions waits for its first one.
 
     Args:
         configs: `ModelConfig` messages, from `one_model` or `read_config`.
@@ -47,6 +49,9 @@ class ModelServer:
         recommendation_log: logs served recommendations and is closed with the server; None logs nothing.
         file_system_poll_wait_seconds: interval between two searches for new versions; 0 disables them.
         model_config_file_poll_wait_seconds: interval between two readings of `model_config_file`; 0 disables them.
+        max_num_load_retries: maximum number of attempts to load a version again while its files do not change.
+        load_retry_interval_micros: interval between these attempts.
+        allow_version_labels_for_unavailable_models: whether a new label may point to a version that is not available.
 
     Attributes:
         models: served models.
@@ -54,7 +59,7 @@ class ModelServer:
         rest_url: "http://host:port".
 
     Raises:
-        InputError: If a port is in use, a folder is not an export, or no version of any model can be loaded.
+        InputError: If a port is in use, or there are versions and none can be loaded.
     """
 
     def __init__(
@@ -74,6 +79,9 @@ class ModelServer:
         recommendation_log: RecommendationLog | None = None,
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
+        max_num_load_retries: int = Retries().max_num_load_retries,
+        load_retry_interval_micros: int = Retries().load_retry_interval_micros,
+        allow_version_labels_for_unavailable_models: bool = False,
     ) -> None:
         threads, limits = _BATCHING_THREADS if batching else _THREADS, limits or Limits()
         self._grpc = GrpcServer(host, port, limits.grpc_max_threads or threads, credentials, grpc_socket_path, limits)
@@ -81,9 +89,14 @@ class ModelServer:
         self.grpc_address = f"{host}:{self._grpc.port}"
         self.rest_url = f"http://{host}:{self._rest.port}"
         try:
-            self.models = Models(configs)
-            if not any(version.model for _, _, version in self.models):
-                raise InputError("; ".join(version.error for _, _, version in self.models))
+            self.models = Models(
+                configs,
+                retries=Retries(max_num_load_retries, load_retry_interval_micros),
+                allow_unavailable_labels=allow_version_labels_for_unavailable_models,
+            )
+            errors = [version.error for _, _, version in self.models]
+            if errors and all(errors):
+                raise InputError("; ".join(errors))
         except BaseException:
             self._stop_listening(0)
             raise
@@ -91,7 +104,7 @@ class ModelServer:
         self._metrics_path, self._enable_cors = metrics_path, rest_api_enable_cors_support
         self._tasks = []
         if file_system_poll_wait_seconds:
-            self._tasks.append(PeriodicTask(file_system_poll_wait_seconds, self.models.poll))
+            self._tasks.append(PeriodicTask(file_system_poll_wait_seconds, self.models.update))
         if model_config_file and model_config_file_poll_wait_seconds:
             reload = partial(self._reload, model_config_file)
             self._tasks.append(PeriodicTask(model_config_file_poll_wait_seconds, reload))
@@ -112,7 +125,7 @@ class ModelServer:
         self._core.close()
 
     def _reload(self, model_config_file: Path) -> None:
-        self.models.apply(read_config(model_config_file))
+        self.models.update(read_config(model_config_file))
 
     def _stop_listening(self, grace: float) -> None:
         self._grpc.stop(grace)

@@ -1,7 +1,7 @@
 """SavedModel in a TensorFlow session, run by signature name as in TF Serving."""
 
 import ctypes
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,13 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
+from tensorflow.python.client import pywrap_tf_session as tf_session
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.ops import SCANN
 from tfllmrec.export.target import SERVE
 from tfllmrec.serving.signature import Signature
-from tfllmrec.serving.status import CODES
+from tfllmrec.serving.status import CODES, seconds_left
 from tfllmrec_client.status import RequestError, invalid
 from tfllmrec_client.tensors import decoded
 
@@ -65,7 +66,8 @@ class ServedModel:
             for name, definition in sorted(self.signature_defs.items())
             if not name.startswith(_INTERNAL_PREFIX)
         }
-        self._calls: dict[tuple[str, tuple[str, ...]], Callable[..., list[np.ndarray]]] = {}
+        self._tensors: dict[str, Any] = {}
+        self._session._extend_graph()
 
     def __call__(self, signature: str, /, **inputs: Any) -> dict[str, np.ndarray]:
         """Run a signature on arrays or nested lists, and return its outputs by name with strings as `str`.
@@ -91,12 +93,15 @@ class ServedModel:
         try:
             return self._signatures[name or DEFAULT_SIGNATURE]
         except KeyError:
-            signatures = ", ".join(self._signatures)
-            sentence = f"the model has no signature {name or DEFAULT_SIGNATURE!r}; available signatures: {signatures}"
+            sentence = f'Serving signature key "{name or DEFAULT_SIGNATURE}" not found.'
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, sentence) from None
 
     def run(
-        self, signature: str, inputs: Mapping[str, np.ndarray], output_filter: Collection[str] = ()
+        self,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        output_filter: Collection[str] = (),
+        deadline: float | None = None,
     ) -> dict[str, np.ndarray]:
         """Run a signature on arrays.
 
@@ -104,38 +109,46 @@ class ServedModel:
             signature: signature name; "" means `serving_default`.
             inputs: all inputs of the signature, with strings as bytes.
             output_filter: names of the outputs to compute; all outputs if empty.
+            deadline: value of `time.monotonic()` at which the run ends; None for no limit.
 
         Returns:
             The outputs by name, with strings as bytes.
 
         Raises:
             RequestError: FAILED_PRECONDITION, if the signature is unknown. INVALID_ARGUMENT, if an input is missing,
-                unknown, or has a wrong dtype or shape, or if an output is unknown. Else TensorFlow's own code.
+                unknown, or has a wrong dtype, or if an output is unknown. DEADLINE_EXCEEDED, if the deadline passes.
+                Else TensorFlow's own code.
         """
         requested = self.signature(signature)
-        requested.check(inputs)
+        inputs = requested.complete(inputs)
         names = requested.output_names(output_filter)
-        try:
-            call = self._calls.get((requested.name, names)) or self._prepare(requested, names)
-            outputs = call(*(inputs[name] for name in requested.inputs))
+        feeds = {self._tensor(spec.tensor): inputs[name] for name, spec in requested.inputs.items()}
+        fetches = [self._tensor(requested.outputs[name].tensor) for name in names]
+        options = tf_session.TF_NewBufferFromString(_run_options(seconds_left(deadline)).SerializeToString())
+        try:  # `Session.run` checks shapes against the graph, which TF Serving does not, and takes three times as long
+            outputs = tf_session.TF_SessionRun_wrapper(self._session._session, options, feeds, fetches, [], None)
         except tf.errors.OpError as error:
             raise RequestError(CODES[error.error_code], f"{requested.name} failed: {_sentence(error)}") from error
-        return dict(zip(names, outputs, strict=True))
+        finally:
+            tf_session.TF_DeleteBuffer(options)
+        return {name: _as_array(output) for name, output in zip(names, outputs, strict=True)}
 
     def close(self) -> None:
         """Close the session and free its memory."""
         self._session.close()
 
-    def _prepare(self, signature: Signature, outputs: tuple[str, ...]) -> Callable[..., list[np.ndarray]]:
-        """Prepare a callable. `Session.run` takes one and a half times as long for a small request."""
-        options = config_pb2.CallableOptions(
-            feed=[spec.tensor for spec in signature.inputs.values()],
-            fetch=[signature.outputs[name].tensor for name in outputs],
-        )
-        options.run_options.inter_op_thread_pool = -1  # run in the calling thread: each request has its own
-        call = self._session._make_callable_from_options(options)
-        self._calls[signature.name, outputs] = call
-        return call
+    def _tensor(self, name: str) -> Any:
+        """Return a tensor of the graph in TensorFlow's C API.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT, if the graph does not have the tensor.
+        """
+        if name not in self._tensors:
+            try:
+                self._tensors[name] = self._session.graph.get_tensor_by_name(name)._as_tf_output()
+            except (KeyError, ValueError) as error:
+                raise invalid(f"tensor {name!r} was not found in the graph") from error
+        return self._tensors[name]
 
 
 def _register_operations(folder: Path) -> None:
@@ -148,6 +161,21 @@ def _register_operations(folder: Path) -> None:
             from scann import scann_ops  # noqa: F401
         except ImportError as error:
             raise InputError(f"{folder} needs ScaNN to be served: pip install 'tfllmrec[scann]'") from error
+
+
+def _run_options(seconds: float | None) -> Any:
+    """Return the options of a run: in TensorFlow's threads until a timeout, else in the calling thread.
+
+    Each request has its own thread, and using it saves 20 microseconds. But a run in the calling thread has no timeout.
+    """
+    if seconds is None:
+        return config_pb2.RunOptions(inter_op_thread_pool=-1)
+    return config_pb2.RunOptions(timeout_in_ms=max(1, round(seconds * 1e3)))
+
+
+def _as_array(output: Any) -> np.ndarray:
+    """Return an output as an array. A session returns a scalar string as bytes."""
+    return np.array(output, object) if isinstance(output, bytes) else np.asarray(output)
 
 
 def _sentence(error: Exception) -> str:

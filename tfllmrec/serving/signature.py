@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfllmrec_client.status import invalid
+from tfllmrec_client.tensors import read
 
 
 class Spec(NamedTuple):
@@ -38,15 +39,15 @@ class Signature:
 
     Attributes:
         name: signature name.
-        method: method name, such as "tensorflow/serving/predict".
         inputs: input specs by name.
         outputs: output specs by name.
     """
 
     def __init__(self, name: str, definition: Any) -> None:
-        self.name, self.method = name, definition.method_name
+        self.name = name
         self.inputs = {key: Spec.of(definition.inputs[key]) for key in sorted(definition.inputs)}
         self.outputs = {key: Spec.of(definition.outputs[key]) for key in sorted(definition.outputs)}
+        self._defaults = {key: read(tensor) for key, tensor in definition.defaults.items()}
 
     @cached_property
     def batched(self) -> bool:
@@ -54,45 +55,44 @@ class Signature:
         specs = (*self.inputs.values(), *self.outputs.values())
         return bool(self.inputs) and all(spec.shape and spec.shape[0] is None for spec in specs)
 
-    def check(self, inputs: Mapping[str, np.ndarray]) -> None:
-        """Check the names, dtypes and shapes of inputs.
+    def complete(self, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Check the names and dtypes of inputs, and add the default values of the signature. The session checks shapes.
 
         Raises:
             RequestError: INVALID_ARGUMENT, if the inputs do not fit.
         """
+        inputs = {**self._defaults, **inputs}
         if inputs.keys() != self.inputs.keys():
-            missing = ", ".join(sorted(self.inputs.keys() - inputs.keys())) or "none"
-            extra = ", ".join(sorted(inputs.keys() - self.inputs.keys())) or "none"
-            raise invalid(f"{self.name} has the inputs {', '.join(self.inputs)}; missing: {missing}, extra: {extra}")
+            names = [",".join(sorted(keys)) for keys in (inputs, self.inputs, inputs.keys() - self.inputs.keys())]
+            missing = ",".join(sorted(self.inputs.keys() - inputs.keys()))
+            raise invalid(
+                f"input size does not match signature: {len(inputs)}!={len(self.inputs)} len({{{names[0]}}}) != "
+                f"len({{{names[1]}}}). Sent extra: {{{names[2]}}}. Missing but required: {{{missing}}}."
+            )
         for name, spec in self.inputs.items():
-            array = inputs[name]
-            if array.dtype != spec.dtype:
-                expected = _dtype_name(spec.dtype)
-                raise invalid(f"{self.name}: input {name} must be {expected}, not {_dtype_name(array.dtype)}")
-            if not _fits(array.shape, spec.shape):
-                shape = [size or "?" for size in spec.shape or ()]
-                raise invalid(f"{self.name}: input {name} must have the shape {shape}, not {list(array.shape)}")
+            if inputs[name].dtype != spec.dtype:
+                expected, dtype = _dtype_name(spec.dtype), _dtype_name(inputs[name].dtype)
+                raise invalid(f"{self.name}: input {name} must be {expected}, not {dtype}")
+        return inputs
 
     def output_names(self, output_filter: Collection[str]) -> tuple[str, ...]:
         """Return the names of the outputs to compute: those of the filter, or all outputs if the filter is empty.
 
         Raises:
-            RequestError: INVALID_ARGUMENT, if the filter has an unknown name.
+            RequestError: INVALID_ARGUMENT, if the filter has an unknown name, or a name twice.
         """
-        if unknown := [name for name in output_filter if name not in self.outputs]:
-            outputs = ", ".join(self.outputs)
-            raise invalid(f"{self.name} has no output {unknown[0]!r}; available outputs: {outputs}")
-        return tuple(sorted(set(output_filter))) or tuple(self.outputs)
+        for name in output_filter:
+            if name not in self.outputs:
+                expected = f"Outputs expected to be in the set {{{','.join(self.outputs)}}}."
+                raise invalid(f"output tensor alias not found in signature: {name} {expected}")
+        if len(set(output_filter)) < len(output_filter):
+            duplicate = next(name for name in output_filter if [*output_filter].count(name) > 1)
+            raise invalid(f"duplicate output tensor alias: {duplicate}")
+        return tuple(sorted(output_filter)) or tuple(self.outputs)
 
 
 def _shape_of(shape: Any) -> list[int | None] | None:
     return None if shape.unknown_rank else [dim.size if dim.size >= 0 else None for dim in shape.dim]
-
-
-def _fits(shape: tuple[int, ...], expected: list[int | None] | None) -> bool:
-    if expected is None:
-        return True
-    return len(shape) == len(expected) and all(b in (None, a) for a, b in zip(shape, expected, strict=True))
 
 
 def _dtype_name(dtype: np.dtype) -> str:

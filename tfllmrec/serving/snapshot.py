@@ -26,45 +26,30 @@ class Snapshot(NamedTuple):
         Raises:
             RequestError: As in `Models.find`.
         """
-        versions = self.versions_of(spec)
-        available = {number: version for number, version in versions.items() if version.state is State.AVAILABLE}
         number = self.requested_number(spec)
-        if number is None:
-            number = max(available, default=None)
-        if number is None:
-            raise not_found(f"model {spec.name!r} has no available version")
-        if number not in available:
-            numbers = ", ".join(map(str, sorted(available))) or "none"
-            raise not_found(f"version {number} of model {spec.name!r} is not available; available versions: {numbers}")
-        return number, available[number]
-
-    def versions_of(self, spec: Any) -> Mapping[int, Version]:
-        """Return all versions of the model that a `ModelSpec` names, in any state.
-
-        Raises:
-            RequestError: INVALID_ARGUMENT, if the name is missing. NOT_FOUND, if the model is not served.
-        """
-        if not spec.name:
-            raise invalid("the request has no model name: set model_spec.name")
-        if spec.name not in self.versions:
-            raise not_found(f"model {spec.name!r} is not served; available models: {', '.join(self.versions)}")
-        return self.versions[spec.name]
+        versions = self.versions.get(spec.name, {})
+        available = [each for each in versions if versions[each].state is State.AVAILABLE]
+        found = max(available, default=None) if number is None else number
+        if found is None or found not in available:
+            request = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
+            raise not_found(f"Servable not found for request: {request}")
+        return found, versions[found]
 
     def requested_number(self, spec: Any) -> int | None:
         """Return the version number of a `ModelSpec`, directly or by its label; None if it has neither.
 
         Raises:
-            RequestError: INVALID_ARGUMENT, if the label is unknown.
+            RequestError: INVALID_ARGUMENT, if the name is missing or the label is unknown.
         """
+        if not spec.name:
+            raise invalid("ModelSpec has no name specified.")
         if spec.HasField("version"):
             return spec.version.value
         if not spec.HasField("version_label"):
             return None
         labels = self.labels.get(spec.name, {})
         if spec.version_label not in labels:
-            available = ", ".join(labels) or "none"
-            label = spec.version_label
-            raise invalid(f"model {spec.name!r} has no version label {label!r}; available labels: {available}")
+            raise invalid(f"Unrecognized servable version label: {spec.version_label}")
         return labels[spec.version_label]
 
 

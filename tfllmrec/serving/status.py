@@ -1,8 +1,11 @@
-"""Status codes of the model server and the error of an unavailable address."""
+"""Status codes of the model server, deadlines, and the error of an unavailable address."""
+
+import time
 
 import grpc
 
 from tfllmrec.errors import InputError
+from tfllmrec_client.status import RequestError
 
 HTTP_STATUS = {
     grpc.StatusCode.CANCELLED: 499,
@@ -23,6 +26,20 @@ HTTP_STATUS = {
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 """gRPC codes by number. TensorFlow uses the same numbers."""
+
+
+def seconds_left(deadline: float | None) -> float | None:
+    """Return the seconds until a deadline of `time.monotonic`; None without a deadline.
+
+    Raises:
+        RequestError: DEADLINE_EXCEEDED, if the deadline has passed.
+    """
+    if deadline is None:
+        return None
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the request ran")
+    return seconds
 
 
 def cannot_listen(host: str, port: int, flag: str) -> InputError:

@@ -2,8 +2,10 @@
 
 import threading
 import time
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.warmup import replay
@@ -19,11 +21,24 @@ class State(IntEnum):
     END = 50
 
 
+class Retries(NamedTuple):
+    """Rules of loading a version again, under the names of TF Serving's flags. A change of its files resets the count.
+
+    Attributes:
+        max_num_load_retries: maximum number of attempts after the first one.
+        load_retry_interval_micros: microseconds between attempts.
+    """
+
+    max_num_load_retries: int = 5
+    load_retry_interval_micros: int = 60_000_000
+
+
 class Version:
     """One version of a model.
 
     Args:
         folder: version folder.
+        retries: rules of loading it again after a failure.
 
     Attributes:
         folder: version folder.
@@ -34,19 +49,20 @@ class Version:
         seconds: duration of loading and warm-up.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, retries: Retries) -> None:
+        self.folder, self._retries = folder, retries
         self.state = State.START
         self.model: ServedModel | None = None
         self.error, self.warmup_count, self.seconds = "", 0, 0.0
-        self._stamp = _stamp(folder)
+        self._stamp, self._attempts, self._loaded = _stamp(folder), 0, 0.0
         self._requests = 0
         self._idle = threading.Condition()
 
     def load(self) -> None:
         """Load the model and replay its warm-up. A failure is kept in `error` and ends the version, not the server."""
-        started, model = time.perf_counter(), None
-        self.state = State.LOADING
+        started, model = time.monotonic(), None
+        self.state, self._stamp, self.error = State.LOADING, _stamp(self.folder), ""
+        self._attempts += 1
         try:
             model = ServedModel(self.folder)
             self.warmup_count = replay(model)
@@ -58,7 +74,8 @@ class Version:
         else:
             self.model = model
             self.state = State.AVAILABLE
-        self.seconds = time.perf_counter() - started
+        self._loaded = time.monotonic()
+        self.seconds = self._loaded - started
 
     def acquire(self) -> bool:
         """Begin a request, which `release` ends. Return False if the version is not available."""
@@ -88,15 +105,22 @@ class Version:
             self.model = None
         self.state = State.END
 
-    def is_outdated(self, folder: Path) -> bool:
-        """Check whether `folder` must be loaded again: it is another path, or was replaced after this version ended."""
-        return folder != self.folder or (self.state is State.END and _stamp(folder) != self._stamp)
+    def must_load_again(self) -> bool:
+        """Check whether loading failed and is worth another attempt: files have changed, or it is time for a retry."""
+        if self.state is not State.END or not self.error:
+            return False
+        if _stamp(self.folder) != self._stamp:
+            self._attempts = 0
+            return True
+        has_retries = self._attempts <= self._retries.max_num_load_retries
+        return has_retries and time.monotonic() - self._loaded >= self._retries.load_retry_interval_micros / 1e6
 
 
-def _stamp(folder: Path) -> tuple[int, int] | None:
-    """Return the identity of a folder, which changes if another folder takes its name."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return the names, sizes and times of all files in a folder, which change while a version arrives."""
+    stamp = []
+    for path in sorted(folder.rglob("*")):
+        with suppress(OSError):  # removed meanwhile
+            status = path.stat()
+            stamp.append((str(path), status.st_size, status.st_mtime_ns))
+    return tuple(stamp)
