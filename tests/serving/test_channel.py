@@ -193,3 +193,17 @@ def test_a_unix_socket_serves(client_class, start_grpc_server, tmp_path):
         assert client.status() == {}
     with pytest.raises(InputError, match="choose another --grpc_socket_path"):
         GrpcServer("127.0.0.1", 0, 2, None, str(tmp_path / "no such folder" / "films"))
+
+
+def test_a_unix_socket_is_encrypted_as_the_port_is(start_grpc_server, config, authority, tmp_path):
+    address, request = (
+        f"unix:{tmp_path / 'films'}",
+        get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "a"}),
+    )
+    start_grpc_server(server_credentials(config()), str(tmp_path / "films"))
+    trusted = grpc.ssl_channel_credentials(pem(authority.cert_pem))
+    with grpc.secure_channel(address, trusted, [("grpc.ssl_target_name_override", "localhost")]) as channel:
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=60)
+    with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as error:
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=60)
+    assert error.value.code() is UNAVAILABLE

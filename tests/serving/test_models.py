@@ -138,9 +138,9 @@ def test_a_policy_selects_versions(films, more, versions):
         ("model_version_policy { specific { versions: [2, 4, 3] } }", "model films: .*/films has no version 3"),
         (
             'version_labels { key: "stable" value: 1 }',
-            "model films: label stable points to version 1, which is not loaded",
+            "version 1 of model films, which is not currently available for inference",
         ),
-        ('version_labels { key: "stable" value: 7 }', "label stable points to version 7, which is not loaded"),
+        ('version_labels { key: "stable" value: 7 }', "version 7 of model films, which is not currently available"),
     ],
 )
 def test_missing_versions_are_refused(films, more, sentence):

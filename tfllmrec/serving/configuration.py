@@ -1,6 +1,6 @@
 """Model server configuration: models, the versions that each policy selects, and labels."""
 
-from collections.abc import Mapping
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +75,20 @@ def selected_versions(config: Any) -> dict[int, Path]:
     return dict(list(folders.items())[-max(1, policy.latest.num_versions) :])
 
 
-def version_labels(config: Any, selected: Mapping[int, Path]) -> dict[str, int]:
+def version_labels(config: Any, selected: Container[int], allow_unavailable: bool = False) -> dict[str, int]:
     """Return the versions of a `ModelConfig` by label.
 
     Raises:
-        InputError: If a label points to a version that is not selected.
+        InputError: If a label points to a version that is not selected, unless `allow_unavailable` is set.
     """
-    for label, version in config.version_labels.items():
-        if version not in selected:
-            raise InputError(f"model {config.name}: label {label} points to version {version}, which is not loaded")
+    for number in config.version_labels.values():
+        if number not in selected and not allow_unavailable:
+            raise label_refusal(config.name, number)
     return dict(config.version_labels)
+
+
+def label_refusal(model: str, number: int, reason: str = "") -> InputError:
+    """Return TF Serving's error of a label for a version that is not available."""
+    sentence = f"Request to assign label to version {number} of model {model}"
+    ending = f": {reason}" if reason else ""
+    return InputError(f"{sentence}, which is not currently available for inference{ending}")

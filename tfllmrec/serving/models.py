@@ -2,13 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tfllmrec.errors import InputError
-from tfllmrec.serving.configuration import selected_versions, version_labels
+from tfllmrec.serving.configuration import label_refusal, selected_versions, version_labels
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.snapshot import Snapshot, not_found
 from tfllmrec.serving.version import State, Version
@@ -26,12 +25,21 @@ class Models:
 
     Args:
         configs: `ModelConfig` messages.
+        load_model: function that loads the model in a version folder.
+        allow_labels_for_unavailable: whether a new label may point to a version that is not selected.
 
     Raises:
         InputError: If a folder has no versions, or a selected version or the version of a label does not exist.
     """
 
-    def __init__(self, configs: list[Any]) -> None:
+    def __init__(
+        self,
+        configs: list[Any],
+        load_model: Callable[[Path], ServedModel] = ServedModel,
+        *,
+        allow_labels_for_unavailable: bool = False,
+    ) -> None:
+        self._load_model, self._allow_labels_for_unavailable = load_model, allow_labels_for_unavailable
         self._changing = threading.Lock()
         self._configs: list[Any] = []
         self._snapshot = Snapshot({}, {})  # replaced as a whole, so that a reader never sees half of a change
@@ -116,13 +124,15 @@ class Models:
 
     def _apply(self, configs: list[Any]) -> None:
         selected = {config.name: selected_versions(config) for config in configs}
-        labels = {config.name: version_labels(config, selected[config.name]) for config in configs}
+        allowed = self._allow_labels_for_unavailable
+        labels = {config.name: version_labels(config, selected[config.name], allowed) for config in configs}
         previous = self._snapshot
         loading = {name: _with_selected(previous.versions.get(name, {}), folders) for name, folders in selected.items()}
         self._snapshot = Snapshot(loading, previous.labels)
         for name, number, version in self:
             if version.state is State.START:
-                _load(name, number, version)
+                version.load(self._load_model)
+                _report(name, number, version)
         _require_available_labels(self._snapshot, labels)
         self._snapshot = Snapshot(
             {name: _remaining(versions, selected[name]) for name, versions in loading.items()}, labels
@@ -151,8 +161,7 @@ def _remaining(versions: Mapping[int, Version], selected: Mapping[int, Path]) ->
     return {number: version for number, version in versions.items() if number in selected or not available}
 
 
-def _load(name: str, number: int, version: Version) -> None:
-    version.load()
+def _report(name: str, number: int, version: Version) -> None:
     if version.error:
         _log.warning("%s: version %d failed to load: %s", name, number, version.error)
     else:
@@ -163,7 +172,7 @@ def _load(name: str, number: int, version: Version) -> None:
 def _require_available_labels(snapshot: Snapshot, labels: Mapping[str, Mapping[str, int]]) -> None:
     """Raise an InputError if an existing label would move to a version that is not available."""
     for name, new_labels in labels.items():
-        for label in new_labels.keys() & snapshot.labels.get(name, {}).keys():
-            version = snapshot.versions[name][new_labels[label]]
-            if version.state is not State.AVAILABLE:
-                raise InputError(f"model {name}: label {label} was not moved: {version.error}")
+        for label, number in snapshot.labels.get(name, {}).items():
+            version = snapshot.versions[name].get(new_labels.get(label, number))
+            if new_labels.get(label, number) != number and not (version and version.state is State.AVAILABLE):
+                raise label_refusal(name, new_labels[label], version.error if version else "")

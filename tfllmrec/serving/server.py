@@ -1,6 +1,7 @@
 """Embedded model server: models behind gRPC and REST on one machine, for development and tests."""
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -8,6 +9,7 @@ from typing import Any, Self
 import grpc
 
 from tfllmrec.errors import InputError
+from tfllmrec.export.target import SERVE
 from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.batching_parameters import BatchingParameters
 from tfllmrec.serving.configuration import read_config
@@ -18,6 +20,7 @@ from tfllmrec.serving.models import Models
 from tfllmrec.serving.polling import PeriodicTask
 from tfllmrec.serving.recommendation_log import RecommendationLog
 from tfllmrec.serving.rest_server import RestServer
+from tfllmrec.serving.session import ServedModel
 
 _GRACE_SECONDS = 10.0
 """Time that running requests have when the server stops."""
@@ -42,10 +45,15 @@ class ModelServer:
         model_config_file: file of `configs`, for polling.
         credentials: TLS credentials of gRPC; None for no encryption.
         grpc_socket_path: Unix socket for gRPC as well; "" for none.
+        enable_grpc_healthcheck_service: whether gRPC's health service responds.
         metrics_path: REST path of the Prometheus metrics; "" disables them.
         recommendation_log: logs served recommendations and is closed with the server; None logs nothing.
         file_system_poll_wait_seconds: interval between two searches for new versions; 0 disables them.
         model_config_file_poll_wait_seconds: interval between two readings of `model_config_file`; 0 disables them.
+        allow_version_labels_for_unavailable_models: whether a new label may point to a version that does not exist yet.
+        saved_model_tags: tags of the graph to load from a SavedModel.
+        tensorflow_inter_op_parallelism: number of operations of a request that run at the same time; 0 for one.
+        tensorflow_intra_op_parallelism: number of threads of an operation; 0 for one per core.
 
     Attributes:
         models: served models.
@@ -68,10 +76,15 @@ class ModelServer:
         model_config_file: Path | None = None,
         credentials: grpc.ServerCredentials | None = None,
         grpc_socket_path: str = "",
+        enable_grpc_healthcheck_service: bool = False,
         metrics_path: str = "",
         recommendation_log: RecommendationLog | None = None,
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
+        allow_version_labels_for_unavailable_models: bool = False,
+        saved_model_tags: Sequence[str] = (SERVE,),
+        tensorflow_inter_op_parallelism: int = 0,
+        tensorflow_intra_op_parallelism: int = 0,
     ) -> None:
         threads, limits = _BATCHING_THREADS if batching else _THREADS, limits or Limits()
         self._grpc = GrpcServer(host, port, limits.grpc_max_threads or threads, credentials, grpc_socket_path, limits)
@@ -79,7 +92,16 @@ class ModelServer:
         self.grpc_address = f"{host}:{self._grpc.port}"
         self.rest_url = f"http://{host}:{self._rest.port}"
         try:
-            self.models = Models(configs)
+            self.models = Models(
+                configs,
+                partial(
+                    ServedModel,
+                    tags=saved_model_tags,
+                    inter_op_parallelism=tensorflow_inter_op_parallelism,
+                    intra_op_parallelism=tensorflow_intra_op_parallelism,
+                ),
+                allow_labels_for_unavailable=allow_version_labels_for_unavailable_models,
+            )
             if not any(version.model for _, _, version in self.models):
                 raise InputError("; ".join(version.error for _, _, version in self.models))
         except BaseException:
@@ -87,6 +109,7 @@ class ModelServer:
             raise
         self._core = ServerCore(self.models, Batcher(batching) if batching else None, recommendation_log)
         self._metrics_path = metrics_path
+        self._enable_health = enable_grpc_healthcheck_service
         self._tasks = []
         if file_system_poll_wait_seconds:
             self._tasks.append(PeriodicTask(file_system_poll_wait_seconds, self.models.poll))
@@ -96,7 +119,7 @@ class ModelServer:
 
     def start(self) -> Self:
         """Start to respond to requests, in background threads."""
-        self._grpc.start(self._core)
+        self._grpc.start(self._core, self._enable_health)
         self._rest.start(self._core, self._metrics_path)
         for task in self._tasks:
             task.start()

@@ -36,6 +36,9 @@ class ServedModel:
     Args:
         folder: version folder, `<model>/<version>`.
         tags: tags of the graph to load.
+        inter_op_parallelism: number of operations of a run that run at the same time, in threads of TensorFlow; 0 runs
+            all operations in the calling thread.
+        intra_op_parallelism: number of threads of an operation; 0 for one per core. The first model decides for all.
 
     Attributes:
         folder: version folder.
@@ -49,9 +52,21 @@ class ServedModel:
         >>> outputs = model("retrieve", user_id=["42"], history=[[""]], exclude_item_ids=[[""]])
     """
 
-    def __init__(self, folder: str | Path, tags: Sequence[str] = (SERVE,)) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        tags: Sequence[str] = (SERVE,),
+        inter_op_parallelism: int = 0,
+        intra_op_parallelism: int = 0,
+    ) -> None:
         self.folder = Path(folder)
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        self._inter_op_thread_pool = 0 if inter_op_parallelism else -1
+        config = config_pb2.ConfigProto(
+            inter_op_parallelism_threads=inter_op_parallelism,
+            intra_op_parallelism_threads=intra_op_parallelism,
+            use_per_session_threads=bool(inter_op_parallelism),  # else the first session of the process decides
+        )
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
             _register_operations(Path(folder))
             with self._session.graph.as_default():
@@ -132,7 +147,7 @@ class ServedModel:
             feed=[spec.tensor for spec in signature.inputs.values()],
             fetch=[signature.outputs[name].tensor for name in outputs],
         )
-        options.run_options.inter_op_thread_pool = -1  # run in the calling thread: each request has its own
+        options.run_options.inter_op_thread_pool = self._inter_op_thread_pool
         call = self._session._make_callable_from_options(options)
         self._calls[signature.name, outputs] = call
         return call

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 
@@ -43,12 +44,12 @@ class Version:
         self._requests = 0
         self._idle = threading.Condition()
 
-    def load(self) -> None:
+    def load(self, load_model: Callable[[Path], ServedModel] = ServedModel) -> None:
         """Load the model and replay its warm-up. A failure is kept in `error` and ends the version, not the server."""
         started, model = time.perf_counter(), None
         self.state = State.LOADING
         try:
-            model = ServedModel(self.folder)
+            model = load_model(self.folder)
             self.warmup_count = replay(model)
         except Exception as error:  # a damaged SavedModel can raise almost anything
             self.error = str(error) or type(error).__name__
