@@ -16,8 +16,8 @@ import yaml
 from tfllmrec.cli.app import app
 from tfllmrec.export.target import CPU, TARGETS
 from tfllmrec.repository.configs import write_defaults, write_labels
+from tfllmrec.serving.config_files import METRICS_PATH, metrics_path
 from tfllmrec.serving.metrics import Metrics
-from tfllmrec.serving.prometheus_config import METRICS_PATH, metrics_path
 
 SERVING = Path(__file__).parents[2] / "serving"
 KUBERNETES = SERVING / "kubernetes"
