@@ -1,4 +1,4 @@
-"""Help texts, the version, and flags in the forms of tensorflow_model_server."""
+"""Help texts and the version."""
 
 import re
 
@@ -42,10 +42,3 @@ def test_a_registered_family_is_trained_by_name(run, monkeypatch, checkerboard_f
 
 def test_version(run):
     assert run("--version") == (0, f"tfllmrec {__version__}\n", "")
-
-
-def test_boolean_flags_with_a_value(run, tmp_path):
-    config = tmp_path / "none.config"
-    command = ["serve", tmp_path, f"--batching_parameters_file={config}"]
-    assert f"{config} cannot be read as a text-format BatchingParameters" in run(*command, "--enable_batching=true")[2]
-    assert "needs --enable_batching" in run(*command, "--enable_batching=false")[2]

@@ -16,13 +16,11 @@ import yaml
 from tfllmrec.cli.app import app
 from tfllmrec.export.target import CPU, TARGETS
 from tfllmrec.repository.configs import write_defaults, write_labels
+from tfllmrec.serving.config_files import METRICS_PATH, metrics_path
 from tfllmrec.serving.metrics import Metrics
-from tfllmrec.serving.prometheus_config import METRICS_PATH, metrics_path
 
 SERVING = Path(__file__).parents[2] / "serving"
 KUBERNETES = SERVING / "kubernetes"
-FLAGS_OF_TF_SERVING_ONLY = {"--allow_version_labels_for_unavailable_models"}
-"""In the embedded server a label always waits for its version."""
 
 
 def assert_accepted_by(tool, *arguments):
@@ -88,7 +86,7 @@ def test_the_script_passes_flags_and_files(start, repository):
     assert all(Path(values[flag]).is_file() for flag in files)
     assert values["--rest_api_num_threads"] == "4"
     known = {name for option in typer.main.get_command(app).commands["serve"].params for name in option.opts}
-    assert values.keys() - known == FLAGS_OF_TF_SERVING_ONLY
+    assert values.keys() <= known
 
 
 @pytest.mark.parametrize("target", TARGETS)

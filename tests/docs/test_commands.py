@@ -57,6 +57,7 @@ def test_all_flags_of_the_server_are_described():
     described = set(re.findall(r"^\| `(--\w+)`", text, re.MULTILINE))
     flags = {option for parameter in COMMANDS["serve"].params for option in parameter.opts if option.startswith("--")}
     assert described == flags
+    assert not flags & set(re.findall(r"--\w+", text.partition("## Flags that are refused")[2]))
 
 
 def test_all_families_have_a_page():

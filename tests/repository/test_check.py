@@ -15,7 +15,7 @@ from tfllmrec.export.target import CPU
 from tfllmrec.export.warmup import WARMUP_FILE
 from tfllmrec.repository.check import check_version, first_difference
 from tfllmrec.serving.session import ServedModel
-from tfllmrec.serving.version import Retries, State, Version
+from tfllmrec.serving.version import Loader, State, Version
 
 EXACT = 1e-4
 
@@ -73,7 +73,7 @@ def test_an_export_of_another_format_is_refused(exported, tmp_path):
     (version / FORMAT_FILE).write_text('{"format": 2}')
     with pytest.raises(InputError, match=r"films/1 has format 2; .* reads format 1: upgrade tfllmrec, or export it"):
         check_version(version)
-    served = Version(version, Retries())
+    served = Version(version, Loader())
     served.load()
     assert (served.state, served.error) == (State.AVAILABLE, "")  # servers ignore the number
     served.unload()

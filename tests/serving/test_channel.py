@@ -8,8 +8,8 @@ import trustme
 from google.protobuf import text_format
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
+from tfllmrec.serving.config_files import MESSAGES, server_credentials
 from tfllmrec.serving.grpc_server import GrpcServer
-from tfllmrec.serving.ssl_config import SSLConfigProto, server_credentials
 from tfllmrec_client import InputError, RequestError
 
 UNAVAILABLE, ABORTED = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED
@@ -108,7 +108,7 @@ def config(authority, tmp_path):
             "server_cert": certificate.cert_chain_pems[0].bytes().decode(),
         }
         path = tmp_path / "ssl.config"
-        path.write_text(text_format.MessageToString(SSLConfigProto(**fields | changes)))
+        path.write_text(text_format.MessageToString(MESSAGES["SSLConfig"](**fields | changes)))
         return path
 
     return write
@@ -179,17 +179,23 @@ def test_incomplete_ssl_configurations_are_refused(config, changes, message):
         server_credentials(config(**changes))
 
 
-def test_files_without_an_ssl_configuration_are_refused(tmp_path):
-    path = tmp_path / "ssl.config"
-    for _ in range(2):
-        with pytest.raises(InputError, match="cannot be read as a text-format SSLConfig"):
-            server_credentials(path)
-        path.write_text("nonsense")
-
-
 def test_a_unix_socket_serves(client_class, start_grpc_server, tmp_path):
     start_grpc_server(None, str(tmp_path / "films"))
     with client_class(f"unix:{tmp_path / 'films'}", "films") as client:
         assert client.status() == {}
     with pytest.raises(InputError, match="choose another --grpc_socket_path"):
         GrpcServer("127.0.0.1", 0, 2, None, str(tmp_path / "no such folder" / "films"))
+
+
+def test_a_unix_socket_is_encrypted_as_the_port_is(start_grpc_server, config, authority, tmp_path):
+    address, request = (
+        f"unix:{tmp_path / 'films'}",
+        get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "a"}),
+    )
+    start_grpc_server(server_credentials(config()), str(tmp_path / "films"))
+    trusted = grpc.ssl_channel_credentials(pem(authority.cert_pem))
+    with grpc.secure_channel(address, trusted, [("grpc.ssl_target_name_override", "localhost")]) as channel:
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=60)
+    with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as error:
+        model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=60)
+    assert error.value.code() is UNAVAILABLE

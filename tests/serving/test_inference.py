@@ -1,4 +1,4 @@
-"""Classify, Regress and MultiInference of a TensorFlow 1 model over both interfaces; metrics and health."""
+"""Classify, Regress and MultiInference of a TensorFlow 1 model over both interfaces, and metrics."""
 
 import json
 import urllib.error
@@ -7,7 +7,6 @@ import urllib.request
 import grpc
 import pytest
 import tensorflow as tf
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     classification_pb2,
     inference_pb2,
@@ -263,19 +262,6 @@ def test_requests_are_counted_by_model_and_status(server, stub):
         assert changes[f"{serving}latency_count{{{labels.format(api, entrypoint)}}}"] == count_of_api
         assert changes[f"{serving}latency_sum{{{labels.format(api, entrypoint)}}}"] > 0
     assert all("request_latency" in name for name in changes)
-
-
-def test_the_health_service_reports_serving_until_the_server_stops(sums):
-    running = ModelServer(one_model("sums", sums), port=0, rest_api_port=0).start()
-    with grpc.insecure_channel(running.grpc_address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
-        for service in ("", "tensorflow.serving.PredictionService"):
-            response = health.Check(health_pb2.HealthCheckRequest(service=service))
-            assert response.status == health_pb2.HealthCheckResponse.SERVING
-        statuses = health.Watch(health_pb2.HealthCheckRequest())
-        assert next(statuses).status == health_pb2.HealthCheckResponse.SERVING
-        running.stop(grace=0)
-        assert next(statuses).status == health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def test_metrics_are_disabled_by_default(sums):

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import numpy as np
 import pytest
+import trustme
 from batcher_harness import wait_until
 from stub_client import TIMEOUT, predict_request
 
@@ -139,14 +140,14 @@ def serve_until(monkeypatch, restore_process, capsys):
     """
     monkeypatch.setattr("tfllmrec.serving.session.disable_xla", lambda: None)
 
-    def run(number, configs):
+    def run(number, configs, **options):
         def print_and_send(line, **options):
             print(line, **options)
             if line.startswith("REST"):
                 os.kill(os.getpid(), number)
 
         monkeypatch.setattr(serve, "print", print_and_send, raising=False)
-        serve.serve(configs, port=0, rest_api_port=0)
+        serve.serve(configs, port=0, rest_api_port=0, **options)
         return capsys.readouterr().out.splitlines()
 
     return run
@@ -157,6 +158,15 @@ def test_a_signal_may_arrive_as_soon_as_the_addresses_are_printed(serve_until, m
     addresses = serve_until(number, one_model("twice", multiplier))[-2:]
     assert addresses[0].startswith("gRPC on 127.0.0.1:")
     assert addresses[1].startswith("REST on http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_unencrypted_rest_beside_encrypted_grpc_is_reported(serve_until, multiplier, encrypted):
+    certificate = trustme.CA().issue_cert("localhost")
+    pair = (certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes())
+    credentials = grpc.ssl_server_credentials([pair]) if encrypted else None
+    lines = serve_until(signal.SIGTERM, one_model("twice", multiplier), credentials=credentials)
+    assert ("--ssl_config_file encrypts gRPC only: REST is unencrypted" in lines) == encrypted
 
 
 def test_loaded_versions_and_addresses_are_printed(serve_until, server_config, write_config):

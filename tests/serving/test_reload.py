@@ -28,14 +28,35 @@ def test_a_configuration_is_applied(server, server_config, reload_config, change
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [
-        ("", "INVALID_ARGUMENT", "at least one model"),
-        ("model_config_list {}", "INVALID_ARGUMENT", "at least one model"),
-        (f"model_config_list {{ config {{ {FILMS} }} config {{ {FILMS} }} }}", "INVALID_ARGUMENT", "listed twice"),
         (
-            f"model_config_list {{ config {{ {FILMS} }} }}",
-            "FAILED_PRECONDITION",
-            "No versions of servable films",
+            "",
+            "INVALID_ARGUMENT",
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+            "Only ModelConfigList is currently supported",
         ),
+        ("model_config_list {}", "INVALID_ARGUMENT", "at least one model"),
+        (
+            f"model_config_list {{ config {{ {FILMS} }} config {{ {FILMS} }} }}",
+            "INVALID_ARGUMENT",
+            "Illegal to list model films multiple times in config list",
+        ),
+        (
+            f"model_config_list {{ config {{ {FILMS.replace('/nowhere', 'films')} }} }}",
+            "INVALID_ARGUMENT",
+            "Expected model films to have an absolute path or URI; got base_path()=films",
+        ),
+        (
+            f"model_config_list {{ config {{ {FILMS.replace('tensorflow', 'other')} }} }}",
+            "INVALID_ARGUMENT",
+            "Model films requests unsupported platform other",
+        ),
+        (
+            f"model_config_list {{ config {{ {FILMS.partition(' model_')[0]} }} }}",
+            "INVALID_ARGUMENT",
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform, "
+            "model name is films",
+        ),
+        (f"model_config_list {{ config {{ {FILMS} }} }}", "FAILED_PRECONDITION", "No versions of servable films"),
     ],
 )
 def test_an_invalid_configuration_is_refused(reload_config, assert_refused, text, code, words):

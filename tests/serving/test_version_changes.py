@@ -41,6 +41,9 @@ def publish(multipliers, tmp_path):
     return publish
 
 
+NOT_AVAILABLE = "^Request to assign label to version 2 of model films, which is not currently available for inference"
+
+
 def config(folder, more=""):
     text = f'name: "{folder.name}" base_path: "{folder}" model_platform: "tensorflow" {more}'
     return text_format.Parse(text, ModelConfig())
@@ -110,11 +113,32 @@ def test_labels_move(publish):
         output_of(models, version_label="canary")
 
 
+def test_new_labels_may_wait_for_their_version(publish):
+    folder = publish(1)
+    newest = config(folder, 'version_labels { key: "next" value: 2 }')
+    with pytest.raises(InputError, match=NOT_AVAILABLE):
+        Models([config(folder)]).apply([newest])
+    models = Models([newest], allow_unavailable_labels=True)
+    with pytest.raises(RequestError, match="2"):
+        output_of(models, version_label="next")
+    publish(2)
+    models.update()
+    assert output_of(models, version_label="next") == [2]
+    with pytest.raises(InputError, match=NOT_AVAILABLE.replace("2", "3")):
+        models.apply([config(folder, 'version_labels { key: "next" value: 3 }')])
+    assert output_of(models, version_label="next") == [2]
+    publish(3)
+    models.apply([config(folder, 'version_labels { key: "next" value: 3 }')])
+    assert output_of(models, version_label="next") == [3]
+
+
 def test_a_label_does_not_move_to_a_version_that_does_not_load(publish):
     folder = publish(1)
     models = Models([labelled(folder, stable=1)])
     publish(2, broken=True)
-    with pytest.raises(InputError, match="label to version 2 of model films, which is not currently available"):
+    with pytest.raises(
+        InputError, match=r"^Request to assign label to version 2 of model films, .*/2 cannot be loaded"
+    ):
         models.apply([labelled(folder, stable=2)])
     assert output_of(models, version_label="stable") == [1]
     models.update()

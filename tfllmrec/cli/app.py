@@ -1,6 +1,5 @@
 """Application object of the command line, shared parameters, errors and progress."""
 
-import re
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -36,7 +35,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 def main() -> None:
     """Run the `tfllmrec` command. An `InputError` ends it with one sentence on stderr and exit status 2."""
-    sys.argv = [sys.argv[0], *_plain_flags(sys.argv[1:])]
     try:
         app()
     except InputError as error:
@@ -66,9 +64,3 @@ def _prepare(
     ] = False,
 ) -> None:
     quiet_tensorflow()
-
-
-def _plain_flags(arguments: list[str]) -> list[str]:
-    """Replace `--flag=true` by `--flag` and drop `--flag=false`, two forms that tensorflow_model_server accepts."""
-    arguments = [re.sub(r"^(--\w+)=true$", r"\1", argument) for argument in arguments]
-    return [argument for argument in arguments if not re.fullmatch(r"--\w+=false", argument)]

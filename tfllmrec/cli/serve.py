@@ -1,88 +1,41 @@
-"""Commands that export a run and serve it."""
+"""Command that serves exported models, with the flags of tensorflow_model_server."""
 
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
-from tfllmrec.cli.app import RunFolder, app, stage
+from tfllmrec.cli.app import app, stage
 from tfllmrec.errors import InputError
 from tfllmrec.serving.limits import Limits
+from tfllmrec_client.version import __version__
 
 
-@app.command()
-def export(
-    run: RunFolder,
-    out: Annotated[Path, typer.Option(metavar="EXPORT", help="Base path of the model, for TF Serving.")],
-    version: Annotated[int | None, typer.Option(metavar="N", help="Version number; default: the next one.")] = None,
-    top_k: Annotated[int, typer.Option(metavar="N", help="Number of results per request.")] = 100,
-    target: Annotated[str, typer.Option(metavar="NAME", help="Hardware of TF Serving: cpu, gpu or tpu.")] = "cpu",
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="float32, bfloat16 (half the size; BERT computes in it) or int8 (item vectors in a quarter of the "
-            "size). Default: float32, bfloat16 for a TPU.",
-            show_default=False,
-        ),
-    ] = None,
-    index: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="exact, or scann for millions of items; scann needs TF Serving built with ScaNN."
-        ),
-    ] = "exact",
-) -> None:
-    """Export a run to a SavedModel and publish it.
+class _ServerCommand(TyperCommand):
+    """Command that also accepts `--flag=true` and `--flag=false`. The last value of a flag counts."""
 
-    It becomes the next version of the model, in the model repository that contains the model's folder.
-    """
-    from tfllmrec.cli.versions import publish_version
-
-    with stage(f"Exporting {run}"):
-        from tfllmrec.export import export as export_run
-        from tfllmrec.export.target import target_named
-        from tfllmrec.training.runs import Run
-
-        loaded = Run.load(run)
-        rounded = target_named(target).precision_or_default(precision) != "float32"
-        path = export_run(
-            loaded.recommender,
-            out,
-            version=version,
-            top_k=top_k,
-            target=target,
-            precision=precision,
-            index=index,
-            validation=loaded.source.split()[1].validation if rounded and not loaded.refitted else None,
-            facts=loaded.facts(),
-        )
-    publish_version(path)
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # a vendored Click
+        """Parse the arguments without the values of boolean flags."""
+        flags = {name for parameter in self.params if getattr(parameter, "is_flag", False) for name in parameter.opts}
+        enabled, others = {}, []
+        for argument in args:
+            name, equals, value = argument.partition("=")
+            if name in flags and (not equals or value in ("true", "false")):
+                enabled[name] = value != "false"
+            else:
+                others.append(argument)
+        return super().parse_args(ctx, [*(name for name, value in enabled.items() if value), *others])
 
 
-@app.command()
-def refresh(
-    run: RunFolder,
-    folder: Annotated[Path, typer.Argument(metavar="EXPORT", help="Base path of the exported model.")],
-    items: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder with a table of items, including new ones.")],
-) -> None:
-    """Add new items to an exported model, as its next version.
-
-    New items are represented by their content, without training.
-    """
-    from tfllmrec.cli.versions import publish_version
-
-    with stage(f"Refreshing {folder}"):
-        from tfllmrec.data.table_files import read_items
-        from tfllmrec.export import refresh as refresh_export
-        from tfllmrec.training.runs import Run
-
-        table = read_items(items)
-        path = refresh_export(Run.load(run).recommender, folder, table)
-    publish_version(path)
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"TensorFlow ModelServer: tfllmrec {__version__}\nTensorFlow Library: {version_of('tensorflow')}")
+        raise typer.Exit
 
 
-@app.command()
+@app.command(cls=_ServerCommand)
 def serve(
     folder: Annotated[
         Path | None,
@@ -104,6 +57,9 @@ def serve(
         Path | None,
         typer.Option("--ssl_config_file", metavar="FILE", help="SSLConfig text: TLS for gRPC."),
     ] = None,
+    enable_grpc_healthcheck_service: Annotated[
+        bool, typer.Option("--enable_grpc_healthcheck_service", help="Enable gRPC's health service.")
+    ] = False,
     grpc_socket_path: Annotated[
         str, typer.Option("--grpc_socket_path", metavar="FILE", help="Additional Unix socket for gRPC.")
     ] = "",
@@ -141,8 +97,37 @@ def serve(
             help="Interval of reading --model_config_file; 0: once.",
         ),
     ] = 0,
+    allow_version_labels_for_unavailable_models: Annotated[
+        bool,
+        typer.Option(
+            "--allow_version_labels_for_unavailable_models", help="Accept new labels of versions that do not exist yet."
+        ),
+    ] = False,
+    saved_model_tags: Annotated[
+        str, typer.Option("--saved_model_tags", metavar="TAG,...", help="Tags of the graph to load from a SavedModel.")
+    ] = "serve",
+    tensorflow_inter_op_parallelism: Annotated[
+        int,
+        typer.Option(
+            "--tensorflow_inter_op_parallelism",
+            metavar="N",
+            min=0,
+            help="Operations of a request that run concurrently; 0: one after the other.",
+        ),
+    ] = 0,
+    tensorflow_intra_op_parallelism: Annotated[
+        int,
+        typer.Option(
+            "--tensorflow_intra_op_parallelism", metavar="N", min=0, help="Threads of an operation; 0: one per core."
+        ),
+    ] = 0,
     xla_cpu_compilation_enabled: Annotated[
-        bool, typer.Option("--xla_cpu_compilation_enabled", help="Enable XLA, which exports for a GPU need.")
+        bool,
+        typer.Option(
+            "--xla_cpu_compilation_enabled",
+            "--xla_gpu_compilation_enabled",
+            help="Enable XLA, which exports for a GPU need.",
+        ),
     ] = False,
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on; 0.0.0.0: all interfaces.")
@@ -202,11 +187,17 @@ def serve(
             help="Time for a client to send a REST request and to read the response.",
         ),
     ] = Limits.rest_api_timeout_in_ms,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the server's version and exit."),
+    ] = False,
 ) -> None:
     """Serve exported models over gRPC and REST.
 
     The flags and the interface are those of tensorflow_model_server. Intended for development and a single machine.
     """
+    if model_config_file:
+        model_base_path = None  # ignored, as in TF Serving
     if sum(path is not None for path in (folder, model_base_path, model_config_file)) != 1:
         raise InputError("serve: give either the folder of an export, or --model_base_path, or --model_config_file")
     if batching_parameters_file and not enable_batching:
@@ -217,12 +208,11 @@ def serve(
     with stage("Loading TensorFlow"):
         from tfllmrec.data.pseudonymisation import read_key
         from tfllmrec.serving.batching_parameters import BatchingParameters
+        from tfllmrec.serving.config_files import metrics_path, server_credentials
         from tfllmrec.serving.configuration import one_model, read_config
         from tfllmrec.serving.limits import channel_arguments
-        from tfllmrec.serving.prometheus_config import metrics_path
         from tfllmrec.serving.recommendation_log import RecommendationLog
         from tfllmrec.serving.serve import serve as run_server
-        from tfllmrec.serving.ssl_config import server_credentials
 
     if model_config_file:
         configs = read_config(model_config_file)
@@ -256,9 +246,14 @@ def serve(
         model_config_file=model_config_file,
         credentials=server_credentials(ssl_config_file) if ssl_config_file else None,
         grpc_socket_path=grpc_socket_path,
+        enable_grpc_healthcheck_service=enable_grpc_healthcheck_service,
         metrics_path=metrics_path(monitoring_config_file) if monitoring_config_file else "",
         rest_api_enable_cors_support=rest_api_enable_cors_support,
         recommendation_log=recommendation_log,
         file_system_poll_wait_seconds=file_system_poll_wait_seconds,
         model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
+        allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,
+        saved_model_tags=saved_model_tags.split(","),
+        tensorflow_inter_op_parallelism=tensorflow_inter_op_parallelism,
+        tensorflow_intra_op_parallelism=tensorflow_intra_op_parallelism,
     )

@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfllmrec.export.target import Target
-from tfllmrec.serving import batching_parameters, prometheus_config
+from tfllmrec.serving.config_files import MESSAGES, METRICS_PATH
 from tfllmrec.serving.configuration import read_config
 
 MODELS, BATCHING, MONITORING = "models.config", "batching.config", "monitoring.config"
@@ -18,7 +18,7 @@ _MAX_ROWS = 1024
 
 def write_defaults(folder: Path, target: Target) -> None:
     """Write the batching and monitoring configurations; existing files stay unchanged."""
-    batching = batching_parameters.BatchingParametersProto(
+    batching = MESSAGES["BatchingParameters"](
         max_batch_size={"value": _MAX_ROWS},
         batch_timeout_micros={"value": 1000},
         max_enqueued_batches={"value": 100},
@@ -27,9 +27,7 @@ def write_defaults(folder: Path, target: Target) -> None:
         enable_large_batch_splitting={"value": True},
         max_execution_batch_size={"value": target.batch_sizes[-1]},
     )
-    metrics = prometheus_config.MonitoringConfigProto(
-        prometheus_config={"enable": True, "path": prometheus_config.METRICS_PATH}
-    )
+    metrics = MESSAGES["MonitoringConfig"](prometheus_config={"enable": True, "path": METRICS_PATH})
     for name, message in ((BATCHING, batching), (MONITORING, metrics)):
         if not (folder / name).exists():
             _write_atomically(folder / name, message)

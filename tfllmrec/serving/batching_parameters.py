@@ -6,25 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.text_files import read_message
-from tfllmrec_client.messages import declare
-
-BatchingParametersProto = declare(
-    "batching",  # tensorflow-serving-api does not contain this message
-    {
-        "BatchingParameters": {
-            "max_batch_size": (1, "Int64Value"),
-            "batch_timeout_micros": (2, "Int64Value"),
-            "max_enqueued_batches": (3, "Int64Value"),
-            "num_batch_threads": (4, "Int64Value"),
-            "thread_pool_name": (5, "StringValue"),
-            "allowed_batch_sizes": (6, "repeated int64"),
-            "pad_variable_length_inputs": (7, "bool"),
-            "enable_large_batch_splitting": (8, "BoolValue"),
-            "max_execution_batch_size": (9, "Int64Value"),
-        }
-    },
-)["BatchingParameters"]
+from tfllmrec.serving.config_files import MESSAGES, read_message
 
 
 @dataclass(frozen=True)
@@ -79,7 +61,7 @@ class BatchingParameters:
         Raises:
             InputError: If the file cannot be read or parsed, or a parameter is invalid.
         """
-        message = read_message(path, BatchingParametersProto)
+        message = read_message(path, MESSAGES["BatchingParameters"])
         values = {descriptor.name: value for descriptor, value in message.ListFields()}
         values.pop("thread_pool_name", None)  # only names the threads in TF Serving's logs
         return cls(**{name: _python_value(value) for name, value in values.items()})

@@ -1,6 +1,5 @@
 """Model server configuration: models, the versions that each policy selects, and labels."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.versions import version_folders
-from tfllmrec.serving.text_files import read_message
+from tfllmrec.serving.config_files import read_message
 
 
 def one_model(name: str, base_path: Path) -> list[Any]:
@@ -29,31 +28,48 @@ def read_config(path: Path) -> list[Any]:
     Raises:
         InputError: If the file cannot be read or parsed, or `checked_configs` refuses its content.
     """
-    return checked_configs(read_message(path, model_server_config_pb2.ModelServerConfig), str(path))
+    message = read_message(path, model_server_config_pb2.ModelServerConfig)
+    try:
+        return checked_configs(message)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
-def checked_configs(message: Any, source: str) -> list[Any]:
+def checked_configs(message: Any) -> list[Any]:
     """Return the `ModelConfig`s of a `ModelServerConfig`.
 
-    Args:
-        message: a `ModelServerConfig`.
-        source: name of the configuration in error messages.
-
     Raises:
-        InputError: If there is no model, a model has no name or occurs twice, or a path is not absolute.
+        InputError: If there is no model, a model has no name, another platform or a relative path, or occurs twice.
     """
+    if message.WhichOneof("config") != "model_config_list":
+        raise InputError(
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+            "supported"
+        )
     configs = list(message.model_config_list.config)
     names = [config.name for config in configs]
     if not names or "" in names:
-        raise InputError(f"{source}: model_config_list must have at least one model, and every model must have a name")
+        raise InputError("model_config_list must have at least one model, and every model must have a name")
     if duplicates := [name for name in names if names.count(name) > 1]:
-        raise InputError(f"{source}: model {duplicates[0]} is listed twice")
+        raise InputError(f"Illegal to list model {duplicates[0]} multiple times in config list")
     for config in configs:
         if not Path(config.base_path).is_absolute():
-            raise InputError(f"{source}: base_path of model {config.name} must be absolute, not {config.base_path!r}")
-        if config.model_platform != "tensorflow":
-            raise InputError(f'{source}: model {config.name} must have model_platform: "tensorflow"')
+            sentence = f"Expected model {config.name} to have an absolute path or URI"
+            raise InputError(f"{sentence}; got base_path()={config.base_path}")
+        _check_platform(config)
     return configs
+
+
+def _check_platform(config: Any) -> None:
+    choice = "ModelServerConfig::model_type (deprecated) {} ModelServerConfig::model_platform, model name is {}"
+    if config.model_type and config.model_platform:
+        raise InputError(f"Illegal setting both {choice.format('and', config.name)}")
+    if not (config.model_type or config.model_platform):
+        raise InputError(f"Illegal setting neither {choice.format('nor', config.name)}")
+    if config.model_type not in (0, model_server_config_pb2.TENSORFLOW):
+        raise InputError(f"ModelServerConfig::model_type choice {config.model_type} not supported.")
+    if config.model_platform not in ("", "tensorflow"):
+        raise InputError(f"Model {config.name} requests unsupported platform {config.model_platform}")
 
 
 def selected_versions(config: Any) -> dict[int, Path]:
@@ -76,15 +92,3 @@ def selected_versions(config: Any) -> dict[int, Path]:
             raise InputError(f"model {config.name}: {config.base_path} has no version {missing[0]}")
         return {version: folders[version] for version in sorted(policy.specific.versions)}
     return dict(list(folders.items())[-max(1, policy.latest.num_versions) :])
-
-
-def version_labels(config: Any, selected: Mapping[int, Path]) -> dict[str, int]:
-    """Return the versions of a `ModelConfig` by label.
-
-    Raises:
-        InputError: If a label points to a version that is not selected.
-    """
-    for label, version in config.version_labels.items():
-        if version not in selected:
-            raise InputError(f"model {config.name}: label {label} points to version {version}, which is not loaded")
-    return dict(config.version_labels)

@@ -144,7 +144,7 @@ class ServerCore:
                 applied; labels then keep their versions.
         """
         try:
-            configs = checked_configs(config, "the configuration")
+            configs = checked_configs(config)
         except InputError as error:
             raise invalid(str(error)) from error
         try:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from prometheus_client.metrics_core import Metric
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.configuration import selected_versions, version_labels
+from tfllmrec.serving.configuration import selected_versions
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.snapshot import Snapshot, not_found
-from tfllmrec.serving.version import Retries, State, Version
+from tfllmrec.serving.version import Loader, State, Version
 from tfllmrec_client.status import RequestError
 
 _log = logging.getLogger(__name__)
@@ -29,14 +29,14 @@ class Models:
 
     Args:
         configs: `ModelConfig` messages.
-        retries: rules of loading a version again after a failure.
+        loader: rules of loading versions.
         allow_unavailable_labels: whether a new label may point to a version that is not available.
     """
 
     def __init__(
-        self, configs: list[Any], *, retries: Retries | None = None, allow_unavailable_labels: bool = False
+        self, configs: list[Any], loader: Loader | None = None, *, allow_unavailable_labels: bool = False
     ) -> None:
-        self._retries, self._allow_unavailable_labels = retries or Retries(), allow_unavailable_labels
+        self._loader, self._allow_unavailable_labels = loader or Loader(), allow_unavailable_labels
         self._changing = threading.Lock()
         self._configs: list[Any] = []
         self._errors, self._error_counts = dict[str, str](), Counter[str]()
@@ -171,7 +171,7 @@ class Models:
         result = {number: version for number, version in versions.items() if version.state is State.AVAILABLE}
         for number, folder in folders.items():
             known = versions.get(number)
-            result[number] = known if known and known.folder == folder else Version(folder, self._retries)
+            result[number] = known if known and known.folder == folder else Version(folder, self._loader)
         return dict(sorted(result.items()))
 
     def _load(self, name: str, number: int, version: Version) -> None:
@@ -194,7 +194,8 @@ class Models:
             allowed = is_new and self._allow_unavailable_labels
             if not allowed and (version is None or version.state is not State.AVAILABLE):
                 request = f"Request to assign label to version {number} of model {name}"
-                return f"{request}, which is not currently available for inference: label {label} was not moved"
+                reason = f": {version.error}" if version and version.error else ""
+                return f"{request}, which is not currently available for inference{reason}"
         return ""
 
     def _report(self, name: str, error: str) -> None:
@@ -213,8 +214,7 @@ class _Selection(NamedTuple):
 
 
 def _selection(config: Any) -> _Selection:
-    folders = selected_versions(config)
-    return _Selection(folders, version_labels(config, folders))
+    return _Selection(selected_versions(config), dict(config.version_labels))
 
 
 def _all(versions: Mapping[str, Mapping[int, Version]]) -> set[Version]:

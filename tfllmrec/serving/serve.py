@@ -29,6 +29,8 @@ def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
     with suppress_stderr():
         server = ModelServer(configs, **options).start()
     wait = wait_for_signal()
+    if options.get("credentials"):
+        print("--ssl_config_file encrypts gRPC only: REST is unencrypted")
     gc.freeze()  # excludes TensorFlow's objects, which stay alive, from every later collection
     print(GRPC_LINE.format(server.grpc_address))
     print(REST_LINE.format(server.rest_url), flush=True)

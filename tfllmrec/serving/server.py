@@ -1,6 +1,7 @@
 """Embedded model server: models behind gRPC and REST on one machine, for development and tests."""
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -8,6 +9,7 @@ from typing import Any, Self
 import grpc
 
 from tfllmrec.errors import InputError
+from tfllmrec.export.target import SERVE
 from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.batching_parameters import BatchingParameters
 from tfllmrec.serving.configuration import read_config
@@ -18,7 +20,8 @@ from tfllmrec.serving.models import Models
 from tfllmrec.serving.polling import PeriodicTask
 from tfllmrec.serving.recommendation_log import RecommendationLog
 from tfllmrec.serving.rest_server import RestServer
-from tfllmrec.serving.version import Retries
+from tfllmrec.serving.session import ServedModel
+from tfllmrec.serving.version import Loader
 
 _GRACE_SECONDS = 10.0
 """Time that running requests have when the server stops."""
@@ -44,6 +47,7 @@ class ModelServer:
         model_config_file: file of `configs`, for polling.
         credentials: TLS credentials of gRPC; None for no encryption.
         grpc_socket_path: Unix socket for gRPC as well; "" for none.
+        enable_grpc_healthcheck_service: whether gRPC's health service responds.
         metrics_path: REST path of the Prometheus metrics; "" disables them.
         rest_api_enable_cors_support: whether web pages of other origins may read REST responses.
         recommendation_log: logs served recommendations and is closed with the server; None logs nothing.
@@ -52,6 +56,9 @@ class ModelServer:
         max_num_load_retries: maximum number of attempts to load a version again while its files do not change.
         load_retry_interval_micros: interval between these attempts.
         allow_version_labels_for_unavailable_models: whether a new label may point to a version that is not available.
+        saved_model_tags: tags of the graph to load from a SavedModel.
+        tensorflow_inter_op_parallelism: number of operations of a request that run at the same time; 0 for one.
+        tensorflow_intra_op_parallelism: number of threads of an operation; 0 for one per core.
 
     Attributes:
         models: served models.
@@ -74,14 +81,18 @@ class ModelServer:
         model_config_file: Path | None = None,
         credentials: grpc.ServerCredentials | None = None,
         grpc_socket_path: str = "",
+        enable_grpc_healthcheck_service: bool = False,
         metrics_path: str = "",
         rest_api_enable_cors_support: bool = False,
         recommendation_log: RecommendationLog | None = None,
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
-        max_num_load_retries: int = Retries().max_num_load_retries,
-        load_retry_interval_micros: int = Retries().load_retry_interval_micros,
+        max_num_load_retries: int = Loader().max_num_load_retries,
+        load_retry_interval_micros: int = Loader().load_retry_interval_micros,
         allow_version_labels_for_unavailable_models: bool = False,
+        saved_model_tags: Sequence[str] = (SERVE,),
+        tensorflow_inter_op_parallelism: int = 0,
+        tensorflow_intra_op_parallelism: int = 0,
     ) -> None:
         threads, limits = _BATCHING_THREADS if batching else _THREADS, limits or Limits()
         self._grpc = GrpcServer(host, port, limits.grpc_max_threads or threads, credentials, grpc_socket_path, limits)
@@ -91,7 +102,16 @@ class ModelServer:
         try:
             self.models = Models(
                 configs,
-                retries=Retries(max_num_load_retries, load_retry_interval_micros),
+                Loader(
+                    partial(
+                        ServedModel,
+                        tags=saved_model_tags,
+                        inter_op_parallelism=tensorflow_inter_op_parallelism,
+                        intra_op_parallelism=tensorflow_intra_op_parallelism,
+                    ),
+                    max_num_load_retries,
+                    load_retry_interval_micros,
+                ),
                 allow_unavailable_labels=allow_version_labels_for_unavailable_models,
             )
             errors = [version.error for _, _, version in self.models]
@@ -102,6 +122,7 @@ class ModelServer:
             raise
         self._core = ServerCore(self.models, Batcher(batching) if batching else None, recommendation_log)
         self._metrics_path, self._enable_cors = metrics_path, rest_api_enable_cors_support
+        self._enable_health = enable_grpc_healthcheck_service
         self._tasks = []
         if file_system_poll_wait_seconds:
             self._tasks.append(PeriodicTask(file_system_poll_wait_seconds, self.models.update))
@@ -111,7 +132,7 @@ class ModelServer:
 
     def start(self) -> Self:
         """Start to respond to requests, in background threads."""
-        self._grpc.start(self._core)
+        self._grpc.start(self._core, self._enable_health)
         self._rest.start(self._core, self._metrics_path, enable_cors=self._enable_cors)
         for task in self._tasks:
             task.start()

@@ -37,6 +37,9 @@ class ServedModel:
     Args:
         folder: version folder, `<model>/<version>`.
         tags: tags of the graph to load.
+        inter_op_parallelism: number of operations of a run that run at the same time, in threads of TensorFlow; 0 runs
+            all operations in the calling thread.
+        intra_op_parallelism: number of threads of an operation; 0 for one per core. The first model decides for all.
 
     Attributes:
         folder: version folder.
@@ -50,9 +53,21 @@ class ServedModel:
         >>> outputs = model("retrieve", user_id=["42"], history=[[""]], exclude_item_ids=[[""]])
     """
 
-    def __init__(self, folder: str | Path, tags: Sequence[str] = (SERVE,)) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        tags: Sequence[str] = (SERVE,),
+        inter_op_parallelism: int = 0,
+        intra_op_parallelism: int = 0,
+    ) -> None:
         self.folder = Path(folder)
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        self._inter_op_thread_pool = 0 if inter_op_parallelism else -1
+        config = config_pb2.ConfigProto(
+            inter_op_parallelism_threads=inter_op_parallelism,
+            intra_op_parallelism_threads=intra_op_parallelism,
+            use_per_session_threads=bool(inter_op_parallelism),  # else the first session of the process decides
+        )
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
             _register_operations(Path(folder))
             with self._session.graph.as_default():
@@ -124,7 +139,7 @@ class ServedModel:
         names = requested.output_names(output_filter)
         feeds = {self._tensor(spec.tensor): inputs[name] for name, spec in requested.inputs.items()}
         fetches = [self._tensor(requested.outputs[name].tensor) for name in names]
-        options = tf_session.TF_NewBufferFromString(_run_options(seconds_left(deadline)).SerializeToString())
+        options = tf_session.TF_NewBufferFromString(self._run_options(seconds_left(deadline)).SerializeToString())
         try:  # `Session.run` checks shapes against the graph, which TF Serving does not, and takes three times as long
             outputs = tf_session.TF_SessionRun_wrapper(self._session._session, options, feeds, fetches, [], None)
         except tf.errors.OpError as error:
@@ -136,6 +151,15 @@ class ServedModel:
     def close(self) -> None:
         """Close the session and free its memory."""
         self._session.close()
+
+    def _run_options(self, seconds: float | None) -> Any:
+        """Return the options of a run: in TensorFlow's threads until a timeout, else in the calling thread.
+
+        Each request has its own thread, and using it saves 20 microseconds. But a run in it has no timeout.
+        """
+        if seconds is None:
+            return config_pb2.RunOptions(inter_op_thread_pool=self._inter_op_thread_pool)
+        return config_pb2.RunOptions(timeout_in_ms=max(1, round(seconds * 1e3)))
 
     def _tensor(self, name: str) -> Any:
         """Return a tensor of the graph in TensorFlow's C API.
@@ -161,16 +185,6 @@ def _register_operations(folder: Path) -> None:
             from scann import scann_ops  # noqa: F401
         except ImportError as error:
             raise InputError(f"{folder} needs ScaNN to be served: pip install 'tfllmrec[scann]'") from error
-
-
-def _run_options(seconds: float | None) -> Any:
-    """Return the options of a run: in TensorFlow's threads until a timeout, else in the calling thread.
-
-    Each request has its own thread, and using it saves 20 microseconds. But a run in the calling thread has no timeout.
-    """
-    if seconds is None:
-        return config_pb2.RunOptions(inter_op_thread_pool=-1)
-    return config_pb2.RunOptions(timeout_in_ms=max(1, round(seconds * 1e3)))
 
 
 def _as_array(output: Any) -> np.ndarray:

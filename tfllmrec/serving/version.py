@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
@@ -21,14 +22,16 @@ class State(IntEnum):
     END = 50
 
 
-class Retries(NamedTuple):
-    """Rules of loading a version again, under the names of TF Serving's flags. A change of its files resets the count.
+class Loader(NamedTuple):
+    """Rules of loading versions, under the names of TF Serving's flags.
 
     Attributes:
-        max_num_load_retries: maximum number of attempts after the first one.
-        load_retry_interval_micros: microseconds between attempts.
+        load: function that loads the model in a version folder.
+        max_num_load_retries: maximum number of attempts after the first one, while the files do not change.
+        load_retry_interval_micros: microseconds between these attempts.
     """
 
+    load: Callable[[Path], ServedModel] = ServedModel
     max_num_load_retries: int = 5
     load_retry_interval_micros: int = 60_000_000
 
@@ -38,7 +41,7 @@ class Version:
 
     Args:
         folder: version folder.
-        retries: rules of loading it again after a failure.
+        loader: rules of loading it.
 
     Attributes:
         folder: version folder.
@@ -49,8 +52,8 @@ class Version:
         seconds: duration of loading and warm-up.
     """
 
-    def __init__(self, folder: Path, retries: Retries) -> None:
-        self.folder, self._retries = folder, retries
+    def __init__(self, folder: Path, loader: Loader) -> None:
+        self.folder, self._loader = folder, loader
         self.state = State.START
         self.model: ServedModel | None = None
         self.error, self.warmup_count, self.seconds = "", 0, 0.0
@@ -64,7 +67,7 @@ class Version:
         self.state, self._stamp, self.error = State.LOADING, _stamp(self.folder), ""
         self._attempts += 1
         try:
-            model = ServedModel(self.folder)
+            model = self._loader.load(self.folder)
             self.warmup_count = replay(model)
         except Exception as error:  # a damaged SavedModel can raise almost anything
             self.error = str(error) or type(error).__name__
@@ -112,8 +115,8 @@ class Version:
         if _stamp(self.folder) != self._stamp:
             self._attempts = 0
             return True
-        has_retries = self._attempts <= self._retries.max_num_load_retries
-        return has_retries and time.monotonic() - self._loaded >= self._retries.load_retry_interval_micros / 1e6
+        has_retries = self._attempts <= self._loader.max_num_load_retries
+        return has_retries and time.monotonic() - self._loaded >= self._loader.load_retry_interval_micros / 1e6
 
 
 def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
