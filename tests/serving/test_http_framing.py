@@ -14,6 +14,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
 LAST = b"\r\n0\r\n\r\n"
 CHUNKS = b"%x\r\n" % SIZE + BODY + LAST
 POST = f"POST {PREDICT} HTTP/1.1".encode()
+LAST_REQUEST = b"GET /v1/models/films HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
 NEXT = b"GET /v1/models/films HTTP/1.1\r\nHost: here\r\n\r\n"
 
 
@@ -137,6 +138,12 @@ def read(connection, method="POST"):
     return response.status, json.loads(response.read())
 
 
+def read_all(connection):
+    """Return the statuses and the contents of all responses until the server closes the connection."""
+    responses = b"".join(iter(lambda: connection.recv(2**16), b"")).split(b"HTTP/1.1 ")[1:]
+    return [(int(response[:3]), json.loads(response.partition(b"\r\n\r\n")[2])) for response in responses]
+
+
 def is_closed(connection):
     """Return whether the server ends the connection without sending anything more."""
     return connection.recv(1) == b""
@@ -172,27 +179,23 @@ def test_a_request_may_arrive_byte_by_byte(server, connect, content):
 def test_the_body_of_a_refused_request_is_not_a_request(server, connect, line, status, framing):
     hidden = NEXT.ljust(SIZE)
     body = b"%x\r\n" % SIZE + hidden + LAST if framing == CHUNKED else hidden
-    connection = connect(request(framing, body, line + b" HTTP/1.1"), NEXT)
-    assert read(connection)[0] == status
-    assert read(connection) == server.http("/v1/models/films")
+    refused, last = read_all(connect(request(framing, body, line + b" HTTP/1.1"), LAST_REQUEST))
+    assert refused[0] == status
+    assert last == server.http("/v1/models/films")
 
 
 def test_pipelined_requests_are_answered_in_order(server, connect):
-    last = NEXT.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    connection = connect(NEXT + request(LENGTH) + request(CHUNKED, CHUNKS) + last)
-    responses = b"".join(iter(lambda: connection.recv(2**16), b"")).split(b"HTTP/1.1 200 OK\r\n")[1:]
-    bodies = [json.loads(response.partition(b"\r\n\r\n")[2]) for response in responses]
-    status, predictions = server.http("/v1/models/films")[1], server.http(PREDICT, {"instances": ROWS})[1]
-    assert bodies == [status, predictions, predictions, status]
+    connection = connect(NEXT + request(LENGTH) + request(CHUNKED, CHUNKS) + LAST_REQUEST)
+    status, predictions = server.http("/v1/models/films"), server.http(PREDICT, {"instances": ROWS})
+    assert read_all(connection) == [status, predictions, predictions, status]
 
 
-def test_responses_before_an_invalid_request_are_sent(server, connect):
-    for ends in (False, True):
-        connection = connect(request(LENGTH) + with_length(b"+1"))
-        if ends:
-            connection.shutdown(socket.SHUT_WR)
-        assert read(connection) == server.http(PREDICT, {"instances": ROWS})
-        assert is_closed(connection)
+@pytest.mark.parametrize("ends", [False, True])
+def test_responses_before_an_invalid_request_are_sent(server, connect, ends):
+    connection = connect(request(LENGTH) + with_length(b"+1"))
+    if ends:
+        connection.shutdown(socket.SHUT_WR)
+    assert read_all(connection) == [server.http(PREDICT, {"instances": ROWS})]
 
 
 def test_a_client_may_end_its_side(server, connect):
