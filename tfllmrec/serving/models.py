@@ -39,7 +39,7 @@ class Models:
         self._loader, self._allow_unavailable_labels = loader or Loader(), allow_unavailable_labels
         self._changing = threading.Lock()
         self._configs: list[Any] = []
-        self._errors, self._error_counts = dict[str, str](), Counter[str]()
+        self._errors, self._error_counts = dict[tuple[str, int | None], str](), Counter[str]()
         self._snapshot = Snapshot({}, {})  # replaced as a whole, so that a reader never sees half of a change
         self.update(configs)
 
@@ -177,9 +177,9 @@ class Models:
     def _load(self, name: str, number: int, version: Version) -> None:
         version.load()
         if version.error:
-            self._report(name, f"version {number} failed to load: {version.error}")
+            self._report(name, f"version {number} failed to load: {version.error}", number)
         else:
-            self._errors.pop(name, None)
+            self._errors.pop((name, number), None)
             count, seconds = version.warmup_count, version.seconds
             _log.info("%s: version %d ready, %d warm-up requests, %.1f s", name, number, count, seconds)
 
@@ -198,12 +198,12 @@ class Models:
                 return f"{request}, which is not currently available for inference{reason}"
         return ""
 
-    def _report(self, name: str, error: str) -> None:
-        """Count an error of a model and log it, once while it stays the same."""
+    def _report(self, name: str, error: str, number: int | None = None) -> None:
+        """Count an error of a model or of its version and log it, once while it stays the same."""
         self._error_counts[name] += 1
-        if self._errors.get(name) != error:
+        if self._errors.get((name, number)) != error:
             _log.warning("%s: %s", name, error)
-        self._errors[name] = error
+        self._errors[name, number] = error
 
 
 class _Selection(NamedTuple):

@@ -84,22 +84,24 @@ class RestApi:
             encoding = request.headers.get("content-encoding", "identity")
             content = read_object(decompressed(request.body, encoding, self._max_body_bytes))
             spec.signature_name = _signature_name(content)
-            return self._apis[api](spec, content)
+            return self._apis[api](spec, content, request.deadline)
 
-    def _predict(self, spec: Any, request: dict[str, Any]) -> Any:
+    def _predict(self, spec: Any, request: dict[str, Any], deadline: float) -> Any:
         if ("instances" in request) == ("inputs" in request):
             raise invalid("the body must have either 'instances' (rows) or 'inputs' (columns)")
         signature = self._core.signature(spec)
         if "instances" in request:
-            return {"predictions": to_rows(self._core.predict(spec, from_rows(request["instances"], signature))[1])}
-        return {"outputs": to_columns(self._core.predict(spec, from_columns(request["inputs"], signature))[1])}
+            inputs = from_rows(request["instances"], signature)
+            return {"predictions": to_rows(self._core.predict(spec, inputs, deadline=deadline)[1])}
+        inputs = from_columns(request["inputs"], signature)
+        return {"outputs": to_columns(self._core.predict(spec, inputs, deadline=deadline)[1])}
 
-    def _classify(self, spec: Any, request: dict[str, Any]) -> Any:
-        result = classify(self._core, spec, input_from(request))[1]
+    def _classify(self, spec: Any, request: dict[str, Any], deadline: float) -> Any:
+        result = classify(self._core, spec, input_from(request), deadline)[1]
         return {"results": [[[each.label, each.score] for each in row.classes] for row in result.classifications]}
 
-    def _regress(self, spec: Any, request: dict[str, Any]) -> Any:
-        result = regress(self._core, spec, input_from(request))[1]
+    def _regress(self, spec: Any, request: dict[str, Any], deadline: float) -> Any:
+        result = regress(self._core, spec, input_from(request), deadline)[1]
         return {"results": [row.value for row in result.regressions]}
 
     def _metadata(self, spec: Any) -> Any:
