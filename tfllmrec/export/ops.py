@@ -5,13 +5,13 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfllmrec.errors import InputError
+from tfllmrec.export.op_policy import PYTHON
 from tfllmrec.export.saved_model import meta_graph, nodes_of
 
 TEXT_OPS = frozenset({"CaseFoldUTF8", "NormalizeUTF8", "RegexSplitWithOffsets", "FastWordpieceTokenizeWithOffsets"})
 """Operations of TensorFlow Text that the BERT tokenizer uses; TF Serving links them."""
 SCANN = "Scann"
 """Namespace of ScaNN's operations, which only a custom build of TF Serving links."""
-_ONLY_IN_PYTHON = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
 
 
 def ops_of(saved_model: str | Path) -> set[str]:
@@ -35,7 +35,7 @@ def check_ops(saved_model: str | Path) -> None:
     Raises:
         InputError: If TF Serving lacks an operation.
     """
-    linked = (set(dir(tf.raw_ops)) - _ONLY_IN_PYTHON) | TEXT_OPS
+    linked = (set(dir(tf.raw_ops)) - PYTHON) | TEXT_OPS
     ops = ops_of(saved_model)
     missing = sorted(ops - linked - of_scann(ops))
     if missing:

@@ -14,6 +14,11 @@ def meta_graph(folder: Path) -> Any:
     return _read(folder).meta_graphs[0]
 
 
+def meta_graphs(folder: Path) -> Sequence[Any]:
+    """Return all `MetaGraphDef`s of a SavedModel."""
+    return _read(folder).meta_graphs
+
+
 def nodes_of(graph: Any) -> Iterator[Any]:
     """Iterate over the nodes of a `GraphDef`, including those in its functions."""
     yield from graph.node

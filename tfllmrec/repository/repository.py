@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,13 +50,14 @@ class Repository:
         """Return the versions of a model by label."""
         return read_labels(self.folder, model)
 
-    def publish(self, version: str | Path) -> Path:
+    def publish(self, version: str | Path, *, allow_ops: Collection[str] = ()) -> Path:
         """Check a version, copy it to the repository if it is not in it yet, and label it.
 
         It becomes the canary, or stable if the model has no stable version. A version that has a label keeps it.
 
         Args:
             version: folder `<model>/<version>` of an export.
+            allow_ops: operations that may reach files or the network, see `tfllmrec.export.op_policy`.
 
         Returns:
             The folder of the version in the repository.
@@ -68,7 +69,7 @@ class Repository:
         version = Path(version).absolute()
         model, number = version.parent.name, _number(version)
         published = self.folder / model / str(number)
-        check_version(version)
+        check_version(version, allow_ops)
         with self._locked(create=True):
             target = self._require_same_target(version)
             if not published.exists():

@@ -181,6 +181,9 @@ class Models:
         else:
             self._errors.pop((name, number), None)
             count, seconds = version.warmup_count, version.seconds
+            if version.model and (ops := version.model.unsafe_ops):
+                names = ", ".join(f"{op} ({place})" for op, place in ops.items())
+                _log.warning("%s: version %d can reach files or the network: %s", name, number, names)
             _log.info("%s: version %d ready, %d warm-up requests, %.1f s", name, number, count, seconds)
 
     def _label_error(self, name: str, labels: Mapping[str, int]) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session as tf_session
 
 from tfllmrec.errors import InputError
+from tfllmrec.export.op_policy import PYTHON, unsafe_ops
 from tfllmrec.export.ops import SCANN
 from tfllmrec.export.target import SERVE
 from tfllmrec.serving.signature import Signature
@@ -20,7 +22,7 @@ from tfllmrec_client.status import RequestError, invalid
 from tfllmrec_client.tensors import decoded
 
 DEFAULT_SIGNATURE = "serving_default"
-_LOAD_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, tf.errors.OpError)
+_LOAD_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, DecodeError, tf.errors.OpError)
 _INTERNAL_PREFIX = "__"
 """Prefix of TensorFlow's internal entries among the signatures."""
 
@@ -43,10 +45,11 @@ class ServedModel:
 
     Attributes:
         folder: version folder.
+        unsafe_ops: operations that reach files or the network, with their places, see `tfllmrec.export.op_policy`.
         signature_defs: `SignatureDef`s by name, including TensorFlow's internal entries, as TF Serving lists them.
 
     Raises:
-        InputError: If the SavedModel cannot be loaded.
+        InputError: If the SavedModel cannot be loaded, or calls Python functions, which TF Serving cannot.
 
     Example:
         >>> model = ServedModel("models/films/1")
@@ -69,12 +72,16 @@ class ServedModel:
         )
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
+            self.unsafe_ops = unsafe_ops(folder)
             _register_operations(Path(folder))
             with self._session.graph.as_default():
                 graph = tf.compat.v1.saved_model.load(self._session, [*tags], str(folder))
         except _LOAD_ERRORS as error:
             self._session.close()
             raise InputError(f"the SavedModel in {folder} cannot be loaded: {_sentence(error)}") from error
+        if python := PYTHON & self.unsafe_ops.keys():
+            self._session.close()
+            raise InputError(f"the SavedModel in {folder} calls Python functions: {', '.join(sorted(python))}")
         self.signature_defs = dict(graph.signature_def)
         self._signatures = {
             name: Signature(name, definition)
