@@ -298,6 +298,23 @@ def test_outputs_are_written_as_columns():
     assert to_columns({"n": outputs["n"]}) == [[1, 2]]
 
 
+def test_float32_outputs_have_the_digits_of_tf_serving():
+    values = [0.2, 1 / 3, 2.5, -0.1234567, 1e-7, 2**24 + 1, 0, -0.0, math.inf, -math.inf, math.nan, 3e38, 1e-45]
+    text = "[0.2, 0.333333343, 2.5, -0.123456702, 1e-07, 16777216.0, 0.0, -0.0, Infinity, -Infinity, NaN, "
+    assert json.dumps(to_columns({"x": np.float32(values)})).startswith(text)
+    assert json.dumps(to_columns({"x": np.float32(0.2)})) == "0.2"
+    assert json.dumps(to_rows({"x": np.float64([1 / 3])})) == "[0.3333333333333333]"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_float32_outputs_are_read_unchanged(value):
+    short, long = float(f"{value:.6g}"), float(f"{value:.9g}")
+    written = to_columns({"x": np.float32([value])})[0]
+    assert np.float32(written) == np.float32(value)
+    assert written == pytest.approx(short if np.float32(short) == np.float32(value) else long, rel=1e-14, abs=1e-44)
+
+
 def test_outputs_with_the_suffix_bytes_are_base64():
     values = np.array([b"\xff\0", b""], object)
     written = [{"b64": "/wA="}, {"b64": ""}]

@@ -226,6 +226,8 @@ def _dtype_name(dtype: np.dtype) -> str:
 def _json_value(name: str, array: np.ndarray) -> Any:
     if array.dtype.name not in _JSON_TYPES:
         raise invalid(f"Failed to write JSON value for tensor type: {_dtype_name(array.dtype)}")
+    if array.dtype == np.float32:
+        return _with_short_digits(array).tolist()
     if array.dtype.kind != "O":
         return array.tolist()
     if name.endswith(_BYTES_SUFFIX):
@@ -235,6 +237,18 @@ def _json_value(name: str, array: np.ndarray) -> Any:
     values = np.empty(array.size, object)
     values[:] = texts
     return values.reshape(array.shape).tolist()
+
+
+def _with_short_digits(array: np.ndarray) -> np.ndarray:
+    """Return float32 values as float64 with TF Serving's digits: six if they identify a value, else nine."""
+    result = values = array.astype(np.float64)
+    with np.errstate(all="ignore"):  # 0, infinity and NaN stay as they are
+        exponents = np.floor(np.log10(np.abs(values)))
+        for digits in (9, 6):
+            scale = 10.0 ** (digits - 1 - exponents)
+            rounded = np.round(values * scale) / scale
+            result = np.where(rounded.astype(np.float32) == array, rounded, result)
+    return result
 
 
 def _is_object(value: Any) -> bool:
