@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
-from tfllmrec.serving.json_tensors import from_columns, from_rows, read_inputs, to_columns, to_rows
+from tfllmrec.serving.json_tensors import read_inputs, to_columns, to_rows
 from tfllmrec.serving.signature import Signature
 from tfllmrec_client.status import RequestError
 
@@ -35,6 +35,14 @@ def signature(**inputs):
     """Return a signature with inputs of these dtypes."""
     infos = {name: {"name": f"{name}:0", "dtype": DTYPE_NUMBERS[dtype]} for name, dtype in inputs.items()}
     return Signature("sign", SignatureDef(inputs=infos))
+
+
+def from_rows(rows, of):
+    return read_inputs({"instances": rows}, of)
+
+
+def from_columns(columns, of):
+    return read_inputs({"inputs": columns}, of)
 
 
 BOTH = signature(user="string", history="int32")

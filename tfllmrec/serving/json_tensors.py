@@ -35,69 +35,16 @@ def read_inputs(request: dict[str, Any], signature: Signature) -> dict[str, np.n
     if "instances" in request and "inputs" in request:
         problem = "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
     elif "inputs" in request:
-        return from_columns(request["inputs"], signature)
+        return _from_columns(request["inputs"], signature)
     elif "instances" not in request:
         raise invalid("Missing 'inputs' or 'instances' key")
     elif not isinstance(request["instances"], list):
         problem = "Expecting 'instances' to be an list/array"
     elif request["instances"]:
-        return from_rows(request["instances"], signature)
+        return _from_rows(request["instances"], signature)
     else:
         problem = "No values in 'instances' array"
     raise invalid(f"JSON Value: {quoted(request)} {problem}")
-
-
-def from_rows(instances: list[Any], signature: Signature) -> dict[str, np.ndarray]:
-    """Convert `instances` to inputs: one object per row, or one bare value per row if there is a single input.
-
-    Raises:
-        RequestError: As in `read_inputs`.
-    """
-    named = _is_object(instances[0])
-    if not named and len(signature.inputs) > 1:
-        expected = "expecting list of objects as multiple input tensors required as per tensorinfo_map"
-        raise invalid(f"instances is a plain list, but {expected}")
-    tensors = {name: _Tensor(spec.dtype) for name, spec in signature.inputs.items()}
-    for position, row in enumerate(instances):
-        if _is_object(row) != named:
-            mismatch = "object but got list" if named else "value/list but got object"
-            raise invalid(f"Expecting {mismatch} at item {position} of input list")
-        for name, value in row.items() if named else [(name, row) for name in tensors]:
-            try:
-                if name not in tensors:
-                    raise invalid(f"JSON object: does not have named input: {name}")
-                tensors[name].add(value)
-            except RequestError as error:
-                where = f"{position} key: {name}" if named else f"{position}"
-                sentence = f"Failed to process element: {where} of 'instances' list. Error: {error.code.name}: {error}"
-                raise invalid(sentence) from error
-        if named and row.keys() != tensors.keys():
-            problem = f"JSON object: {quoted(row)} keys must be equal to: {','.join(tensors)}"
-            raise invalid(f"Failed to process element: {position} of 'instances' list. {problem}")
-    return {name: tensor.array(len(instances)) for name, tensor in tensors.items()}
-
-
-def from_columns(inputs: Any, signature: Signature) -> dict[str, np.ndarray]:
-    """Convert `inputs` to inputs: an object of tensors, or a bare tensor if there is a single input.
-
-    Raises:
-        RequestError: As in `read_inputs`.
-    """
-    if not _is_object(inputs):
-        if len(signature.inputs) > 1:
-            expected = "expecting an object as multiple input tensors required as per tensorinfo_map"
-            raise invalid(f"inputs is a plain value/list, but {expected}")
-        inputs = dict.fromkeys(signature.inputs, inputs)
-    if unknown := [name for name in inputs if name not in signature.inputs]:
-        raise invalid(f"Unknown named input: {unknown[0]} in 'inputs' object.")
-    arrays = {}
-    for name, spec in signature.inputs.items():
-        if name not in inputs:
-            raise invalid(f"Missing named input: {name} in 'inputs' object.")
-        tensor = _Tensor(spec.dtype)
-        tensor.add(inputs[name])
-        arrays[name] = tensor.array()
-    return arrays
 
 
 def to_rows(outputs: Mapping[str, np.ndarray]) -> list[Any]:
@@ -150,6 +97,51 @@ def bytes_of(value: Any) -> bytes:
         return base64.b64decode(data + b"=" * padding, validate=True)
     except binascii.Error as error:
         raise invalid("Unable to base64 decode") from error
+
+
+def _from_rows(instances: list[Any], signature: Signature) -> dict[str, np.ndarray]:
+    """Convert `instances`: one object per row, or one bare value per row if there is a single input."""
+    named = _is_object(instances[0])
+    if not named and len(signature.inputs) > 1:
+        expected = "expecting list of objects as multiple input tensors required as per tensorinfo_map"
+        raise invalid(f"instances is a plain list, but {expected}")
+    tensors = {name: _Tensor(spec.dtype) for name, spec in signature.inputs.items()}
+    for position, row in enumerate(instances):
+        if _is_object(row) != named:
+            mismatch = "object but got list" if named else "value/list but got object"
+            raise invalid(f"Expecting {mismatch} at item {position} of input list")
+        for name, value in row.items() if named else [(name, row) for name in tensors]:
+            try:
+                if name not in tensors:
+                    raise invalid(f"JSON object: does not have named input: {name}")
+                tensors[name].add(value)
+            except RequestError as error:
+                where = f"{position} key: {name}" if named else f"{position}"
+                sentence = f"Failed to process element: {where} of 'instances' list. Error: {error.code.name}: {error}"
+                raise invalid(sentence) from error
+        if named and row.keys() != tensors.keys():
+            problem = f"JSON object: {quoted(row)} keys must be equal to: {','.join(tensors)}"
+            raise invalid(f"Failed to process element: {position} of 'instances' list. {problem}")
+    return {name: tensor.array(len(instances)) for name, tensor in tensors.items()}
+
+
+def _from_columns(inputs: Any, signature: Signature) -> dict[str, np.ndarray]:
+    """Convert `inputs`: an object of tensors, or a bare tensor if there is a single input."""
+    if not _is_object(inputs):
+        if len(signature.inputs) > 1:
+            expected = "expecting an object as multiple input tensors required as per tensorinfo_map"
+            raise invalid(f"inputs is a plain value/list, but {expected}")
+        inputs = dict.fromkeys(signature.inputs, inputs)
+    if unknown := [name for name in inputs if name not in signature.inputs]:
+        raise invalid(f"Unknown named input: {unknown[0]} in 'inputs' object.")
+    arrays = {}
+    for name, spec in signature.inputs.items():
+        if name not in inputs:
+            raise invalid(f"Missing named input: {name} in 'inputs' object.")
+        tensor = _Tensor(spec.dtype)
+        tensor.add(inputs[name])
+        arrays[name] = tensor.array()
+    return arrays
 
 
 class _Tensor:
