@@ -204,7 +204,7 @@ def test_classify_and_regress_over_rest(server):
     examples = [{"x": 1.0, "y": [2.5]}, {"x": [3.0], "y": 4.0}]
     assert post(server, "regress", {"examples": examples}) == (200, {"results": [13.5, 17]})
     shared = {"context": {"y": 2.5}, "examples": [{"x": 1.0}, {"x": 3.0, "y": 4.0}]}
-    assert post(server, "Regress", shared) == (200, {"results": [13.5, 17]})
+    assert post(server, "regress", shared) == (200, {"results": [13.5, 17]})
     body = {"signature_name": "labels", "examples": examples}
     assert post(server, "classify", body) == (200, {"results": [EVEN_AND_ODD] * 2})
 
@@ -212,25 +212,17 @@ def test_classify_and_regress_over_rest(server):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "'examples' must be a list"),
-        ({"examples": []}, "'examples' must be a list"),
-        ({"examples": [1]}, "example 0 must be an object"),
-        ({"examples": [{"x": 1.0}, {"b64": "eA=="}]}, "example 1 must be an object"),
-        ({"examples": [{"x": {}}]}, "example 0, feature 'x' must be a number"),
-        ({"examples": [{"x": [1, "a"]}]}, "example 0, feature 'x' must be a number"),
-        ({"examples": [{"x": True}]}, "example 0, feature 'x' must be a number"),
-        ({"examples": [{"x": 2**64}]}, "example 0, feature 'x' has a number beyond 64 bits"),
-        ({"examples": [{"x": "\ud800"}]}, "not valid Unicode"),
-        ({"examples": [{"x": {"b64": "?"}}]}, "not valid base64"),
-        ({"examples": [{"x": 1.0}], "context": 1}, "the context must be an object"),
-        ({"examples": [{"x": 1, "y": 2.0}]}, "regress|serving_default"),
+        ({}, "key 'examples' is expected and was not found"),
+        ({"examples": [{"x": 1, "y": 2.0}]}, "serving_default"),
+        ({"examples": [{"x": 1.0, "y": []}]}, "serving_default"),
+        ({"examples": [{"x": "\ud800"}]}, "JSON Parse error"),
         ({"examples": [{"x": 1.0}], "signature_name": "labels"}, "Expected one output Tensor"),
     ],
 )
 def test_invalid_bodies_are_refused(server, body, words):
     status, sentence = post(server, "regress", body)
     assert status == 400
-    assert any(word in sentence for word in words.split("|"))
+    assert words in sentence
 
 
 def read_metrics(server):

@@ -152,11 +152,11 @@ IMPOSSIBLE = {
 def test_impossible_tensors_are_refused(server, assert_refused, tensor):
     request = predict_request(**VALID)
     request.inputs["user_id"].CopyFrom(tf.make_tensor_proto("").__class__(dtype=7, **tensor))
-    assert_refused(INVALID, lambda: server.send(request), "user_id")
+    assert_refused(INVALID, lambda: server.send(request), "tensor parsing error: user_id")
 
 
 @pytest.mark.parametrize("dtype", [0, 8, 14, 18, 19, 20, 21, 101, 107, 999])
 def test_unsupported_dtypes_are_refused(server, assert_refused, dtype):
     request = predict_request(**VALID)
     request.inputs["user_id"].dtype = dtype
-    assert_refused(INVALID, lambda: server.send(request), "user_id")
+    assert_refused(INVALID, lambda: server.send(request), "tensor parsing error: user_id")

@@ -16,6 +16,7 @@ PATHS = {
     "/v1/models/films/versions/1": 1,
     "/v1/models/films/versions/2": 2,
     "/v1/models/films/versions/01": 1,
+    f"/v1/models/films/versions/{'0' * 5000}2": 2,
     "/v1/models/films/labels/stable": 1,
     "/v1/models/films/labels/canary": 2,
     "/V1/Models/films/Versions/1": 1,
@@ -84,9 +85,8 @@ def test_versions_and_labels_of_the_path_select_the_recommender(server, models, 
         np.testing.assert_allclose(row["scores"][: len(items)], [score for *_, score in items], 1e-5, 1e-6)
 
 
-@pytest.mark.parametrize("word", [":predict", ":PREDICT", ":Predict"])
-def test_the_default_signature_is_used_without_a_name(server, word):
-    response = server.http(f"/v1/models/films{word}", {"instances": ROWS})
+def test_the_default_signature_is_used_without_a_name(server):
+    response = server.http("/v1/models/films:predict", {"instances": ROWS})
     assert response == server.http(PREDICT, {"signature_name": "serving_default", "instances": ROWS})
     assert response == server.http(PREDICT, {"signature_name": "", "instances": ROWS})
 
@@ -106,9 +106,8 @@ def test_escapes_and_utf8_are_equivalent(server):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("word", ["/metadata", "/Metadata"])
-def test_metadata_equals_that_over_grpc(server, path, word):
-    status, content = server.http(path + word)
+def test_metadata_equals_that_over_grpc(server, path):
+    status, content = server.http(f"{path}/metadata")
     assert status == 200
     assert content["model_spec"] == {"name": "films", "signature_name": "", "version": str(PATHS[path])}
     assert content.keys() == {"model_spec", "metadata"}
@@ -122,6 +121,10 @@ def test_metadata_equals_that_over_grpc(server, path, word):
     user = content["metadata"]["signature_def"]["signature_def"]["retrieve"]["inputs"]["user_id"]
     assert user["dtype"] == "DT_STRING"
     assert user["tensor_shape"] == {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}
+
+
+def test_metadata_in_capitals_is_a_status_as_in_tf_serving(server):
+    assert server.http("/v1/models/films/Metadata") == server.http("/v1/models/films")
 
 
 def test_the_status_of_all_versions(server):

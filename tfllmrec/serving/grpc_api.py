@@ -142,4 +142,4 @@ def _read_input(name: str, tensor: Any) -> Any:
     try:
         return read(tensor)
     except RequestError as error:
-        raise RequestError(error.code, f"input {name}: {error}") from error
+        raise RequestError(error.code, f"tensor parsing error: {name}: {error}") from error

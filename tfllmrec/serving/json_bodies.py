@@ -13,6 +13,9 @@ from tfllmrec_client.status import invalid
 
 _MAX_DEPTH = 100
 """NumPy arrays have at most 64 dimensions."""
+_MAX_QUOTE = 256
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_SURROGATES = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _DEPTH_STEPS = np.zeros(256, np.int8)
 _DEPTH_STEPS[list(b"[{")], _DEPTH_STEPS[list(b"]}")] = 1, -1
@@ -48,17 +51,48 @@ def read_object(body: bytes) -> dict[str, Any]:
     Python may run at that moment.
 
     Raises:
-        RequestError: INVALID_ARGUMENT, if the body is not JSON, not an object, or nested too deeply.
+        RequestError: INVALID_ARGUMENT, if the body is not JSON, not an object, or nested too deeply, or has a key twice
+            or half of a surrogate pair.
     """
+    if not body:
+        raise invalid("JSON Parse error: The document is empty")
     if _depth(body) > _MAX_DEPTH:
-        raise invalid(f"the body is nested deeper than {_MAX_DEPTH} brackets, beyond the dimensions of any tensor")
+        raise invalid(f"JSON Parse error: deeper than {_MAX_DEPTH} brackets, beyond the dimensions of any tensor")
     try:
-        request = json.loads(body)
-    except ValueError as error:  # UnicodeDecodeError is a ValueError
-        raise invalid(f"the body is not valid JSON: {error}") from error
+        request = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique)
+        if _SURROGATES.search(body):
+            json.dumps(request, ensure_ascii=False).encode()
+    except ValueError as error:  # UnicodeError is a ValueError
+        raise invalid(f"JSON Parse error: {error}") from error
     if not isinstance(request, dict):
-        raise invalid("the body must be a JSON object with 'instances', 'inputs' or 'examples'")
+        raise invalid(f"JSON Value: {quoted(request)} Is not object")
     return request
+
+
+def quoted(value: Any) -> str:
+    """Return the JSON of a value for an error, at most 256 characters."""
+    text = ""
+    for piece in _ENCODER.iterencode(value):
+        text += piece
+        if len(text) >= _MAX_QUOTE:
+            break
+    return text[:_MAX_QUOTE]
+
+
+def type_name(value: Any) -> str:
+    """Return TF Serving's name of the JSON type of a value."""
+    if isinstance(value, bool):
+        return str(value)
+    names: dict[Any, str] = {type(None): "Null", dict: "Object", list: "Array", str: "String"}
+    return names.get(type(value), "Number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} occurs twice")
+    return result
 
 
 def _depth(body: bytes) -> int:

@@ -1,49 +1,74 @@
-"""JSON form of `tf.Example`s in TF Serving's REST interface for classify and regress."""
+"""JSON form of `tf.Example`s in TF Serving's REST interface for classify and regress, with TF Serving's errors."""
 
 from typing import Any
 
 import tensorflow as tf
 from tensorflow_serving.apis import input_pb2
 
+from tfllmrec.serving.json_bodies import quoted, type_name
 from tfllmrec.serving.json_tensors import bytes_of, is_b64
 from tfllmrec_client.status import invalid
 
 
-def input_from(request: Any) -> Any:
+def input_from(request: dict[str, Any]) -> Any:
     """Return the `Input` of a body with `examples` (objects of features) and an optional shared `context`.
 
     Raises:
         RequestError: INVALID_ARGUMENT, if there are no examples, or a feature is not a number, a string, or a list of
-            numbers or strings.
+            values of one type.
     """
-    examples = request.get("examples")
-    if not isinstance(examples, list) or not examples:
-        raise invalid("'examples' must be a list with at least one object")
-    messages = [_example(f"example {position}", features) for position, features in enumerate(examples)]
+    if "examples" not in request:
+        problem = "When method is classify, key 'examples' is expected and was not found"
+    elif not isinstance(request["examples"], list):
+        problem = "Expecting 'examples' value to be an list/array"
+    elif not request["examples"]:
+        problem = "'examples' value is an empty array"
+    else:
+        return _input(request)
+    raise invalid(f"JSON Value: {quoted(request)} {problem}")
+
+
+def _input(request: dict[str, Any]) -> Any:
+    examples = [_example(features) for features in request["examples"]]
     if "context" not in request:
-        return input_pb2.Input(example_list={"examples": messages})
-    context = _example("the context", request["context"])
-    return input_pb2.Input(example_list_with_context={"examples": messages, "context": context})
+        return input_pb2.Input(example_list={"examples": examples})
+    context = _example(request["context"])
+    return input_pb2.Input(example_list_with_context={"examples": examples, "context": context})
 
 
-def _example(where: str, features: Any) -> Any:
-    if not isinstance(features, dict) or is_b64(features):
-        raise invalid(f"{where} must be an object of features")
+def _example(features: Any) -> Any:
+    if not isinstance(features, dict):
+        raise invalid(f"Example must be JSON object but got JSON {type_name(features)}")
     example = tf.train.Example()
-    for name, value in features.items():
-        example.features.feature[name].CopyFrom(_feature(f"{where}, feature {name!r}", value))
+    for name, values in features.items():
+        feature = example.features.feature[name]
+        for value in values if isinstance(values, list) else [values]:
+            _add(name, value, feature)
     return example
 
 
-def _feature(where: str, value: Any) -> Any:
-    values = value if isinstance(value, list) else [value]
-    if all(isinstance(value, str) or is_b64(value) for value in values):
-        return tf.train.Feature(bytes_list={"value": [bytes_of(where, value) for value in values]})
+def _add(name: str, value: Any, feature: Any) -> None:
+    """Add a value to a feature. The first value decides on its type."""
+    kind, value = _kind_and_value(name, value)
+    present = feature.WhichOneof("kind") or kind
+    if kind != present:
+        expected = present.removesuffix("_list")
+        raise invalid(f"Unexpected element type in feature: {name} expecting type: {expected}")
+    getattr(feature, kind).value.append(value)
+
+
+def _kind_and_value(name: str, value: Any) -> tuple[str, Any]:
+    if isinstance(value, str) or is_b64(value):
+        return "bytes_list", bytes_of(value)
+    if isinstance(value, float):
+        return "float_list", value
+    if not isinstance(value, int):
+        raise invalid(f"Feature: {name} has element with unexpected JSON type: {type_name(value)}")
+    if -(2**63) <= value < 2**63:
+        return "int64_list", int(value)  # true is 1
+    if 0 < value < 2**64:
+        raise invalid(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
     try:
-        if all(type(value) is int for value in values):
-            return tf.train.Feature(int64_list={"value": values})
-        if all(type(value) in (int, float) for value in values):
-            return tf.train.Feature(float_list={"value": values})
-    except (ValueError, OverflowError) as error:
-        raise invalid(f"{where} has a number beyond 64 bits") from error
-    raise invalid(f"{where} must be a number, a string, a list of numbers or a list of strings")
+        return "float_list", float(value)
+    except OverflowError as error:
+        raise invalid("JSON Parse error: Number too big to be stored in double.") from error

@@ -14,15 +14,19 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.http_messages import HttpError, Request, Response, error_response, json_response
 from tfllmrec.serving.inference import classify, regress
-from tfllmrec.serving.json_bodies import decompressed, read_object
+from tfllmrec.serving.json_bodies import decompressed, quoted, read_object
 from tfllmrec.serving.json_examples import input_from
-from tfllmrec.serving.json_tensors import from_columns, from_rows, to_columns, to_rows
+from tfllmrec.serving.json_tensors import read_inputs, to_columns, to_rows
+from tfllmrec.serving.session import DEFAULT_SIGNATURE
+from tfllmrec.serving.signature import Signature
 from tfllmrec.serving.status import HTTP_STATUS
 from tfllmrec_client.status import RequestError, invalid
 
-_MODEL = r"(?i:/v1/models)/(?P<name>[^/:]+)(?:(?i:/versions)/(?P<version>\d{1,19})|(?i:/labels)/(?P<label>[^/:]+))?"
-_INFERENCE_PATH = re.compile(rf"{_MODEL}:(?P<api>(?i:predict|classify|regress))")
-_MODEL_PATH = re.compile(rf"{_MODEL}(?P<metadata>(?i:/metadata))?")
+_VERSION = r"(?:(?i:/versions)/(?P<version>[0-9]+)|(?i:/labels)/(?P<label>[^/:]+))?"
+_INFERENCE_PATH = re.compile(rf"(?i:/v1/models)/(?P<name>[^/:]+){_VERSION}:(?P<api>predict|classify|regress)")
+_MODEL_PATH = re.compile(
+    rf"(?i:/v1/models)(?:/(?P<name>[^/:]+))?{_VERSION}(?:(?P<metadata>/metadata)|(?i:/metadata))?"  # /METADATA: status
+)
 _MAX_VERSION = 2**63 - 1
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -87,14 +91,18 @@ class RestApi:
             return self._apis[api](spec, content, request.deadline)
 
     def _predict(self, spec: Any, request: dict[str, Any], deadline: float) -> Any:
-        if ("instances" in request) == ("inputs" in request):
-            raise invalid("the body must have either 'instances' (rows) or 'inputs' (columns)")
-        signature = self._core.signature(spec)
-        if "instances" in request:
-            inputs = from_rows(request["instances"], signature)
-            return {"predictions": to_rows(self._core.predict(spec, inputs, deadline=deadline)[1])}
-        inputs = from_columns(request["inputs"], signature)
-        return {"outputs": to_columns(self._core.predict(spec, inputs, deadline=deadline)[1])}
+        inputs = read_inputs(request, self._signature(spec))
+        outputs = self._core.predict(spec, inputs, deadline=deadline)[1]
+        return {"predictions": to_rows(outputs)} if "instances" in request else {"outputs": to_columns(outputs)}
+
+    def _signature(self, spec: Any) -> Signature:
+        try:
+            return self._core.signature(spec)
+        except RequestError as error:
+            if error.code.name == "FAILED_PRECONDITION":  # TF Serving has another error here than over gRPC
+                name = spec.signature_name or DEFAULT_SIGNATURE
+                raise invalid(f'Serving signature name: "{name}" not found in signature def') from error
+            raise
 
     def _classify(self, spec: Any, request: dict[str, Any], deadline: float) -> Any:
         result = classify(self._core, spec, input_from(request), deadline)[1]
@@ -118,9 +126,12 @@ class RestApi:
 
 
 def _model_spec(match: re.Match[str]) -> Any:
-    version = int(match["version"]) if match["version"] else None
+    if not match["name"]:
+        raise invalid("Missing model name in request.")
+    digits = (match["version"] or "").lstrip("0")[: len(str(_MAX_VERSION)) + 1]
+    version = int(digits or 0) if match["version"] else None
     if version is not None and version > _MAX_VERSION:
-        raise invalid(f"version {version} is beyond the largest version number, {_MAX_VERSION}")
+        raise invalid(f"Failed to convert version: {match['version']} to numeric.")
     spec = model_pb2.ModelSpec(name=unquote(match["name"]), version_label=match["label"] and unquote(match["label"]))
     if version is not None:
         spec.version.value = version
@@ -129,8 +140,9 @@ def _model_spec(match: re.Match[str]) -> Any:
 
 def _signature_name(request: dict[str, Any]) -> str:
     name = request.get("signature_name", "")
-    if not isinstance(name, str) or not name.isprintable():
-        raise invalid("'signature_name' must be a string of printable characters")
+    if not isinstance(name, str):
+        expected = "'signature_name' key must be a string value."
+        raise invalid(f"JSON Value: {quoted(request)} not formatted correctly. {expected}")
     return name
 
 
