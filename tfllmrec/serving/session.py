@@ -72,10 +72,10 @@ class ServedModel:
         )
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
-            self.unsafe_ops = unsafe_ops(folder)
             _register_operations(Path(folder))
             with self._session.graph.as_default():
                 graph = tf.compat.v1.saved_model.load(self._session, [*tags], str(folder))
+            self.unsafe_ops = unsafe_ops(folder)
         except _LOAD_ERRORS as error:
             self._session.close()
             raise InputError(f"the SavedModel in {folder} cannot be loaded: {_sentence(error)}") from error
