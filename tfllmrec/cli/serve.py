@@ -97,6 +97,16 @@ def serve(
             help="Interval of reading --model_config_file; 0: once.",
         ),
     ] = 0,
+    max_num_load_retries: Annotated[
+        int,
+        typer.Option(
+            "--max_num_load_retries", metavar="N", min=0, help="Further attempts to load a version that fails to load."
+        ),
+    ] = 5,
+    load_retry_interval_micros: Annotated[
+        int,
+        typer.Option("--load_retry_interval_micros", metavar="N", help="Interval of these attempts; negative: none."),
+    ] = 60_000_000,
     allow_version_labels_for_unavailable_models: Annotated[
         bool,
         typer.Option(
@@ -252,6 +262,8 @@ def serve(
         recommendation_log=recommendation_log,
         file_system_poll_wait_seconds=file_system_poll_wait_seconds,
         model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
+        max_num_load_retries=max_num_load_retries,
+        load_retry_interval_micros=load_retry_interval_micros,
         allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,
         saved_model_tags=saved_model_tags.split(","),
         tensorflow_inter_op_parallelism=tensorflow_inter_op_parallelism,
