@@ -35,7 +35,7 @@ NOT_RUN = {
     "tfllmrec.monitoring.join.monitoring_report": SERVER,
     "tfllmrec.repository.repository.Repository": EXPORT,
     "tfllmrec.serving.launch.ServerProcess": SERVER,
-    "tfllmrec.serving.recommendation_log.RecommendationLog": SERVER,
+    "tfllmrec.monitoring.recommendation_log.RecommendationLog": SERVER,
     "tfllmrec.serving.session.ServedModel": EXPORT,
     "tfllmrec.tasks.multi_task.MultiTaskModel": NETWORK,
     "tfllmrec_client.async_client.AsyncClient": SERVER,

@@ -5,7 +5,7 @@ import pytest
 
 from tfllmrec.data import pseudonyms
 from tfllmrec.monitoring import Impressions
-from tfllmrec.serving.impression import Impression
+from tfllmrec.monitoring.impression import Impression
 
 KEY = b"correct horse battery"
 DAY = 86_400.0

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tfllmrec.errors import InputError
 from tfllmrec.monitoring import read_recommendation_log
-from tfllmrec.serving.impression import Impression
+from tfllmrec.monitoring.impression import Impression
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

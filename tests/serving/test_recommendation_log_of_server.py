@@ -11,8 +11,8 @@ from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from tfllmrec.data import pseudonyms
+from tfllmrec.monitoring.recommendation_log import RecommendationLog
 from tfllmrec.serving.batching_parameters import BatchingParameters
-from tfllmrec.serving.recommendation_log import RecommendationLog
 from tfllmrec.serving.server import ModelServer
 
 KEY = b"correct horse battery"

@@ -217,11 +217,11 @@ def serve(
 
     with stage("Loading TensorFlow"):
         from tfllmrec.data.pseudonymisation import read_key
+        from tfllmrec.monitoring.recommendation_log import RecommendationLog
         from tfllmrec.serving.batching_parameters import BatchingParameters
         from tfllmrec.serving.config_files import metrics_path, server_credentials
         from tfllmrec.serving.configuration import one_model, read_config
         from tfllmrec.serving.limits import channel_arguments
-        from tfllmrec.serving.recommendation_log import RecommendationLog
         from tfllmrec.serving.serve import serve as run_server
 
     if model_config_file:

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving.impression import Impression
+from tfllmrec.monitoring.impression import Impression
 
 
 class Impressions(NamedTuple):
@@ -16,7 +16,7 @@ class Impressions(NamedTuple):
 
     Attributes:
         table: one row per impression, ordered by time, with the columns of
-            `tfllmrec.serving.impression.Impression`.
+            `tfllmrec.monitoring.impression.Impression`.
         truncated_lines: number of lines that the server did not finish because it was killed or the disk was full.
             They are left out.
     """
@@ -26,7 +26,7 @@ class Impressions(NamedTuple):
 
 
 def read_recommendation_log(paths: Iterable[str | Path]) -> Impressions:
-    """Read one or more files of `tfllmrec.serving.recommendation_log.RecommendationLog`.
+    """Read one or more files of `tfllmrec.monitoring.recommendation_log.RecommendationLog`.
 
     A truncated line is accepted where a killed server can leave one: at the end of a file without a newline, or
     followed by an empty line.

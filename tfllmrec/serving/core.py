@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import numpy as np
+from prometheus_client.registry import Collector
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from tfllmrec.errors import InputError
@@ -14,7 +15,6 @@ from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.configuration import checked_configs
 from tfllmrec.serving.metrics import Metrics
 from tfllmrec.serving.models import Models
-from tfllmrec.serving.recommendation_log import RecommendationLog
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.signature import Signature
 from tfllmrec_client.status import RequestError, invalid
@@ -23,27 +23,37 @@ _METADATA_FIELD = "signature_def"
 _UNKNOWN_ERROR = 2
 
 
+class ResponseLog(Collector, Protocol):
+    """Log of responses with metrics of its own, such as `tfllmrec.monitoring.recommendation_log.RecommendationLog`."""
+
+    def add(
+        self, spec: Any, label: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray], /
+    ) -> None:
+        """Log a response; return immediately."""
+
+    def close(self) -> None:
+        """Write what is pending."""
+
+
 class ServerCore:
     """Served models with optional batching and logging.
 
     Args:
         models: served models.
         batcher: joins requests to batches; None runs each request alone.
-        recommendation_log: logs served recommendations; None logs nothing.
+        response_log: logs responses; None logs nothing.
 
     Attributes:
         models: served models.
         metrics: request metrics.
     """
 
-    def __init__(
-        self, models: Models, batcher: Batcher | None = None, recommendation_log: RecommendationLog | None = None
-    ) -> None:
+    def __init__(self, models: Models, batcher: Batcher | None = None, response_log: ResponseLog | None = None) -> None:
         self.models, self.metrics = models, Metrics()
-        self._batcher, self._recommendation_log = batcher, recommendation_log
+        self._batcher, self._response_log = batcher, response_log
         self.metrics.add(models)
-        if recommendation_log:
-            self.metrics.add(recommendation_log)
+        if response_log:
+            self.metrics.add(response_log)
 
     def predict(
         self,
@@ -73,8 +83,8 @@ class ServerCore:
                 outputs = self._run_batched(self._batcher, model, signature, inputs, deadline)
             else:
                 outputs = model.run(signature.name, inputs, output_filter, deadline)
-        if self._recommendation_log:
-            self._recommendation_log.add(used, spec.version_label, inputs, outputs)
+        if self._response_log:
+            self._response_log.add(used, spec.version_label, inputs, outputs)
         return used, outputs
 
     def _run_batched(
@@ -156,6 +166,6 @@ class ServerCore:
         """Run queued requests, write pending log records and unload the models. No request may follow."""
         if self._batcher:
             self._batcher.close()
-        if self._recommendation_log:
-            self._recommendation_log.close()
+        if self._response_log:
+            self._response_log.close()
         self.models.close()

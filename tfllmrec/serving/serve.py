@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from tfllmrec.quiet import suppress_stderr
-from tfllmrec.serving import models, polling, recommendation_log, session
+from tfllmrec.serving import session
 from tfllmrec.serving.launch import GRPC_LINE, REST_LINE
 from tfllmrec.serving.server import ModelServer
 from tfllmrec.serving.signals import wait_for_signal
@@ -39,8 +39,6 @@ def serve(configs: list[Any], *, xla: bool = False, **options: Any) -> None:
 
 
 def _log_to_stdout() -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    for module in (models, polling, recommendation_log):
-        logger = logging.getLogger(module.__name__)
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+    logger = logging.getLogger("tfllmrec")
+    logger.addHandler(logging.StreamHandler(sys.stdout))
+    logger.setLevel(logging.INFO)

@@ -13,12 +13,11 @@ from tfllmrec.export.target import SERVE
 from tfllmrec.serving.batching import Batcher
 from tfllmrec.serving.batching_parameters import BatchingParameters
 from tfllmrec.serving.configuration import read_config
-from tfllmrec.serving.core import ServerCore
+from tfllmrec.serving.core import ResponseLog, ServerCore
 from tfllmrec.serving.grpc_server import GrpcServer
 from tfllmrec.serving.limits import Limits
 from tfllmrec.serving.models import Models
 from tfllmrec.serving.polling import PeriodicTask
-from tfllmrec.serving.recommendation_log import RecommendationLog
 from tfllmrec.serving.rest_server import RestServer
 from tfllmrec.serving.session import ServedModel
 from tfllmrec.serving.version import Loader
@@ -84,7 +83,7 @@ class ModelServer:
         enable_grpc_healthcheck_service: bool = False,
         metrics_path: str = "",
         rest_api_enable_cors_support: bool = False,
-        recommendation_log: RecommendationLog | None = None,
+        recommendation_log: ResponseLog | None = None,
         file_system_poll_wait_seconds: float = 1,
         model_config_file_poll_wait_seconds: float = 0,
         max_num_load_retries: int = Loader().max_num_load_retries,

@@ -18,8 +18,8 @@ from prometheus_client.metrics_core import Metric
 
 from tfllmrec.data.pseudonymisation import pseudonyms
 from tfllmrec.errors import InputError
-from tfllmrec.serving.impression import Impression, sampling_position
-from tfllmrec.serving.log_file import LogFile
+from tfllmrec.monitoring.impression import Impression, sampling_position
+from tfllmrec.monitoring.log_file import LogFile
 
 _ITEMS, _SCORES, _USERS = "item_ids", "scores", "user_id"
 _MAX_QUEUED = 10_000

@@ -11,9 +11,9 @@ from tensorflow_serving.apis import model_pb2
 
 from tfllmrec.data import pseudonyms
 from tfllmrec.errors import InputError
-from tfllmrec.serving.impression import sampling_position
-from tfllmrec.serving.log_file import LogFile
-from tfllmrec.serving.recommendation_log import RecommendationLog
+from tfllmrec.monitoring.impression import sampling_position
+from tfllmrec.monitoring.log_file import LogFile
+from tfllmrec.monitoring.recommendation_log import RecommendationLog
 
 KEY = b"correct horse battery"
 SPEC = model_pb2.ModelSpec(name="films", signature_name="retrieve", version={"value": 3})
