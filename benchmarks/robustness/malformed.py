@@ -224,7 +224,7 @@ BODIES: dict[str, Callable[[Random, Inputs], Body]] = {
     ),
     "huge in chunks": lambda random, good: Body(413, _in_chunks(int(random.integers(2**18, 2**20)), 17)),
     "long headers": lambda random, good: Body(
-        413, f"POST {PATH} HTTP/1.1\r\nX: {'x' * int(random.integers(2**16, 2**18))}\r\n\r\n".encode()
+        431, f"POST {PATH} HTTP/1.1\r\nX: {'x' * int(random.integers(2**16, 2**18))}\r\n\r\n".encode()
     ),
     "not HTTP": lambda random, good: Body(400, b"\xff" + _bytes(random).replace(b"\n", b"\r") + b"\r\n\r\n"),
     "negative length": lambda random, good: Body(400, http_request(b"", length=-int(random.integers(1, 2**40)))),

@@ -153,7 +153,7 @@ def test_a_body_beyond_the_limit_is_refused(small, pieces):
     assert read(small.post()) == (200, {"outputs": [3.0]})
 
 
-@pytest.mark.parametrize("endless", [b"X: " + b"x" * 10**6, b"X: x\r\n" * 10**5])
+@pytest.mark.parametrize("endless", [b"X: " + b"x" * 10**6, b"X: x\r\n" * 10**5, b"X: " + b"x" * 2**16 + b"\r\n\r\n"])
 def test_endless_headers_are_refused(small, endless):
     status, content = read(small.send(HEADERS, endless))
     assert (status, content) == (431, {"error": "the path and the headers may have at most 65536 bytes"})

@@ -16,6 +16,9 @@ from tfllmrec.serving.http_messages import HttpError, body_too_large, error_resp
 from tfllmrec.serving.limits import Limits
 
 MAX_HEADER_BYTES = 2**16
+_HEADERS_TOO_LARGE = HttpError(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the path and the headers may have at most {MAX_HEADER_BYTES} bytes"
+)
 _CLOSING_SECONDS = 2.0
 """Time during which the input of a refused connection is still read."""
 
@@ -153,6 +156,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(
                 HttpError(HTTPStatus.BAD_REQUEST, "the only supported Transfer-Encoding is chunked, in HTTP/1.1")
             )
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADER_BYTES:
+            self._refuse(_HEADERS_TOO_LARGE)
         self._check_size(max((int(value) for name, value in self.headers if name == b"content-length"), default=0))
 
     def _check_size(self, size: int) -> None:
@@ -162,8 +167,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _check_received_bytes(self) -> None:
         """Refuse endless headers, and a body in chunks so small that they cost more than their content."""
         if self._in_headers and self._received_bytes > MAX_HEADER_BYTES:
-            sentence = f"the path and the headers may have at most {MAX_HEADER_BYTES} bytes"
-            self._end(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, sentence))
+            self._end(_HEADERS_TOO_LARGE)
         elif self._received_bytes > MAX_HEADER_BYTES + 2 * self._max_body_bytes:
             self._end(body_too_large(self._max_body_bytes))
 
