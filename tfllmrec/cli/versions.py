@@ -1,5 +1,6 @@
 """Commands that publish versions to a model repository and move their labels."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,14 @@ def publish(
     repository: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Model repository; default: parent of the model's folder.")
     ] = None,
+    allow_ops: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="Operations that may reach files or the network, such as ReadFile,WriteFile; default: none.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Check a version and publish it in a model repository.
 
@@ -24,7 +33,7 @@ def publish(
     """
     if not version.is_dir():
         raise InputError(f"publish: {version} is not a folder; give a version's folder such as models/films/2")
-    publish_version(version, repository)
+    publish_version(version, repository, [name.strip() for name in allow_ops.split(",") if name.strip()])
 
 
 @app.command()
@@ -68,7 +77,7 @@ def prune(
     print(f"removed: {', '.join(map(str, removed)) or 'none'}")
 
 
-def publish_version(version: Path, repository: Path | None = None) -> None:
+def publish_version(version: Path, repository: Path | None = None, allow_ops: Collection[str] = ()) -> None:
     """Publish a version; print its folder on stdout and the model's labels on stderr.
 
     Disables XLA for the rest of the process, because TF Serving runs without it.
@@ -76,6 +85,7 @@ def publish_version(version: Path, repository: Path | None = None) -> None:
     Args:
         version: folder of the version.
         repository: model repository; None for the repository that contains the version.
+        allow_ops: names of operations that may reach outside the graph.
     """
     from tfllmrec.quiet import suppress_stderr
 
@@ -86,7 +96,7 @@ def publish_version(version: Path, repository: Path | None = None) -> None:
 
         disable_xla()
         destination = Repository(repository) if repository else Repository.of(version.absolute().parent)
-        published = destination.publish(version)
+        published = destination.publish(version, allow_ops=allow_ops)
         labels, needs_scann = destination.labels(published.parent.name), of_scann(ops_of(published))
     print(published)
     typer.echo(_format_labels(labels), err=True)

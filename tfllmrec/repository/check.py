@@ -1,6 +1,6 @@
 """Check of a version before it is served."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +21,26 @@ _TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2, "int8": 2e-2}
 Outputs = Mapping[str, np.ndarray]
 
 
-def check_version(version: Path) -> int:
+def check_version(version: Path, *, allow_ops: Collection[str] = ()) -> int:
     """Check the files and operations of a version, load it, and compare its warm-up responses with the recorded ones.
 
     The version runs in this process, in the C++ runtime that TF Serving uses.
+
+    Args:
+        version: folder of the version.
+        allow_ops: names of operations that may reach outside the graph, as in `check_ops`.
 
     Returns:
         The number of responses that were compared.
 
     Raises:
         InputError: If the version has a format that this version of tfllmrec does not read; if a file is missing,
-            damaged or not part of the export; if TF Serving lacks an operation; if the SavedModel cannot be loaded; or
-            if there is no warm-up request, or one fails or has another response.
+            damaged or not part of the export; if TF Serving lacks an operation or one is refused by `check_ops`; if
+            the SavedModel cannot be loaded; or if there is no warm-up request, or one fails or has another response.
     """
     check_format(version)
     check_checksums(version)
-    check_ops(version)
+    check_ops(version, allow_ops)
     tolerance = _TOLERANCES[precision_of(version)]
     model = ServedModel(version, target_of(version).tags)
     compared = 0

@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,25 +50,28 @@ class Repository:
         """Return the versions of a model by label."""
         return read_labels(self.folder, model)
 
-    def publish(self, version: str | Path) -> Path:
+    def publish(self, version: str | Path, *, allow_ops: Collection[str] = ()) -> Path:
         """Check a version, copy it to the repository if it is not in it yet, and label it.
 
         It becomes the canary, or stable if the model has no stable version. A version that has a label keeps it.
 
         Args:
             version: folder `<model>/<version>` of an export.
+            allow_ops: names of operations that may reach files, the network or the process, such as "ReadFile". The
+                check runs them in this process.
 
         Returns:
             The folder of the version in the repository.
 
         Raises:
-            InputError: If the folder is not a version or fails its check, or if the repository has another version
-                with this number or serves exports for another target or of another format.
+            InputError: If the folder is not a version or fails its check, if one of its operations reaches outside
+                the graph and is not allowed, or if the repository has another version with this number or serves
+                exports for another target or of another format.
         """
         version = Path(version).absolute()
         model, number = version.parent.name, _number(version)
         published = self.folder / model / str(number)
-        check_version(version)
+        check_version(version, allow_ops=allow_ops)
         with self._locked(create=True):
             target = self._require_same_target(version)
             if not published.exists():

@@ -158,6 +158,8 @@ def _load(name: str, number: int, version: Version) -> None:
     else:
         count, seconds = version.warmup_count, version.seconds
         _log.info("%s: version %d ready, %d warm-up requests, %.1f s", name, number, count, seconds)
+        if version.model and (ops := version.model.outside_ops):
+            _log.warning("%s: version %d reaches outside its graph: %s", name, number, ", ".join(sorted(ops)))
 
 
 def _require_available_labels(snapshot: Snapshot, labels: Mapping[str, Mapping[str, int]]) -> None:

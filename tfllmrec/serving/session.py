@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from tfllmrec.errors import InputError
-from tfllmrec.export.ops import SCANN
+from tfllmrec.export.ops import TEXT_OPS, of_scann, ops_of, outside_ops, python_calls
 from tfllmrec.export.target import SERVE
 from tfllmrec.serving.signature import Signature
 from tfllmrec.serving.status import CODES
@@ -40,9 +40,10 @@ class ServedModel:
     Attributes:
         folder: version folder.
         signature_defs: `SignatureDef`s by name, including TensorFlow's internal entries, as TF Serving lists them.
+        outside_ops: names of the operations that reach outside the graph.
 
     Raises:
-        InputError: If the SavedModel cannot be loaded.
+        InputError: If the SavedModel cannot be loaded or calls Python.
 
     Example:
         >>> model = ServedModel("models/films/1")
@@ -51,6 +52,10 @@ class ServedModel:
 
     def __init__(self, folder: str | Path, tags: Sequence[str] = (SERVE,)) -> None:
         self.folder = Path(folder)
+        reached = outside_ops(folder)
+        if sentence := python_calls(reached):
+            raise InputError(f"the SavedModel in {folder} cannot be loaded: {sentence}")
+        self.outside_ops = set().union(*reached.values())
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
             _register_operations(Path(folder))
@@ -140,10 +145,10 @@ class ServedModel:
 
 def _register_operations(folder: Path) -> None:
     """Import the libraries of the operations in a SavedModel. TensorFlow Text takes a second to import."""
-    content = (folder / "saved_model.pb").read_bytes()
-    if b"FastWordpieceTokenize" in content:
+    ops = ops_of(folder)
+    if ops & TEXT_OPS:
         import tensorflow_text  # noqa: F401
-    if f"{SCANN}>".encode() in content:
+    if of_scann(ops):
         try:
             from scann import scann_ops  # noqa: F401
         except ImportError as error:
