@@ -36,6 +36,10 @@ def leave_folder(meta):
     meta.asset_file_def[0].filename = "../../../etc/passwd"
 
 
+def leave_folder_from_root(meta):
+    meta.asset_file_def[0].filename = "/etc/passwd"
+
+
 def forget_asset(meta):
     del meta.asset_file_def[:]
 
@@ -69,6 +73,10 @@ def assign_by_name(meta):
     meta.graph_def.node.add(op="AssignVariableOp", name="again", input=["other", path])
 
 
+def redefine_operation(meta):
+    meta.graph_def.library.function.add().signature.name = "Identity"
+
+
 def pass_constant(meta):
     path = add_node(meta, "Const", "path")
     calls = [node for node in meta.graph_def.node if "initializer" in node.attr["f"].func.name]
@@ -77,7 +85,11 @@ def pass_constant(meta):
 
 
 @pytest.mark.parametrize(
-    "change", [leave_folder, forget_asset, assign_constant, assign_by_copy, assign_by_name, pass_constant]
+    "change",
+    [
+        *(leave_folder, leave_folder_from_root, forget_asset, redefine_operation, pass_constant),
+        *(assign_constant, assign_by_copy, assign_by_name),
+    ],
 )
 def test_a_table_of_another_file_is_refused(model, change):
     assert outside_ops(edit(model, change)) == REFUSED

@@ -8,6 +8,7 @@ from tfllmrec.export.saved_graph import MAIN, SavedGraph, node_name
 _COPIES = frozenset({"Identity", "ReadVariableOp"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _READERS = frozenset({"ReadVariableOp", "VarIsInitializedOp"})
+_KNOWN = _COPIES | _CALLS | _READERS | {"AssignVariableOp", "VarHandleOp"}
 
 Source = tuple[str, str]
 """Body and name of a node that a tensor is a copy of."""
@@ -26,11 +27,13 @@ class AssetTables:
         self._assets = {
             (MAIN, node_name(asset.tensor_info.name))
             for asset in graph.meta.asset_file_def
-            if ".." not in PurePosixPath(asset.filename).parts  # stays in the folder of the assets
+            if len(PurePosixPath(asset.filename).parts) == 1 and asset.filename not in ("/", "..")  # a plain file name
         }
 
     def includes(self, body: str, node: str) -> bool:
         """Return whether a node, which fills a table from a file, can only read an asset."""
+        if self._graph.arguments.keys() & _KNOWN:  # a function takes the name of an operation
+            return False
         _, filename, *_ = self._graph.bodies[body][node].input
         sources = self._sources(body, filename, set())
         return bool(sources) and sources <= self._assets
