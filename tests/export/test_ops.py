@@ -3,24 +3,16 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from edited_models import save
 
 from tfllmrec.errors import InputError
 from tfllmrec.export.card import signatures_of
-from tfllmrec.export.ops import TEXT_OPS, check_ops, ops_of
-
-TEXTS = tf.TensorSpec([None], tf.string, "texts")
-
-
-def save_function(function, folder):
-    """Save a function of texts as a SavedModel and return its folder."""
-    module = tf.Module()
-    module.call = tf.function(function, input_signature=[TEXTS])
-    tf.saved_model.save(module, str(folder), signatures=module.call.get_concrete_function())
-    return folder
+from tfllmrec.export.ops import TEXT_OPS, check_ops, ops_of, outside_ops
 
 
 def test_every_export_passes(exported):
     check_ops(exported.path)
+    assert outside_ops(exported.path) == {}
     ops = ops_of(exported.path)
     assert "TopKV2" in ops
     used = TEXT_OPS if "rank_texts" in signatures_of(exported.path) else set()  # the list has no unused operations
@@ -29,7 +21,7 @@ def test_every_export_passes(exported):
 
 def test_functions_are_not_operations(tmp_path):
     inner = tf.function(tf.strings.length)
-    ops = ops_of(save_function(lambda texts: {"lengths": inner(texts)}, tmp_path))
+    ops = ops_of(save(tmp_path, lambda texts: {"lengths": inner(texts)}))
     assert "StringLength" in ops  # in a nested function
     assert not [name for name in ops if "inference" in name]
 
@@ -43,10 +35,14 @@ def test_functions_are_not_operations(tmp_path):
     ],
     ids=["py_function", "numpy_function", "stateless"],
 )
-def test_python_functions_are_refused(tmp_path, call, name):
-    path = save_function(lambda texts: {"texts": call(texts)}, tmp_path)
-    with pytest.raises(InputError, match=rf"^export: TF Serving does not have these operations: {name}$"):
+def test_python_functions_are_refused(tmp_path, runtime, call, name):
+    path = save(tmp_path, lambda texts: {"texts": call(texts)})
+    reached = f"signature serving_default reaches {name}"
+    with pytest.raises(InputError, match=f"Python functions, which a SavedModel does not contain: {reached}$"):
         check_ops(path)
+    with pytest.raises(InputError, match=f"^publish: {name} cannot be allowed: .*, so TF Serving cannot run them$"):
+        check_ops(path, [name])
+    assert f"'{name}'" in runtime.check(path)["serving_default"]  # has no kernel
 
 
 def test_other_tensorflow_text_operations_are_refused(tmp_path):
@@ -56,6 +52,6 @@ def test_other_tensorflow_text_operations_are_refused(tmp_path):
         words = tf.strings.split(texts)
         return {"words": text.RoundRobinTrimmer(3).trim([words, words])[0].to_tensor("")}
 
-    path = save_function(trimmed, tmp_path)
+    path = save(tmp_path, trimmed)
     with pytest.raises(InputError, match=r"does not have these operations: TFText>RoundRobinTrim$"):
         check_ops(path)

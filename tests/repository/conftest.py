@@ -24,7 +24,7 @@ def exports(shared_fits, tmp_path_factory):
 @pytest.fixture
 def stub_check(monkeypatch):
     """Reduces the check of a version to its files. The whole check is tested in test_check."""
-    monkeypatch.setattr(repository, "check_version", lambda version, allow_ops: check_checksums(version))
+    monkeypatch.setattr(repository, "check_version", lambda version, *, allow_ops: check_checksums(version))
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_another_version_with_the_same_number_is_refused(published, exports, tmp
 
 
 def test_a_version_that_fails_its_check_is_refused(published, exports, tmp_path, monkeypatch):
-    def fail(version, allow_ops):
+    def fail(version, *, allow_ops):
         raise InputError(f"{version}: scores differs")
 
     monkeypatch.setattr(repository, "check_version", fail)

@@ -21,7 +21,9 @@ def publish(
     allow_ops: Annotated[
         str,
         typer.Option(
-            metavar="NAME,...", help="Operations of the graph that may reach files or the network, such as ReadFile."
+            metavar="NAME,...",
+            help="Operations that may reach files or the network, such as ReadFile,WriteFile; default: none.",
+            show_default=False,
         ),
     ] = "",
 ) -> None:
@@ -31,7 +33,7 @@ def publish(
     """
     if not version.is_dir():
         raise InputError(f"publish: {version} is not a folder; give a version's folder such as models/films/2")
-    publish_version(version, repository, allow_ops=[name for name in allow_ops.split(",") if name])
+    publish_version(version, repository, [name.strip() for name in allow_ops.split(",") if name.strip()])
 
 
 @app.command()
@@ -75,7 +77,7 @@ def prune(
     print(f"removed: {', '.join(map(str, removed)) or 'none'}")
 
 
-def publish_version(version: Path, repository: Path | None = None, *, allow_ops: Collection[str] = ()) -> None:
+def publish_version(version: Path, repository: Path | None = None, allow_ops: Collection[str] = ()) -> None:
     """Publish a version; print its folder on stdout and the model's labels on stderr.
 
     Disables XLA for the rest of the process, because TF Serving runs without it.
@@ -83,7 +85,7 @@ def publish_version(version: Path, repository: Path | None = None, *, allow_ops:
     Args:
         version: folder of the version.
         repository: model repository; None for the repository that contains the version.
-        allow_ops: operations that may reach files or the network.
+        allow_ops: names of operations that may reach outside the graph.
     """
     from tfllmrec.quiet import suppress_stderr
 

@@ -1,126 +1,70 @@
-"""Operations with which a SavedModel reaches beyond its graph: files, the network and Python.
+"""Operations that reach outside the graph of a SavedModel: files, network, Python and the process."""
 
-A SavedModel is a program. These operations run with the rights of the server's process, so `publish` refuses them
-unless they are allowed by name. The saver reads and writes checkpoints, and must not be reached by a signature.
-"""
-
-from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any
 
-from tfllmrec.errors import InputError
-from tfllmrec.export.saved_model import meta_graphs, nodes_of
-
-PYTHON = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
-"""Operations that call Python functions, which exist only in the process that exported the model."""
-FILES = frozenset(
-    {
-        *("ReadFile", "WriteFile", "MatchingFiles", "FileSystemSetConfiguration", "CreateSummaryFileWriter"),
-        *("CreateSummaryDbWriter", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "RecordInput"),
-        *("LoadAndRemapMatrix", "GenerateVocabRemapping", "PrintV2"),
-        *("FixedLengthRecordReader", "FixedLengthRecordReaderV2", "LMDBReader", "TextLineReader", "TextLineReaderV2"),
-        *("TFRecordReader", "TFRecordReaderV2", "WholeFileReader", "WholeFileReaderV2"),
-        *("CSVDataset", "CSVDatasetV2", "FixedLengthRecordDataset", "FixedLengthRecordDatasetV2", "LMDBDataset"),
-        *("MatchingFilesDataset", "SqlDataset", "TextLineDataset", "TFRecordDataset", "TFRecordDatasetV2"),
-        *("ExperimentalCSVDataset", "ExperimentalLMDBDataset", "ExperimentalMatchingFilesDataset"),
-        *("ExperimentalSqlDataset", "ExperimentalDatasetToTFRecord", "DatasetToTFRecord", "CacheDataset"),
-        *("CacheDatasetV2", "SaveDataset", "SaveDatasetV2", "LoadDataset", "DistributedSave", "SnapshotDataset"),
-        *("SnapshotDatasetV2", "SnapshotDatasetReader", "SnapshotNestedDatasetReader", "SnapshotChunkDataset"),
-        *("ListSnapshotChunksDataset",),
-    }
+_FILES = (
+    # whole files, file names and file systems
+    "ReadFile WriteFile MatchingFiles MatchingFilesDataset ExperimentalMatchingFilesDataset FileSystemSetConfiguration "
+    # files that an attribute or a tensor names: memory-mapped constants, vocabularies, tables
+    "ImmutableConst GenerateVocabRemapping InitializeTableFromTextFile InitializeTableFromTextFileV2 Skipgram "
+    # queue readers
+    "WholeFileReader WholeFileReaderV2 TextLineReader TextLineReaderV2 TFRecordReader TFRecordReaderV2 LMDBReader "
+    "FixedLengthRecordReader FixedLengthRecordReaderV2 ReaderRead ReaderReadV2 ReaderReadUpTo ReaderReadUpToV2 "
+    "RecordInput "
+    # data sets in files
+    "TextLineDataset TFRecordDataset TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2 CSVDataset "
+    "CSVDatasetV2 ExperimentalCSVDataset LMDBDataset ExperimentalLMDBDataset SqlDataset ExperimentalSqlDataset "
+    "DatasetToTFRecord ExperimentalDatasetToTFRecord LoadDataset SaveDataset SaveDatasetV2 CacheDataset CacheDatasetV2 "
+    "SnapshotDataset SnapshotDatasetV2 SnapshotChunkDataset SnapshotDatasetReader SnapshotNestedDatasetReader "
+    "ListSnapshotChunksDataset "
+    # checkpoints that are not read by the saver of a SavedModel
+    "Save SaveSlices Restore RestoreSlice LoadAndRemapMatrix DTensorRestoreV2 "
+    # summaries and dumps
+    "SummaryWriter CreateSummaryFileWriter CreateSummaryDbWriter FlushSummaryWriter CloseSummaryWriter ImportEvent "
+    "WriteSummary WriteAudioSummary WriteGraphSummary WriteHistogramSummary WriteImageSummary WriteRawProtoSummary "
+    "WriteScalarSummary StatsAggregatorSetSummaryWriter DumpTensor CalibrationStatisticsSaver"
 )
-"""Operations that read, write or list files. `PrintV2` counts if it prints to a file."""
-NETWORK = frozenset(
-    {
-        *("DataServiceDataset", "DataServiceDatasetV2", "DataServiceDatasetV3", "DataServiceDatasetV4"),
-        *("RegisterDataset", "RegisterDatasetV2", "RemoteCall", "Send", "Recv", "_Send", "_Recv", "_HostSend"),
-        *("_HostRecv", "DebugIdentity", "DebugIdentityV2", "DebugIdentityV3", "DebugNanCount", "DebugNumericSummary"),
-        *("CollectiveAllToAllV2", "CollectiveAllToAllV3", "CollectiveAssignGroupV2", "CollectiveBcastRecv"),
-        *("CollectiveBcastRecvV2", "CollectiveBcastSend", "CollectiveBcastSendV2", "CollectiveGather"),
-        *("CollectiveGatherV2", "CollectiveInitializeCommunicator", "CollectivePermute", "CollectiveReduce"),
-        *("CollectiveReduceScatterV2", "CollectiveReduceV2", "CollectiveReduceV3", "NcclAllReduce", "NcclBroadcast"),
-        *("NcclReduce", "RpcServer", "RpcClient", "RpcCall", "RpcServerStart", "RpcServerRegister"),
-        *("RpcCheckStatus", "RpcGetValue", "ConfigureDistributedTPU", "ShutdownDistributedTPU", "WorkerHeartbeat"),
-    }
+_NETWORK = (
+    # other tasks of a cluster
+    "Send Recv _Send _Recv _HostSend _HostRecv RemoteCall "
+    "CollectiveAllToAllV2 CollectiveAllToAllV3 CollectiveAssignGroupV2 CollectiveBcastRecv CollectiveBcastRecvV2 "
+    "CollectiveBcastSend CollectiveBcastSendV2 CollectiveGather CollectiveGatherV2 CollectiveInitializeCommunicator "
+    "CollectivePermute CollectiveReduce CollectiveReduceScatterV2 CollectiveReduceV2 CollectiveReduceV3 "
+    # servers
+    "RpcCall RpcCheckStatus RpcClient RpcGetValue RpcServer RpcServerRegister RpcServerStart "
+    "DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3 DataServiceDatasetV4 RegisterDataset "
+    "RegisterDatasetV2 DistributedSave "
+    # debuggers: their URLs are grpc:// or file://
+    "DebugIdentity DebugIdentityV2 DebugIdentityV3 DebugNanCount DebugNumericSummary"
 )
-"""Operations that connect to other processes. The debugger's write to files as well."""
-SAVER = frozenset(
-    {
-        *("Save", "SaveSlices", "SaveV2", "Restore", "RestoreSlice", "RestoreV2", "MergeV2Checkpoints"),
-        *("ShardedFilename", "ShardedFilespec"),
-    }
+_PROCESS = (
+    # ends the process, or a worker of a TPU
+    "Abort WorkerHeartbeat "
+    # runs a graph that arrives as a string, which no check has seen
+    "DatasetFromGraph"
 )
-"""Operations of the saver, which every SavedModel has. They read and write the files that their inputs name."""
-_PRINT, _STREAM, _FILE_PREFIX = "PrintV2", "output_stream", b"file:"
+
+PYTHON_OPS = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
+"""Operations that call a Python function. It is not part of a SavedModel, so a model server cannot run them."""
+SAVER_OPS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
+"""Operations on checkpoints, which every SavedModel holds in its saver."""
+TABLE_OPS = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
+"""Operations that fill a look-up table from a file, which may be an asset of the SavedModel."""
+_BY_ATTRIBUTE = {
+    "PrintV2": ("output_stream", lambda stream: stream.startswith(b"file://")),
+    "FixedUnigramCandidateSampler": ("vocab_file", bool),
+    "DecodeProtoV2": ("descriptor_source", lambda source: not source.startswith((b"local://", b"bytes://"))),
+    "EncodeProto": ("descriptor_source", lambda source: not source.startswith((b"local://", b"bytes://"))),
+}
+"""Operations that reach a file only if an attribute names one."""
+
+OUTSIDE_OPS = frozenset(f"{_FILES} {_NETWORK} {_PROCESS}".split()) | _BY_ATTRIBUTE.keys()
+"""Operations that a caller may allow although they reach outside the graph."""
 
 
-def unsafe_ops(saved_model: str | Path) -> dict[str, str]:
-    """Return the operations of a SavedModel that reach files, the network or Python, with the place of each.
-
-    Operations of the saver count if a signature or the initialisation reaches them, all others in any place.
-    """
-    found: dict[str, str] = {}
-    for graph in meta_graphs(Path(saved_model)):
-        for name, outputs in _entry_points(graph):
-            for op in _ops(_reachable(graph.graph_def, outputs)) & (FILES | NETWORK | PYTHON | SAVER):
-                found.setdefault(op, name)
-        for op in _ops(nodes_of(graph.graph_def)) & (FILES | NETWORK | PYTHON):
-            found.setdefault(op, "no signature")
-    return dict(sorted(found.items()))
-
-
-def check_unsafe_ops(saved_model: str | Path, allow_ops: Collection[str] = ()) -> None:
-    """Check that a SavedModel has no operations that reach files, the network or Python, except those allowed.
-
-    Raises:
-        InputError: If it has one, or an allowed name is not such an operation.
-    """
-    if unknown := sorted(set(allow_ops) - (FILES | NETWORK | SAVER)):
-        raise InputError(f"publish: {unknown[0]} cannot be allowed: it is not an operation on files or the network")
-    found = {op: place for op, place in unsafe_ops(saved_model).items() if op not in allow_ops}
-    if found:
-        places = ", ".join(f"{op} ({place})" for op, place in found.items())
-        raise InputError(
-            f"publish: {saved_model} can reach files, the network or Python: {places}; export it without these "
-            f"operations, or allow them if you trust it: --allow-ops {','.join(found)}"
-        )
-
-
-def _entry_points(graph: Any) -> Iterator[tuple[str, list[str]]]:
-    """Iterate over the names and the output tensors of the signatures, the initialisation among them."""
-    for name, signature in sorted(graph.signature_def.items()):
-        yield f"signature {name}", [info.name for info in signature.outputs.values()]
-    for key in ("legacy_init_op", "saved_model_main_op"):
-        if key in graph.collection_def:
-            yield "initialisation", list(graph.collection_def[key].node_list.value)
-
-
-def _reachable(graph: Any, outputs: list[str]) -> Iterator[Any]:
-    """Iterate over the nodes that run for outputs, including those in all functions that are called."""
-    nodes = {node.name: node for node in graph.node}
-    functions = {function.signature.name: function for function in graph.library.function}
-    names, called, seen = [*outputs], list[str](), set[str]()
-    while names:
-        name = names.pop().lstrip("^").partition(":")[0]
-        if name in nodes and name not in seen:
-            seen.add(name)
-            names += nodes[name].input
-            called += _called(nodes[name])
-            yield nodes[name]
-    seen.clear()
-    while called:
-        if (name := called.pop()) in functions and name not in seen:
-            seen.add(name)
-            for node in functions[name].node_def:
-                called += _called(node)
-                yield node
-
-
-def _called(node: Any) -> list[str]:
-    """Return the names of the functions that a node may call: in its attributes, or as its operation."""
-    attributes = node.attr.values()
-    return [node.op, *(each.func.name for each in attributes), *(f.name for each in attributes for f in each.list.func)]
-
-
-def _ops(nodes: Iterator[Any]) -> set[str]:
-    return {node.op for node in nodes if node.op != _PRINT or node.attr[_STREAM].s.startswith(_FILE_PREFIX)}
+def reaches_outside(node: Any) -> bool:
+    """Return whether a `NodeDef` reaches outside the graph or calls Python. The saver's operations do not count."""
+    if node.op in _BY_ATTRIBUTE:
+        attribute, names_a_file = _BY_ATTRIBUTE[node.op]
+        return attribute in node.attr and names_a_file(node.attr[attribute].s)
+    return node.op in OUTSIDE_OPS or node.op in PYTHON_OPS

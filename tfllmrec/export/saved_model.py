@@ -4,7 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
+
+from tfllmrec.errors import InputError
 
 _FILE = "saved_model.pb"
 
@@ -15,8 +18,9 @@ def meta_graph(folder: Path) -> Any:
 
 
 def meta_graphs(folder: Path) -> Sequence[Any]:
-    """Return all `MetaGraphDef`s of a SavedModel."""
-    return _read(folder).meta_graphs
+    """Return all `MetaGraphDef`s of a SavedModel, one for each set of tags that a server may load."""
+    graphs: Sequence[Any] = _read(folder).meta_graphs
+    return graphs
 
 
 def nodes_of(graph: Any) -> Iterator[Any]:
@@ -36,4 +40,7 @@ def tag(folder: Path, tags: Sequence[str]) -> None:
 
 
 def _read(folder: Path) -> Any:
-    return saved_model_pb2.SavedModel.FromString((folder / _FILE).read_bytes())
+    try:
+        return saved_model_pb2.SavedModel.FromString((folder / _FILE).read_bytes())
+    except (OSError, DecodeError) as error:
+        raise InputError(f"the SavedModel in {folder} cannot be loaded: {_FILE}: {error}") from error

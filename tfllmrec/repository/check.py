@@ -8,7 +8,6 @@ import numpy as np
 from tfllmrec.errors import InputError
 from tfllmrec.export.checksums import check_checksums
 from tfllmrec.export.format import check_format
-from tfllmrec.export.op_policy import check_unsafe_ops
 from tfllmrec.export.ops import check_ops
 from tfllmrec.export.precision import precision_of
 from tfllmrec.export.target import target_of
@@ -22,28 +21,26 @@ _TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2, "int8": 2e-2}
 Outputs = Mapping[str, np.ndarray]
 
 
-def check_version(version: Path, allow_ops: Collection[str] = ()) -> int:
+def check_version(version: Path, *, allow_ops: Collection[str] = ()) -> int:
     """Check the files and operations of a version, load it, and compare its warm-up responses with the recorded ones.
 
     The version runs in this process, in the C++ runtime that TF Serving uses.
 
     Args:
-        version: version folder.
-        allow_ops: operations that may reach files or the network, see `tfllmrec.export.op_policy`.
+        version: folder of the version.
+        allow_ops: names of operations that may reach outside the graph, as in `check_ops`.
 
     Returns:
         The number of responses that were compared.
 
     Raises:
         InputError: If the version has a format that this version of tfllmrec does not read; if a file is missing,
-            damaged or not part of the export; if TF Serving lacks an operation, or one reaches files or the network
-            and is not allowed; if the SavedModel cannot be loaded; or if there is no warm-up request, or one fails or
-            has another response.
+            damaged or not part of the export; if TF Serving lacks an operation or one is refused by `check_ops`; if
+            the SavedModel cannot be loaded; or if there is no warm-up request, or one fails or has another response.
     """
     check_format(version)
     check_checksums(version)
-    check_ops(version)
-    check_unsafe_ops(version, allow_ops)
+    check_ops(version, allow_ops)
     tolerance = _TOLERANCES[precision_of(version)]
     model = ServedModel(version, target_of(version).tags)
     compared = 0

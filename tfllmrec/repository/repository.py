@@ -57,19 +57,21 @@ class Repository:
 
         Args:
             version: folder `<model>/<version>` of an export.
-            allow_ops: operations that may reach files or the network, see `tfllmrec.export.op_policy`.
+            allow_ops: names of operations that may reach files, the network or the process, such as "ReadFile". The
+                check runs them in this process.
 
         Returns:
             The folder of the version in the repository.
 
         Raises:
-            InputError: If the folder is not a version or fails its check, or if the repository has another version
-                with this number or serves exports for another target or of another format.
+            InputError: If the folder is not a version or fails its check, if one of its operations reaches outside
+                the graph and is not allowed, or if the repository has another version with this number or serves
+                exports for another target or of another format.
         """
         version = Path(version).absolute()
         model, number = version.parent.name, _number(version)
         published = self.folder / model / str(number)
-        check_version(version, allow_ops)
+        check_version(version, allow_ops=allow_ops)
         with self._locked(create=True):
             target = self._require_same_target(version)
             if not published.exists():

@@ -16,9 +16,6 @@ from tfllmrec.serving.http_messages import HttpError, body_too_large, error_resp
 from tfllmrec.serving.limits import Limits
 
 MAX_HEADER_BYTES = 2**16
-_HEADERS_TOO_LARGE = HttpError(
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the path and the headers may have at most {MAX_HEADER_BYTES} bytes"
-)
 _CLOSING_SECONDS = 2.0
 """Time during which the input of a refused connection is still read."""
 
@@ -157,7 +154,7 @@ class HttpProtocol(HttpToolsProtocol):
                 HttpError(HTTPStatus.BAD_REQUEST, "the only supported Transfer-Encoding is chunked, in HTTP/1.1")
             )
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADER_BYTES:
-            self._refuse(_HEADERS_TOO_LARGE)
+            self._refuse(_headers_too_large())
         self._check_size(max((int(value) for name, value in self.headers if name == b"content-length"), default=0))
 
     def _check_size(self, size: int) -> None:
@@ -167,7 +164,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _check_received_bytes(self) -> None:
         """Refuse endless headers, and a body in chunks so small that they cost more than their content."""
         if self._in_headers and self._received_bytes > MAX_HEADER_BYTES:
-            self._end(_HEADERS_TOO_LARGE)
+            self._end(_headers_too_large())
         elif self._received_bytes > MAX_HEADER_BYTES + 2 * self._max_body_bytes:
             self._end(body_too_large(self._max_body_bytes))
 
@@ -213,3 +210,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(_CLOSING_SECONDS, self.transport.close)
+
+
+def _headers_too_large() -> HttpError:
+    sentence = f"the path and the headers may have at most {MAX_HEADER_BYTES} bytes"
+    return HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, sentence)

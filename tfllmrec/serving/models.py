@@ -181,10 +181,9 @@ class Models:
         else:
             self._errors.pop((name, number), None)
             count, seconds = version.warmup_count, version.seconds
-            if version.model and (ops := version.model.unsafe_ops):
-                names = ", ".join(f"{op} ({place})" for op, place in ops.items())
-                _log.warning("%s: version %d can reach files or the network: %s", name, number, names)
             _log.info("%s: version %d ready, %d warm-up requests, %.1f s", name, number, count, seconds)
+            if version.model and (ops := version.model.outside_ops):
+                _log.warning("%s: version %d reaches outside its graph: %s", name, number, ", ".join(sorted(ops)))
 
     def _label_error(self, name: str, labels: Mapping[str, int]) -> str:
         """Return the error of a label that would move to a version that is not available, or of a new one; "" if none.

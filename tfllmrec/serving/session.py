@@ -13,8 +13,7 @@ from tensorflow.core.protobuf import config_pb2
 from tensorflow.python.client import pywrap_tf_session as tf_session
 
 from tfllmrec.errors import InputError
-from tfllmrec.export.op_policy import PYTHON, unsafe_ops
-from tfllmrec.export.ops import SCANN
+from tfllmrec.export.ops import TEXT_OPS, of_scann, ops_of, outside_ops, python_calls
 from tfllmrec.export.target import SERVE
 from tfllmrec.serving.signature import Signature
 from tfllmrec.serving.status import CODES, seconds_left
@@ -45,8 +44,8 @@ class ServedModel:
 
     Attributes:
         folder: version folder.
-        unsafe_ops: operations that reach files or the network, with their places, see `tfllmrec.export.op_policy`.
         signature_defs: `SignatureDef`s by name, including TensorFlow's internal entries, as TF Serving lists them.
+        outside_ops: names of the operations that reach outside the graph.
 
     Raises:
         InputError: If the SavedModel cannot be loaded, or calls Python functions, which TF Serving cannot.
@@ -64,6 +63,11 @@ class ServedModel:
         intra_op_parallelism: int = 0,
     ) -> None:
         self.folder = Path(folder)
+        _register_operations(self.folder)
+        reached = outside_ops(folder)
+        if sentence := python_calls(reached):
+            raise InputError(f"the SavedModel in {folder} cannot be loaded: {sentence}")
+        self.outside_ops = set[str]().union(*reached.values())
         self._inter_op_thread_pool = 0 if inter_op_parallelism else -1
         config = config_pb2.ConfigProto(
             inter_op_parallelism_threads=inter_op_parallelism,
@@ -72,16 +76,11 @@ class ServedModel:
         )
         self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
         try:
-            _register_operations(Path(folder))
             with self._session.graph.as_default():
                 graph = tf.compat.v1.saved_model.load(self._session, [*tags], str(folder))
-            self.unsafe_ops = unsafe_ops(folder)
         except _LOAD_ERRORS as error:
             self._session.close()
             raise InputError(f"the SavedModel in {folder} cannot be loaded: {_sentence(error)}") from error
-        if python := PYTHON & self.unsafe_ops.keys():
-            self._session.close()
-            raise InputError(f"the SavedModel in {folder} calls Python functions: {', '.join(sorted(python))}")
         self.signature_defs = dict(graph.signature_def)
         self._signatures = {
             name: Signature(name, definition)
@@ -184,10 +183,10 @@ class ServedModel:
 
 def _register_operations(folder: Path) -> None:
     """Import the libraries of the operations in a SavedModel. TensorFlow Text takes a second to import."""
-    content = (folder / "saved_model.pb").read_bytes()
-    if b"FastWordpieceTokenize" in content:
+    ops = ops_of(folder)
+    if ops & TEXT_OPS:
         import tensorflow_text  # noqa: F401
-    if f"{SCANN}>".encode() in content:
+    if of_scann(ops):
         try:
             from scann import scann_ops  # noqa: F401
         except ImportError as error:
