@@ -6,6 +6,7 @@ import tensorflow as tf
 from edited_models import save
 
 from tfllmrec.errors import InputError
+from tfllmrec.export import export, op_reach, ops
 from tfllmrec.export.card import signatures_of
 from tfllmrec.export.ops import TEXT_OPS, check_ops, ops_of, outside_ops
 
@@ -55,3 +56,12 @@ def test_other_tensorflow_text_operations_are_refused(tmp_path):
     path = save(tmp_path, trimmed)
     with pytest.raises(InputError, match=r"does not have these operations: TFText>RoundRobinTrim$"):
         check_ops(path)
+
+
+def test_a_refused_export_leaves_nothing_behind(tmp_path, monkeypatch, popularity):
+    monkeypatch.setattr(op_reach, "reaches_outside", lambda node: node.op == "TopKV2")
+    monkeypatch.setattr(ops, "OUTSIDE_OPS", frozenset({"TopKV2"}))
+    with pytest.raises(InputError, match=r"outside the graph: .*signature retrieve reaches TopKV2;"):
+        export(popularity.recommender, tmp_path / "models" / "films")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(tmp_path.glob("models/films/*"))

@@ -115,6 +115,11 @@ def read_in_branch(texts):
     return {"contents": tf.cond(tf.size(texts) > 1, lambda: tf.io.read_file(texts[0]), lambda: tf.constant(""))}
 
 
+def read_in_case(texts):
+    branches = [lambda: tf.constant(""), lambda: tf.io.read_file(texts[0])]
+    return {"contents": tf.switch_case(tf.size(texts), branches)}
+
+
 def saved_in_function(texts):
     """Save a tensor in a loop in a function that another function calls."""
     tensors = {"prefix": "/tmp/never", "tensor_names": ["a"], "shape_and_slices": [""]}
@@ -130,6 +135,7 @@ def saved_in_function(texts):
 CALLS = {
     "a loop": (read_file, "ReadFile"),
     "a branch": (read_in_branch, "ReadFile"),
+    "a case": (read_in_case, "ReadFile"),
     "a data set": (read_in_dataset, "ReadFile"),
     "a control input": (written, "WriteFile"),
     "a data set in a file": (lines_of, "TextLineDataset"),
@@ -166,6 +172,13 @@ def test_operations_are_allowed_by_name(tmp_path):
     with pytest.raises(InputError, match=r"reaches MatchingFiles; .* --allow-ops MatchingFiles,ReadFile$"):
         check_ops(path, ["ReadFile"])
     check_ops(path, ["ReadFile", "MatchingFiles"])
+
+
+def test_the_runtime_of_tf_serving_reads_files_for_a_client(tmp_path, runtime):
+    (tmp_path / "secret").write_text("of the host")
+    path = save(tmp_path / "model", read_file)
+    outputs = runtime.run(path, "serving_default", texts=[str(tmp_path / "secret")])
+    assert outputs["contents"].tolist() == ["of the host"]
 
 
 @pytest.mark.parametrize(

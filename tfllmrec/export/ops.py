@@ -88,6 +88,6 @@ def _linked() -> set[str]:
 
 
 def _parts_with(reached: Mapping[str, set[str]], ops: Iterable[str]) -> str:
-    """Return the operations among `ops` with the parts that reach them, "" if none does."""
-    selected = {place: sorted(names.intersection(ops)) for place, names in sorted(reached.items())}
-    return "; ".join(f"{place} reaches {', '.join(names)}" for place, names in selected.items() if names)
+    """Return the parts that reach some of the operations, with their names; "" if none does."""
+    selected = {part: sorted(names.intersection(ops)) for part, names in sorted(reached.items())}
+    return "; ".join(f"{part} reaches {', '.join(names)}" for part, names in selected.items() if names)
