@@ -20,7 +20,7 @@ from batcher_harness import wait_until
 from stub_client import TIMEOUT, predict_request
 
 from tfllmrec.errors import InputError
-from tfllmrec.serving import Client, ServerProcess, models, polling, recommendation_log, serve
+from tfllmrec.serving import Client, ServerProcess, serve
 from tfllmrec.serving.batching_parameters import BatchingParameters
 from tfllmrec.serving.configuration import one_model, read_config
 from tfllmrec.serving.server import ModelServer
@@ -121,14 +121,13 @@ def test_a_process_that_does_not_respond_is_reported():
 def restore_process():
     """Restore the signal handlers, log handlers and garbage collection that `serve` changes."""
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    loggers = [logging.getLogger(module.__name__) for module in (models, polling, recommendation_log)]
-    handlers, levels = [logger.handlers[:] for logger in loggers], [logger.level for logger in loggers]
+    logger = logging.getLogger("tfllmrec")
+    handlers, level = logger.handlers[:], logger.level
     yield
     for number, handler in signals.items():
         signal.signal(number, handler)
-    for logger, before, level in zip(loggers, handlers, levels, strict=True):
-        logger.handlers[:] = before
-        logger.setLevel(level)
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
     gc.unfreeze()
 
 
