@@ -77,6 +77,18 @@ def test_a_run_ends_at_its_deadline(model):
     assert runs(model) == 2
 
 
+def test_a_far_deadline_costs_quick_runs_nothing(model, monkeypatch):
+    limited = []
+    run_until = ServedModel._run_until
+    monkeypatch.setattr(ServedModel, "_run_until", lambda *arguments: limited.append(1) or run_until(*arguments))
+    for seconds, count in ((60, 1), (60, 1), (5, 2)):  # the first run of all is limited as well
+        model.run("", steps(1), deadline=time.monotonic() + seconds)
+        assert len(limited) == count
+    monkeypatch.setattr("tfllmrec.serving.session._QUICK_SECONDS", 0.0)
+    model.run("", steps(1), deadline=time.monotonic() + 60)
+    assert len(limited) == 3
+
+
 def test_an_expired_request_does_not_run(model):
     with pytest.raises(RequestError) as error:
         model.run("", steps(1), deadline=time.monotonic())

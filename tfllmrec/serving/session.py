@@ -1,7 +1,9 @@
 """SavedModel in a TensorFlow session, run by signature name as in TF Serving."""
 
 import ctypes
-from collections.abc import Collection, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tfllmrec_client.tensors import decoded
 
 DEFAULT_SIGNATURE = "serving_default"
 _LOAD_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, DecodeError, tf.errors.OpError)
+_FAR_SECONDS, _QUICK_SECONDS = 10.0, 1.0
 _INTERNAL_PREFIX = "__"
 """Prefix of TensorFlow's internal entries among the signatures."""
 
@@ -87,6 +90,8 @@ class ServedModel:
             for name, definition in sorted(self.signature_defs.items())
             if not name.startswith(_INTERNAL_PREFIX)
         }
+        self._calls: dict[tuple[str, tuple[str, ...]], Callable[..., list[Any]]] = {}
+        self._slowest: dict[tuple[str, tuple[str, ...]], float] = {}  # seconds of the longest run
         self._tensors: dict[str, Any] = {}
         self._session._extend_graph()
 
@@ -143,29 +148,59 @@ class ServedModel:
         requested = self.signature(signature)
         inputs = requested.complete(inputs)
         names = requested.output_names(output_filter)
-        feeds = {self._tensor(spec.tensor): inputs[name] for name, spec in requested.inputs.items()}
-        fetches = [self._tensor(requested.outputs[name].tensor) for name in names]
-        options = tf_session.TF_NewBufferFromString(self._run_options(seconds_left(deadline)).SerializeToString())
-        try:  # `Session.run` checks shapes against the graph, which TF Serving does not, and takes three times as long
-            outputs = tf_session.TF_SessionRun_wrapper(self._session._session, options, feeds, fetches, [], None)
+        key, seconds, started = (requested.name, names), seconds_left(deadline), time.monotonic()
+        try:
+            if seconds is None or self._ends_in_time(key, seconds):
+                call = self._calls.get(key) or self._prepare(requested, names)
+                outputs = call(*(inputs[name] for name in requested.inputs))
+            else:
+                outputs = self._run_until(requested, inputs, names, seconds)
         except tf.errors.OpError as error:
             raise RequestError(CODES[error.error_code], f"{requested.name} failed: {_sentence(error)}") from error
         finally:
-            tf_session.TF_DeleteBuffer(options)
+            self._slowest[key] = max(self._slowest.get(key, 0.0), time.monotonic() - started)
         return {name: _as_array(output) for name, output in zip(names, outputs, strict=True)}
 
     def close(self) -> None:
         """Close the session and free its memory."""
         self._session.close()
 
-    def _run_options(self, seconds: float | None) -> Any:
-        """Return the options of a run: in TensorFlow's threads until a timeout, else in the calling thread.
+    def _ends_in_time(self, key: tuple[str, tuple[str, ...]], seconds: float) -> bool:
+        """Check whether a run needs no timeout: its deadline is far, and all runs of its kind were quick.
 
-        Each request has its own thread, and using it saves 20 microseconds. But a run in it has no timeout.
+        A run without a timeout computes in the calling thread, which saves 0.1 ms, 7 % of a small request.
         """
-        if seconds is None:
-            return config_pb2.RunOptions(inter_op_thread_pool=self._inter_op_thread_pool)
-        return config_pb2.RunOptions(timeout_in_ms=max(1, round(seconds * 1e3)))
+        return seconds > _FAR_SECONDS and self._slowest.get(key, math.inf) < _QUICK_SECONDS
+
+    def _prepare(self, signature: Signature, outputs: tuple[str, ...]) -> Callable[..., list[Any]]:
+        """Prepare a callable without a timeout."""
+        options = config_pb2.CallableOptions(
+            feed=[spec.tensor for spec in signature.inputs.values()],
+            fetch=[signature.outputs[name].tensor for name in outputs],
+        )
+        options.run_options.inter_op_thread_pool = self._inter_op_thread_pool
+        call: Callable[..., list[Any]] = self._session._make_callable_from_options(options)
+        self._calls[signature.name, outputs] = call
+        return call
+
+    def _run_until(
+        self, signature: Signature, inputs: Mapping[str, np.ndarray], outputs: tuple[str, ...], seconds: float
+    ) -> list[Any]:
+        """Run a signature in TensorFlow's threads, with a timeout.
+
+        `Session.run` would check shapes against the graph, which TF Serving does not.
+        """
+        feeds = {self._tensor(spec.tensor): inputs[name] for name, spec in signature.inputs.items()}
+        fetches = [self._tensor(signature.outputs[name].tensor) for name in outputs]
+        options = config_pb2.RunOptions(timeout_in_ms=max(1, round(seconds * 1e3)))
+        buffer = tf_session.TF_NewBufferFromString(options.SerializeToString())
+        try:
+            result: list[Any] = tf_session.TF_SessionRun_wrapper(
+                self._session._session, buffer, feeds, fetches, [], None
+            )
+        finally:
+            tf_session.TF_DeleteBuffer(buffer)
+        return result
 
     def _tensor(self, name: str) -> Any:
         """Return a tensor of the graph in TensorFlow's C API.
