@@ -69,7 +69,6 @@ def test_invalid_arguments_of_similar_items_are_refused(client, arguments, sente
         ({"model": "filmz"}, grpc.StatusCode.NOT_FOUND, "filmz"),
         ({"version": 7}, grpc.StatusCode.NOT_FOUND, "7"),
         ({"label": "beta"}, grpc.StatusCode.INVALID_ARGUMENT, "beta"),
-        ({"model": ""}, grpc.StatusCode.INVALID_ARGUMENT, "ModelSpec"),
     ],
 )
 def test_an_unknown_model_version_or_label_is_refused(connect, options, code, word):
@@ -80,6 +79,14 @@ def test_an_unknown_model_version_or_label_is_refused(connect, options, code, wo
             call()
         assert error.value.code is code
         assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_client_without_a_model_name_is_refused(connect):
+    client = connect(model="")
+    with pytest.raises(RequestError, match=r"ModelSpec has no name specified\."):
+        client.recommend([""])
+    with pytest.raises(RequestError, match="Could not find any versions of model"):
+        client.status()
 
 
 def test_a_version_and_a_label_together_are_refused(connect):

@@ -191,11 +191,13 @@ def test_pipelined_requests_are_answered_in_order(server, connect):
 
 
 @pytest.mark.parametrize("ends", [False, True])
-def test_responses_before_an_invalid_request_are_sent(server, connect, ends):
-    connection = connect(request(LENGTH) + with_length(b"+1"))
+@pytest.mark.parametrize("invalid", [with_length(b"+1"), with_chunks(b"size\r\n"), with_chunks(b"1\r\na\r\n?")])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_responses_before_an_invalid_request_are_sent(server, connect, ends, invalid, count):
+    connection = connect(request(LENGTH) * count + invalid)
     if ends:
         connection.shutdown(socket.SHUT_WR)
-    assert read_all(connection) == [server.http(PREDICT, {"instances": ROWS})]
+    assert read_all(connection) == [server.http(PREDICT, {"instances": ROWS})] * count
 
 
 def test_a_client_may_end_its_side(server, connect):

@@ -199,7 +199,6 @@ def test_a_version_is_found_by_number_label_or_default(films):
 @pytest.mark.parametrize(
     ("fields", "code", "sentences"),
     [
-        ({"name": ""}, "INVALID_ARGUMENT", ["ModelSpec has no name specified."] * 2),
         ({"name": "Films"}, "NOT_FOUND", ["Latest(Films)", "any versions of model Films"]),
         ({"name": "other", "version": {"value": 1}}, "NOT_FOUND", ["Specific(other, 1)", "version 1 of model other"]),
         ({"version": {"value": 7}}, "NOT_FOUND", ["Specific(films, 7)", "version 7 of model films"]),
@@ -217,6 +216,12 @@ def test_unknown_models_versions_and_labels_are_refused(films, fields, code, sen
     for call, prefix, sentence in zip((models.find, models.statuses), prefixes, sentences, strict=True):
         assert error_of(call, **fields)[0] == code
         assert error_of(call, **fields)[1].endswith((prefix + sentence).strip())
+
+
+def test_a_request_without_a_model_name_is_refused(films):
+    models = films("1")[1]()
+    assert error_of(models.find, name="") == ("INVALID_ARGUMENT", "ModelSpec has no name specified.")
+    assert error_of(models.statuses, name="") == ("NOT_FOUND", "Could not find any versions of model")
 
 
 def truncate(folder):

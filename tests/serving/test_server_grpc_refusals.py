@@ -57,8 +57,6 @@ def test_unknown_outputs_are_refused(server, assert_refused, name):
         pytest.param(INVALID, {"name": "films", "version_label": "beta"}, ["beta"], id="unknown label"),
         pytest.param(INVALID, {"name": "films", "version_label": ""}, ["label"], id="empty label"),
         pytest.param(INVALID, {"name": "popular", "version_label": "stable"}, ["stable"], id="another model's label"),
-        pytest.param(INVALID, {"name": ""}, ["ModelSpec"], id="no name"),
-        pytest.param(INVALID, {"version": {"value": 1}}, ["ModelSpec"], id="version alone"),
     ],
 )
 def test_unknown_models_versions_and_labels_are_refused(server, assert_refused, code, spec, words):
@@ -77,6 +75,13 @@ def test_a_refusal_does_not_show_python_values(server):
     with pytest.raises(grpc.RpcError) as error:
         server.predict(spec={"name": "broken"}, **VALID)
     assert "None" not in error.value.details()
+
+
+@pytest.mark.parametrize("spec", [{"name": ""}, {"version": {"value": 1}}])
+def test_a_request_without_a_model_name_is_refused(server, assert_refused, spec):
+    assert_refused(INVALID, lambda: server.predict(spec=spec, **VALID), "ModelSpec has no name specified.")
+    assert_refused(INVALID, lambda: server.metadata("signature_def", **spec), "ModelSpec has no name specified.")
+    assert_refused(NOT_FOUND, lambda: server.status(**spec), "Could not find any versions of model")
 
 
 def test_a_missing_model_spec_is_refused(server, assert_refused):

@@ -160,7 +160,10 @@ def test_an_unknown_signature_is_refused(model, name):
         ),
         ({"a": arrays()["a"]}, "1!=2 len({a}) != len({a,n}). Sent extra: {}. Missing but required: {n}."),
         ({**arrays(), "b": np.zeros(2)}, "3!=2 len({a,b,n}) != len({a,n}). Sent extra: {b}. Missing but required: {}."),
-        ({"a": arrays()["a"], "N": arrays()["n"]}, "Sent extra: {N}. Missing but required: {n}."),
+        (
+            {"a": arrays()["a"], "N": arrays()["n"]},
+            "not found in request and no default value provided. Inputs expected to be in the request {a,n}",
+        ),
         ({**arrays(), "n": np.zeros((2, 2), np.int64)}, "join: input n must be int32, not int64"),
         ({**arrays(), "n": arrays()["a"]}, "input n must be int32, not string"),
         ({**arrays(), "a": np.zeros(2, np.float32)}, "input a must be string, not float32"),
@@ -177,6 +180,19 @@ def test_an_output_filter_selects_outputs(model, output_filter):
     outputs = model.run("", X, output_filter)
     assert sorted(outputs) == sorted(set(output_filter) or {"y", "size", "text"})
     assert as_lists(outputs) == {name: value for name, value in as_lists(model.run("", X)).items() if name in outputs}
+
+
+def test_a_default_value_replaces_a_missing_input(path, tmp_path):
+    content = SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    default = tf.make_tensor_proto([[7, 8]], tf.int32)
+    content.meta_graphs[0].signature_def["join"].defaults["n"].CopyFrom(default)
+    (tmp_path / "saved_model.pb").write_bytes(content.SerializeToString())
+    (tmp_path / "variables").symlink_to(path / "variables")
+    model = ServedModel(tmp_path)
+    assert as_lists(model.run("join", {"a": np.array([b"x"], object)}))["joined"] == [b"x7"]
+    assert as_lists(model.run("join", arrays()))["joined"] == [b"x1", b"\xff3"]
+    assert "not found in request" in error_of(model, "join", {"n": arrays()["n"]})[1]
+    assert "join has no input b" in error_of(model, "join", {"a": arrays()["a"], "b": arrays()["n"]})[1]
 
 
 def test_shapes_are_checked_by_the_graph(model):

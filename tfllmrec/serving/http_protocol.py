@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tfllmrec.serving.http_messages import HttpError, body_too_large, error_response
 from tfllmrec.serving.limits import Limits
@@ -50,6 +50,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self.parser = _Parser(self)
         self._max_body_bytes, self._seconds = limits.rest_api_max_body_bytes, limits.rest_api_timeout_in_ms / 1e3
+        self._previous: RequestResponseCycle | None = None
         self._error: HttpError | None = None
         self._refused = False
         self._in_headers = self._in_message = False
@@ -98,6 +99,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_headers = False
         self._check_framing()
         if not self.parser.should_upgrade():
+            self._previous = self.cycle
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -197,6 +199,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Send a refusal and end the connection, after the responses to the requests before it."""
         self._refused = True
         self._stop_arrival()
+        if self.pipeline and self._previous and self.cycle.more_body:  # it waits for the responses before its own
+            self.pipeline.popleft()
+            self.cycle = self._previous
         if self._is_responding():
             self.cycle.keep_alive = False
             return

@@ -117,7 +117,8 @@ class Models:
             RequestError: As in `find`.
         """
         snapshot = self._snapshot
-        number, versions = snapshot.requested_number(spec), snapshot.versions.get(spec.name, {})
+        versions = snapshot.versions.get(spec.name, {})
+        number = snapshot.requested_number(spec) if spec.name else None
         if number is not None and number not in versions:
             raise not_found(f"Could not find version {number} of model {spec.name}")
         if not versions:

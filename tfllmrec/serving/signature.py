@@ -61,19 +61,28 @@ class Signature:
         Raises:
             RequestError: INVALID_ARGUMENT, if the inputs do not fit.
         """
+        count = len(inputs)
+        if count > len(self.inputs) or (count < len(self.inputs) and not self._defaults):
+            raise invalid(self._size_mismatch(inputs))
         inputs = {**self._defaults, **inputs}
-        if inputs.keys() != self.inputs.keys():
-            names = [",".join(sorted(keys)) for keys in (inputs, self.inputs, inputs.keys() - self.inputs.keys())]
-            missing = ",".join(sorted(self.inputs.keys() - inputs.keys()))
-            raise invalid(
-                f"input size does not match signature: {len(inputs)}!={len(self.inputs)} len({{{names[0]}}}) != "
-                f"len({{{names[1]}}}). Sent extra: {{{names[2]}}}. Missing but required: {{{missing}}}."
-            )
+        if missing := [name for name in self.inputs if name not in inputs]:
+            alias = f"{missing[0]}(feed name: {self.inputs[missing[0]].tensor})"
+            expected = f"{{{','.join(self.inputs)}}}, or default input alias set: {','.join(self._defaults)}"
+            problem = "not found in request and no default value provided. Inputs expected to be in the request"
+            raise invalid(f"Signature input alias: {alias} {problem} {expected}")
+        if unknown := inputs.keys() - self.inputs.keys():
+            raise invalid(f"{self.name} has no input {min(unknown)}")
         for name, spec in self.inputs.items():
             if inputs[name].dtype != spec.dtype:
                 expected, dtype = _dtype_name(spec.dtype), _dtype_name(inputs[name].dtype)
                 raise invalid(f"{self.name}: input {name} must be {expected}, not {dtype}")
         return inputs
+
+    def _size_mismatch(self, inputs: Mapping[str, np.ndarray]) -> str:
+        given, expected = inputs.keys(), self.inputs.keys()
+        sets = [f"{{{','.join(sorted(names))}}}" for names in (given, expected, given - expected, expected - given)]
+        sizes = f"{len(given)}!={len(expected)} len({sets[0]}) != len({sets[1]})"
+        return f"input size does not match signature: {sizes}. Sent extra: {sets[2]}. Missing but required: {sets[3]}."
 
     def output_names(self, output_filter: Collection[str]) -> tuple[str, ...]:
         """Return the names of the outputs to compute: those of the filter, or all outputs if the filter is empty.
