@@ -17,6 +17,7 @@ import socket
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -158,7 +159,8 @@ class Fuzzer:
             connection.sendall(content)
             if leaves:
                 return b""
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # the server may have closed the connection
+                connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(2**16), b""))
 
     def _grpc(self, content: bytes, method: str) -> None:

@@ -187,6 +187,21 @@ def test_an_incomplete_request_times_out(small):
         assert "--rest_api_timeout_in_ms" in content["error"]
 
 
+def test_a_response_that_is_not_read_ends_its_connection(folder):
+    server = LimitedServer(folder, rest_api_timeout_in_ms=1000)
+    body = json.dumps({"inputs": [0.5] * 10**6}).encode()
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", server.server._rest.port))
+    connection.sendall(HEADERS + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    connections = server.server._rest._server.server_state.connections
+    wait_until(lambda: [each for each in connections if each.flow.write_paused])
+    wait_until(lambda: not connections)
+    assert read(server.post()) == (200, {"outputs": [3.0]})
+    connection.close()
+    server.close()
+
+
 def test_idle_connections_do_not_occupy_threads(busy):
     for _ in range(20):
         busy.send()

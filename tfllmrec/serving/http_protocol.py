@@ -141,7 +141,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._end(self._error or HttpError(HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1"))
 
     def _check_framing(self) -> None:
-        """Refuse requests whose end a proxy may see elsewhere, beyond those that the parser refuses."""
+        """Refuse requests whose end a proxy may see elsewhere, beyond those that the parser refuses, and long headers."""
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADER_BYTES:
+            self._refuse(_headers_too_large())
         version = self.parser.get_http_version()
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         hosts = sum(name == b"host" for name, _ in self.headers)
@@ -155,8 +157,6 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(
                 HttpError(HTTPStatus.BAD_REQUEST, "the only supported Transfer-Encoding is chunked, in HTTP/1.1")
             )
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADER_BYTES:
-            self._refuse(_headers_too_large())
         self._check_size(max((int(value) for name, value in self.headers if name == b"content-length"), default=0))
 
     def _check_size(self, size: int) -> None:
