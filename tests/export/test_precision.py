@@ -187,6 +187,7 @@ def test_unknown_precision_is_refused(data, tmp_path, precision):
 # ---- combinations with other options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", ["bert_ranker"], indirect=True)
 def test_refresh_keeps_the_precision(runtime, exported, tmp_path):
     shutil.copytree(exported.bfloat16, tmp_path / "1")
