@@ -14,7 +14,6 @@ value after the first minute. Target: no hang, no wrong response, flat memory.
 
 import re
 import socket
-import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
@@ -27,14 +26,12 @@ import hypothesis
 from hypothesis import strategies as st
 
 from benchmarks.common import benchmark_parser, progress, report
-from benchmarks.robustness.malformed import SPEC, http_request, json_body
-from benchmarks.robustness.malformed_requests import GROWTH, resident
+from benchmarks.robustness.malformed import INPUTS, SPEC, http_request, json_body
+from benchmarks.robustness.malformed_requests import is_flat, resident
 from benchmarks.serving.load import PREDICT, serialized_request
-from tfllmrec import TwoTower, checkerboard
-from tfllmrec.export import export
+from benchmarks.serving.small_server import small_server
 from tfllmrec.serving import ServerProcess
 
-INPUTS = {"user_id": ["1"], "history": [["", "i01"]], "exclude_item_ids": [[""]]}
 SERVICES = "/tensorflow.serving.PredictionService", "/tensorflow.serving.ModelService"
 METHODS = (
     PREDICT,
@@ -188,7 +185,6 @@ def measure(server: ServerProcess, minutes: float, seed: int) -> dict[str, Any]:
             progress(f"{sum(fuzzer.codes.values())} responses, {memory[-1]} MiB, {files[-1]} files")
     same = fuzzer.valid() == before
     fuzzer.close()
-    first, growth = memory[:2][-1:], [memory[-1] - value for value in memory[:2][-1:]]
     return {
         "responses": dict(sorted(fuzzer.codes.items())),
         "hangs": len(fuzzer.hangs),
@@ -197,7 +193,7 @@ def measure(server: ServerProcess, minutes: float, seed: int) -> dict[str, Any]:
         "same_valid_response": same,
         "resident_mib": memory,
         "open_files": files,
-        "flat": all(more <= GROWTH * value for more, value in zip(growth, first, strict=True)),
+        "flat": is_flat(memory[1:]),
         "stderr": server.errors()[:5],
     }
 
@@ -207,11 +203,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="duration")
     parser.add_argument("--seed", type=int, default=0, help="seed of all random choices")
     arguments = parser.parse_args()
-    two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
-    with tempfile.TemporaryDirectory() as folder:
-        exported = export(two_tower, Path(folder) / "films")
-        with ServerProcess(exported.parent) as server:
-            result = measure(server, arguments.minutes, arguments.seed)
+    with small_server() as server:
+        result = measure(server, arguments.minutes, arguments.seed)
     report({"benchmark": "fuzz", "minutes": arguments.minutes} | result, "fuzz" if arguments.record else None)
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 
 from benchmarks.common import benchmark_parser, progress, report
 from benchmarks.serving.load import rounded
-from tfllmrec import TwoTower, checkerboard
+from benchmarks.serving.small_server import small_two_tower
 from tfllmrec.errors import InputError
 from tfllmrec.export import export
 from tfllmrec.export.checksums import check_checksums
@@ -150,7 +150,7 @@ def change_durations(repository: Repository, exported: Path) -> dict[str, float]
 
 def measure(folder: Path, kills: int, seed: int) -> dict[str, object]:
     with suppress_stderr():
-        two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
+        two_tower = small_two_tower()
         exported, repository = export(two_tower, folder / "exported"), Repository(folder / "models")
         seconds, draw = change_durations(repository, exported), random.Random(seed)
     interrupted, wrong = Counter[str](), list[str]()

@@ -25,7 +25,7 @@ from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 
 from benchmarks.common import benchmark_parser, report
 from benchmarks.serving.load import PREDICT, in_flight, rounded, serialized_request
-from tfllmrec import TwoTower, checkerboard
+from benchmarks.serving.small_server import small_two_tower
 from tfllmrec.export import export
 from tfllmrec.export.versions import version_folders
 from tfllmrec.quiet import suppress_stderr
@@ -42,7 +42,7 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="minimum duration of the load")
     arguments = parser.parse_args()
-    two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
+    two_tower = small_two_tower()
     with tempfile.TemporaryDirectory() as folder:
         exported = export(two_tower, Path(folder) / "films")
         repository = Repository(Path(folder) / "models")

@@ -16,6 +16,8 @@ from tfllmrec_client.messages import PredictRequest
 
 LARGEST = 2**22
 """Maximum number of bytes of a message or body that the servers accept."""
+INPUTS: Inputs = {"user_id": ["1"], "history": [["", "i01"]], "exclude_item_ids": [[""]]}
+"""Inputs of a valid request."""
 SPEC = {"name": "films", "signature_name": "retrieve"}
 PATH = "/v1/models/films:predict"
 METADATA, UNKNOWN_METHOD = (

@@ -16,7 +16,6 @@ import http.client
 import json
 import re
 import socket
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,8 +40,7 @@ from benchmarks.robustness.malformed import (
     random_inputs,
 )
 from benchmarks.serving.load import PREDICT, TIMEOUT, serialized_request
-from tfllmrec import TwoTower, checkerboard
-from tfllmrec.export import export
+from benchmarks.serving.small_server import small_server
 from tfllmrec.serving import ServerProcess
 from tfllmrec_client.messages import PredictResponse
 
@@ -154,6 +152,11 @@ def resident(pid: int) -> float:
     return int(match[1]) / 1024
 
 
+def is_flat(memory: list[float]) -> bool:
+    """Return whether the last value is at most 5 % above the first one."""
+    return not memory or memory[-1] <= (1 + GROWTH) * memory[0]
+
+
 def measure(server: ServerProcess, count: int, seed: int) -> dict[str, Any]:
     sender = Sender(server, seed)
     codes: dict[str, Counter[str]] = defaultdict(Counter)
@@ -167,15 +170,14 @@ def measure(server: ServerProcess, count: int, seed: int) -> dict[str, Any]:
             progress(f"{start + TURN} requests: {memory[-1]} MiB, {len(wrong)} wrong")
     status, _ = sender._http(http_request(b"", "/v1/models/films", method="GET"))
     sender.close()
-    growth = memory[-1] - memory[0]
     return {
         "requests": count,
         "wrong": len(wrong),
         "examples": [f"{outcome.kind}: {outcome.code}" for outcome in wrong[:5]],
         "alive": status == 200,
         "resident_mib": memory,
-        "growth_mib": round(growth, 1),
-        "flat": growth <= GROWTH * memory[0],
+        "growth_mib": round(memory[-1] - memory[0], 1),
+        "flat": is_flat(memory),
         "stderr": server.errors()[:5],
         "responses": {kind: dict(counts) for kind, counts in sorted(codes.items())},
     }
@@ -186,11 +188,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000, help="number of requests")
     parser.add_argument("--seed", type=int, default=0, help="seed of all random choices")
     arguments = parser.parse_args()
-    two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
-    with tempfile.TemporaryDirectory() as folder:
-        exported = export(two_tower, Path(folder) / "films")
-        with ServerProcess(exported.parent, *BOUNDS) as server:
-            result = measure(server, arguments.count, arguments.seed)
+    with small_server(*BOUNDS) as server:
+        result = measure(server, arguments.count, arguments.seed)
     report({"benchmark": "malformed_requests"} | result, "malformed_requests" if arguments.record else None)
 
 

@@ -12,11 +12,9 @@ request.
 import http.client
 import json
 import socket
-import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
@@ -25,9 +23,7 @@ import numpy as np
 from benchmarks.common import benchmark_parser, report
 from benchmarks.robustness.malformed import PATH, SPEC, http_request, json_body, random_inputs
 from benchmarks.serving.load import PREDICT, serialized_request
-from tfllmrec import TwoTower, checkerboard
-from tfllmrec.export import export
-from tfllmrec.serving import ServerProcess
+from benchmarks.serving.small_server import small_server
 
 CLIENTS, SHARE = 32, 0.05
 SLOW_PIECES, SLOW_SECONDS = 5, 0.2
@@ -111,22 +107,19 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="duration of the load")
     arguments = parser.parse_args()
-    two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
     counts = {"rest": Count(), "grpc": Count()}
-    with tempfile.TemporaryDirectory() as folder:
-        exported = export(two_tower, Path(folder) / "films")
-        with ServerProcess(exported.parent) as server, ThreadPoolExecutor(2 * CLIENTS) as pool:
-            until = time.perf_counter() + arguments.seconds
-            clients = [
-                pool.submit(client, address, seed, until, counts[name])
-                for seed in range(CLIENTS)
-                for name, client, address in (
-                    ("rest", rest_client, server.rest_url),
-                    ("grpc", grpc_client, server.grpc_address),
-                )
-            ]
-            for client in clients:
-                client.result()
+    with small_server() as server, ThreadPoolExecutor(2 * CLIENTS) as pool:
+        until = time.perf_counter() + arguments.seconds
+        clients = [
+            pool.submit(client, address, seed, until, counts[name])
+            for seed in range(CLIENTS)
+            for name, client, address in (
+                ("rest", rest_client, server.rest_url),
+                ("grpc", grpc_client, server.grpc_address),
+            )
+        ]
+        for client in clients:
+            client.result()
     result = {name: count.summary() for name, count in counts.items()}
     report({"benchmark": "slow_clients", "clients": CLIENTS} | result, "slow_clients" if arguments.record else None)
 

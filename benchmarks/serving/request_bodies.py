@@ -9,22 +9,17 @@ and `ratio`, of chunks to a length. Target: at most 1.5 times for 64 MB. It take
 
 import http.client
 import json
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
 from benchmarks.common import benchmark_parser, report
-from benchmarks.robustness.malformed import PATH, json_body
-from tfllmrec import TwoTower, checkerboard
-from tfllmrec.export import export
-from tfllmrec.serving import ServerProcess
+from benchmarks.robustness.malformed import INPUTS, PATH, json_body
+from benchmarks.serving.small_server import small_server
 
 SIZES = (16, 32, 64)
 MB, CHUNK = 10**6, 2**16
-INPUTS = {"user_id": ["1"], "history": [["", "i01"]], "exclude_item_ids": [[""]]}
 
 
 def chunks(body: bytes) -> Iterator[bytes]:
@@ -50,23 +45,17 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--turns", type=int, default=5, help="number of requests of each size and framing")
     arguments = parser.parse_args()
-    two_tower = TwoTower(dim=16, hidden_units=16, epochs=1).fit(checkerboard().data, verbose=0)
     text, result = json.dumps(json_body(INPUTS)).encode(), {}
-    with tempfile.TemporaryDirectory() as folder:
-        exported = export(two_tower, Path(folder) / "films")
-        with ServerProcess(exported.parent) as server:
-            for size in SIZES:
-                body = text.ljust(size * MB)
-                turns = [
-                    [seconds(server.rest_url, body, chunked) for chunked in (False, True)]
-                    for _ in range(arguments.turns)
-                ]
-                length, chunked = (median(column) for column in zip(*turns, strict=True))
-                result[f"{size}_mb"] = {
-                    "length_s": round(length, 3),
-                    "chunked_s": round(chunked, 3),
-                    "ratio": round(chunked / length, 2),
-                }
+    with small_server() as server:
+        for size in SIZES:
+            body = text.ljust(size * MB)
+            times = [seconds(server.rest_url, body, chunked) for chunked in (False, True) * arguments.turns]
+            length, chunked = median(times[::2]), median(times[1::2])
+            result[f"{size}_mb"] = {
+                "length_s": round(length, 3),
+                "chunked_s": round(chunked, 3),
+                "ratio": round(chunked / length, 2),
+            }
     report({"benchmark": "request_bodies"} | result, "request_bodies" if arguments.record else None)
 
 
