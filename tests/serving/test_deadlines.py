@@ -4,6 +4,8 @@ import json
 import time
 import urllib.error
 import urllib.request
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
@@ -15,6 +17,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 
 from tfllmrec.serving.batching_parameters import BatchingParameters
 from tfllmrec.serving.configuration import one_model
+from tfllmrec.serving.grpc_api import PredictionService
 from tfllmrec.serving.limits import Limits
 from tfllmrec.serving.server import ModelServer
 from tfllmrec.serving.session import ServedModel
@@ -120,6 +123,14 @@ def test_requests_that_expire_in_a_queue_do_not_run(folder, batching):
     _, version = server.models.find(predict_pb2.PredictRequest(model_spec={"name": "steps"}).model_spec)
     assert runs(version.model) <= 3  # the first one, the last one, and one that may start when the first one ends
     server.stop()
+
+
+def test_an_expired_grpc_request_is_not_read():
+    codes = []
+    core = SimpleNamespace(count_request=lambda *_: nullcontext())  # has no models to run
+    context = SimpleNamespace(time_remaining=lambda: 0.0, abort=lambda code, _: codes.append(code))
+    PredictionService(core).Predict(request(1), context)
+    assert codes == [grpc.StatusCode.DEADLINE_EXCEEDED]
 
 
 def test_a_rest_request_ends_after_its_timeout(folder):
