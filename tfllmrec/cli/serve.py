@@ -194,7 +194,7 @@ def serve(
             "--rest_api_timeout_in_ms",
             metavar="N",
             min=1,
-            help="Time for a client to send a REST request and to read the response.",
+            help="Time for a REST request to arrive and run, and for a client to read the response.",
         ),
     ] = Limits.rest_api_timeout_in_ms,
     version: Annotated[

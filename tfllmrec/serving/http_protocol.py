@@ -141,7 +141,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._end(self._error or HttpError(HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1"))
 
     def _check_framing(self) -> None:
-        """Refuse long headers, and requests whose end a proxy may see elsewhere."""
+        """Refuse long headers, and requests that a proxy may end at another byte."""
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > MAX_HEADER_BYTES:
             self._refuse(_headers_too_large())
         version = self.parser.get_http_version()

@@ -13,6 +13,7 @@ from tfllmrec_client.status import RequestError, invalid
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 _EXAMPLES, _CLASSES, _SCORES, _VALUES = "inputs", "classes", "scores", "outputs"
+_NOT_FOUND = "No signature was found with the name: {}"
 
 
 def classify(core: ServerCore, spec: Any, examples: Any, deadline: float | None = None) -> tuple[Any, Any]:
@@ -33,7 +34,7 @@ def classify(core: ServerCore, spec: Any, examples: Any, deadline: float | None 
         RequestError: INVALID_ARGUMENT, if there are no examples, or the signature has other inputs or outputs. Else as
             in `ServerCore.predict`.
     """
-    _check_classifier(_signature(core, spec))
+    _check_classifier(requested_signature(core, spec, _NOT_FOUND))
     inputs = _serialised(examples)
     resolved, outputs = core.predict(spec, {_EXAMPLES: inputs}, deadline=deadline)
     labels, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
@@ -68,7 +69,7 @@ def regress(core: ServerCore, spec: Any, examples: Any, deadline: float | None =
     Raises:
         RequestError: As in `classify`.
     """
-    _check_regressor(_signature(core, spec))
+    _check_regressor(requested_signature(core, spec, _NOT_FOUND))
     inputs = _serialised(examples)
     resolved, outputs = core.predict(spec, {_EXAMPLES: inputs}, deadline=deadline)
     values = outputs[_VALUES]
@@ -110,6 +111,25 @@ def multi_inference(core: ServerCore, tasks: Any, examples: Any, deadline: float
     return response
 
 
+def requested_signature(core: ServerCore, spec: Any, not_found: str) -> Signature:
+    """Return the signature that a `ModelSpec` requests. TF Serving has another error of an unknown one in every API.
+
+    Args:
+        core: operations of the server.
+        spec: a `ModelSpec`.
+        not_found: error of an unknown signature, with {} for its name.
+
+    Raises:
+        RequestError: INVALID_ARGUMENT, if the signature is unknown. Else as in `ServerCore.signature`.
+    """
+    try:
+        return core.signature(spec)
+    except RequestError as error:
+        if error.code is grpc.StatusCode.FAILED_PRECONDITION:
+            raise invalid(not_found.format(spec.signature_name or DEFAULT_SIGNATURE)) from error
+        raise
+
+
 def _check_tasks(core: ServerCore, tasks: Any) -> None:
     if not tasks or any(not task.model_spec.name for task in tasks):
         raise invalid("Found ModelSpec with an empty model name.")
@@ -117,7 +137,7 @@ def _check_tasks(core: ServerCore, tasks: Any) -> None:
         raise invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
     names = set[str]()
     for task in tasks:
-        signature = _signature(core, task.model_spec)
+        signature = requested_signature(core, task.model_spec, _NOT_FOUND)
         if signature.name in names:
             raise invalid(f"Duplicate evaluation of signature: {signature.name}")
         names.add(signature.name)
@@ -125,16 +145,6 @@ def _check_tasks(core: ServerCore, tasks: Any) -> None:
             sentence = f"Unsupported signature method_name: {task.method_name}"
             raise RequestError(grpc.StatusCode.UNIMPLEMENTED, sentence)
         (_check_classifier if task.method_name == CLASSIFY else _check_regressor)(signature)
-
-
-def _signature(core: ServerCore, spec: Any) -> Signature:
-    try:
-        return core.signature(spec)
-    except RequestError as error:
-        if error.code is grpc.StatusCode.FAILED_PRECONDITION:  # TF Serving has another code here than for Predict
-            name = spec.signature_name or DEFAULT_SIGNATURE
-            raise invalid(f"No signature was found with the name: {name}") from error
-        raise
 
 
 def _check_classifier(signature: Signature) -> None:

@@ -20,7 +20,7 @@ class Limits:
         grpc_channel_arguments: options of the gRPC server by name. `grpc.max_receive_message_length` is the maximum
             message size in bytes, 64 MiB by default; -1 means unlimited.
         rest_api_max_body_bytes: maximum size of a request body.
-        rest_api_timeout_in_ms: time within which a client must send its request and read the response.
+        rest_api_timeout_in_ms: time for a REST request to arrive and run, and for a client to read the response.
     """
 
     grpc_max_threads: int = 0

@@ -189,7 +189,7 @@ class Models:
     def _label_error(self, name: str, labels: Mapping[str, int]) -> str:
         """Return the error of a label that would move to a version that is not available, or of a new one; "" if none.
 
-        A new label may point to such a version if the server was told so.
+        A new label may point to such a version if `allow_unavailable_labels` is set.
         """
         for label, number in labels.items():
             version = self._snapshot.versions[name].get(number)

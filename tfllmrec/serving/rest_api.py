@@ -13,12 +13,10 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2
 
 from tfllmrec.serving.core import ServerCore
 from tfllmrec.serving.http_messages import HttpError, Request, Response, error_response, json_response
-from tfllmrec.serving.inference import classify, regress
+from tfllmrec.serving.inference import classify, regress, requested_signature
 from tfllmrec.serving.json_bodies import decompressed, quoted, read_object
 from tfllmrec.serving.json_examples import input_from
 from tfllmrec.serving.json_tensors import read_inputs, to_columns, to_rows
-from tfllmrec.serving.session import DEFAULT_SIGNATURE
-from tfllmrec.serving.signature import Signature
 from tfllmrec.serving.status import HTTP_STATUS
 from tfllmrec_client.status import RequestError, invalid
 
@@ -77,7 +75,7 @@ class RestApi:
         if method in ("GET", "HEAD") and is_metrics:
             return Response(self._core.metrics.text(), content_type=CONTENT_TYPE_LATEST)
         if method == "POST" and inference:
-            return json_response(self._infer(_model_spec(inference), inference["api"].lower(), request))
+            return json_response(self._infer(_model_spec(inference), inference["api"], request))
         if method in ("GET", "HEAD") and model:
             spec = _model_spec(model)
             return json_response(self._metadata(spec) if model["metadata"] else self._status(spec))
@@ -91,18 +89,10 @@ class RestApi:
             return self._apis[api](spec, content, request.deadline)
 
     def _predict(self, spec: Any, request: dict[str, Any], deadline: float) -> Any:
-        inputs = read_inputs(request, self._signature(spec))
+        signature = requested_signature(self._core, spec, 'Serving signature name: "{}" not found in signature def')
+        inputs = read_inputs(request, signature)
         outputs = self._core.predict(spec, inputs, deadline=deadline)[1]
         return {"predictions": to_rows(outputs)} if "instances" in request else {"outputs": to_columns(outputs)}
-
-    def _signature(self, spec: Any) -> Signature:
-        try:
-            return self._core.signature(spec)
-        except RequestError as error:
-            if error.code.name == "FAILED_PRECONDITION":  # TF Serving has another error here than over gRPC
-                name = spec.signature_name or DEFAULT_SIGNATURE
-                raise invalid(f'Serving signature name: "{name}" not found in signature def') from error
-            raise
 
     def _classify(self, spec: Any, request: dict[str, Any], deadline: float) -> Any:
         result = classify(self._core, spec, input_from(request), deadline)[1]

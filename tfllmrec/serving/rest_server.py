@@ -23,7 +23,7 @@ _BACKLOG = 1024
 _IDLE_SECONDS = 60
 """Maximum time between two requests of a connection."""
 _SMALL_BYTES = 2**16
-"""Bodies up to this size are read at any time, and larger ones of as many clients as there are threads."""
+"""Bodies up to this size are read at any time. Of larger ones, as many are read at a time as there are threads."""
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -101,7 +101,7 @@ class _Application:
         self._seconds = limits.rest_api_timeout_in_ms / 1e3
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Respond to a request; to none whose client has disconnected, or has been refused by `HttpProtocol`."""
+        """Respond to a request, unless its client has disconnected or `HttpProtocol` has refused it."""
         deadline = time.monotonic() + self._seconds
         body = await self._body(receive)
         if body is not None:
